@@ -1,0 +1,22 @@
+"""How deep is your residual network really, and what does that do to its loss surface?
+
+The package loads nothing heavy: each folder is imported when it is first used (PEP 562), and only the
+folders that touch networks import torch.
+"""
+
+from importlib import import_module
+from importlib.metadata import version as _version
+
+__all__ = ["data", "models", "paper", "record", "report", "scales", "theory", "training"]
+
+__version__ = _version("skipglass")
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        return import_module(f"skipglass.{name}")
+    raise AttributeError(f"module 'skipglass' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

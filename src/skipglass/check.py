@@ -1,0 +1,54 @@
+"""Checks at the boundary of the package: each returns the value in its plain type or raises InputError."""
+
+import math
+import operator
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from skipglass.errors import InputError
+
+__all__ = ["choice", "integer", "probability", "real"]
+
+
+def integer(name: str, value: object, minimum: int = 0, maximum: int | None = None) -> int:
+    """Return ``value`` as an int within ``minimum..maximum``."""
+    wanted = f"an integer of at least {minimum}" if maximum is None else f"an integer in {minimum}..{maximum}"
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(f"{name} must be {wanted}, not {value!r}") from None
+    if number < minimum or (maximum is not None and number > maximum):
+        raise InputError(f"{name} must be {wanted}, not {number}")
+    return number
+
+
+def real(name: str, value: object, minimum: float = -math.inf, *, above: bool = False) -> float:
+    """Return ``value`` as a finite float of at least (``above``: greater than) ``minimum``."""
+    bound = "" if minimum == -math.inf else f" {'above' if above else 'of at least'} {minimum:g}"
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be a number{bound}, not {value!r}") from None
+    if not math.isfinite(number) or number < minimum or (above and number == minimum):
+        raise InputError(f"{name} must be a finite number{bound}, not {number:g}")
+    return number
+
+
+def choice(name: str, value: object, options: Iterable[str]) -> str:
+    """Return ``value`` if it is one of ``options``; suggest the nearest if it is not."""
+    known = list(options)
+    if value in known:
+        return str(value)
+    near = get_close_matches(str(value), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}{hint}")
+
+
+def probability(name: str, value: object) -> float:
+    """Return ``value`` as a float in [0, 1]."""
+    number = real(name, value, 0.0)
+    if number > 1:
+        raise InputError(f"{name} must be a probability in [0, 1], not {number:g}")
+    return number

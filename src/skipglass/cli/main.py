@@ -1,0 +1,51 @@
+"""The `skipglass` command. Commands import what they need when they run, so that --help is instant."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from skipglass import __version__
+from skipglass.cli import theory
+from skipglass.errors import UserError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="skipglass",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="How deep is your residual network really, and what does that do to its loss surface?",
+)
+app.command("theory")(theory.theory)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """How deep is your residual network really, and what does that do to its loss surface?"""
+    if show:
+        sys.stdout.write(f"skipglass {__version__}\n")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line on stderr and exit status 2."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except UserError as error:
+        _fail(str(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped", 130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's own usage errors have it
+            raise
+        _fail(error.format_message(), 2)
+
+
+def _fail(message: str, status: int) -> None:
+    if message:  # empty where the help text has been shown instead
+        sys.stderr.write(f"skipglass: {' '.join(message.split())}\n")
+    sys.exit(status)

@@ -1,0 +1,15 @@
+"""The exceptions a user's mistake raises: each names what was asked, what was found, what to do."""
+
+__all__ = ["InputError", "StorageError", "UserError"]
+
+
+class UserError(Exception):
+    """A mistake that the user can mend; the command line prints it as one line and exits with status 2."""
+
+
+class InputError(UserError, ValueError):
+    """An argument that the asked quantity is not defined for."""
+
+
+class StorageError(UserError, OSError):
+    """A file or folder that cannot be read or written as asked."""

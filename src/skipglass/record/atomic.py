@@ -1,0 +1,88 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from skipglass.errors import StorageError
+
+__all__ = ["output_folder", "write_atomically"]
+
+
+@contextlib.contextmanager
+def write_atomically(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` once the block ends without an error.
+
+    The data reach the disk before the rename, so a crash, a full disk or Ctrl-C leaves the old file.
+
+    Parameters
+    ----------
+    path
+        The file to write; its folder must exist.
+
+    Yields
+    ------
+    Path
+        Where to write. It keeps the suffix of ``path``.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written: the folder is missing or read-only, or the disk is full.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+    except StorageError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"cannot write {path}: {reason}; nothing was changed there") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def output_folder(path: str | Path) -> Path:
+    """Create the folder ``path`` if need be and prove that files can be written in it.
+
+    Parameters
+    ----------
+    path
+        The folder.
+
+    Returns
+    -------
+    Path
+        The folder, which exists.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be created or written in: said before any work is done, not after.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"cannot write in the folder {folder}: {reason}; choose another --out") from error
+    return folder
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,46 @@
+"""Where a recording comes from: command, version, commit, kind of machine, date."""
+
+import datetime
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["provenance"]
+
+
+def provenance() -> dict[str, str]:
+    """Return what a reader needs to make a recording again, as attributes for its file."""
+    from skipglass import __version__
+
+    program, *arguments = sys.argv
+    return {
+        "skipglass_version": __version__,
+        "command": shlex.join([Path(program).name, *arguments]),
+        "commit": _commit(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}",
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _commit() -> str:
+    """The commit of the checkout the package runs from, or 'installed' outside of one."""
+    here = Path(__file__).resolve().parent
+    git = ["git", "-C", str(here)]
+    try:
+        tracked = subprocess.run(
+            [*git, "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=5
+        )
+        if tracked.returncode:
+            return "installed"
+        head = subprocess.run(
+            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5
+        )
+        dirty = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")

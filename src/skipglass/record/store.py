@@ -1,0 +1,93 @@
+"""One labelled result in one netCDF file, with a schema version."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skipglass.errors import StorageError
+from skipglass.record.atomic import write_atomically
+from skipglass.record.provenance import provenance
+
+if TYPE_CHECKING:  # xarray takes half a second to import: only when a file is touched
+    import xarray as xr
+
+__all__ = ["SCHEMA", "load", "save"]
+
+SCHEMA = 1
+"""Version of the layout of skipglass files; a reader refuses files of a newer one."""
+
+
+def save(dataset: "xr.Dataset", path: str | Path, kind: str) -> Path:
+    """Write ``dataset`` to ``path`` as netCDF, whole or not at all, with its provenance.
+
+    Parameters
+    ----------
+    dataset
+        The labelled result.
+    path
+        The file, by custom ``*.nc``.
+    kind
+        What the file holds ("training", "profile"); `load` can ask for it.
+
+    Returns
+    -------
+    Path
+        ``path``.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    labelled = dataset.assign_attrs(
+        {**provenance(), **dataset.attrs, "skipglass_schema": SCHEMA, "kind": kind}
+    )
+    with write_atomically(path) as temporary:
+        labelled.to_netcdf(temporary, engine="h5netcdf")
+    return path
+
+
+def load(path: str | Path, kind: str | None = None) -> "xr.Dataset":
+    """Read a file written by `save` into memory.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What it must hold; None takes any kind.
+
+    Returns
+    -------
+    xarray.Dataset
+        The labelled result; its attributes say where it comes from.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, truncated, not written by skipglass, of a newer schema or another kind.
+    """
+    import xarray as xr
+
+    path = Path(path)
+    if not path.is_file():
+        raise StorageError(f"cannot read {path}: there is no such file")
+    try:
+        dataset = xr.load_dataset(path, engine="h5netcdf")
+    except Exception as error:  # h5py raises several unrelated types on damaged files
+        raise StorageError(
+            f"cannot read {path}: it is damaged or no netCDF file ({type(error).__name__}); make it again"
+        ) from error
+    schema = dataset.attrs.get("skipglass_schema")
+    if schema is None:
+        raise StorageError(f"cannot read {path}: a netCDF file, but not one that skipglass wrote")
+    if int(schema) > SCHEMA:
+        raise StorageError(
+            f"cannot read {path}: schema {schema}, this version knows {SCHEMA}; update skipglass"
+        )
+    found = dataset.attrs.get("kind")
+    if kind is not None and found != kind:
+        raise StorageError(
+            f"cannot read {path}: a {kind!r} recording was asked for, it holds a {found!r} one"
+        )
+    return dataset

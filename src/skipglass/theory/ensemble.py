@@ -1,0 +1,293 @@
+"""The depth ensemble: how the paths of a residual network share its output by length (Sec. 3, Eqs. 14-19).
+
+A path of length r crosses r weight matrices; the first layer has no shortcut, so r = 1..p, and
+
+    ε̂_r = C(p-1, r-1) β^r,    ε_r = ε̂_r / (Σ_s ε̂_s²)^{1/2}.
+
+With a factor β_l for each layer, ε̂_r is the coefficient of t^r in β_1 t Π_{l≥2} (1 + β_l t). β_1 multiplies
+every path and drops out of ε_r.
+
+Two readings of a real network. *Coherent* (Eqs. 14-15, shared weights): paths add in amplitude, ε_r is the
+amplitude of length r. *Independent* (weights i.i.d. and centred): paths add in power, and ε_r² is
+proportional to C(p-1, r-1) b^{2r}; ``beta`` is then b.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skipglass import check
+from skipglass.errors import InputError
+from skipglass.theory.mixture import Mixture
+
+if TYPE_CHECKING:  # half a second to import, and only results that are stored or drawn need them
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+__all__ = ["READINGS", "DepthEnsemble", "peak_interval"]
+
+READINGS = ("coherent", "independent")
+
+
+@dataclass(frozen=True, eq=False)
+class DepthEnsemble:
+    """The distribution of path lengths in a residual network of depth p.
+
+    Parameters
+    ----------
+    depth
+        p ≥ 1, the number of weight layers.
+    beta
+        β = ρ n C / √Λ (Eq. 17), one number or one for each of the p layers; b in the independent reading.
+        0 is the limit in which only the shortest path is left.
+    reading
+        "coherent" or "independent" (see the module).
+
+    Raises
+    ------
+    InputError
+        If the depth is below 1, β is negative, not finite or of the wrong length, or the reading is unknown.
+
+    Examples
+    --------
+    >>> e = DepthEnsemble(depth=100, beta=0.5)
+    >>> e.peak, round(e.mean_length, 3), e.band(0.99)
+    (34, 33.916, (25, 42))
+    """
+
+    depth: int
+    beta: "float | NDArray[np.float64]"
+    reading: str = "coherent"
+
+    def __post_init__(self) -> None:
+        depth = check.integer("depth", self.depth, 1)
+        object.__setattr__(self, "depth", depth)
+        object.__setattr__(self, "beta", _validate_beta(self.beta, depth))
+        check.choice("reading", self.reading, READINGS)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(p,) the path lengths r = 1..p."""
+        return np.arange(1, self.depth + 1)
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """(p,) ε_r, with Σ ε_r² = 1."""
+        factor = self._factor
+        terms = _equal(self.depth, factor) if isinstance(factor, float) else _unequal(factor)
+        if self.reading == "independent":
+            terms = np.sqrt(terms)
+        terms /= np.sqrt(terms @ terms)
+        terms.flags.writeable = False
+        return terms
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """(p,) the part of the gradient that the reading expects on paths of length r; it sums to 1.
+
+        ε_r / Σ ε_s in the coherent reading (the parts are aligned), ε_r² in the independent one (orthogonal).
+        In both, r-1 is distributed as the number of branches taken: binomial for equal layers.
+        """
+        terms = self.weights if self.reading == "coherent" else self.weights**2
+        return terms / terms.sum()
+
+    @property
+    def peak(self) -> int:
+        """argmax_r ε_r; for equal layers min(p, 1 + ⌊pβ/(1+β)⌋), the longer of two tied lengths."""
+        factor = self._factor
+        if isinstance(factor, float):
+            return min(self.depth, 1 + math.floor(self.depth * (factor / (1 + factor))))
+        return int(np.argmax(self.weights)) + 1
+
+    @property
+    def mean_length(self) -> float:
+        """Σ r ε_r²."""
+        return float(self.lengths @ self.weights**2)
+
+    def band(self, mass: float = 0.99) -> tuple[int, int]:
+        """Return the shortest band of lengths that holds at least ``mass`` of Σ ε_r² (Thm 2).
+
+        Parameters
+        ----------
+        mass
+            In (0, 1].
+
+        Returns
+        -------
+        tuple of int
+            The first and the last length of the band, both included.
+
+        Raises
+        ------
+        InputError
+            If the mass is not in (0, 1].
+        """
+        wanted = check.real("mass", mass, 0.0, above=True)
+        if wanted > 1:
+            raise InputError(f"mass must be in (0, 1], not {wanted:g}")
+        cumulative = np.concatenate([[0.0], np.cumsum(self.weights**2)])
+        reached = cumulative[:-1] + min(wanted, 1.0) * cumulative[-1]
+        last = np.searchsorted(cumulative, reached * (1 - 4e-16), side="left")
+        widths = np.where(last <= self.depth, last - np.arange(self.depth), self.depth + 1)
+        first = int(np.argmin(widths))
+        return first + 1, int(last[first])
+
+    def mixture(self, field: bool = False) -> Mixture:
+        """Return the spin glass of this ensemble (Eq. 28).
+
+        Parameters
+        ----------
+        field
+            Keep the order r = 1, which the paper drops; without it the ε_r², r ≥ 2, are renormalised.
+
+        Returns
+        -------
+        Mixture
+            {r: ε_r²} with Σ ε_r² = 1.
+
+        Raises
+        ------
+        InputError
+            If nothing is left without the field (depth 1, or β = 0).
+        """
+        first = 1 if field else 2
+        powers = {int(r): float(c) for r, c in zip(self.lengths, self.weights**2, strict=True) if r >= first}
+        if not any(powers.values()):
+            raise InputError(
+                f"depth {self.depth} at this beta has paths of length 1 only, a field: use field=True"
+            )
+        return Mixture(powers).normalized()
+
+    @property
+    def _factor(self) -> "float | NDArray[np.float64]":
+        """β, or b² in the independent reading: the ratio of one more branch to none."""
+        return self.beta if self.reading == "coherent" else self.beta**2
+
+    def to_xarray(self) -> "xr.Dataset":
+        """Return ε_r and the shares by length."""
+        import xarray as xr
+
+        return xr.Dataset(
+            {
+                "weight": ("length", self.weights, {"long_name": "ε_r"}),
+                "share": ("length", self.share, {"long_name": "share of the gradient"}),
+            },
+            coords={"length": ("length", self.lengths, {"long_name": "path length r (weight matrices)"})},
+            attrs={"depth": self.depth, "beta": self.beta, "reading": self.reading},
+        )
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw ε_r against r, as in Fig. 1(a-c).
+
+        Parameters
+        ----------
+        ax
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes.
+        """
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots()[1] if ax is None else ax
+        ax.bar(self.lengths, self.weights, width=1.0)
+        ax.set(xlabel="path length r (weight matrices)", ylabel="ε_r", title=str(self).splitlines()[0])
+        return ax
+
+    def __str__(self) -> str:
+        beta = (
+            f"{self.beta:g}" if isinstance(self.beta, float) else f"{self.beta.min():g}..{self.beta.max():g}"
+        )
+        lo, hi = self.band()
+        return (
+            f"depth ensemble, p = {self.depth}, {'β' if self.reading == 'coherent' else 'b'} = {beta}, "
+            f"{self.reading} reading\n"
+            f"peak {self.peak}, mean length {self.mean_length:.4g}, 99 % of Σ ε_r² in {lo}..{hi}"
+        )
+
+
+def peak_interval(depth: int, k: int) -> tuple[float, float]:
+    """Return the β for which ε_r peaks at length k: Lemma 4 in closed form.
+
+    argmax_r ε_r = k exactly for β in [(k-1)/(p-k+1), k/(p-k)]: unique inside, tied with a neighbour at
+    the ends.
+
+    Parameters
+    ----------
+    depth
+        p ≥ 1.
+    k
+        The wanted peak, 1..p.
+
+    Returns
+    -------
+    tuple of float
+        (β_low, β_high); β_high is infinite for k = p.
+
+    Raises
+    ------
+    InputError
+        If ``k`` is not a length of this depth.
+
+    Examples
+    --------
+    >>> peak_interval(depth=100, k=34)
+    (0.4925373134328358, 0.5151515151515151)
+    """
+    p = check.integer("depth", depth, 1)
+    k = check.integer("k", k, 1, p)
+    return (k - 1) / (p - k + 1), k / (p - k) if k < p else math.inf
+
+
+def _validate_beta(beta: object, depth: int) -> "float | NDArray[np.float64]":
+    try:
+        values = np.asarray(beta, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"beta must be a number or {depth} numbers, one a layer, not {beta!r}") from None
+    if values.ndim > 1 or (values.ndim == 1 and values.size != depth):
+        raise InputError(
+            f"beta must be a number or one value for each of the {depth} layers, not shape {values.shape}"
+        )
+    bad = values[~(np.isfinite(values) & (values >= 0))]
+    if bad.size:
+        raise InputError(f"beta must be finite and not negative, found {bad.flat[0]:g}")
+    if values.ndim == 0:
+        return float(values)
+    values = values.copy()
+    values.flags.writeable = False
+    return values
+
+
+def _equal(p: int, beta: float) -> NDArray[np.float64]:
+    """C(p-1, r-1) β^{r-1} up to a factor, r = 1..p, outward from the peak by ε_{r+1}/ε_r = β (p-r)/r."""
+    k = min(p, 1 + math.floor(p * (beta / (1 + beta))))
+    r = np.arange(1.0, p)
+    terms = np.ones(p)
+    with np.errstate(under="ignore"):
+        np.cumprod(beta * ((p - r[k - 1 :]) / r[k - 1 :]), out=terms[k:])
+        if k > 1:
+            below = r[: k - 1][::-1]
+            terms[: k - 1] = np.cumprod(below / ((p - below) * beta))[::-1]
+    return terms
+
+
+def _unequal(beta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coefficients of Π_{l≥2} (1 + β_l t)/(1 + β_l), which sum to 1, times 2^1000.
+
+    Each is the probability of taking that many branches when layer l takes its own with β_l/(1+β_l). All
+    terms are positive, so no digit is lost; the factor keeps terms down to 1e-600 of the largest.
+    """
+    terms = np.zeros(beta.size)
+    terms[0] = 2.0**1000
+    with np.errstate(under="ignore"):
+        for l, b in enumerate(beta[1:], start=1):
+            taken = terms[:l] * (b / (1 + b))
+            terms[: l + 1] *= 1 / (1 + b)
+            terms[1 : l + 1] += taken
+        return terms / terms.max()
