@@ -1,0 +1,217 @@
+"""The paper's residual network (Eqs. 8 and 22), one or many seeds of it at once.
+
+    N_1 = R(W_1ᵀ x),    N_l = λ_l/σ_l R(W_lᵀ N_{l-1}) + N_{l-1},  l = 2..p,    R = ReLU.
+
+Activations are kept as (*seeds, units, samples): a batched matrix product takes every seed in one call, and
+batch norm sees seeds and units alike as channels. With one seed the leading axis is absent.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skipglass import check
+from skipglass.errors import InputError
+
+__all__ = ["NORMALIZATIONS", "PLACEMENTS", "ResidualLayer", "ResidualMLP"]
+
+NORMALIZATIONS = ("none", "batch", "paper")
+PLACEMENTS = ("before", "after")
+EPS, MOMENTUM = 1e-5, 0.1  # torch.nn.BatchNorm1d's defaults
+
+
+class ResidualLayer(nn.Module):
+    """One weight layer: matrix, ReLU, normalisation, and the shortcut if it has one.
+
+    Parameters
+    ----------
+    weight
+        (*seeds, out, in), the initial Wᵀ.
+    skip
+        Whether the input is added to the output.
+    normalization
+        "none"; "batch", batch norm with its multiplier λ and shift for each unit; or "paper" (Eq. 22), one
+        multiplier λ_l, σ_l the mean over units of the standard deviation over samples, no centring.
+    placement
+        The normalisation comes "before" or "after" (Eq. 22) the ReLU.
+    """
+
+    running_var: Tensor
+    running_mean: Tensor
+
+    def __init__(self, weight: Tensor, *, skip: bool, normalization: str, placement: str) -> None:
+        super().__init__()
+        *seeds, out, _ = weight.shape
+        self.skip, self.normalization, self.placement = skip, normalization, placement
+        self.weight = nn.Parameter(weight)
+        self.momentum = MOMENTUM
+        if normalization != "none":
+            units = (out,) if normalization == "batch" else ()
+            self.multiplier = nn.Parameter(weight.new_ones(*seeds, *units))
+            self.register_buffer("running_var", weight.new_ones(*seeds, *units))
+        if normalization == "batch":
+            self.shift = nn.Parameter(weight.new_zeros(*seeds, out))
+            self.register_buffer("running_mean", weight.new_zeros(*seeds, out))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map activations (*seeds, in, samples) to (*seeds, out, samples)."""
+        branch = self.weight @ h
+        if self.placement == "before":
+            branch = F.relu(self.normalize(branch))
+        else:
+            branch = self.normalize(F.relu(branch))
+        return branch + h if self.skip else branch
+
+    def normalize(self, z: Tensor) -> Tensor:
+        """Apply this layer's normalisation to (*seeds, units, samples)."""
+        if self.normalization == "none":
+            return z
+        if self.normalization == "batch":
+            return F.batch_norm(
+                z.reshape(1, -1, z.shape[-1]),
+                self.running_mean.view(-1),
+                self.running_var.view(-1),
+                self.multiplier.view(-1),
+                self.shift.view(-1),
+                training=self.training,
+                momentum=self.momentum,
+                eps=EPS,
+            ).view(z.shape)
+        if self.training:
+            sigma = z.std(dim=-1).mean(dim=-1)
+            with torch.no_grad():
+                self.running_var.lerp_(sigma.square(), self.momentum)
+        else:
+            sigma = self.running_var.sqrt()
+        return (self.multiplier / (sigma + EPS))[..., None, None] * z
+
+    @property
+    def sigma(self) -> Tensor:
+        """The running standard deviation, (*seeds, out) for batch norm, (*seeds,) for the paper's."""
+        return (
+            (self.running_var + EPS).sqrt()
+            if self.normalization == "batch"
+            else self.running_var.sqrt() + EPS
+        )
+
+
+class ResidualMLP(nn.Module):
+    """The paper's fully connected residual network of depth p and width n, for one seed or many.
+
+    Parameters
+    ----------
+    in_features
+        d, the dimension of the input.
+    out_features
+        Outputs of a last linear layer; None gives the paper's scalar output, the sum of the last layer's
+        units.
+    depth
+        p, the number of weight layers; the first has no shortcut.
+    width
+        n, the units of each layer.
+    normalization, placement
+        See `ResidualLayer`.
+    scale
+        C, the standard deviation of the initial weights; None takes 1/√fan_in for each layer (C = 1/√n).
+    seeds
+        An int makes one network. A sequence of S ints makes S networks along a leading axis of every
+        parameter, each with the initial weights that its seed alone would give.
+    dtype
+        Of the parameters.
+
+    Raises
+    ------
+    InputError
+        If a size is below 1, the scale is not positive, or a name is unknown.
+
+    Examples
+    --------
+    >>> model = ResidualMLP(50, 10, depth=10, width=20)
+    >>> model(torch.zeros(4, 50)).shape
+    torch.Size([4, 10])
+    >>> ResidualMLP(50, 10, seeds=range(16))(torch.zeros(4, 50)).shape
+    torch.Size([16, 4, 10])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int | None = None,
+        *,
+        depth: int = 10,
+        width: int = 20,
+        normalization: str = "none",
+        placement: str = "after",
+        scale: float | None = None,
+        seeds: int | Sequence[int] = 0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        n, p = check.integer("width", width, 1), check.integer("depth", depth, 1)
+        check.choice("normalization", normalization, NORMALIZATIONS)
+        check.choice("placement", placement, PLACEMENTS)
+        shapes = [(n, check.integer("in_features", in_features, 1))] + [(n, n)] * (p - 1)
+        if out_features is not None:
+            shapes.append((check.integer("out_features", out_features, 1), n))
+        weights = _draw(shapes, scale, seeds, dtype)
+        self.layers = nn.ModuleList(
+            ResidualLayer(w, skip=l > 0, normalization=normalization, placement=placement)
+            for l, w in enumerate(weights[:p])
+        )
+        self.head = Head(weights[p]) if out_features is not None else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, d), or (S, N, d) with seeds, to (N, out) or (S, N, out); headless to (N,) or (S, N)."""
+        h = x.mT
+        for layer in self.layers:
+            h = layer(h)
+        return h.sum(dim=-2) if self.head is None else self.head(h).mT
+
+    def calibrate(self, x: Tensor) -> None:
+        """Set every running statistic to that of the batch ``x``, as if it had been seen for ever."""
+        training = self.training
+        layers = [layer for layer in self.layers if isinstance(layer, ResidualLayer)]
+        for layer in layers:
+            layer.momentum = 1.0
+        with torch.no_grad():
+            self.train()(x)
+        for layer in layers:
+            layer.momentum = MOMENTUM
+        self.train(training)
+
+
+class Head(nn.Module):
+    """The linear classifier on top, (*seeds, units, samples) to (*seeds, classes, samples)."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(weight.new_zeros(*weight.shape[:-1], 1))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.weight @ h + self.bias
+
+
+def _draw(
+    shapes: list[tuple[int, int]], scale: float | None, seeds: int | Sequence[int], dtype: torch.dtype
+) -> list[Tensor]:
+    """Initial weights, the same for a seed alone and among others, and in every precision."""
+    single = isinstance(seeds, int)
+    numbers = [seeds] if isinstance(seeds, int) else list(seeds)
+    if not numbers:
+        raise InputError("seeds must name at least one seed, found none")
+    C = None if scale is None else check.real("scale", scale, 0.0, above=True)
+    drawn = []
+    for seed in numbers:
+        generator = torch.Generator().manual_seed(check.integer("a seed", seed))
+        drawn.append(
+            [
+                torch.randn(shape, generator=generator, dtype=torch.float64) * (C or 1 / math.sqrt(shape[1]))
+                for shape in shapes
+            ]
+        )
+    return [(layer[0] if single else torch.stack(layer)).to(dtype) for layer in zip(*drawn, strict=True)]

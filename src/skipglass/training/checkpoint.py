@@ -1,0 +1,56 @@
+"""The state of a run on disk: written whole or not at all, read without running code from it."""
+
+from pathlib import Path
+
+import torch
+
+from skipglass.errors import StorageError
+from skipglass.record import write_atomically
+
+__all__ = ["read_checkpoint", "write_checkpoint"]
+
+
+def write_checkpoint(path: Path, state: dict[str, object]) -> None:
+    """Write tensors, numbers and lists of them to ``path``."""
+    with write_atomically(path) as temporary:
+        torch.save(state, temporary)
+
+
+def read_checkpoint(path: Path, settings: dict[str, object]) -> dict:
+    """Read the state of a run that was started with the same settings.
+
+    Parameters
+    ----------
+    path
+        Written by `write_checkpoint`.
+    settings
+        Of the run that would go on; ``epochs`` may differ.
+
+    Returns
+    -------
+    dict
+        The state.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, damaged, no checkpoint of ours, or of a run with other settings.
+    """
+    if not path.is_file():
+        raise StorageError(f"cannot resume: there is no checkpoint {path}; start without --resume")
+    try:
+        state = torch.load(path, weights_only=True)
+        stored = state["settings"]
+    except Exception as error:  # torch.load raises many unrelated types on a damaged file
+        raise StorageError(
+            f"cannot resume: {path} is damaged or no checkpoint ({type(error).__name__}); "
+            "start without --resume"
+        ) from error
+    differing = [name for name in settings if name != "epochs" and stored.get(name) != settings[name]]
+    if differing:
+        name = differing[0]
+        raise StorageError(
+            f"cannot resume: {path} was trained with {name} = {stored.get(name)}, not {settings[name]}; "
+            "resume with the same settings or choose another --out"
+        )
+    return state

@@ -1,0 +1,119 @@
+"""What is recorded at each evaluation, and the labelled result it becomes."""
+
+from collections import defaultdict
+
+import torch
+import torch.nn.functional as F
+import xarray as xr
+from torch import Tensor
+
+from skipglass.models import ResidualMLP
+from skipglass.scales import absorbed_norms, multipliers, weight_norms
+from skipglass.training.settings import Settings
+
+__all__ = ["Recording", "evaluate", "scale_norms"]
+
+LABELS = {
+    "train_loss": ("training loss", "nats"),
+    "train_accuracy": ("training accuracy", "1"),
+    "test_loss": ("test loss", "nats"),
+    "test_accuracy": ("test accuracy", "1"),
+    "multiplier_norm": ("‖λ_l‖", "1"),
+    "multiplier_mean": ("mean of λ_l over units", "1"),
+    "weight_norm": ("‖W_l‖", "1"),
+    "absorbed_norm": ("‖diag(λ_l/σ_l) W_l‖", "1"),
+}
+
+
+def evaluate(model: ResidualMLP, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean cross entropy and the accuracy of each seed, (S,) each, in eval mode.
+
+    Parameters
+    ----------
+    model
+        With seeds; its mode is left as found.
+    inputs, targets
+        (S, N, d) and (S, N).
+
+    Returns
+    -------
+    tuple of Tensor
+        Loss in nats and accuracy.
+    """
+    training = model.training
+    with torch.no_grad():
+        logits = model.eval()(inputs)
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
+    model.train(training)
+    return loss.mean(-1), (logits.argmax(-1) == targets).to(loss.dtype).mean(-1)
+
+
+def scale_norms(model: ResidualMLP) -> dict[str, Tensor]:
+    """Return λ_l's norm and mean and the weights' norms, (S, p) each."""
+    values = {"weight_norm": _by_layer(weight_norms(model))}
+    if model.layers[0].normalization != "none":
+        values["absorbed_norm"] = _by_layer(absorbed_norms(model))
+        scales = {name: m if m.ndim == 2 else m[:, None] for name, m in multipliers(model).items()}
+        values["multiplier_norm"] = _by_layer({name: m.norm(dim=-1) for name, m in scales.items()})
+        values["multiplier_mean"] = _by_layer({name: m.mean(dim=-1) for name, m in scales.items()})
+    return values
+
+
+class Recording:
+    """The evaluations of one run: a step, an epoch and named values each."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.epochs: list[float] = []
+        self.values: dict[str, list[Tensor]] = defaultdict(list)
+
+    def add(self, step: int, epoch: float, values: dict[str, Tensor]) -> None:
+        """Append one evaluation."""
+        self.steps.append(step)
+        self.epochs.append(epoch)
+        for name, value in values.items():
+            self.values[name].append(value.detach().double().clone())
+
+    def state_dict(self) -> dict[str, object]:
+        """Return plain lists and tensors, for a checkpoint."""
+        return {"steps": self.steps, "epochs": self.epochs, "values": dict(self.values)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take the evaluations of a checkpoint."""
+        self.steps, self.epochs = list(state["steps"]), list(state["epochs"])
+        self.values = defaultdict(list, {name: list(value) for name, value in state["values"].items()})
+
+    def to_xarray(self, settings: Settings, *, epochs_done: int) -> xr.Dataset:
+        """Return the recording by evaluation, seed and layer.
+
+        Parameters
+        ----------
+        settings
+            Of the run; they become attributes.
+        epochs_done
+            How many epochs were completed.
+
+        Returns
+        -------
+        xarray.Dataset
+            With coordinates step, epoch, seed and layer (1..p).
+        """
+        variables = {}
+        for name, value in self.values.items():
+            dims = ("evaluation", "seed", "layer")[: value[0].ndim + 1]
+            long_name, units = LABELS[name]
+            variables[name] = (dims, torch.stack(value).numpy(), {"long_name": long_name, "units": units})
+        return xr.Dataset(
+            variables,
+            coords={
+                "step": ("evaluation", self.steps, {"long_name": "SGD steps"}),
+                "epoch": ("evaluation", self.epochs, {"long_name": "epochs"}),
+                "seed": list(settings.seeds),
+                "layer": range(1, settings.depth + 1),
+            },
+            attrs={**settings.attributes(), "epochs_done": epochs_done},
+        )
+
+
+def _by_layer(values: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(values.values()), dim=-1)
