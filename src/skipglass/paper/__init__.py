@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The paper, one file a figure or theorem."""
