@@ -50,8 +50,8 @@ class ResidualLayer(nn.Module):
         self.momentum = MOMENTUM
         if normalization != "none":
             units = (out,) if normalization == "batch" else ()
-            self.multiplier = nn.Parameter(weight.new_ones(*seeds, *units))
-            self.register_buffer("running_var", weight.new_ones(*seeds, *units))
+            self.multiplier = nn.Parameter(weight.new_ones((*seeds, *units)))
+            self.register_buffer("running_var", weight.new_ones((*seeds, *units)))
         if normalization == "batch":
             self.shift = nn.Parameter(weight.new_zeros(*seeds, out))
             self.register_buffer("running_mean", weight.new_zeros(*seeds, out))

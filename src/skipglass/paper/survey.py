@@ -1,4 +1,4 @@
-"""Which of the settings that the paper leaves open come nearest to Fig. 1(d, e), and which contradict them most.
+"""Which of the settings that the paper leaves open come nearest to Fig. 1(d, e), which contradict them.
 
 App. C gives no class separation, learning rate, placement of the normalisation or initialisation. The survey
 trains every combination of the values below and keeps one number a seed and quarter of training: λ̄, the mean
@@ -25,7 +25,7 @@ EPOCHS = 20
 BASE = Settings(epochs=EPOCHS, seeds=(100, 101, 102))  # other seeds than the figure's
 TASKS = [("digits", 0.0), *(("gaussians", s) for s in (2.0, 4.0, 8.0, 16.0))]
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
-NETWORKS = {
+NETWORKS: dict[str, list[tuple[str, str, float | None]]] = {
     "d": [("batch", "before", None), ("batch", "after", None), ("paper", "after", None)],
     "e": [("none", "after", None), ("none", "after", 0.1)],
 }

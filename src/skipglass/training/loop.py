@@ -9,6 +9,7 @@ import torch.nn.functional as F
 import xarray as xr
 from torch import Tensor
 
+from skipglass import check
 from skipglass.data import Split
 from skipglass.models import ResidualMLP
 from skipglass.training.checkpoint import read_checkpoint, write_checkpoint
@@ -91,6 +92,7 @@ class Run:
         splits = [settings.data(seed) for seed in settings.seeds]
         dtype = DTYPES[settings.dtype]
         self.inputs, self.targets, self.test_inputs, self.test_targets = _stack(splits, dtype)
+        check.integer("batch_size", settings.batch_size, 1, self.targets.shape[1])
         self.model: ResidualMLP = settings.model(splits[0].features, splits[0].classes)
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
@@ -109,7 +111,7 @@ class Run:
         """Train for one epoch."""
         inputs, targets = self._shuffled()
         size, samples = self.settings.batch_size, targets.shape[1]
-        steps = max(1, samples // size)  # the last incomplete batch is left out, as it has other statistics
+        steps = samples // size  # the last incomplete batch is left out, as it has other statistics
         before = self.epochs_done * steps
         if before == 0:
             self.evaluate(0, 0.0)

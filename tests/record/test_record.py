@@ -1,0 +1,87 @@
+"""Recordings are written whole or not at all, and a reader refuses what is not one."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from skipglass import record
+from skipglass.errors import StorageError
+
+
+@pytest.fixture
+def dataset():
+    return xr.Dataset(
+        {"loss": (("step", "seed"), np.random.default_rng(0).normal(size=(4, 3)))}, attrs={"β": 0.5}
+    )
+
+
+def test_a_recording_comes_back_with_its_provenance(dataset, tmp_path):
+    path = record.save(dataset, tmp_path / "a.nc", kind="training")
+    loaded = record.load(path, kind="training")
+    xr.testing.assert_equal(loaded, dataset)
+    assert loaded.attrs["β"] == 0.5
+    assert loaded.attrs["skipglass_schema"] == record.SCHEMA
+    assert {"command", "commit", "machine", "created", "skipglass_version"} <= set(loaded.attrs)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.nc"]
+
+
+def _write_half(path, error):
+    with record.write_atomically(path) as temporary:
+        temporary.write_text("half of the n")
+        raise error
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(StorageError, match="No space left"):
+        _write_half(path, OSError(28, "No space left on device"))
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_said_in_one_line(dataset):
+    with pytest.raises(StorageError) as caught, record.write_atomically("/dev/full/x.nc"):
+        pass
+    assert "/dev/full/x.nc" in str(caught.value)
+
+
+def test_an_interrupt_leaves_nothing_half_written(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        _write_half(tmp_path / "a.txt", KeyboardInterrupt())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    for folder in (file, file / "below", "/proc/skipglass"):
+        with pytest.raises(StorageError, match="choose another --out"):
+            record.output_folder(folder)
+
+
+def test_damaged_and_foreign_files_are_refused(dataset, tmp_path):
+    path = record.save(dataset, tmp_path / "a.nc", kind="training")
+    whole = path.read_bytes()
+    cut = tmp_path / "cut.nc"
+    text = tmp_path / "text.nc"
+    text.write_text("no netCDF")
+    foreign = tmp_path / "foreign.nc"
+    dataset.drop_attrs().to_netcdf(foreign, engine="h5netcdf")
+    newer = tmp_path / "newer.nc"
+    dataset.assign_attrs(skipglass_schema=record.SCHEMA + 1).to_netcdf(newer, engine="h5netcdf")
+    for size in (0, 10, len(whole) // 2, len(whole) - 1):
+        cut.write_bytes(whole[:size])
+        with pytest.raises(StorageError, match="damaged"):
+            record.load(cut)
+    for bad, reason in [
+        (text, "no netCDF file"),
+        (foreign, "not one that skipglass wrote"),
+        (newer, "update skipglass"),
+        (tmp_path / "missing.nc", "no such file"),
+        (tmp_path, "no such file"),
+    ]:
+        with pytest.raises(StorageError, match=reason):
+            record.load(bad)
+    with pytest.raises(StorageError, match="'profile' recording was asked for, it holds a 'training' one"):
+        record.load(path, kind="profile")
