@@ -41,7 +41,7 @@ def test_the_network_is_the_equation(normalization, placement, out):
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2))
     tolerance = 1e-4 if normalization == "paper" else 1e-12  # its ε is added to σ
     torch.testing.assert_close(
-        model(x), naive(model, x, normalization, placement), rtol=tolerance, atol=1e-12
+        model(x), naive(model, x, normalization, placement), rtol=tolerance, atol=tolerance
     )
 
 

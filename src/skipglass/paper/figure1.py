@@ -1,0 +1,210 @@
+"""Figure 1(a-e): the depth ensemble, the multipliers λ_l and the weight norm while training.
+
+For (d) and (e) the paper leaves the class separation, the learning rate, the placement of the normalisation and
+the initialisation open. `RUNS` holds, for each panel and task, the setting of a survey that comes nearest to
+the paper's panel and the one that contradicts it most (`skipglass.paper.survey`).
+"""
+
+import numpy as np
+import xarray as xr
+
+from skipglass.paper.survey import EPOCHS
+from skipglass.report import Axis, Panel, Rule, Series, Slider
+from skipglass.theory import DepthEnsemble
+from skipglass.training import Settings
+
+__all__ = ["BETAS", "RUNS", "histograms", "multiplier_panel", "norm_panel", "settings_of", "weight_norm"]
+
+BETAS = {"a": 0.1, "b": 0.5, "c": 2.0}
+DEPTH = 100
+
+RUNS: dict[str, dict[str, object]] = {}
+"""Name of the recording → what it sets, chosen by the survey."""
+
+
+def settings_of(run: str, *, seeds: int, epochs: int = EPOCHS) -> Settings:
+    """Return the full settings of one of `RUNS`.
+
+    Parameters
+    ----------
+    run
+        Its name.
+    seeds
+        How many networks to train side by side, seeds 0, 1, ….
+    epochs
+        Passes over the training set.
+
+    Returns
+    -------
+    Settings
+        Of the run.
+    """
+    return Settings(**RUNS[run], seeds=range(seeds), epochs=epochs)  # type: ignore[arg-type]
+
+
+def histograms() -> tuple[Panel, ...]:
+    """Return Fig. 1(a-c): ε_r for p = 100 and β = 0.1, 0.5, 2."""
+    return tuple(_histogram(letter, DepthEnsemble(DEPTH, beta)) for letter, beta in BETAS.items())
+
+
+def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
+    """Return Fig. 1(d) from a recording: λ_l by layer at growing epochs.
+
+    Parameters
+    ----------
+    run
+        Its name in `RUNS`.
+    recording
+        By `skipglass.training.train`, with normalisation.
+
+    Returns
+    -------
+    Panel
+        One line an epoch, mean over units and seeds, and the standard deviation over seeds.
+    """
+    value = recording.multiplier_mean
+    series = tuple(
+        Series(f"{epoch:g}", recording.layer.values, mean := at.mean("seed").values, mean - sd, mean + sd)
+        for epoch in _shown_epochs(recording)
+        for at in [value.isel(evaluation=_row(recording, epoch))]
+        for sd in [at.std("seed").values]
+    )
+    return Panel(
+        run,
+        f"(d) Batch-norm multipliers λ_l, {_title(run)}",
+        "One line an epoch: where lines rise above 1, the scales of those layers grew; the paper's panel has "
+        "every later line above the earlier ones. Layer 1 has no shortcut.",
+        Axis("layer l"),
+        Axis("λ_l, mean over units"),
+        series,
+        rules=(Rule(1.0, "start"),),
+        color=Axis("epoch"),
+        note=f"{describe(recording)}. Mean over seeds; bands: one standard deviation over seeds.",
+    )
+
+
+def epoch_panel(recordings: dict[str, xr.Dataset]) -> Panel:
+    """Return λ_l by layer with a slider for the epoch, all runs of panel (d) side by side.
+
+    Parameters
+    ----------
+    recordings
+        {run: recording}, with the same evaluations.
+
+    Returns
+    -------
+    Panel
+        One line a run.
+    """
+    shortest = min(recordings.values(), key=lambda r: float(r.epoch[-1]))
+    epochs = [e for e in shortest.epoch.values.tolist() if e == int(e)]
+    frames = [
+        tuple(
+            Series(_title(run), r.layer.values, r.multiplier_mean.mean("seed").values[_row(r, epoch)])
+            for run, r in recordings.items()
+        )
+        for epoch in epochs
+    ]
+    captions = [
+        "; ".join(f"{s.name}: {np.mean(s.y[1:]):.3f}" for s in frame) + " (mean over the layers with a shortcut)"
+        for frame in frames
+    ]
+    return Panel(
+        "figure1d-epochs",
+        "(d) The multipliers, epoch by epoch",
+        "Move the slider to train: a line that lifts off 1 means that the scales of those layers grow.",
+        Axis("layer l"),
+        Axis("λ_l, mean over units and seeds"),
+        slider=Slider("epoch", epochs, frames, captions),
+        rules=(Rule(1.0, "start"),),
+        shown=len(epochs) - 1,
+    )
+
+
+def norm_panel(task: str, recordings: dict[str, xr.Dataset]) -> Panel:
+    """Return Fig. 1(e): ‖w‖ without batch norm against the iteration, relative to its start.
+
+    Parameters
+    ----------
+    task
+        "gaussians" or "digits".
+    recordings
+        {run: recording}, without normalisation.
+
+    Returns
+    -------
+    Panel
+        One line a run.
+    """
+    series = []
+    for run, recording in recordings.items():
+        growth = weight_norm(recording)
+        growth = growth / growth.isel(evaluation=0)
+        low, high = growth.min("seed").values, growth.max("seed").values
+        series.append(Series(_title(run), recording.step.values, growth.mean("seed").values, low, high))
+    notes = [f"{_title(run)}: {describe(recording)}" for run, recording in recordings.items()]
+    return Panel(
+        f"figure1e-{task}",
+        f"(e) Weight norm without batch norm, {task}",
+        "A rising line means that the weights grow, which the paper reads as a shift to longer paths.",
+        Axis("iteration", "SGD steps"),
+        Axis("‖w‖ / ‖w‖ at the start"),
+        tuple(series),
+        rules=(Rule(1.0, "start"),),
+        note=f"{'. '.join(notes)}. Mean over seeds; bands: smallest to largest.",
+    )
+
+
+def weight_norm(recording: xr.Dataset) -> xr.DataArray:
+    """Return ‖w‖ over all layers, (evaluation, seed)."""
+    return (recording.weight_norm**2).sum("layer") ** 0.5
+
+
+def describe(recording: xr.Dataset) -> str:
+    """Return the settings of a recording in words."""
+    a = recording.attrs
+    words = [
+        f"depth {a['depth']}, width {a['width']}",
+        {"none": "no normalisation", "batch": "batch norm", "paper": "Eq. 22's normalisation"}[a["normalization"]],
+    ]
+    if a["normalization"] != "none":
+        words[-1] += f" {a['placement']} the ReLU"
+    if a["experiment"] == "gaussians":
+        words.append(f"separation {a['separation']:g}")
+    words.append(f"learning rate {a['learning_rate']:g}")
+    words.append("C = 1/√fan_in" if a["scale"] == "none" else f"C = {a['scale']:g}")
+    accuracy = float(recording.train_accuracy.isel(evaluation=-1).mean())
+    words.append(f"training accuracy {accuracy:.1%} at the end")
+    words.append(f"{recording.sizes['seed']} seeds")
+    return ", ".join(words)
+
+
+def _histogram(letter: str, e: DepthEnsemble) -> Panel:
+    lo, hi = e.band(0.99)
+    return Panel(
+        f"figure1{letter}",
+        f"({letter}) ε_r at p = {e.depth}, β = {e.beta:g}",
+        "The height is the weight of paths of length r; the further right, the deeper the ensemble.",
+        Axis("path length r", "weight matrices"),
+        Axis("ε_r", zero=True),
+        (Series(f"β = {e.beta:g}", e.lengths, e.weights),),
+        marks="bar",
+        rules=(Rule(e.peak, f"peak {e.peak}", axis="x"),),
+        note=f"Exact. Mean length {e.mean_length:.2f}; 99 % of Σ ε_r² in {lo}..{hi}.",
+    )
+
+
+def _title(run: str) -> str:
+    _, task, which = run.split("-")
+    return f"{task}, " + {"nearest": "nearest to the paper", "contrary": "most contrary"}[which]
+
+
+def _row(recording: xr.Dataset, epoch: float) -> int:
+    return int(np.argmin(np.abs(recording.epoch.values - epoch)))
+
+
+def _shown_epochs(recording: xr.Dataset) -> list[float]:
+    """The start, and up to five later epochs spread evenly in their logarithm."""
+    last = float(recording.epoch[-1])
+    wanted = [0.0, *np.geomspace(min(1.0, last), last, 5)]
+    return list(dict.fromkeys(float(recording.epoch.values[_row(recording, e)]) for e in wanted))

@@ -1,0 +1,130 @@
+"""One command: train what the figures need, record it, draw it, put it on one page."""
+
+from pathlib import Path
+from typing import Protocol
+
+import xarray as xr
+
+from skipglass import record
+from skipglass.errors import StorageError
+from skipglass.paper import figure1
+from skipglass.paper.page import figure1_report
+from skipglass.report import Panel, render_page, save_figures, save_grid
+from skipglass.training import train
+
+__all__ = ["FIGURES", "Progress", "measure", "recorded", "write_report"]
+
+FIGURES = ("figure1",)
+
+
+class Progress(Protocol):
+    """The part of `rich.progress.Progress` that is used."""
+
+    def add_task(self, description: str, *, total: float | None) -> object: ...  # noqa: D102
+    def advance(self, task_id: object, advance: float = 1) -> None: ...  # noqa: D102
+
+
+def measure(
+    folder: Path, figures: list[str], *, seeds: int, epochs: int, progress: Progress, resume: bool = False
+) -> None:
+    """Train every run of the figures and keep its recording in FOLDER/recordings.
+
+    Parameters
+    ----------
+    folder
+        The output folder.
+    figures
+        Names in `FIGURES`.
+    seeds, epochs
+        Of each run.
+    progress
+        Shows one bar a run.
+    resume
+        Keep recordings of the same settings that are already there.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On Ctrl-C; the recordings of finished runs are kept.
+    """
+    recordings = record.output_folder(folder / "recordings")
+    for run in figure1.RUNS if "figure1" in figures else ():
+        settings = figure1.settings_of(run, seeds=seeds, epochs=epochs)
+        path = recordings / f"{run}.nc"
+        if resume and path.is_file() and _same(record.load(path, "training"), settings.attributes()):
+            continue
+        task = progress.add_task(f"{run}, epochs", total=epochs)
+        recording = train(settings, on_epoch=lambda _, task=task: progress.advance(task))
+        if recording.attrs["epochs_done"] < epochs:
+            raise KeyboardInterrupt
+        record.save(recording, path, kind="training")
+
+
+def recorded(folder: Path) -> list[str]:
+    """Return the figures whose recordings lie in a folder.
+
+    Parameters
+    ----------
+    folder
+        Written by `measure`.
+
+    Returns
+    -------
+    list of str
+        Names in `FIGURES`.
+
+    Raises
+    ------
+    StorageError
+        If the recordings of no figure are complete.
+    """
+    missing = [run for run in figure1.RUNS if not (folder / "recordings" / f"{run}.nc").is_file()]
+    if missing:
+        raise StorageError(
+            f"{folder} has no complete recordings: {missing[0]}.nc is missing; run skipglass reproduce --out {folder}"
+        )
+    return ["figure1"]
+
+
+def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Path:
+    """Draw the figures (PNG, PDF and their data) and the page from the recordings in a folder.
+
+    Parameters
+    ----------
+    folder
+        With the recordings.
+    figures
+        Names in `FIGURES`.
+    progress
+        Shows one bar.
+
+    Returns
+    -------
+    Path
+        The page, FOLDER/report.html.
+    """
+    drawings = record.output_folder(folder / "figures")
+    recordings = load_recordings(folder / "recordings")
+    report, combined = figure1_report(recordings)
+    panels = [item for section in report.sections for item in section.items if isinstance(item, Panel)]
+    task = progress.add_task("drawing, panels", total=len(panels) + 2)
+    for panel in panels:
+        save_figures(panel, drawings)
+        progress.advance(task)
+    save_grid(combined, drawings, "figure1")
+    progress.advance(task)
+    page = render_page(report, folder / "report.html")
+    progress.advance(task)
+    return page
+
+
+def load_recordings(folder: Path) -> dict[str, xr.Dataset]:
+    """Return {run: recording} of Figure 1."""
+    return {run: record.load(folder / f"{run}.nc", "training") for run in figure1.RUNS}
+
+
+def _same(recording: xr.Dataset, attributes: dict[str, object]) -> bool:
+    def plain(value: object) -> object:
+        return value.tolist() if hasattr(value, "tolist") else value
+
+    return all(plain(recording.attrs.get(name)) == plain(value) for name, value in attributes.items())
