@@ -1,7 +1,21 @@
 """What the paper predicts, in closed form (NumPy and SciPy, no torch)."""
 
+from skipglass.theory.complexity import complexity
 from skipglass.theory.ensemble import DepthEnsemble, peak_interval
+from skipglass.theory.levels import ground_state_energy, level_complexity, threshold_energy
 from skipglass.theory.mixture import Mixture
 from skipglass.theory.network import branch_factor, path_factor
+from skipglass.theory.trivialization import trivialization_threshold
 
-__all__ = ["DepthEnsemble", "Mixture", "branch_factor", "path_factor", "peak_interval"]
+__all__ = [
+    "DepthEnsemble",
+    "Mixture",
+    "branch_factor",
+    "complexity",
+    "ground_state_energy",
+    "level_complexity",
+    "path_factor",
+    "peak_interval",
+    "threshold_energy",
+    "trivialization_threshold",
+]

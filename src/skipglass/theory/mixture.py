@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from skipglass import check
 from skipglass.errors import InputError
 
-__all__ = ["Mixture"]
+__all__ = ["Mixture", "require_mixture"]
 
 
 class Mixture:
@@ -131,6 +131,16 @@ class Mixture:
         terms = [f"{r}: {c:.6g}" for r, c in zip(self.orders.tolist(), self.powers.tolist(), strict=True)]
         shown = terms if len(terms) <= 6 else [*terms[:3], "…", *terms[-2:]]
         return f"Mixture({{{', '.join(shown)}}})"
+
+
+def require_mixture(mixture: object) -> Mixture:
+    """Return ``mixture`` if it is one; else say how to make one."""
+    if isinstance(mixture, Mixture):
+        return mixture
+    raise InputError(
+        f"mixture must be a Mixture, not {mixture!r}; make one with Mixture({{order: power}}), "
+        "Mixture.pure(order) or DepthEnsemble(depth, beta).mixture()"
+    )
 
 
 def _validate(powers: Mapping[int, float]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
