@@ -4,8 +4,10 @@
 that opens offline. The folder knows nothing of the paper.
 """
 
+from skipglass.report.chart import chart
 from skipglass.report.document import Report, Section, Table
 from skipglass.report.figures import draw, grid, save_figures, save_grid
+from skipglass.report.page import render_page
 from skipglass.report.panel import Panel
 from skipglass.report.series import Axis, Rule, Series, Slider
 
@@ -18,8 +20,10 @@ __all__ = [
     "Series",
     "Slider",
     "Table",
+    "chart",
     "draw",
     "grid",
+    "render_page",
     "save_figures",
     "save_grid",
 ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "grid", "save_figures", "save_grid"]
+__all__ = ["draw", "figure_of", "grid", "save_figures", "save_grid"]
 
 SIZE = (4.8, 3.5)
 """Inches: printed at the 3.4 in of a column, 10 pt text is still 7 pt."""
@@ -109,6 +109,13 @@ def save_figures(panel: Panel, folder: str | Path, caption: bool = False) -> lis
         *_write(figure, folder, panel.name),
         save(panel.to_xarray(), folder / f"{panel.name}.nc", "panel"),
     ]
+
+
+def figure_of(panel: Panel, caption: bool = False) -> "Figure":
+    """A panel in a figure of its own, which pyplot does not know of."""
+    figure = _figure(SIZE)
+    draw(panel, _axes(figure), caption=caption)
+    return figure
 
 
 def grid(panels: Sequence[Panel], columns: int = 3) -> "Figure":
