@@ -1,5 +1,6 @@
 """Panels as interactive Altair charts."""
 
+import json
 import math
 from typing import Any
 
@@ -42,7 +43,9 @@ def chart(panel: Panel, heading: bool = True) -> Any:
     alt = page_extra("altair")
     base = _base(alt, panel)
     pick = alt.selection_point(name="pick", fields=["series"], bind="legend")
-    layers = [layer for marks in ("bar", "line", "points") for layer in _layers(alt, panel, base, marks, pick)]
+    layers = [
+        layer for marks in ("bar", "line", "points") for layer in _layers(alt, panel, base, marks, pick)
+    ]
     layers[0] = layers[0].add_params(pick)
     layers += _rules(alt, panel)
     result = alt.layer(*layers).properties(
@@ -70,12 +73,11 @@ def _title(alt: Any, panel: Panel) -> Any:
     slider = panel.slider
     if slider is None:
         return panel.title
-    lines = [
-        f"{slider.label(i)}   {slider.caption(i)}".strip().replace("\\", "\\\\").replace("'", "\\'")
-        for i in range(len(slider.values))
-    ]
-    reading = ", ".join(f"'{line}'" for line in lines)
-    return alt.TitleParams(panel.title, subtitle=alt.expr(f"[{reading}][frame]"), anchor="start")
+    lines = [f"{slider.label(i)}   {slider.caption(i)}".strip() for i in range(len(slider.values))]
+    # Vega's expressions read JSON strings; only the title's text, not its subtitle, may be an expression
+    return alt.TitleParams(
+        alt.expr(f"[{json.dumps(panel.title)}, {json.dumps(lines)}[frame]]"), anchor="start"
+    )
 
 
 def _base(alt: Any, panel: Panel) -> Any:
@@ -132,7 +134,9 @@ def _lines(alt: Any, panel: Panel, data: Any, pick: Any, spread: bool) -> list[A
     if spread:
         faint = alt.when(pick).then(alt.value(0.2)).otherwise(alt.value(0.03))
         _, low = _channels(alt, panel, up="low")
-        band = data.mark_area().encode(x=x, y=low, y2="high:Q", color=seen["color"], opacity=faint)
+        # undefined: a series without a band; null: a gap in one
+        banded = data.transform_filter("isDefined(datum.low)")
+        band = banded.mark_area().encode(x=x, y=low, y2="high:Q", color=seen["color"], opacity=faint)
         layers.append(band.properties(name="bands"))
     line = data.mark_line(strokeWidth=2).encode(x=x, y=y, **plain).properties(name="lines")
     count = sum(s.x.size for s in panel.drawn() if panel.marks_of(s) == "line")
@@ -164,13 +168,27 @@ def _whisker(alt: Any, panel: Panel, marked: Any, place: str = "x") -> Any:
 def _channels(alt: Any, panel: Panel, across: str = "x", up: str = "y") -> tuple[Any, Any]:
     horizontal, vertical = limits(panel)
     return (
-        alt.X(f"{across}:Q", scale=_scale(alt, panel.x, horizontal), title=panel.x.title, axis=_ticks(alt, panel.x)),
-        alt.Y(f"{up}:Q", scale=_scale(alt, panel.y, vertical), title=panel.y.title, axis=_ticks(alt, panel.y)),
+        alt.X(
+            f"{across}:Q",
+            scale=_scale(alt, panel.x, horizontal),
+            title=panel.x.title,
+            axis=_ticks(alt, panel.x),
+        ),
+        alt.Y(
+            f"{up}:Q", scale=_scale(alt, panel.y, vertical), title=panel.y.title, axis=_ticks(alt, panel.y)
+        ),
     )
 
 
+def _channel(alt: Any, kind: Any, field: str, axis: Axis, domain: tuple[float, float]) -> Any:
+    scale, ticks = _scale(alt, axis, domain), _ticks(alt, axis)
+    return kind(f"{field}:Q", scale=scale, title=axis.title, axis=ticks)
+
+
 def _scale(alt: Any, axis: Axis, domain: tuple[float, float]) -> Any:
-    return alt.Scale(type="log" if axis.log else "linear", domain=list(domain), nice=False, zero=False)
+    if axis.log:
+        return alt.Scale(type="log", domain=list(domain), nice=False)
+    return alt.Scale(domain=list(domain), nice=False, zero=False)
 
 
 def _ticks(alt: Any, axis: Axis) -> Any:
@@ -183,7 +201,7 @@ def _look(alt: Any, panel: Panel, pick: Any) -> dict[str, Any]:
     names = list(panel.names)
     title = panel.color.title if panel.color else None
     legend = alt.Legend(
-        title=title, orient="bottom", columns=2 if max(map(len, names)) > 14 else 3, labelLimit=260,
+        title=title, orient="bottom", columns=max(1, min(3, 44 // (max(map(len, names)) + 3))), labelLimit=260,
         values=legend_names(panel.names, ordered), symbolOpacity=1, symbolType="square",
     ) if len(names) > 1 else None  # fmt: skip
     scale = alt.Scale(domain=names, range=series_colors(len(names), ordered))
