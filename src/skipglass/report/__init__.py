@@ -1,1 +1,29 @@
-"""Placeholder."""
+"""A panel is data, axes and the sentence that says how to read it; figures and the page render it.
+
+`figures` draws panels with matplotlib, `chart` with Altair, and `page` puts many of them into one HTML file
+that opens offline. The folder knows nothing of the paper.
+"""
+
+from skipglass.report.chart import chart
+from skipglass.report.document import Report, Section, Table
+from skipglass.report.figures import draw, grid, save_figures, save_grid
+from skipglass.report.page import render_page
+from skipglass.report.panel import Panel
+from skipglass.report.series import Axis, Rule, Series, Slider
+
+__all__ = [
+    "Axis",
+    "Panel",
+    "Report",
+    "Rule",
+    "Section",
+    "Series",
+    "Slider",
+    "Table",
+    "chart",
+    "draw",
+    "grid",
+    "render_page",
+    "save_figures",
+    "save_grid",
+]

@@ -1,0 +1,97 @@
+"""Many panels as one self-contained HTML file that opens offline."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from skipglass.record import write_atomically
+from skipglass.report.chart import chart
+from skipglass.report.document import Report, Table, cell_text, verdict_class
+from skipglass.report.extra import page_extra
+from skipglass.report.figures import figure_of
+from skipglass.report.panel import Panel
+
+__all__ = ["render_page"]
+
+
+def render_page(report: Report, path: str | Path) -> Path:
+    """Write a report as one HTML file, whole or not at all.
+
+    Scripts, styles and data stand in the file; a content security policy in its head keeps the browser from
+    fetching anything else.
+
+    Parameters
+    ----------
+    report
+        What it shows.
+    path
+        The file, by custom ``report.html``; its folder must exist.
+
+    Returns
+    -------
+    Path
+        ``path``.
+
+    Raises
+    ------
+    UserError
+        If the ``page`` extra is not installed.
+    StorageError
+        If the file cannot be written.
+    """
+    html = _html(report)
+    with write_atomically(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return Path(path)
+
+
+def _html(report: Report) -> str:
+    jinja2 = page_extra("jinja2")
+    engine = page_extra("vl_convert").javascript_bundle()
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("skipglass.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["table"] = lambda item: isinstance(item, Table)
+    environment.filters |= {"cell": cell_text, "verdict": verdict_class, "still": _still}
+    panels = [item for section in report.sections for item in section.items if isinstance(item, Panel)]
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        charts=script_json({panel.name: _embedded(panel) for panel in panels}),
+        engine=_script(engine),
+    )
+
+
+def script_json(value: object) -> str:
+    """``value`` as JSON that no text in it can end the script element of."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _script(source: str) -> str:
+    """Source code that the end of a script element cannot hide in: both stand in strings only."""
+    return source.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _embedded(panel: Panel) -> dict[str, Any]:
+    spec = chart(panel, heading=False).to_dict()
+    spec.pop("$schema")  # an address, though nobody fetches it
+    slider = panel.slider
+    steps = range(len(slider.values)) if slider else ()
+    return {
+        "spec": spec,
+        "labels": [slider.label(i) for i in steps] if slider else [],
+        "captions": [slider.caption(i) for i in steps] if slider else [],
+    }
+
+
+def _still(panel: Panel) -> str:
+    """The panel as a picture in a data address, for readers without scripts."""
+    buffer = io.BytesIO()
+    figure_of(panel).savefig(buffer, format="png", dpi=110)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,239 @@
+"""A panel: data, axes and the sentence that says how to read it."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skipglass import check
+from skipglass.errors import InputError
+from skipglass.record import write_atomically
+from skipglass.report.palette import CATEGORIES
+from skipglass.report.series import MARKS, Axis, Rule, Series, Slider
+
+if TYPE_CHECKING:  # xarray takes half a second to import: only when data are asked for
+    import xarray as xr
+
+__all__ = ["COLUMNS", "Panel", "check_heading"]
+
+COLUMNS = ("series", "frame", "x", "y", "low", "high")
+"""The columns of a panel's data in long form; ``frame`` is the slider's value, NaN outside of it."""
+
+
+def check_heading(kind: str, name: str, title: str, how_to_read: str) -> None:
+    """Refuse what has no file name, no title or no sentence that says how to read it."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise InputError(f"the name of a {kind} is its file's: a-z, 0-9, '-' and '_' only, not {name!r}")
+    if not title.strip():
+        raise InputError(f"{kind} {name!r} needs a title")
+    if not how_to_read.strip():
+        raise InputError(f"{kind} {name!r} needs how_to_read: one sentence, and what a rise means")
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Data, axes and the sentence that says how to read them.
+
+    Parameters
+    ----------
+    name
+        The stem of its files: a-z, 0-9, "-" and "_".
+    title, how_to_read
+        What is shown, and one sentence that says how to read it.
+    x, y
+        The axes.
+    series
+        What is drawn, whatever the slider says.
+    marks
+        "line", "bar" or "points", for each series that does not say otherwise.
+    rules
+        Reference lines.
+    note
+        The setting: seeds, spread, n.
+    slider
+        Series that the reader steps through.
+    color
+        The series are an ordered sequence of this quantity (epochs): sequential colours, a legend title.
+    shown
+        The frame of the slider that static figures draw; the middle one if None.
+
+    Raises
+    ------
+    InputError
+        If something cannot be drawn: no series, equal names, values ≤ 0 on a logarithmic axis.
+
+    Examples
+    --------
+    >>> line = Series("loss", x=[1, 2, 3], y=[1.0, 0.5, 0.4])
+    >>> panel = Panel("loss", "Training", "Lower is better.", Axis("epoch"), Axis("loss"), (line,))
+    >>> panel.to_xarray().sizes["row"]
+    3
+    """
+
+    name: str
+    title: str
+    how_to_read: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...] = ()
+    marks: str = "line"
+    rules: tuple[Rule, ...] = ()
+    note: str = ""
+    slider: Slider | None = None
+    color: Axis | None = None
+    shown: int | None = None
+
+    def __post_init__(self) -> None:
+        check_heading("panel", self.name, self.title, self.how_to_read)
+        check.choice(f"marks of panel {self.name!r}", self.marks, MARKS)
+        object.__setattr__(self, "series", tuple(self.series))
+        object.__setattr__(self, "rules", tuple(self.rules))
+        _check_frame(self)
+        _check_series(self)
+        _check_positive(self)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the series, in the order of their colours."""
+        return tuple(series.name for series in self.drawn())
+
+    @property
+    def default_frame(self) -> int:
+        """The frame that is drawn where nobody moves the slider."""
+        if self.shown is not None:
+            return self.shown
+        return len(self.slider.values) // 2 if self.slider else 0
+
+    def drawn(self, frame: int | None = None) -> tuple[Series, ...]:
+        """The series on show at a frame of the slider (None: the default one)."""
+        if self.slider is None:
+            return self.series
+        return self.series + self.slider.frames[self.default_frame if frame is None else frame]
+
+    def everything(self) -> Iterator[tuple[int | None, Series]]:
+        """Every series with the index of its frame, None for those drawn in all."""
+        for series in self.series:
+            yield None, series
+        if self.slider is not None:
+            for index, frame in enumerate(self.slider.frames):
+                for series in frame:
+                    yield index, series
+
+    def marks_of(self, series: Series) -> str:
+        """How a series of this panel is drawn."""
+        return series.marks or self.marks
+
+    def to_xarray(self, frame: int | None = None) -> "xr.Dataset":
+        """Return the data in long form: one row a point, ready for ``to_dataframe``.
+
+        Parameters
+        ----------
+        frame
+            The index of one frame of the slider; None takes all.
+
+        Returns
+        -------
+        xarray.Dataset
+            `COLUMNS` along ``row``; title, axes, note and rules are attributes.
+        """
+        import xarray as xr
+
+        chosen = [
+            (series, np.nan if self.slider is None or index is None else self.slider.values[index])
+            for index, series in self.everything()
+            if frame is None or index is None or index == frame
+        ]
+        columns: dict[str, object] = {
+            "series": np.concatenate([np.full(s.x.size, s.name, dtype=object) for s, _ in chosen]),
+            "frame": np.concatenate([np.full(s.x.size, value) for s, value in chosen]),
+        }
+        for field in ("x", "y", "low", "high"):
+            columns[field] = np.concatenate([_filled(s, field) for s, _ in chosen])
+        data = xr.Dataset({key: ("row", values) for key, values in columns.items()}, attrs=_describe(self))
+        data["x"].attrs = {"long_name": self.x.label, "units": self.x.unit}
+        data["y"].attrs = {"long_name": self.y.label, "units": self.y.unit}
+        return data
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the data in long form as text, whole or not at all, and return ``path``."""
+        with write_atomically(path) as temporary:
+            temporary.write_text(self.csv(), encoding="utf-8")
+        return Path(path)
+
+    def csv(self, precision: int = 17) -> str:
+        """The data in long form as text: one row a point, an empty cell where there is no number."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for index, series in self.everything():
+            value = np.nan if index is None or self.slider is None else self.slider.values[index]
+            for row in zip(*(_filled(series, field) for field in ("x", "y", "low", "high")), strict=True):
+                numbers = (
+                    f"{number:.{precision}g}" if np.isfinite(number) else "" for number in (value, *row)
+                )
+                writer.writerow([series.name, *numbers])
+        return text.getvalue()
+
+
+def _filled(series: Series, field: str) -> np.ndarray:
+    column = getattr(series, field)
+    return np.full(series.x.size, np.nan) if column is None else column
+
+
+def _describe(panel: Panel) -> dict[str, str]:
+    """The attributes of the panel's file: everything but the numbers."""
+    described = {
+        "title": panel.title,
+        "how_to_read": panel.how_to_read,
+        "note": panel.note,
+        "x_axis": panel.x.title,
+        "y_axis": panel.y.title,
+        "rules": "; ".join(f"{rule.axis} = {rule.value:.17g}: {rule.label}" for rule in panel.rules),
+        "frame": panel.slider.name if panel.slider else "",
+        "series_order": panel.color.title if panel.color else "",
+    }
+    return {key: text for key, text in described.items() if text}
+
+
+def _check_frame(panel: Panel) -> None:
+    if panel.shown is None:
+        return
+    if panel.slider is None:
+        raise InputError(f"panel {panel.name!r}: shown picks a frame, and there is no slider")
+    check.integer("shown", panel.shown, 0, len(panel.slider.values) - 1)
+
+
+def _check_series(panel: Panel) -> None:
+    names = panel.names
+    if not names:
+        raise InputError(f"panel {panel.name!r} has nothing to draw; give series or a slider")
+    if len(set(names)) != len(names):
+        raise InputError(f"panel {panel.name!r} has two series of one name: {', '.join(names)}")
+    if panel.color is None and len(names) > len(CATEGORIES):
+        raise InputError(
+            f"panel {panel.name!r} has {len(names)} series, colours tell {len(CATEGORIES)} apart; "
+            "give color= if they are an ordered sequence, or split the panel"
+        )
+
+
+def _check_positive(panel: Panel) -> None:
+    for axis, fields in ((panel.x, ("x",)), (panel.y, ("y", "low", "high"))):
+        if not axis.log:
+            continue
+        for _, series in panel.everything():
+            for field in fields:
+                if np.any(_filled(series, field) <= 0):
+                    raise InputError(
+                        f"panel {panel.name!r}: {field} of series {series.name!r} has values ≤ 0, and "
+                        f"{axis.label!r} is logarithmic; put NaN there or use a linear axis"
+                    )
+        for rule in panel.rules:
+            if rule.value <= 0 and axis is (panel.x if rule.axis == "x" else panel.y):
+                raise InputError(
+                    f"panel {panel.name!r}: the rule {rule.label!r} is ≤ 0 on a logarithmic axis"
+                )
