@@ -49,9 +49,7 @@ def test_every_folder_has_its_place():
     assert {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()} <= set(ORDER)
 
 
-@pytest.mark.parametrize(
-    "module", ["skipglass", "skipglass.cli.main", "skipglass.record", "skipglass.theory"]
-)
+@pytest.mark.parametrize("module", ["skipglass", "skipglass.cli.main", "skipglass.record", "skipglass.theory"])
 def test_importing_loads_no_torch(module):
     heavy = "{'torch', 'xarray', 'pandas', 'matplotlib'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
@@ -66,7 +64,5 @@ def test_the_record_and_theory_folders_never_import_torch():
                 name.split(".")[0]
                 for node in ast.walk(ast.parse(path.read_text()))
                 if isinstance(node, (ast.Import, ast.ImportFrom))
-                for name in (
-                    [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
-                )
+                for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
             }

@@ -34,15 +34,11 @@ def naive(model, x, normalization, placement):
 @pytest.mark.parametrize("out", [None, 3])
 def test_the_network_is_the_equation(normalization, placement, out):
     x = torch.randn(30, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    model = ResidualMLP(
-        7, out, depth=4, width=6, normalization=normalization, placement=placement, dtype=torch.float64
-    )
+    model = ResidualMLP(7, out, depth=4, width=6, normalization=normalization, placement=placement, dtype=torch.float64)
     for parameter in model.parameters():  # so that multipliers and shifts are not 1 and 0
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2))
     tolerance = 1e-4 if normalization == "paper" else 1e-12  # its ε is added to σ
-    torch.testing.assert_close(
-        model(x), naive(model, x, normalization, placement), rtol=tolerance, atol=tolerance
-    )
+    torch.testing.assert_close(model(x), naive(model, x, normalization, placement), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(("normalization", "placement"), VARIANTS)
@@ -67,9 +63,7 @@ def test_seeds_side_by_side_equal_each_alone(normalization, placement):
 
 @pytest.mark.parametrize(("normalization", "placement"), [v for v in VARIANTS if v[0] != "none"])
 def test_calibrated_statistics_make_eval_equal_train(normalization, placement):
-    model = ResidualMLP(
-        7, 3, depth=4, width=6, normalization=normalization, placement=placement, dtype=torch.float64
-    )
+    model = ResidualMLP(7, 3, depth=4, width=6, normalization=normalization, placement=placement, dtype=torch.float64)
     x = torch.randn(4_000, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     model.calibrate(x)
     assert model.training

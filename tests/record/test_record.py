@@ -10,9 +10,7 @@ from skipglass.errors import StorageError
 
 @pytest.fixture
 def dataset():
-    return xr.Dataset(
-        {"loss": (("step", "seed"), np.random.default_rng(0).normal(size=(4, 3)))}, attrs={"β": 0.5}
-    )
+    return xr.Dataset({"loss": (("step", "seed"), np.random.default_rng(0).normal(size=(4, 3)))}, attrs={"β": 0.5})
 
 
 def test_a_recording_comes_back_with_its_provenance(dataset, tmp_path):

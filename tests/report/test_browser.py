@@ -33,9 +33,7 @@ def page(browser, address):
 
 
 def marks(page, panel, layer):
-    return page.find_elements(
-        By.CSS_SELECTOR, f"#{panel} svg .{layer}_marks path, #{panel} svg .{layer}_marks line"
-    )
+    return page.find_elements(By.CSS_SELECTOR, f"#{panel} svg .{layer}_marks path, #{panel} svg .{layer}_marks line")
 
 
 def test_every_mark_is_drawn_and_nothing_complains(page):
@@ -58,13 +56,9 @@ def test_every_mark_is_drawn_and_nothing_complains(page):
 
 def test_the_slider_moves_the_bars_and_the_caption(page):
     before = [bar.get_attribute("d") for bar in marks(page, "slider", "bars")]
-    move = (
-        "const i = document.querySelector('#slider-slider'); i.value = 2; i.dispatchEvent(new Event('input'))"
-    )
+    move = "const i = document.querySelector('#slider-slider'); i.value = 2; i.dispatchEvent(new Event('input'))"
     page.execute_script(move)
-    WebDriverWait(page, 10).until(
-        lambda _: [bar.get_attribute("d") for bar in marks(page, "slider", "bars")] != before
-    )
+    WebDriverWait(page, 10).until(lambda _: [bar.get_attribute("d") for bar in marks(page, "slider", "bars")] != before)
     heights = [bar.rect["height"] for bar in marks(page, "slider", "bars")]
     assert heights == sorted(heights)  # β = 2: every longer path weighs more
     assert page.find_element(By.CSS_SELECTOR, "#slider output").text == "β = 2"

@@ -34,9 +34,7 @@ def run(parts, x):
 
 @pytest.mark.parametrize(("normalization", "placement"), NORMALISED)
 def test_absorbed_weights_compute_the_same_and_have_the_reported_norms(normalization, placement):
-    model = ResidualMLP(
-        5, depth=4, width=6, normalization=normalization, placement=placement, dtype=torch.float64
-    )
+    model = ResidualMLP(5, depth=4, width=6, normalization=normalization, placement=placement, dtype=torch.float64)
     x = torch.randn(50, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     model.calibrate(x)
     with torch.no_grad():

@@ -25,9 +25,7 @@ def plain(settings, seed):
     generator = torch.Generator().manual_seed(seed)
     for _ in range(settings.epochs):
         order = torch.randperm(len(targets), generator=generator)
-        for batch in order[: len(order) // settings.batch_size * settings.batch_size].split(
-            settings.batch_size
-        ):
+        for batch in order[: len(order) // settings.batch_size * settings.batch_size].split(settings.batch_size):
             loss = torch.nn.functional.cross_entropy(model(inputs[batch][None])[0], targets[batch])
             optimizer.zero_grad()
             loss.backward()

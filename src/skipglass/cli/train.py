@@ -18,9 +18,7 @@ def train(
     width: Annotated[int, typer.Option(help="n, units a layer.")] = 20,
     normalization: Annotated[str, typer.Option(help="none, batch, or paper (Eq. 22).")] = "batch",
     placement: Annotated[str, typer.Option(help="Normalise before or after the ReLU.")] = "after",
-    scale: Annotated[
-        float | None, typer.Option(help="C of the initial weights; 1/√fan_in if left out.")
-    ] = None,
+    scale: Annotated[float | None, typer.Option(help="C of the initial weights; 1/√fan_in if left out.")] = None,
     learning_rate: Annotated[float, typer.Option(help="Of SGD.")] = 0.1,
     momentum: Annotated[float, typer.Option(help="Of SGD.")] = 0.0,
     weight_decay: Annotated[float, typer.Option(help="Of SGD, on every parameter.")] = 0.0,
@@ -57,9 +55,7 @@ def train(
     folder = output_folder(out)
     with progress() as bar:
         task = bar.add_task(f"training {experiment}, epochs", total=settings.epochs)
-        recording = run(
-            settings, folder=folder, resume=resume, on_epoch=lambda done: bar.update(task, completed=done)
-        )
+        recording = run(settings, folder=folder, resume=resume, on_epoch=lambda done: bar.update(task, completed=done))
     path = save(recording, folder / f"{experiment}.nc", kind="training")
 
     last = recording.isel(evaluation=-1) if recording.sizes.get("evaluation") else None

@@ -91,11 +91,7 @@ class ResidualLayer(nn.Module):
     @property
     def sigma(self) -> Tensor:
         """The running standard deviation, (*seeds, out) for batch norm, (*seeds,) for the paper's."""
-        return (
-            (self.running_var + EPS).sqrt()
-            if self.normalization == "batch"
-            else self.running_var.sqrt() + EPS
-        )
+        return (self.running_var + EPS).sqrt() if self.normalization == "batch" else self.running_var.sqrt() + EPS
 
 
 class ResidualMLP(nn.Module):

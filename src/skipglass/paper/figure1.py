@@ -1,7 +1,7 @@
 """Figure 1(a-e): the depth ensemble, the multipliers λ_l and the weight norm while training.
 
-For (d) and (e) the paper leaves the class separation, the learning rate, the placement of the normalisation and
-the initialisation open. `RUNS` holds, for each panel and task, the setting of a survey that comes nearest to
+For (d) and (e) the paper leaves the class separation, the learning rate, the placement of the normalisation
+and the initialisation open. `RUNS` holds, for each panel and task, the setting of a survey that comes nearest to
 the paper's panel and the one that contradicts it most (`skipglass.paper.survey`).
 """
 
@@ -13,7 +13,17 @@ from skipglass.report import Axis, Panel, Rule, Series, Slider
 from skipglass.theory import DepthEnsemble
 from skipglass.training import Settings
 
-__all__ = ["BETAS", "RUNS", "histograms", "multiplier_panel", "norm_panel", "settings_of", "weight_norm"]
+__all__ = [
+    "BETAS",
+    "RUNS",
+    "epoch_panel",
+    "histograms",
+    "multiplier_panel",
+    "norm_panel",
+    "runs_of",
+    "settings_of",
+    "weight_norm",
+]
 
 BETAS = {"a": 0.1, "b": 0.5, "c": 2.0}
 DEPTH = 100
@@ -40,6 +50,11 @@ def settings_of(run: str, *, seeds: int, epochs: int = EPOCHS) -> Settings:
         Of the run.
     """
     return Settings(**RUNS[run], seeds=range(seeds), epochs=epochs)  # type: ignore[arg-type]
+
+
+def runs_of(panel: str, task: str = "") -> list[str]:
+    """Return the names of the runs of a panel ("d" or "e"), of one task if it is named."""
+    return [run for run in RUNS if run.startswith(f"figure1{panel}-{task}")]
 
 
 def histograms() -> tuple[Panel, ...]:

@@ -9,12 +9,14 @@ from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper import figure1
 from skipglass.paper.page import figure1_report
+from skipglass.paper.theorems import theorems
 from skipglass.report import Panel, render_page, save_figures, save_grid
 from skipglass.training import train
 
 __all__ = ["FIGURES", "Progress", "measure", "recorded", "write_report"]
 
 FIGURES = ("figure1",)
+THEOREMS = "theorems"
 
 
 class Progress(Protocol):
@@ -48,6 +50,9 @@ def measure(
         On Ctrl-C; the recordings of finished runs are kept.
     """
     recordings = record.output_folder(folder / "recordings")
+    task = progress.add_task("theorems", total=1)
+    record.save(theorems(), recordings / f"{THEOREMS}.nc", kind=THEOREMS)
+    progress.advance(task)
     for run in figure1.RUNS if "figure1" in figures else ():
         settings = figure1.settings_of(run, seeds=seeds, epochs=epochs)
         path = recordings / f"{run}.nc"
@@ -78,7 +83,7 @@ def recorded(folder: Path) -> list[str]:
     StorageError
         If the recordings of no figure are complete.
     """
-    missing = [run for run in figure1.RUNS if not (folder / "recordings" / f"{run}.nc").is_file()]
+    missing = [run for run in (THEOREMS, *figure1.RUNS) if not (folder / "recordings" / f"{run}.nc").is_file()]
     if missing:
         raise StorageError(
             f"{folder} has no complete recordings: {missing[0]}.nc is missing; run skipglass reproduce --out {folder}"
@@ -120,7 +125,8 @@ def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Pat
 
 def load_recordings(folder: Path) -> dict[str, xr.Dataset]:
     """Return {run: recording} of Figure 1."""
-    return {run: record.load(folder / f"{run}.nc", "training") for run in figure1.RUNS}
+    runs = {run: record.load(folder / f"{run}.nc", "training") for run in figure1.RUNS}
+    return {THEOREMS: record.load(folder / f"{THEOREMS}.nc", THEOREMS), **runs}
 
 
 def _same(recording: xr.Dataset, attributes: dict[str, object]) -> bool:

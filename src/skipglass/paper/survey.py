@@ -34,9 +34,7 @@ NETWORKS: dict[str, list[tuple[str, str, float | None]]] = {
 GRID = [
     (
         panel,
-        replace(
-            BASE, experiment=task, separation=s, learning_rate=rate, normalization=n, placement=p, scale=C
-        ),
+        replace(BASE, experiment=task, separation=s, learning_rate=rate, normalization=n, placement=p, scale=C),
     )
     for panel, networks in NETWORKS.items()
     for (task, s), rate, (n, p, C) in itertools.product(TASKS, RATES, networks)
@@ -68,9 +66,7 @@ def quarters(recording: xr.Dataset, panel: str) -> np.ndarray:
     return value.isel(evaluation=rows).transpose("seed", "evaluation").values
 
 
-def survey(
-    grid: list[tuple[str, Settings]] = GRID, on_run: Callable[[int], None] | None = None
-) -> xr.Dataset:
+def survey(grid: list[tuple[str, Settings]] = GRID, on_run: Callable[[int], None] | None = None) -> xr.Dataset:
     """Train the grid.
 
     Parameters

@@ -39,9 +39,7 @@ def save(dataset: "xr.Dataset", path: str | Path, kind: str) -> Path:
         If the file cannot be written.
     """
     path = Path(path)
-    labelled = dataset.assign_attrs(
-        {**provenance(), **dataset.attrs, "skipglass_schema": SCHEMA, "kind": kind}
-    )
+    labelled = dataset.assign_attrs({**provenance(), **dataset.attrs, "skipglass_schema": SCHEMA, "kind": kind})
     with write_atomically(path) as temporary:
         labelled.to_netcdf(temporary, engine="h5netcdf")
     return path
@@ -82,12 +80,8 @@ def load(path: str | Path, kind: str | None = None) -> "xr.Dataset":
     if schema is None:
         raise StorageError(f"cannot read {path}: a netCDF file, but not one that skipglass wrote")
     if int(schema) > SCHEMA:
-        raise StorageError(
-            f"cannot read {path}: schema {schema}, this version knows {SCHEMA}; update skipglass"
-        )
+        raise StorageError(f"cannot read {path}: schema {schema}, this version knows {SCHEMA}; update skipglass")
     found = dataset.attrs.get("kind")
     if kind is not None and found != kind:
-        raise StorageError(
-            f"cannot read {path}: a {kind!r} recording was asked for, it holds a {found!r} one"
-        )
+        raise StorageError(f"cannot read {path}: a {kind!r} recording was asked for, it holds a {found!r} one")
     return dataset

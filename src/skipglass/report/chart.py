@@ -43,9 +43,7 @@ def chart(panel: Panel, heading: bool = True) -> Any:
     alt = page_extra("altair")
     base = _base(alt, panel)
     pick = alt.selection_point(name="pick", fields=["series"], bind="legend")
-    layers = [
-        layer for marks in ("bar", "line", "points") for layer in _layers(alt, panel, base, marks, pick)
-    ]
+    layers = [layer for marks in ("bar", "line", "points") for layer in _layers(alt, panel, base, marks, pick)]
     layers[0] = layers[0].add_params(pick)
     layers += _rules(alt, panel)
     result = alt.layer(*layers).properties(
@@ -75,9 +73,7 @@ def _title(alt: Any, panel: Panel) -> Any:
         return panel.title
     lines = [f"{slider.label(i)}   {slider.caption(i)}".strip() for i in range(len(slider.values))]
     # Vega's expressions read JSON strings; only the title's text, not its subtitle, may be an expression
-    return alt.TitleParams(
-        alt.expr(f"[{json.dumps(panel.title)}, {json.dumps(lines)}[frame]]"), anchor="start"
-    )
+    return alt.TitleParams(alt.expr(f"[{json.dumps(panel.title)}, {json.dumps(lines)}[frame]]"), anchor="start")
 
 
 def _base(alt: Any, panel: Panel) -> Any:
@@ -174,9 +170,7 @@ def _channels(alt: Any, panel: Panel, across: str = "x", up: str = "y") -> tuple
             title=panel.x.title,
             axis=_ticks(alt, panel.x),
         ),
-        alt.Y(
-            f"{up}:Q", scale=_scale(alt, panel.y, vertical), title=panel.y.title, axis=_ticks(alt, panel.y)
-        ),
+        alt.Y(f"{up}:Q", scale=_scale(alt, panel.y, vertical), title=panel.y.title, axis=_ticks(alt, panel.y)),
     )
 
 

@@ -53,9 +53,7 @@ class Table:
                 )
             for column, cell in zip(self.columns, row, strict=True):
                 if column == "verdict" and not verdict_class(str(cell)):
-                    raise InputError(
-                        f"table {self.name!r}: a verdict begins with {', '.join(VERDICTS)}; not {cell!r}"
-                    )
+                    raise InputError(f"table {self.name!r}: a verdict begins with {', '.join(VERDICTS)}; not {cell!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +93,7 @@ class Report:
         names = [item.name for section in self.sections for item in section.items]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise InputError(
-                f"names of panels and tables must differ within a report; twice: {', '.join(twice)}"
-            )
+            raise InputError(f"names of panels and tables must differ within a report; twice: {', '.join(twice)}")
 
 
 def verdict_class(verdict: str) -> tuple[str, str] | None:

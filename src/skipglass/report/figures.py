@@ -79,9 +79,7 @@ def draw(panel: Panel, ax: "Axes | None" = None, frame: int | None = None, capti
         _rules(panel, ax)
         _legend(panel, ax)
         if caption:
-            ax.figure.supxlabel(
-                textwrap.fill(panel.how_to_read, 84), fontsize=8, x=0.02, ha="left", color="#444444"
-            )
+            ax.figure.supxlabel(textwrap.fill(panel.how_to_read, 84), fontsize=8, x=0.02, ha="left", color="#444444")
     return ax
 
 
@@ -223,9 +221,7 @@ def _rules(panel: Panel, ax: "Axes") -> None:
     for rule, offset in zip(panel.rules, rule_offsets(panel), strict=True):
         if rule.axis == "y":
             ax.axhline(rule.value, color="#444444", linestyle="--", linewidth=1)
-            ax.annotate(
-                rule.label, (1, rule.value), (-2, 2), ("axes fraction", "data"), "offset points", ha="right"
-            )
+            ax.annotate(rule.label, (1, rule.value), (-2, 2), ("axes fraction", "data"), "offset points", ha="right")
             continue
         ax.axvline(rule.value, color="#444444", linestyle="--", linewidth=1)
         across = ax.transAxes.inverted().transform(ax.transData.transform((rule.value, 1)))[0]

@@ -65,9 +65,7 @@ def _has_bars(panel: Panel) -> bool:
     return any(panel.marks_of(series) == "bar" for series in panel.drawn())
 
 
-def _range(
-    axis: Axis, columns: list[NDArray[np.float64]], rules: list[Rule], margin: float
-) -> tuple[float, float]:
+def _range(axis: Axis, columns: list[NDArray[np.float64]], rules: list[Rule], margin: float) -> tuple[float, float]:
     values = np.concatenate([*columns, np.array([rule.value for rule in rules])])
     values = values[np.isfinite(values)]
     if axis.zero:

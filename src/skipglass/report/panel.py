@@ -173,9 +173,7 @@ class Panel:
         for index, series in self.everything():
             value = np.nan if index is None or self.slider is None else self.slider.values[index]
             for row in zip(*(_filled(series, field) for field in ("x", "y", "low", "high")), strict=True):
-                numbers = (
-                    f"{number:.{precision}g}" if np.isfinite(number) else "" for number in (value, *row)
-                )
+                numbers = (f"{number:.{precision}g}" if np.isfinite(number) else "" for number in (value, *row))
                 writer.writerow([series.name, *numbers])
         return text.getvalue()
 
@@ -234,6 +232,4 @@ def _check_positive(panel: Panel) -> None:
                     )
         for rule in panel.rules:
             if rule.value <= 0 and axis is (panel.x if rule.axis == "x" else panel.y):
-                raise InputError(
-                    f"panel {panel.name!r}: the rule {rule.label!r} is ≤ 0 on a logarithmic axis"
-                )
+                raise InputError(f"panel {panel.name!r}: the rule {rule.label!r} is ≤ 0 on a logarithmic axis")

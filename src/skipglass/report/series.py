@@ -86,9 +86,7 @@ class Series:
         if self.marks is not None:
             check.choice(f"marks of series {self.name!r}", self.marks, MARKS)
         if (self.low is None) != (self.high is None):
-            raise InputError(
-                f"series {self.name!r} has one end of its band only; give low and high, or neither"
-            )
+            raise InputError(f"series {self.name!r} has one end of its band only; give low and high, or neither")
         for field in ("x", "y", "low", "high"):
             value = getattr(self, field)
             if value is not None:

@@ -32,11 +32,7 @@ def multipliers(model: nn.Module) -> dict[str, Tensor]:
     InputError
         If no layer is normalised.
     """
-    found = {
-        name: layer.multiplier.detach().clone()
-        for name, layer in _layers(model)
-        if layer.normalization != "none"
-    }
+    found = {name: layer.multiplier.detach().clone() for name, layer in _layers(model) if layer.normalization != "none"}
     if not found:
         raise InputError("the model has no multipliers: its layers are not normalised")
     return found

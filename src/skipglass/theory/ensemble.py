@@ -157,9 +157,7 @@ class DepthEnsemble:
         first = 1 if field else 2
         powers = {int(r): float(c) for r, c in zip(self.lengths, self.weights**2, strict=True) if r >= first}
         if not any(powers.values()):
-            raise InputError(
-                f"depth {self.depth} at this beta has paths of length 1 only, a field: use field=True"
-            )
+            raise InputError(f"depth {self.depth} at this beta has paths of length 1 only, a field: use field=True")
         return Mixture(powers).normalized()
 
     @property
@@ -201,9 +199,7 @@ class DepthEnsemble:
         return ax
 
     def __str__(self) -> str:
-        beta = (
-            f"{self.beta:g}" if isinstance(self.beta, float) else f"{self.beta.min():g}..{self.beta.max():g}"
-        )
+        beta = f"{self.beta:g}" if isinstance(self.beta, float) else f"{self.beta.min():g}..{self.beta.max():g}"
         lo, hi = self.band()
         return (
             f"depth ensemble, p = {self.depth}, {'β' if self.reading == 'coherent' else 'b'} = {beta}, "
@@ -251,9 +247,7 @@ def _validate_beta(beta: object, depth: int) -> "float | NDArray[np.float64]":
     except (TypeError, ValueError):
         raise InputError(f"beta must be a number or {depth} numbers, one a layer, not {beta!r}") from None
     if values.ndim > 1 or (values.ndim == 1 and values.size != depth):
-        raise InputError(
-            f"beta must be a number or one value for each of the {depth} layers, not shape {values.shape}"
-        )
+        raise InputError(f"beta must be a number or one value for each of the {depth} layers, not shape {values.shape}")
     bad = values[~(np.isfinite(values) & (values >= 0))]
     if bad.size:
         raise InputError(f"beta must be finite and not negative, found {bad.flat[0]:g}")

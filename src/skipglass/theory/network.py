@@ -7,9 +7,7 @@ from skipglass import check
 __all__ = ["branch_factor", "path_factor"]
 
 
-def path_factor(
-    width: int, *, gate: float = 0.5, scale: float | None = None, unique: int | None = None
-) -> float:
+def path_factor(width: int, *, gate: float = 0.5, scale: float | None = None, unique: int | None = None) -> float:
     """β = ρ n C / √Λ (Eq. 17): the coherent reading's factor for one more weight on a path.
 
     Parameters

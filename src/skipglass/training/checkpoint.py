@@ -43,8 +43,7 @@ def read_checkpoint(path: Path, settings: dict[str, object]) -> dict:
         stored = state["settings"]
     except Exception as error:  # torch.load raises many unrelated types on a damaged file
         raise StorageError(
-            f"cannot resume: {path} is damaged or no checkpoint ({type(error).__name__}); "
-            "start without --resume"
+            f"cannot resume: {path} is damaged or no checkpoint ({type(error).__name__}); start without --resume"
         ) from error
     differing = [name for name in settings if name != "epochs" and stored.get(name) != settings[name]]
     if differing:

@@ -15,6 +15,7 @@ from skipglass.models import ResidualMLP
 from skipglass.training.checkpoint import read_checkpoint, write_checkpoint
 from skipglass.training.recording import Recording, evaluate, scale_norms
 from skipglass.training.settings import DTYPES, Settings
+from skipglass.training.threads import one_thread
 
 __all__ = ["CHECKPOINT", "Run", "train"]
 
@@ -67,12 +68,13 @@ def train(
     if resume and path is not None:
         run.load_state_dict(read_checkpoint(path, run.settings.attributes()))
     try:
-        while run.epochs_done < settings.epochs:
-            run.epoch()
-            if path is not None:
-                write_checkpoint(path, run.state_dict())
-            if on_epoch is not None:
-                on_epoch(run.epochs_done)
+        with one_thread():
+            while run.epochs_done < settings.epochs:
+                run.epoch()
+                if path is not None:
+                    write_checkpoint(path, run.state_dict())
+                if on_epoch is not None:
+                    on_epoch(run.epochs_done)
     except KeyboardInterrupt:
         pass  # the recording so far is the result; epochs_done tells that it ended early
     return run.recording.to_xarray(settings, epochs_done=run.epochs_done)

@@ -1,0 +1,91 @@
+"""The page of Figure 1: its panels, what they show beside the paper, and the table of claims."""
+
+import xarray as xr
+
+from skipglass import __version__
+from skipglass.paper import figure1, figure1f
+from skipglass.paper.claims import claims_table
+from skipglass.report import Panel, Report, Section, Table
+
+__all__ = ["figure1_report"]
+
+LEAD = (
+    "A residual network is an ensemble of paths of many lengths. Littwin and Wolf (2017) say how those lengths are "
+    "distributed, why training shifts them deeper, and what that does to the critical points of the loss. This page "
+    "computes and measures Figure 1 and the theorems behind it, and says which claims hold."
+)
+DISTRIBUTION = (
+    "ε_r weighs the products of r weights in the network's output. Its peak lies at the fraction β/(1+β) of the "
+    "depth, and the weights concentrate around it."
+)
+MULTIPLIERS = (
+    "The paper trains ten layers of 20 units on ten Gaussians and shows λ_l growing. It leaves the class "
+    "separation, the learning rate, the place of the normalisation and the initialisation open, and whether λ_l "
+    "grows depends on them. Shown are, out of a survey of all combinations, the setting that comes nearest to the "
+    "paper's panel (every quarter of the training raises λ_l the most) and the one that contradicts it most "
+    "(λ_l ends lowest); the same for real images, the 8 × 8 digits."
+)
+NORMS = (
+    "Without batch norm the paper shows a steady rise of ‖w‖. The settings are chosen in the same way: the "
+    "nearest is the one whose smallest rise over the four quarters of training is largest."
+)
+LANDSCAPE = (
+    "The spin glass of the ensemble has exponentially many critical points; the rate depends on ν″/ν′ alone. The "
+    "paper drops the interactions of order 1, which are a field. Kept, the field makes the landscape trivial below "
+    "a threshold β_c ≈ 1/p."
+)
+
+
+def figure1_report(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Panel, ...]]:
+    """Build the page and the combined figure from the recordings.
+
+    Parameters
+    ----------
+    recordings
+        {name: recording}: "theorems" and the runs of `figure1.RUNS`.
+
+    Returns
+    -------
+    tuple
+        The report, and the panels (a-f) of the combined figure.
+    """
+    histograms = figure1.histograms()
+    training = {run: figure1.multiplier_panel(run, recordings[run]) for run in figure1.runs_of("d")}
+    epochs = figure1.epoch_panel({run: recordings[run] for run in figure1.runs_of("d")})
+    norms = [
+        figure1.norm_panel(task, {run: recordings[run] for run in figure1.runs_of("e", task)})
+        for task in ("gaussians", "digits")
+    ]
+    complexity = figure1f.complexity_panel()
+    table = Table(
+        "claims",
+        "What holds",
+        "One row a claim of the paper: what was measured, on how many seeds or draws, and the verdict.",
+        ("claim", "statement", "measured", "seeds", "verdict"),
+        claims_table(recordings),
+    )
+    report = Report(
+        "The loss surface of residual networks, measured",
+        LEAD,
+        (
+            Section("Claims", "", (table,)),
+            Section("Path lengths: Fig. 1(a-c)", DISTRIBUTION, (*histograms, figure1f.beta_panel())),
+            Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*training.values(), epochs)),
+            Section("Weight norm while training: Fig. 1(e)", NORMS, tuple(norms)),
+            Section(
+                "Critical points: Fig. 1(f)",
+                LANDSCAPE,
+                (complexity, figure1f.field_panel(), figure1f.finite_panel()),
+            ),
+        ),
+        footer=_footer(recordings),
+    )
+    return report, (*histograms, training[figure1.runs_of("d")[0]], norms[0], complexity)
+
+
+def _footer(recordings: dict[str, xr.Dataset]) -> str:
+    first = next(iter(recordings.values())).attrs
+    return (
+        f"skipglass {__version__}. Recorded by `{first['command']}` on {first['machine']}, {first['created']}, "
+        f"commit {first['commit']}. Redraw with `skipglass report DIR`."
+    )

@@ -1,0 +1,76 @@
+"""Theorems 1, 2 and 5 and Lemma 4, measured: numbers that a verdict can be drawn from."""
+
+import math
+
+import numpy as np
+import xarray as xr
+
+from skipglass.theory import DepthEnsemble, Mixture, complexity, peak_interval
+
+__all__ = ["theorems"]
+
+BETAS = (0.1, 0.5, 2.0)
+DEPTHS = (10, 100, 1_000, 10_000, 100_000)
+LEMMA_DEPTH = 200
+ORDERS = (3, 4, 6, 10, 30, 100)
+MIXTURES = 2_000
+BAND = 0.2  # relative half width of the band around β/(1+β) in Theorem 2
+
+
+def theorems(seed: int = 0) -> xr.Dataset:
+    """Measure the paper's statements on ε_r and on mixtures.
+
+    Parameters
+    ----------
+    seed
+        Of the random mixtures of Theorem 5.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``peak_share`` argmax ε_r / p and ``outside`` Σ ε_r² out of the band, by β and depth; ``reached`` the
+        peak at the middle of each of Lemma 4's intervals, by the wanted peak; ``excess`` the complexity of
+        random mixtures of orders 2..p minus that of the pure p-spin, by p and draw.
+    """
+    ensembles = [[DepthEnsemble(p, beta) for p in DEPTHS] for beta in BETAS]
+    wanted = np.arange(1, LEMMA_DEPTH + 1)
+    return xr.Dataset(
+        {
+            "peak_share": (("beta", "depth"), [[_argmax(e) / e.depth for e in row] for row in ensembles]),
+            "outside": (("beta", "depth"), [[_outside(e) for e in row] for row in ensembles]),
+            "reached": ("wanted", [_reached(int(k)) for k in wanted]),
+            "excess": (("order", "draw"), _excess(np.random.default_rng(seed))),
+        },
+        coords={"beta": list(BETAS), "depth": list(DEPTHS), "wanted": wanted, "order": list(ORDERS)},
+        attrs={"band": BAND, "lemma_depth": LEMMA_DEPTH},
+    )
+
+
+def _argmax(e: DepthEnsemble) -> int:
+    return int(np.argmax(e.weights)) + 1
+
+
+def _outside(e: DepthEnsemble) -> float:
+    alpha = e.beta / (1 + e.beta)
+    inside = np.abs(e.lengths / e.depth - alpha) <= BAND * alpha
+    return float((e.weights[~inside] ** 2).sum())
+
+
+def _reached(k: int) -> int:
+    low, high = peak_interval(LEMMA_DEPTH, k)
+    return _argmax(DepthEnsemble(LEMMA_DEPTH, 2 * low if math.isinf(high) else (low + high) / 2))
+
+
+def _excess(generator: np.random.Generator) -> list[list[float]]:
+    """Dirichlet draws of three concentrations, so that sparse mixtures and even ones are both among them."""
+    rows = []
+    for p in ORDERS:
+        pure = complexity(Mixture.pure(p))
+        orders = range(2, p + 1)
+        draws = [
+            generator.dirichlet(np.full(p - 1, concentration))
+            for concentration in (0.05, 0.3, 1.0)
+            for _ in range(MIXTURES // 3)
+        ]
+        rows.append([complexity(Mixture(dict(zip(orders, d.tolist(), strict=True)))) - pure for d in draws])
+    return rows
