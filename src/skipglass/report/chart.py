@@ -194,8 +194,9 @@ def _look(alt: Any, panel: Panel, pick: Any) -> dict[str, Any]:
     ordered = panel.color is not None
     names = list(panel.names)
     title = panel.color.title if panel.color else None
+    columns = max(1, min(3, 44 // (max(map(len, names)) + 3)))  # what fits a phone
     legend = alt.Legend(
-        title=title, orient="bottom", columns=max(1, min(3, 44 // (max(map(len, names)) + 3))), labelLimit=260,
+        title=title, orient="bottom", columns=columns, labelLimit=260,
         values=legend_names(panel.names, ordered), symbolOpacity=1, symbolType="square",
     ) if len(names) > 1 else None  # fmt: skip
     scale = alt.Scale(domain=names, range=series_colors(len(names), ordered))
