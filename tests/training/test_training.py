@@ -26,11 +26,11 @@ def plain(settings, seed):
     for _ in range(settings.epochs):
         order = torch.randperm(len(targets), generator=generator)
         for batch in order[: len(order) // settings.batch_size * settings.batch_size].split(settings.batch_size):
-            loss = torch.nn.functional.cross_entropy(model(inputs[batch][None])[0], targets[batch])
+            loss = torch.nn.functional.cross_entropy(model(inputs[batch]), targets[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    return [p.detach()[0] for p in model.parameters()]
+    return [p.detach() for p in model.parameters()]
 
 
 @pytest.mark.parametrize("normalization", ["none", "batch", "paper"])

@@ -70,12 +70,13 @@ class ResidualLayer(nn.Module):
         if self.normalization == "none":
             return z
         if self.normalization == "batch":
+            # flatten() is free on one seed's vectors, and a view of many seeds' buffers, so they are updated
             return F.batch_norm(
-                z.reshape(1, -1, z.shape[-1]),
-                self.running_mean.view(-1),
-                self.running_var.view(-1),
-                self.multiplier.view(-1),
-                self.shift.view(-1),
+                z.view(1, -1, z.shape[-1]),
+                self.running_mean.flatten(),
+                self.running_var.flatten(),
+                self.multiplier.flatten(),
+                self.shift.flatten(),
                 training=self.training,
                 momentum=self.momentum,
                 eps=EPS,

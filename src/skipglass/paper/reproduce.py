@@ -1,9 +1,10 @@
 """One command: train what the figures need, record it, draw it, put it on one page."""
 
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import xarray as xr
+from rich.progress import Progress, TaskID
 
 from skipglass import record
 from skipglass.errors import StorageError
@@ -13,17 +14,10 @@ from skipglass.paper.theorems import theorems
 from skipglass.report import Panel, render_page, save_figures, save_grid
 from skipglass.training import train
 
-__all__ = ["FIGURES", "Progress", "measure", "recorded", "write_report"]
+__all__ = ["FIGURES", "measure", "recorded", "write_report"]
 
 FIGURES = ("figure1",)
 THEOREMS = "theorems"
-
-
-class Progress(Protocol):
-    """The part of `rich.progress.Progress` that is used."""
-
-    def add_task(self, description: str, *, total: float | None) -> object: ...  # noqa: D102
-    def advance(self, task_id: object, advance: float = 1) -> None: ...  # noqa: D102
 
 
 def measure(
@@ -59,7 +53,7 @@ def measure(
         if resume and path.is_file() and _same(record.load(path, "training"), settings.attributes()):
             continue
         task = progress.add_task(f"{run}, epochs", total=epochs)
-        recording = train(settings, on_epoch=lambda _, task=task: progress.advance(task))
+        recording = train(settings, on_epoch=partial(_advance, progress, task))
         if recording.attrs["epochs_done"] < epochs:
             raise KeyboardInterrupt
         record.save(recording, path, kind="training")
@@ -127,6 +121,10 @@ def load_recordings(folder: Path) -> dict[str, xr.Dataset]:
     """Return {run: recording} of Figure 1."""
     runs = {run: record.load(folder / f"{run}.nc", "training") for run in figure1.RUNS}
     return {THEOREMS: record.load(folder / f"{THEOREMS}.nc", THEOREMS), **runs}
+
+
+def _advance(progress: Progress, task: TaskID, done: int) -> None:
+    progress.update(task, completed=done)
 
 
 def _same(recording: xr.Dataset, attributes: dict[str, object]) -> bool:

@@ -13,7 +13,7 @@ from skipglass import check
 from skipglass.data import Split
 from skipglass.models import ResidualMLP
 from skipglass.training.checkpoint import read_checkpoint, write_checkpoint
-from skipglass.training.recording import Recording, evaluate, scale_norms
+from skipglass.training.recording import Recording, evaluate, forward, scale_norms
 from skipglass.training.settings import DTYPES, Settings
 from skipglass.training.threads import one_thread
 
@@ -127,7 +127,7 @@ class Run:
 
     def step(self, inputs: Tensor, targets: Tensor) -> None:
         """Take one SGD step on (S, B, d) inputs and (S, B) targets; the seeds do not meet."""
-        logits = self.model(inputs)
+        logits = forward(self.model, inputs)
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum") / targets.shape[1]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -11,7 +11,7 @@ from skipglass.models import ResidualMLP
 from skipglass.scales import absorbed_norms, multipliers, weight_norms
 from skipglass.training.settings import Settings
 
-__all__ = ["Recording", "evaluate", "scale_norms"]
+__all__ = ["Recording", "evaluate", "forward", "scale_norms"]
 
 LABELS = {
     "train_loss": ("training loss", "nats"),
@@ -23,6 +23,11 @@ LABELS = {
     "weight_norm": ("‖W_l‖", "1"),
     "absorbed_norm": ("‖diag(λ_l/σ_l) W_l‖", "1"),
 }
+
+
+def forward(model: ResidualMLP, inputs: Tensor) -> Tensor:
+    """Map (S, N, d) to logits (S, N, classes), by a network with a seed axis or by one without it (S = 1)."""
+    return model(inputs) if len(inputs) > 1 else model(inputs[0])[None]
 
 
 def evaluate(model: ResidualMLP, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,7 +47,7 @@ def evaluate(model: ResidualMLP, inputs: Tensor, targets: Tensor) -> tuple[Tenso
     """
     training = model.training
     with torch.no_grad():
-        logits = model.eval()(inputs)
+        logits = forward(model.eval(), inputs)
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
     model.train(training)
     return loss.mean(-1), (logits.argmax(-1) == targets).to(loss.dtype).mean(-1)
@@ -53,7 +58,8 @@ def scale_norms(model: ResidualMLP) -> dict[str, Tensor]:
     values = {"weight_norm": _by_layer(weight_norms(model))}
     if model.layers[0].normalization != "none":
         values["absorbed_norm"] = _by_layer(absorbed_norms(model))
-        scales = {name: m if m.ndim == 2 else m[:, None] for name, m in multipliers(model).items()}
+        seeds = len(values["weight_norm"])
+        scales = {name: m.reshape(seeds, -1) for name, m in multipliers(model).items()}
         values["multiplier_norm"] = _by_layer({name: m.norm(dim=-1) for name, m in scales.items()})
         values["multiplier_mean"] = _by_layer({name: m.mean(dim=-1) for name, m in scales.items()})
     return values
@@ -116,4 +122,4 @@ class Recording:
 
 
 def _by_layer(values: dict[str, Tensor]) -> Tensor:
-    return torch.stack(list(values.values()), dim=-1)
+    return torch.stack(list(values.values()), dim=-1).reshape(-1, len(values))
