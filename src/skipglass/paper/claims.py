@@ -102,7 +102,9 @@ def multipliers_grow(recordings: Recordings) -> Finding:
     changes = {}
     for run, recording in recordings.items():
         if run.startswith("figure1d"):
-            mean = recording.multiplier_mean.isel(layer=slice(1, None)).mean("layer").transpose("evaluation", "seed")
+            mean = (
+                recording.multiplier_magnitude.isel(layer=slice(1, None)).mean("layer").transpose("evaluation", "seed")
+            )
             changes[run] = (mean[-1] - mean[0]).values
     return _growth(changes, "change of λ_l, mean over units and layers with a shortcut")
 

@@ -77,7 +77,7 @@ def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
     Panel
         One line an epoch, mean over units and seeds, and the standard deviation over seeds.
     """
-    value = recording.multiplier_mean
+    value = recording.multiplier_magnitude
     series = tuple(
         Series(f"{epoch:g}", recording.layer.values, mean := at.mean("seed").values, mean - sd, mean + sd)
         for epoch in _shown_epochs(recording)
@@ -90,7 +90,7 @@ def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
         "One line an epoch: where lines rise above 1, the scales of those layers grew; the paper's panel has "
         "every later line above the earlier ones. Layer 1 has no shortcut.",
         Axis("layer l"),
-        Axis("λ_l, mean over units"),
+        Axis("|λ_l|, mean over units"),
         series,
         rules=(Rule(1.0, "start"),),
         color=Axis("epoch"),
@@ -115,7 +115,7 @@ def epoch_panel(recordings: dict[str, xr.Dataset]) -> Panel:
     epochs = [e for e in shortest.epoch.values.tolist() if e == int(e)]
     frames = [
         tuple(
-            Series(_title(run), r.layer.values, r.multiplier_mean.mean("seed").values[_row(r, epoch)])
+            Series(_title(run), r.layer.values, r.multiplier_magnitude.mean("seed").values[_row(r, epoch)])
             for run, r in recordings.items()
         )
         for epoch in epochs
@@ -129,7 +129,7 @@ def epoch_panel(recordings: dict[str, xr.Dataset]) -> Panel:
         "(d) The multipliers, epoch by epoch",
         "Move the slider to train: a line that lifts off 1 means that the scales of those layers grow.",
         Axis("layer l"),
-        Axis("λ_l, mean over units and seeds"),
+        Axis("|λ_l|, mean over units and seeds"),
         slider=Slider("epoch", epochs, frames, captions),
         rules=(Rule(1.0, "start"),),
         shown=len(epochs) - 1,

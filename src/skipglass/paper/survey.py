@@ -1,8 +1,9 @@
 """Which of the settings that the paper leaves open come nearest to Fig. 1(d, e), which contradict them.
 
 App. C gives no class separation, learning rate, placement of the normalisation or initialisation. The survey
-trains every combination of the values below and keeps one number a seed and quarter of training: λ̄, the mean
-multiplier of the layers with a shortcut (panel d), or ‖w‖ relative to its start (panel e).
+trains every combination of the values below and keeps one number a seed and quarter of training: the mean of
+|λ_l| over the layers with a shortcut (panel d; Theorem 3 speaks of magnitudes, and signs do flip), or ‖w‖
+relative to its start (panel e).
 
     python -m skipglass.paper.survey results/figure1_survey.nc
 """
@@ -49,7 +50,7 @@ def quarters(recording: xr.Dataset, panel: str) -> np.ndarray:
     recording
         By `skipglass.training.train`.
     panel
-        "d": mean of λ_l over the layers with a shortcut; "e": ‖w‖ over its start.
+        "d": mean of |λ_l| over units and the layers with a shortcut; "e": ‖w‖ over its start.
 
     Returns
     -------
@@ -57,7 +58,7 @@ def quarters(recording: xr.Dataset, panel: str) -> np.ndarray:
         (seed, 5).
     """
     if panel == "d":
-        value = recording.multiplier_mean.isel(layer=slice(1, None)).mean("layer")
+        value = recording.multiplier_magnitude.isel(layer=slice(1, None)).mean("layer")
     else:
         norm = (recording.weight_norm**2).sum("layer") ** 0.5
         value = norm / norm.isel(evaluation=0)
@@ -129,7 +130,7 @@ def nearest(table: xr.Dataset, panel: str, experiment: str) -> dict[str, object]
     """
     runs = _learned(table, panel, experiment)
     rise = runs.value.mean("seed").diff("quarter").min("quarter")
-    return _settings(runs.isel(run=int(rise.argmax())))
+    return _settings(runs.isel(run=int(np.argmax(rise.values))))
 
 
 def contrary(table: xr.Dataset, panel: str, experiment: str) -> dict[str, object]:
@@ -151,7 +152,7 @@ def contrary(table: xr.Dataset, panel: str, experiment: str) -> dict[str, object
     """
     runs = _learned(table, panel, experiment)
     change = (runs.value.isel(quarter=-1) - runs.value.isel(quarter=0)).mean("seed")
-    return _settings(runs.isel(run=int(change.argmin())))
+    return _settings(runs.isel(run=int(np.argmin(change.values))))
 
 
 def _learned(table: xr.Dataset, panel: str, experiment: str) -> xr.Dataset:
@@ -173,4 +174,4 @@ def _settings(run: xr.Dataset) -> dict[str, object]:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    save(survey(on_run=lambda done: print(f"{done}/{len(GRID)}", flush=True)), target, kind="survey")
+    save(survey(on_run=lambda done: sys.stderr.write(f"{done}/{len(GRID)}\n")), target, kind="survey")

@@ -20,6 +20,7 @@ LABELS = {
     "test_accuracy": ("test accuracy", "1"),
     "multiplier_norm": ("‖λ_l‖", "1"),
     "multiplier_mean": ("mean of λ_l over units", "1"),
+    "multiplier_magnitude": ("mean of |λ_l| over units", "1"),
     "weight_norm": ("‖W_l‖", "1"),
     "absorbed_norm": ("‖diag(λ_l/σ_l) W_l‖", "1"),
 }
@@ -54,7 +55,7 @@ def evaluate(model: ResidualMLP, inputs: Tensor, targets: Tensor) -> tuple[Tenso
 
 
 def scale_norms(model: ResidualMLP) -> dict[str, Tensor]:
-    """Return λ_l's norm and mean and the weights' norms, (S, p) each."""
+    """Return λ_l's norm, mean and mean magnitude, and the weights' norms, (S, p) each."""
     values = {"weight_norm": _by_layer(weight_norms(model))}
     if model.layers[0].normalization != "none":
         values["absorbed_norm"] = _by_layer(absorbed_norms(model))
@@ -62,6 +63,7 @@ def scale_norms(model: ResidualMLP) -> dict[str, Tensor]:
         scales = {name: m.reshape(seeds, -1) for name, m in multipliers(model).items()}
         values["multiplier_norm"] = _by_layer({name: m.norm(dim=-1) for name, m in scales.items()})
         values["multiplier_mean"] = _by_layer({name: m.mean(dim=-1) for name, m in scales.items()})
+        values["multiplier_magnitude"] = _by_layer({name: m.abs().mean(dim=-1) for name, m in scales.items()})
     return values
 
 
