@@ -1,0 +1,136 @@
+"""The command line: results on stdout, a user's mistake in one line on stderr with status 2."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skipglass.record import load
+from skipglass.theory import DepthEnsemble
+
+SMALL = ["--depth", "2", "--width", "4"]
+
+
+def start(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-c", "from skipglass.cli.main import main; main()", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def run(*arguments, **options):
+    process = start(*arguments, **options)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def test_theory_prints_a_table():
+    status, out, _ = run("theory", "--depth", 100, "--beta", 0.5)
+    assert status == 0
+    assert "33.9162" in out
+    assert "25..42" in out
+
+
+def test_theory_prints_json_that_is_the_ensemble():
+    status, out, _ = run("theory", "--depth", 7, "--beta", 2, "--reading", "independent", "--json")
+    assert status == 0
+    printed, e = json.loads(out), DepthEnsemble(7, 2.0, "independent")
+    np.testing.assert_array_equal(printed["weights"], e.weights)
+    assert printed["band"]["lengths"] == list(e.band())
+    assert printed["mean_length"] == e.mean_length
+
+
+def test_no_arguments_show_the_help():
+    _, out, err = run()
+    assert "Usage" in out + err
+    assert "reproduce" in out + err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["theory", "--beta", "-1"], "beta"),
+        (["theory", "--beta", "nan"], "beta"),
+        (["theory", "--beta", "x"], "beta"),
+        (["theory", "--depth", "0"], "depth"),
+        (["theory", "--reading", "both"], "coherent, independent"),
+        (["theory", "--mass", "2"], "mass"),
+        (["theori"], "theori"),
+        (["train", "digit", "--out", "{tmp}"], "did you mean 'digits'"),
+        (["train", "digits", "--out", "{tmp}", "--seeds", "0"], "seeds"),
+        (["train", "digits", "--out", "/proc/none"], "/proc/none"),
+        (["train", "digits", "--out", "{tmp}", "--resume"], "no checkpoint"),
+        (["reproduce", "figure9", "--out", "{tmp}"], "figure1"),
+        (["reproduce", "--out", "{tmp}", "--seeds", "0"], "seeds"),
+        (["report", "{tmp}"], "skipglass reproduce"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_gets_one_line_and_status_2(arguments, words, tmp_path):
+    status, out, err = run(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert status == 2
+    assert out == ""
+    assert err.startswith("skipglass: ")
+    assert words in err
+    assert err.count("\n") == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_training_leaves_a_recording_and_a_checkpoint(tmp_path):
+    status, out, _ = run("train", "digits", "--out", tmp_path, "--epochs", 2, "--seeds", 2, "--seed", 5, *SMALL)
+    assert status == 0
+    assert "train accuracy" in out
+    recording = load(tmp_path / "digits.nc", kind="training")
+    assert recording.seed.values.tolist() == [5, 6]
+    assert "train digits" in recording.attrs["command"]
+    assert (tmp_path / "checkpoint.pt").is_file()
+
+
+def test_ctrl_c_keeps_the_recording_and_resuming_gives_the_same_numbers(tmp_path):
+    arguments = ["train", "digits", "--epochs", 60, *SMALL]
+    process = start(*arguments, "--out", tmp_path)
+    while not (tmp_path / "checkpoint.pt").is_file() and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "--resume" in err
+    stopped = load(tmp_path / "digits.nc", kind="training")
+    assert 1 <= stopped.epochs_done < 60
+    assert run(*arguments, "--out", tmp_path, "--resume")[0] == 0
+    assert run(*arguments, "--out", tmp_path / "whole")[0] == 0
+    resumed, whole = load(tmp_path / "digits.nc"), load(tmp_path / "whole" / "digits.nc")
+    assert resumed.epochs_done == 60
+    assert resumed.drop_attrs().identical(whole.drop_attrs())
+
+
+def test_reproduce_measures_draws_and_redraws(tmp_path):
+    """Figure 1 with two seeds and one epoch: the page, the figures, their data; then from recordings alone."""
+    status, out, err = run("reproduce", "figure1", "--out", tmp_path, "--seeds", 2, "--epochs", 1)
+    assert status == 0, err
+    assert str(tmp_path / "report.html") in out.replace("\n", "")
+    figures = {path.name for path in (tmp_path / "figures").iterdir()}
+    for letter in "abcf":
+        assert {f"figure1{letter}.png", f"figure1{letter}.pdf", f"figure1{letter}.nc"} <= figures
+    assert {"figure1.png", "figure1e-digits.png", "figure1d-gaussians-nearest.nc"} <= figures
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("How to read") > 10
+    (tmp_path / "report.html").unlink()
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "recordings").iterdir()}
+    assert run("report", tmp_path)[0] == 0
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "recordings").iterdir()} == before
+    assert (tmp_path / "report.html").read_text() == page
+    damaged = next(Path(tmp_path / "recordings").glob("figure1d*"))
+    damaged.write_bytes(damaged.read_bytes()[:500])
+    status, _, err = run("report", tmp_path)
+    assert (status, err.count("\n")) == (2, 1)
+    assert damaged.name in err
