@@ -28,7 +28,26 @@ __all__ = [
 BETAS = {"a": 0.1, "b": 0.5, "c": 2.0}
 DEPTH = 100
 
-RUNS: dict[str, dict[str, object]] = {}
+RUNS: dict[str, dict[str, object]] = {
+    f"figure1{panel}-{task}-{which}": {
+        "experiment": task,
+        "separation": separation,
+        "learning_rate": rate,
+        "normalization": normalization,
+        "placement": placement,
+        "scale": scale,
+    }
+    for panel, task, which, separation, rate, normalization, placement, scale in [
+        ("d", "gaussians", "nearest", 16.0, 0.003, "paper", "after", None),
+        ("d", "gaussians", "contrary", 4.0, 0.1, "paper", "after", None),
+        ("d", "digits", "nearest", 0.0, 0.03, "batch", "before", None),
+        ("d", "digits", "contrary", 0.0, 0.03, "paper", "after", None),
+        ("e", "gaussians", "nearest", 4.0, 0.3, "none", "after", 0.1),
+        ("e", "gaussians", "contrary", 4.0, 0.01, "none", "after", None),
+        ("e", "digits", "nearest", 0.0, 0.3, "none", "after", 0.1),
+        ("e", "digits", "contrary", 0.0, 0.003, "none", "after", None),
+    ]
+}
 """Name of the recording → what it sets, chosen by the survey."""
 
 

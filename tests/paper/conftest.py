@@ -1,0 +1,20 @@
+"""One small reproduction for all tests of the paper's page: two seeds, two epochs, real training."""
+
+import pytest
+from rich.progress import Progress
+
+from skipglass.paper import measure, reproduce, write_report
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("reproduction")
+    with Progress(disable=True) as progress:
+        measure(path, ["figure1"], seeds=3, epochs=2, progress=progress)
+        write_report(path, ["figure1"], progress=progress)
+    return path
+
+
+@pytest.fixture(scope="session")
+def recordings(folder):
+    return reproduce.load_recordings(folder / "recordings")

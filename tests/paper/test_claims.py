@@ -1,0 +1,91 @@
+"""Verdicts are pure functions of recordings: a counterfeit recording flips each of them."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from skipglass.paper import CLAIMS, claims_table
+from skipglass.paper.theorems import theorems
+
+
+@pytest.fixture(scope="module")
+def measured(recordings):
+    return dict(recordings)
+
+
+def judge(name, recordings):
+    return next(claim for claim in CLAIMS if claim.name == name).judge(recordings)
+
+
+def changed(recordings, name, **variables):
+    return {**recordings, name: recordings[name].assign(variables)}
+
+
+def test_the_theorems_hold_on_what_was_measured(measured):
+    for name in ("Theorem 1", "Theorem 2", "Lemma 4", "Theorem 5"):
+        assert judge(name, measured).verdict == "holds"
+
+
+@pytest.mark.parametrize(
+    ("claim", "variable", "forge"),
+    [
+        ("Theorem 1", "peak_share", lambda v: v + 0.01),
+        ("Theorem 2", "outside", lambda v: v.isel(depth=slice(None, None, -1)).assign_coords(depth=v.depth)),
+        ("Lemma 4", "reached", lambda v: xr.where(v == 100, 99, v)),
+        ("Theorem 5", "excess", lambda v: xr.where(v == v.max(), 1e-6, v)),
+    ],
+)
+def test_a_counterfeit_of_the_theorems_is_found_out(measured, claim, variable, forge):
+    forged = changed(measured, "theorems", **{variable: forge(measured["theorems"][variable])})
+    assert judge(claim, forged).verdict == "does not hold"
+
+
+@pytest.mark.parametrize(
+    ("claim", "panel", "variable"),
+    [
+        ("Sec. 4, Fig. 1(d)", "figure1d", "multiplier_magnitude"),
+        ("Sec. 4.2, Fig. 1(e)", "figure1e", "weight_norm"),
+    ],
+)
+def test_growth_is_judged_setting_by_setting(measured, claim, panel, variable):
+    def forge(factor):
+        forged = dict(measured)
+        for run in [run for run in measured if run.startswith(panel)]:
+            recording = measured[run]
+            value = recording[variable]
+            noise = np.random.default_rng(0).normal(0, 1e-3, value.sizes["seed"])
+            ramp = np.linspace(1, factor, value.sizes["evaluation"])[:, None, None] + noise[:, None] * 0
+            start = value.isel(evaluation=0).values
+            grown = ramp * start * (1 + np.arange(len(ramp))[:, None, None] * noise[None, :, None] * 1e-3)
+            forged[run] = recording.assign({variable: (("evaluation", "seed", "layer"), grown)})
+        return forged
+
+    rising, falling = forge(1.5), forge(0.5)
+    assert judge(claim, rising).verdict == "holds"
+    assert judge(claim, falling).verdict == "does not hold"
+    first = next(run for run in measured if run.startswith(panel))
+    mixed = judge(claim, {**falling, first: rising[first]}).verdict
+    assert mixed == f"holds when the setting is {' '.join(first.split('-')[1:])}"
+
+
+def test_a_rise_within_its_noise_is_no_growth(measured):
+    runs = [run for run in measured if run.startswith("figure1e")]
+    forged = dict(measured)
+    for run in runs:
+        value = measured[run].weight_norm
+        scatter = (
+            1 + np.array([-0.3, 0.0, 0.5])[None, :, None] * (np.arange(value.sizes["evaluation"]) > 0)[:, None, None]
+        )
+        start = value.isel(evaluation=0).values
+        forged[run] = measured[run].assign(weight_norm=(("evaluation", "seed", "layer"), start * scatter))
+    assert judge("Sec. 4.2, Fig. 1(e)", forged).verdict == "does not hold"
+
+
+def test_the_table_has_a_row_for_each_claim(measured):
+    rows = claims_table(measured)
+    assert [row[0] for row in rows] == [claim.name for claim in CLAIMS]
+    assert all(all(cell for cell in row) for row in rows)
+
+
+def test_measuring_the_theorems_is_deterministic(measured):
+    assert theorems().identical(measured["theorems"].drop_attrs().assign_attrs(theorems().attrs))
