@@ -1,6 +1,7 @@
 """What the paper predicts, in closed form (NumPy and SciPy, no torch)."""
 
 from skipglass.theory.complexity import complexity
+from skipglass.theory.critical_points import expected_critical_points
 from skipglass.theory.ensemble import DepthEnsemble, peak_interval
 from skipglass.theory.levels import ground_state_energy, level_complexity, threshold_energy
 from skipglass.theory.mixture import Mixture
@@ -12,6 +13,7 @@ __all__ = [
     "Mixture",
     "branch_factor",
     "complexity",
+    "expected_critical_points",
     "ground_state_energy",
     "level_complexity",
     "path_factor",

@@ -1,8 +1,9 @@
 """The exact density of eigenvalues of the Gaussian orthogonal ensemble (GOE) at any size N.
 
-Eigenvalues s_1..s_N have the density ∝ Π_{i<j} |s_i - s_j| exp(-½ Σ s_i²): diagonal entries of variance 1, the
-others ½, semicircle [-√(2N), √(2N)]. With the orthonormal Hermite functions φ_j(s) = h_j(s) e^{-s²/2} and
-Φ_j(s) = ∫_0^s φ_j for even j, -∫_s^∞ φ_j for odd j, the mean number of eigenvalues per unit length is (Mehta, Random Matrices, Sec. 7.2)
+Eigenvalues s_1..s_N have the density ∝ Π_{i<j} |s_i - s_j| exp(-½ Σ s_i²): diagonal entries of variance 1,
+the others ½, semicircle [-√(2N), √(2N)]. With the orthonormal Hermite functions φ_j(s) = h_j(s) e^{-s²/2} and
+Φ_j(s) = ∫_0^s φ_j for even j, -∫_s^∞ φ_j for odd j, the mean number of eigenvalues per unit length is
+(Mehta, Random Matrices, Sec. 7.2)
 
     ρ(s) = Σ_{j<N} φ_j(s)² + √(N/2) φ_{N-1}(s) Φ_N(s) + [N odd] φ_{N-1}(s)/∫φ_{N-1}.
 
@@ -72,9 +73,9 @@ def _whole_integral(j: int) -> float:
 def tilted_grid(size: int, decay: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Nodes s ≥ 0 and weights of a rule for even functions on the line like ρ(s) e^{-cs²}.
 
-    The trapezoidal rule in t, s = √(2N) sinh t: exponentially accurate, because the integrand is entire and dies
-    at both ends. It resolves the spacing π/√(2N) of eigenvalues in the bulk, and reaches the tail's maximum
-    s² = (N-1)/(2·decay), however far, in logarithmically many steps.
+    The trapezoidal rule in t, s = √(2N) sinh t: exponentially accurate, because the integrand is entire and
+    dies at both ends. It resolves the spacing π/√(2N) of eigenvalues in the bulk, and reaches the tail's
+    maximum s² = (N-1)/(2·decay), however far, in logarithmically many steps.
 
     Parameters
     ----------
