@@ -53,9 +53,8 @@ def test_the_sliders_change_the_chart_and_its_caption(browser, folder, panels, n
     for index in (0, 1):
         before = shapes(browser, name)
         assert before
-        browser.execute_script(
-            f"const s = document.querySelector('#{name}-slider');s.value = {index}; s.dispatchEvent(new Event('input'))"
-        )
+        find = f"const s = document.querySelector('#{name} input[type=range]');"
+        browser.execute_script(f"{find} s.value = {index}; s.dispatchEvent(new Event('input'))")
         WebDriverWait(browser, 10).until(lambda _, before=before: shapes(browser, name) != before)
         assert browser.find_element(By.CSS_SELECTOR, f"#{name} output").text == slider.label(index)
         assert slider.captions[index] in browser.find_element(By.CSS_SELECTOR, f"#{name} .frame-caption").text

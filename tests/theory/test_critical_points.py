@@ -116,9 +116,7 @@ def test_the_density_against_mehtas_formula_in_thirty_digits(size):
     density = mehta_density(size)
     with mpmath.workdps(30):
         slow = [float(density(mpmath.mpf(s))) for s in (0.0, 0.4, 1.9, 3.5)]
-    assert np.exp(log_tilted_density(np.array([0.0, 0.4, 1.9, 3.5]), size, 0.5)) == pytest.approx(
-        slow, rel=1e-12
-    )
+    assert np.exp(log_tilted_density(np.array([0.0, 0.4, 1.9, 3.5]), size, 0.5)) == pytest.approx(slow, rel=1e-12)
 
 
 @pytest.mark.parametrize("x", [0.4, 3.0])

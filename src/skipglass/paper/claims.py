@@ -121,7 +121,7 @@ def norms_grow(recordings: Recordings) -> Finding:
 
 def _growth(changes: Mapping[str, np.ndarray], what: str) -> Finding:
     """Holds where the mean over seeds is more than two standard errors above 0 in every setting."""
-    rises = {run: change.mean() > 2 * _standard_error(change) for run, change in changes.items()}
+    rises = {run: change.mean() > 2 * _deviation(change) / np.sqrt(change.size) for run, change in changes.items()}
     settings = {run: " ".join(run.split("-")[1:]) for run in changes}
     if all(rises.values()):
         verdict = "holds"
@@ -129,13 +129,14 @@ def _growth(changes: Mapping[str, np.ndarray], what: str) -> Finding:
         verdict = f"holds when the setting is {_list(settings[run] for run, rise in rises.items() if rise)}"
     else:
         verdict = "does not hold"
-    measured = "; ".join(f"{settings[run]} {c.mean():+.3f} ± {c.std(ddof=1):.3f}" for run, c in changes.items())
+    measured = "; ".join(f"{settings[run]} {c.mean():+.3f} ± {_deviation(c):.3f}" for run, c in changes.items())
     seeds = {c.size for c in changes.values()}
     return Finding(verdict, f"{what} (mean ± standard deviation): {measured}", f"{_list(sorted(seeds))} a setting")
 
 
-def _standard_error(change: np.ndarray) -> float:
-    return float(change.std(ddof=1) / np.sqrt(change.size)) if change.size > 1 else np.inf
+def _deviation(change: np.ndarray) -> float:
+    """Over seeds; infinite for one seed, which shows no spread, so that nothing is concluded from it."""
+    return float(change.std(ddof=1)) if change.size > 1 else np.inf
 
 
 def _list(values: object) -> str:

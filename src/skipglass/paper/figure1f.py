@@ -82,7 +82,7 @@ def finite_panel(depth: int = 100) -> Panel:
 
 def beta_panel(depth: int = 100) -> Panel:
     """Return the histogram of ε_r with a slider for β."""
-    betas = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0]
+    betas = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0]
     ensembles = [DepthEnsemble(depth, beta) for beta in betas]
     frames = [(Series("ε_r", e.lengths, e.weights),) for e in ensembles]
     captions = [

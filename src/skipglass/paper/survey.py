@@ -172,6 +172,9 @@ def _settings(run: xr.Dataset) -> dict[str, object]:
     }
 
 
+def _show(done: int) -> None:
+    sys.stderr.write(f"\r{done} of {len(GRID)} trainings")
+
+
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    save(survey(on_run=lambda done: sys.stderr.write(f"{done}/{len(GRID)}\n")), target, kind="survey")
+    save(survey(on_run=_show), Path(sys.argv[1]), kind="survey")
