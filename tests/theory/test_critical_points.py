@@ -220,6 +220,16 @@ def test_the_growth_rate_of_minima_tends_to_theirs(x):
     assert abs(late - complexity(m)) < 0.5 * abs(early - complexity(m))
 
 
+def test_below_x_1_a_fixed_index_dies_at_its_own_rate():
+    """Local slopes of ln E[Crt_1] at x = 0.3 go as θ_1 + a/Λ: eliminate a between Λ = 19 and 39."""
+    m = with_ratio(0.3)
+    logs = {n: math.log(expected_critical_points(m, n, per_index=True)[0][1]) for n in (18, 20, 38, 40)}
+    early, late = (logs[20] - logs[18]) / 2, (logs[40] - logs[38]) / 2
+    assert early < late < complexity(m, index=1)
+    extrapolated = (39 * late - 19 * early) / 20
+    assert extrapolated == pytest.approx(complexity(m, index=1), abs=0.005)
+
+
 def test_a_number_too_large_for_a_float_has_a_logarithm():
     m = Mixture.pure(100)
     assert expected_critical_points(m, 500, log=True) == pytest.approx(1150.75, abs=0.01)
