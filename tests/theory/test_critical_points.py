@@ -69,6 +69,9 @@ def test_a_pure_field_has_two(size):
 # --- the slow ways -----------------------------------------------------------------------------------
 
 
+RULE = {"method": "gauss-legendre", "maxdegree": 4}
+
+
 def determinant_moment(size: int, s: mpmath.mpf) -> mpmath.mpf:
     """E|det(G - s)| up to a constant for G of size 2 or 3, by nested quadrature over its eigenvalues."""
     n = size - 1
@@ -79,9 +82,9 @@ def determinant_moment(size: int, s: mpmath.mpf) -> mpmath.mpf:
         return mpmath.fprod(pairs) * mpmath.fprod(abs(v - s) * mpmath.exp(-v * v / 2) for v in y)
 
     if n == 1:
-        return mpmath.quad(integrand, cuts)
-    inner = lambda a: mpmath.quad(lambda b: integrand(a, b), sorted({*cuts, a}))  # noqa: E731
-    return mpmath.quad(inner, cuts)
+        return mpmath.quad(integrand, cuts, **RULE)
+    inner = lambda a: mpmath.quad(lambda b: integrand(a, b), sorted({*cuts, a}), **RULE)  # noqa: E731
+    return mpmath.quad(inner, cuts, **RULE)
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -149,7 +152,9 @@ def test_index_shares_against_sampled_matrices(size):
         deviation = (weight / weight.mean())[:, None] * (indicator - expected)
         noise = deviation.std(axis=0) / math.sqrt(len(weight)) + 1e-12
         got, _ = index_shares(np.array([s]), size)
-        assert np.abs((got[0] - expected) / noise).max() < 4.5
+        seen = indicator.sum(axis=0) > 200
+        assert np.abs((got[0] - expected) / noise)[seen].max() < 4.5
+        assert got[0][~seen].sum() < 0.02
 
 
 @pytest.mark.parametrize("m", [2, 4, 8])
@@ -189,11 +194,11 @@ def test_morse_still_holds_in_fifty_one_dimensions(x):
     assert np.all(errors[:2] <= 1e-2 * values[:2])
 
 
-@given(st.integers(2, 300), st.floats(1e-12, 1e4), st.floats(1.0, 1.5))
-@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 150), st.floats(1e-12, 1e4), st.floats(1.0, 1.5))
+@settings(deadline=None, max_examples=25)
 def test_the_total_rises_with_x_from_2(size, x, factor):
     low, high = (expected_critical_points(with_ratio(v), size, log=True) for v in (x, factor * x))
-    assert math.log(2) - 1e-12 <= low <= high + 1e-11
+    assert math.log(2) - 1e-11 <= low <= high + 1e-11
 
 
 @pytest.mark.parametrize("x", [0.5, 1.5, 9.0])
@@ -211,6 +216,16 @@ def test_the_growth_rate_of_minima_tends_to_theirs(x):
     logs = {n: math.log(expected_critical_points(m, n, per_index=True)[0][0]) for n in (8, 10, 38, 40)}
     early, late = (logs[10] - logs[8]) / 2, (logs[40] - logs[38]) / 2
     assert abs(late - complexity(m)) < 0.5 * abs(early - complexity(m))
+
+
+def test_below_x_1_a_fixed_index_dies_at_its_own_rate():
+    """Local slopes of ln E[Crt_1] at x = 0.3 go as θ_1 + a/Λ: eliminate a between Λ = 19 and 39."""
+    m = with_ratio(0.3)
+    logs = {n: math.log(expected_critical_points(m, n, per_index=True)[0][1]) for n in (18, 20, 38, 40)}
+    early, late = (logs[20] - logs[18]) / 2, (logs[40] - logs[38]) / 2
+    assert early < late < complexity(m, index=1)
+    extrapolated = (39 * late - 19 * early) / 20
+    assert extrapolated == pytest.approx(complexity(m, index=1), abs=0.005)
 
 
 def test_a_number_too_large_for_a_float_has_a_logarithm():

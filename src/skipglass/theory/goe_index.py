@@ -90,8 +90,8 @@ def _rule(m: int) -> tuple[NDArray[np.float64], Matrix, Matrix]:
 def _matrices(s: float, n: int, z: NDArray[np.complex128], rule: tuple) -> NDArray[np.complex128]:
     """A(z), (z, m, m) with m = n or n+1 even; f is divided by 1+|s| to stay moderate far outside."""
     reach = _reach(n)
-    L, l = _half_line(s, min(-reach, s - 6), s, n, rule)
-    R, r = _half_line(s, s, max(reach, s + 6), n, rule)
+    L, l = _half_line(s, min(-reach, s - 6), min(s, reach), n, rule)
+    R, r = _half_line(s, max(s, -reach), max(reach, s + 6), n, rule)
     z = z[:, None, None]
     A = z**2 * L + z * (np.outer(l, r) - np.outer(r, l)) + R
     if n % 2 == 0:

@@ -100,13 +100,14 @@ class Mixture:
     @property
     def alpha2(self) -> float:
         """α² = ν″ + ν′ - ν′² for ξ(1) = 1: the variance of the order r under ε_r²; 0 for a pure model."""
-        mean = self.nu1 / self.powers.sum()
-        return float(self.powers @ (self.orders - mean) ** 2 / self.powers.sum())
+        p = self._probabilities
+        return float(p @ (self.orders - p @ self.orders) ** 2)
 
     @property
     def ratio(self) -> float:
         """x = ν″/ν′, on which the number of critical points depends; p-1 for the pure p-spin."""
-        return self.nu2 / self.nu1
+        p = self._probabilities
+        return float(p @ (self.orders * (self.orders - 1))) / float(p @ self.orders)
 
     @property
     def field(self) -> float:
@@ -115,7 +116,13 @@ class Mixture:
 
     def normalized(self) -> "Mixture":
         """Return the mixture scaled so that ξ(1) = Σ ε_r² = 1."""
-        return Mixture(dict(zip(self.orders.tolist(), self.powers / self.powers.sum(), strict=True)))
+        return Mixture(dict(zip(self.orders.tolist(), self._probabilities.tolist(), strict=True)))
+
+    @property
+    def _probabilities(self) -> NDArray[np.float64]:
+        """ε_r²/ξ(1); the largest is divided out first, so that no sum of huge or tiny powers is lost."""
+        scaled = self.powers / self.powers.max()
+        return scaled / scaled.sum()
 
     def __eq__(self, other: object) -> bool:
         return (
