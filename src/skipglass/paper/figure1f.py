@@ -37,20 +37,23 @@ def complexity_panel() -> Panel:
 def field_panel(depth: int = 100) -> Panel:
     """Return the same with the field r = 1 kept, for small β, with the threshold of triviality."""
     threshold = trivialization_threshold(depth)
-    betas = np.geomspace(threshold / 20, 50 * threshold, 160)
+    betas = np.linspace(threshold / 4, 4 * threshold, 151)
     kept = [_mixture(depth, b, field=True) for b in betas]
     dropped = [_mixture(depth, b, field=False) for b in betas]
     return Panel(
         "figure1f-field",
         f"(f) What the field changes, p = {depth}",
-        "Left of the threshold the landscape with its field is trivial: minima and maxima have rate 0, saddles a "
-        "negative rate (they are absent); without the field there is no such region.",
-        Axis("β", log=True),
-        Axis("θ_k", "nats per weight"),
+        "Left of the threshold the landscape with its field is trivial: minima have rate 0 and saddles a negative "
+        "rate, which means that there are none; right of it, and everywhere without the field, numbers of critical "
+        "points grow exponentially.",
+        Axis("β"),
+        Axis("rate (1/Λ) ln E[Crt]", "nats per weight"),
         (
-            Series("no field (paper)", betas, [complexity(m) for m in dropped]),
-            Series("field kept, minima (k = 0)", betas, [complexity(m, 0) for m in kept]),
-            Series("field kept, saddles (k = 1)", betas, [complexity(m, 1) for m in kept]),
+            Series("no field, all indices", betas, [complexity(m, None) for m in dropped]),
+            Series("no field, minima (paper)", betas, [complexity(m, 0) for m in dropped]),
+            Series("field kept, all indices", betas, [complexity(m, None) for m in kept]),
+            Series("field kept, minima", betas, [complexity(m, 0) for m in kept]),
+            Series("field kept, saddles k = 1", betas, [complexity(m, 1) for m in kept]),
         ),
         rules=(Rule(threshold, f"β_c = {threshold:.4g}", axis="x"),),
         note=f"Exact. β_c·p = {threshold * depth:.4g}: branches scaled below about 1/depth leave one minimum.",

@@ -1,6 +1,6 @@
 """Exact numbers of critical points against closed forms, and what they cost.
 
-Run: python benchmarks/table_critical_points.py
+Run: python benchmarks/bench_critical_points.py
 """
 
 import math
@@ -37,9 +37,7 @@ def times() -> None:
         start = time.perf_counter()
         expected_critical_points(Mixture.pure(3), size, log=True)
         print(f"{size:6} {time.perf_counter() - start:8.3f}")
-    print(
-        "\nper index, pure 3-spin: seconds, largest relative error estimate, Euler characteristic's residual"
-    )
+    print("\nper index, pure 3-spin: seconds, largest relative error estimate, Euler characteristic's residual")
     for size in (10, 25, 50, 75):
         start = time.perf_counter()
         values, errors = expected_critical_points(Mixture.pure(3), size, per_index=True)

@@ -1,0 +1,45 @@
+"""The README's code runs, and the numbers printed beside it are the ones it gives."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+CODE = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+
+
+def values(name):
+    """What each commented line of the example gives, beside what its comment says."""
+    scope, found = {}, []
+    for line in CODE.splitlines():
+        code, _, comment = line.partition("#")
+        if not comment or "=" in code.split("(")[0]:
+            exec(code, scope)
+        else:
+            found.append((code.strip(), eval(code, scope), comment.strip()))
+    return found
+
+
+@pytest.mark.parametrize(("code", "value", "comment"), values(README), ids=lambda v: str(v)[:40])
+def test_the_numbers_beside_the_example_are_what_it_gives(code, value, comment):
+    said = re.match(r"[0-9(][0-9., ()]*", comment).group(0)
+    shown = re.sub(r"\.\.\.", "", said)
+    for number, text in zip(
+        re.findall(r"[0-9]+\.?[0-9]*", str(value)), re.findall(r"[0-9]+\.?[0-9]*", shown), strict=True
+    ):
+        assert number.startswith(text.rstrip(".")), f"{code}: {value} beside {comment}"
+
+
+def test_the_example_is_ten_to_twenty_lines_and_most_end_in_numbers():
+    lines = [line for line in CODE.splitlines() if line.strip()]
+    assert len(values(README)) >= 6
+    assert len(lines) <= 20
+
+
+def test_the_make_targets_and_files_it_names_exist():
+    root = Path(__file__).parents[1]
+    targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)) <= targets
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("http") or (root / target).exists(), target
