@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from skipglass.paper.survey import counts
+from skipglass.record import load
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 CODE = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
 
@@ -43,3 +46,14 @@ def test_the_make_targets_and_files_it_names_exist():
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)) <= targets
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert target.startswith("http") or (root / target).exists(), target
+
+
+def test_the_survey_s_numbers_are_those_of_the_recording():
+    table = load(Path(__file__).parents[1] / "results" / "figure1_survey.nc", kind="survey")
+    (learn, up, down), (few, rise, fall) = (counts(table, "d", task) for task in ("gaussians", "digits"))
+    text = " ".join(README.split())
+    assert f"in {up} of the {learn} Gaussian settings that learn and below it in {down}" in text
+    assert f"on digits in {rise} and {fall} of {few}" in text
+    (learn, up, down), (few, rise, fall) = (counts(table, "e", task) for task in ("gaussians", "digits"))
+    assert f"above in {up} and below in {down} of {learn}, and above in {rise} of {few} on digits" in text
+    assert fall == 0

@@ -106,7 +106,7 @@ def multipliers_grow(recordings: Recordings) -> Finding:
                 recording.multiplier_magnitude.isel(layer=slice(1, None)).mean("layer").transpose("evaluation", "seed")
             )
             changes[run] = (mean[-1] - mean[0]).values
-    return _growth(changes, "change of λ_l, mean over units and layers with a shortcut")
+    return _growth(changes, "change of |λ_l|, mean over units and layers with a shortcut")
 
 
 def norms_grow(recordings: Recordings) -> Finding:

@@ -39,7 +39,7 @@ RUNS: dict[str, dict[str, object]] = {
     }
     for panel, task, which, separation, rate, normalization, placement, scale in [
         ("d", "gaussians", "nearest", 16.0, 0.003, "paper", "after", None),
-        ("d", "gaussians", "contrary", 4.0, 0.1, "paper", "after", None),
+        ("d", "gaussians", "contrary", 4.0, 0.03, "paper", "after", None),
         ("d", "digits", "nearest", 0.0, 0.03, "batch", "before", None),
         ("d", "digits", "contrary", 0.0, 0.03, "paper", "after", None),
         ("e", "gaussians", "nearest", 4.0, 0.3, "none", "after", 0.1),

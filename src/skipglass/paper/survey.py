@@ -20,7 +20,7 @@ import xarray as xr
 from skipglass.record import save
 from skipglass.training import Settings, train
 
-__all__ = ["EPOCHS", "GRID", "contrary", "nearest", "quarters", "survey"]
+__all__ = ["EPOCHS", "GRID", "contrary", "counts", "nearest", "quarters", "survey"]
 
 EPOCHS = 20
 BASE = Settings(epochs=EPOCHS, seeds=(100, 101, 102))  # other seeds than the figure's
@@ -153,6 +153,30 @@ def contrary(table: xr.Dataset, panel: str, experiment: str) -> dict[str, object
     runs = _learned(table, panel, experiment)
     change = (runs.value.isel(quarter=-1) - runs.value.isel(quarter=0)).mean("seed")
     return _settings(runs.isel(run=int(np.argmin(change.values))))
+
+
+def counts(table: xr.Dataset, panel: str, experiment: str) -> tuple[int, int, int]:
+    """Return how many settings learn, and in how many of them the quantity ends higher, and lower.
+
+    Parameters
+    ----------
+    table
+        By `survey`.
+    panel
+        "d" or "e".
+    experiment
+        "gaussians" or "digits".
+
+    Returns
+    -------
+    tuple of int
+        Settings that learn; ends above, and below, the start by more than two standard errors over seeds.
+    """
+    runs = _learned(table, panel, experiment)
+    change = (runs.value.isel(quarter=-1) - runs.value.isel(quarter=0)).transpose("run", "seed").values
+    error = change.std(axis=1, ddof=1) / np.sqrt(change.shape[1])
+    mean = change.mean(axis=1)
+    return len(mean), int((mean > 2 * error).sum()), int((mean < -2 * error).sum())
 
 
 def _learned(table: xr.Dataset, panel: str, experiment: str) -> xr.Dataset:
