@@ -154,7 +154,7 @@ CLAIMS = (
 
 
 def claims_table(recordings: Recordings) -> list[tuple[str, str, str, str, str]]:
-    """Return one row a claim: name, statement, what was measured, seeds, verdict.
+    """Return one row a claim: name, verdict, statement, what was measured, seeds.
 
     Parameters
     ----------
@@ -167,4 +167,4 @@ def claims_table(recordings: Recordings) -> list[tuple[str, str, str, str, str]]
         In the paper's order.
     """
     findings = [(claim, claim.judge(recordings)) for claim in CLAIMS]
-    return [(c.name, c.statement, f.measured, f.seeds, f.verdict) for c, f in findings]
+    return [(c.name, f.verdict, c.statement, f.measured, f.seeds) for c, f in findings]
