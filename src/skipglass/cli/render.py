@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -14,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from skipglass.errors import UserError
 
 __all__ = ["print_json", "print_table", "progress"]
 
@@ -33,16 +36,23 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     Console().print(table)
 
 
-def progress() -> Progress:
-    """Return a progress display on stderr: description, bar, count, elapsed and remaining time."""
-    return Progress(
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Show progress on stderr: description, bar, count, elapsed and remaining time; nothing stays after an error."""
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-    )
+    ) as bar:
+        try:
+            yield bar
+        except UserError:
+            bar.live.transient = True  # clears the bar on a terminal,
+            bar.console.quiet = not bar.console.is_terminal  # and prints none to a file
+            raise
 
 
 def _plain(value: object) -> object:
