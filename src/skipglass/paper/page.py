@@ -5,6 +5,7 @@ import xarray as xr
 from skipglass import __version__
 from skipglass.paper import figure1, figure1f
 from skipglass.paper.claims import claims_table
+from skipglass.paper.theorems import convergence_panels
 from skipglass.report import Panel, Report, Section, Table
 
 __all__ = ["figure1_report"]
@@ -56,6 +57,7 @@ def figure1_report(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Pan
         figure1.norm_panel(task, {run: recordings[run] for run in figure1.runs_of("e", task)})
         for task in ("gaussians", "digits")
     ]
+    convergence = convergence_panels(recordings["theorems"])
     complexity = figure1f.complexity_panel()
     table = Table(
         "claims",
@@ -69,7 +71,7 @@ def figure1_report(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Pan
         LEAD,
         (
             Section("Claims", "", (table,)),
-            Section("Path lengths: Fig. 1(a-c)", DISTRIBUTION, (*histograms, figure1f.beta_panel())),
+            Section("Path lengths: Fig. 1(a-c)", DISTRIBUTION, (*histograms, figure1f.beta_panel(), *convergence)),
             Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*training.values(), epochs)),
             Section("Weight norm while training: Fig. 1(e)", NORMS, tuple(norms)),
             Section(

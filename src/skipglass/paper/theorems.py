@@ -5,9 +5,10 @@ import math
 import numpy as np
 import xarray as xr
 
+from skipglass.report import Axis, Panel, Rule, Series
 from skipglass.theory import DepthEnsemble, Mixture, complexity, peak_interval
 
-__all__ = ["theorems"]
+__all__ = ["convergence_panels", "theorems"]
 
 BETAS = (0.1, 0.5, 2.0)
 DEPTHS = (10, 100, 1_000, 10_000, 100_000)
@@ -43,6 +44,47 @@ def theorems(seed: int = 0) -> xr.Dataset:
         },
         coords={"beta": list(BETAS), "depth": list(DEPTHS), "wanted": wanted, "order": list(ORDERS)},
         attrs={"band": BAND, "lemma_depth": LEMMA_DEPTH},
+    )
+
+
+def convergence_panels(recording: xr.Dataset) -> tuple[Panel, Panel]:
+    """Return Theorems 1 and 2 as convergence in p.
+
+    Parameters
+    ----------
+    recording
+        By `theorems`.
+
+    Returns
+    -------
+    tuple of Panel
+        The place of the peak, and the mass outside of a band around its limit.
+    """
+    depths = recording.depth.values
+    limits = [(beta, beta / (1 + beta)) for beta in recording.beta.values.tolist()]
+    peaks = [Series(f"β = {beta:g}", depths, recording.peak_share.sel(beta=beta).values) for beta, _ in limits]
+    masses = [Series(f"β = {beta:g}", depths, recording.outside.sel(beta=beta).values) for beta, _ in limits]
+    depth = Axis("depth p", log=True)
+    return (
+        Panel(
+            "theorem1",
+            "Theorem 1: the place of the peak",
+            "Each line approaches its dashed limit as the network deepens; a higher line is a deeper ensemble.",
+            depth,
+            Axis("argmax ε_r / p", zero=True),
+            tuple(peaks),
+            rules=tuple(Rule(limit, f"β/(1+β) = {limit:.3f}") for _, limit in limits),
+            note="Exact.",
+        ),
+        Panel(
+            "theorem2",
+            "Theorem 2: the mass away from the peak",
+            "A line that falls to 0 means that all of Σ ε_r² gathers around the peak.",
+            depth,
+            Axis("Σ ε_r² outside of the band", zero=True),
+            tuple(masses),
+            note=f"Exact. The band is β/(1+β) ± {recording.attrs['band']:.0%}.",
+        ),
     )
 
 
