@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from skipglass.errors import InputError
 
-__all__ = ["choice", "integer", "probability", "real"]
+__all__ = ["choice", "integer", "probability", "real", "seed", "seeds", "separation"]
 
 
 def integer(name: str, value: object, minimum: int = 0, maximum: int | None = None) -> int:
@@ -51,4 +51,27 @@ def probability(name: str, value: object) -> float:
     number = real(name, value, 0.0)
     if number > 1:
         raise InputError(f"{name} must be a probability in [0, 1], not {number:g}")
+    return number
+
+
+def seed(name: str, value: object) -> int:
+    """Return ``value`` as a seed that torch's generators take."""
+    return integer(name, value, 0, 2**63 - 1)
+
+
+def seeds(values: object) -> tuple[int, ...]:
+    """Return a non-empty tuple of seeds."""
+    if not isinstance(values, Iterable):
+        raise InputError(f"seeds must be a sequence of integers, not {values!r}")
+    checked = tuple(seed("a seed", value) for value in values)
+    if not checked:
+        raise InputError("seeds must name at least one seed, found none")
+    return checked
+
+
+def separation(value: object) -> float:
+    """Return the distance of two class centres, in standard deviations of a class."""
+    number = real("separation", value, 0.0)
+    if number > 1e6:
+        raise InputError(f"separation must be at most 1e6 standard deviations, not {number:g}")
     return number

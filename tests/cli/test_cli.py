@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -71,6 +72,12 @@ def test_no_arguments_show_the_help():
         (["train", "digits", "--out", "{tmp}", "--resume"], "no checkpoint"),
         (["reproduce", "figure9", "--out", "{tmp}"], "figure1"),
         (["reproduce", "--out", "{tmp}", "--seeds", "0"], "seeds"),
+        (["train", "digits", "--out", "{tmp}", "--batch-size", "5000"], "1437"),
+        (["train", "digits", "--out", "{tmp}", "--batch-size", "1"], "batch_size"),
+        (["train", "gaussians", "--out", "{tmp}", "--separation", "1e200"], "separation"),
+        (["train", "digits", "--out", "{tmp}", "--seed", str(2**64)], "seed"),
+        (["theory", "--depth", str(10**12)], "depth"),
+        (["theory", "--beta", "1e200", "--reading", "independent"], "beta"),
         (["report", "{tmp}"], "skipglass reproduce"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
@@ -99,7 +106,10 @@ def test_ctrl_c_keeps_the_recording_and_resuming_gives_the_same_numbers(tmp_path
     arguments = ["train", "digits", "--epochs", 60, *SMALL]
     process = start(*arguments, "--out", tmp_path)
     while not (tmp_path / "checkpoint.pt").is_file() and process.poll() is None:
-        time.sleep(0.01)
+        time.sleep(0.001)
+    first = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
+    while (tmp_path / "checkpoint.pt").stat().st_mtime_ns == first and process.poll() is None:
+        time.sleep(0.001)
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -129,8 +139,51 @@ def test_reproduce_measures_draws_and_redraws(tmp_path):
     assert run("report", tmp_path)[0] == 0
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "recordings").iterdir()} == before
     assert (tmp_path / "report.html").read_text() == page
+    resumed, _, log = run("reproduce", "--out", tmp_path, "--seeds", 2, "--epochs", 1, "--resume")
+    assert resumed == 0
+    assert "figure1d" not in log
+    swapped = tmp_path / "recordings" / "figure1e-digits-nearest.nc"
+    kept = swapped.read_bytes()
+    swapped.write_bytes((tmp_path / "recordings" / "figure1e-digits-contrary.nc").read_bytes())
+    status, _, err = run("report", tmp_path)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "figure1e-digits-nearest.nc" in err
+    swapped.write_bytes(kept)
     damaged = next(Path(tmp_path / "recordings").glob("figure1d*"))
     damaged.write_bytes(damaged.read_bytes()[:500])
     status, _, err = run("report", tmp_path)
     assert (status, err.count("\n")) == (2, 1)
     assert damaged.name in err
+
+
+def test_a_disk_that_cannot_take_the_file_is_one_line(tmp_path):
+    """The system refuses files above 5 kB, as a full disk would: a real error of the write itself."""
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
+
+    status, _, err = run("train", "digits", "--out", tmp_path, "--epochs", 1, preexec_fn=limit)
+    assert (status, err.count("\n")) == (2, 1), err
+    assert "File too large" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_diverged_networks_are_named(tmp_path):
+    status, out, err = run("train", "digits", "--out", tmp_path, "--epochs", 1, "--learning-rate", 1e6, *SMALL)
+    assert status == 2
+    assert "seeds [0] diverged" in err
+    assert "nan" in out
+    assert np.isnan(load(tmp_path / "digits.nc").train_loss[-1]).all()
+
+
+def test_ctrl_c_in_the_first_epoch_can_be_resumed(tmp_path):
+    arguments = ["train", "gaussians", "--epochs", 2, *SMALL, "--out", tmp_path]
+    process = start(*arguments)
+    while not (tmp_path / "checkpoint.pt").is_file() and process.poll() is None:
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert run(*arguments, "--resume")[0] == 0
+    assert load(tmp_path / "gaussians.nc").epochs_done == 2

@@ -78,7 +78,18 @@ def test_a_rise_within_its_noise_is_no_growth(measured):
         )
         start = value.isel(evaluation=0).values
         forged[run] = measured[run].assign(weight_norm=(("evaluation", "seed", "layer"), start * scatter))
-    assert judge("Sec. 4.2, Fig. 1(e)", forged).verdict == "does not hold"
+    assert judge("Sec. 4.2, Fig. 1(e)", forged).verdict == "not testable: every change is within its noise"
+
+
+def test_a_diverged_network_is_no_evidence(measured):
+    run = next(run for run in measured if run.startswith("figure1e"))
+    norm = measured[run].weight_norm.copy(deep=True)
+    norm[-1, 0, 2] = np.nan
+    assert judge("Sec. 4.2, Fig. 1(e)", changed(measured, run, weight_norm=norm)).verdict.startswith("not testable: 1")
+    multiplier = measured["figure1d-digits-nearest"].multiplier_magnitude.copy(deep=True)
+    multiplier[-1, 1, 1] = np.inf
+    forged = changed(measured, "figure1d-digits-nearest", multiplier_magnitude=multiplier)
+    assert judge("Sec. 4, Fig. 1(d)", forged).verdict.startswith("not testable: 1")
 
 
 def test_the_table_has_a_row_for_each_claim(measured):
@@ -93,4 +104,4 @@ def test_measuring_the_theorems_is_deterministic(measured):
 
 def test_one_seed_proves_no_growth(measured):
     single = {name: r.isel(seed=[0]) if "seed" in r.dims else r for name, r in measured.items()}
-    assert judge("Sec. 4.2, Fig. 1(e)", single).verdict == "does not hold"
+    assert judge("Sec. 4.2, Fig. 1(e)", single).verdict == "not testable with one seed"

@@ -57,13 +57,13 @@ def test_the_nearest_setting_rises_most_steadily_by_the_definition(table):
 def test_a_survey_is_made_of_real_trainings():
     from dataclasses import replace
 
-    from skipglass.training import train
+    from skipglass.training import total_norm, train
 
     panel, settings = survey.GRID[-1]
     settings = replace(settings, epochs=1, experiment="digits")
     table = survey.survey([(panel, settings)])
     recording = train(settings)
-    norm = figure1.weight_norm(recording).values
+    norm = total_norm(recording).values
     np.testing.assert_allclose(table.value.values[0, :, -1], norm[-1] / norm[0])
 
 
@@ -84,7 +84,7 @@ def test_the_multiplier_panel_is_the_recording(recordings):
         row = int(np.argmin(abs(recording.epoch.values - float(series.name))))
         values = recording.multiplier_magnitude.values[row]
         np.testing.assert_allclose(series.y, values.mean(0))
-        np.testing.assert_allclose(series.high - series.y, values.std(0), atol=1e-12)
+        np.testing.assert_allclose(series.high - series.y, values.std(0, ddof=1), atol=1e-12)
     assert "3 seeds" in panel.note
 
 

@@ -17,13 +17,15 @@ betas = st.floats(1e-3, 1e3)
 depths = st.integers(1, 60)
 
 
-def reference(p, beta, digits=50):
-    """ε_r from the definition in high precision."""
+def reference(p, beta, reading="coherent", digits=50):
+    """ε_r from the definition in high precision: C(p-1, r-1) β^r, or the root of C(p-1, r-1) b^{2r}."""
     with mpmath.workdps(digits):
-        b = mpmath.mpf(beta)
+        b = mpmath.mpf(beta) if reading == "coherent" else mpmath.mpf(beta) ** 2
         terms = [b]
         for r in range(1, p):
             terms.append(terms[-1] * b * (p - r) / r)
+        if reading == "independent":
+            terms = [mpmath.sqrt(t) for t in terms]
         norm = mpmath.sqrt(mpmath.fsum(t * t for t in terms))
         return [t / norm for t in terms]
 
@@ -39,12 +41,13 @@ def brute(beta):
 
 @pytest.mark.parametrize("p", [5, 100, 1_000, 10_000])
 @pytest.mark.parametrize("beta", [1e-3, 0.1, 1.0, 7.0, 1e3])
-def test_weights_agree_with_fifty_digits(p, beta):
-    weights = DepthEnsemble(p, beta).weights
+@pytest.mark.parametrize("reading", READINGS)
+def test_weights_agree_with_fifty_digits(p, beta, reading):
+    weights = DepthEnsemble(p, beta, reading).weights
     with mpmath.workdps(50):
         errors = [
             abs(mpmath.mpf(float(w)) / exact - 1)
-            for w, exact in zip(weights, reference(p, beta), strict=True)
+            for w, exact in zip(weights, reference(p, beta, reading), strict=True)
             if exact > mpmath.mpf(10) ** -300
         ]
         assert max(errors) < 1e-12
@@ -62,8 +65,9 @@ def test_equal_layers_given_one_by_one_change_nothing(p, beta, reading):
 
 
 def test_two_thousand_unequal_layers_agree_with_the_equal_case_at_the_ends_of_the_range():
-    for beta in (1e-3, 1.0, 1e3):
-        one, many = DepthEnsemble(2_000, beta).weights, DepthEnsemble(2_000, [beta] * 2_000).weights
+    for beta, reading in itertools.product((1e-3, 1.0, 1e3), READINGS):
+        one = DepthEnsemble(2_000, beta, reading).weights
+        many = DepthEnsemble(2_000, [beta] * 2_000, reading).weights
         seen = one > 1e-300
         np.testing.assert_allclose(many[seen], one[seen], rtol=1e-12)
 
@@ -150,11 +154,12 @@ def test_theorem_2_the_mass_of_any_band_around_the_peak_tends_to_one():
         assert outside[-1] < 0.01
 
 
-@given(st.integers(1, 40), betas, st.floats(0.01, 1.0))
+@given(st.integers(1, 40), betas, st.floats(1e-20, 1.0))
 def test_band_is_the_shortest_with_its_mass(p, beta, mass):
     e = DepthEnsemble(p, beta)
     power = e.weights**2 / (e.weights**2).sum()
     lo, hi = e.band(mass)
+    assert 1 <= lo <= hi <= p
     assert power[lo - 1 : hi].sum() >= mass * (1 - 1e-12)
     width = hi - lo
     if width:
@@ -194,6 +199,9 @@ def test_mixture_drops_or_keeps_the_field():
         ({"depth": 5, "beta": -0.5}, ["beta", "-0.5"]),
         ({"depth": 5, "beta": float("nan")}, ["beta", "nan"]),
         ({"depth": 5, "beta": float("inf")}, ["beta", "inf"]),
+        ({"depth": 5, "beta": 1e200, "reading": "independent"}, ["beta", "1e+200"]),
+        ({"depth": 5, "beta": 1 + 2j}, ["beta", "2j"]),
+        ({"depth": 10**12, "beta": 1.0}, ["depth", "100000000"]),
         ({"depth": 5, "beta": [0.5] * 4}, ["5 layers", "(4,)"]),
         ({"depth": 5, "beta": "half"}, ["beta", "half"]),
         ({"depth": 5, "beta": 0.5, "reading": "coherant"}, ["coherent", "did you mean"]),

@@ -43,7 +43,7 @@ def test_each_of_many_seeds_equals_a_plain_loop_alone(normalization):
     run = Run(settings)
     for _ in range(settings.epochs):
         run.epoch()
-    assert run.recording.steps[-1] == 1_008
+    assert run.recording.rows[-1][0] == 1_008
     for s, seed in enumerate(settings.seeds):
         for (name, many), alone in zip(run.model.named_parameters(), plain(settings, seed), strict=True):
             torch.testing.assert_close(many[s], alone, rtol=1e-10, atol=1e-10, msg=name)

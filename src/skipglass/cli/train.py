@@ -28,10 +28,13 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
 ) -> None:
     """Train residual MLPs and record their scales in DIR/EXPERIMENT.nc."""
+    from math import isfinite
+
     from skipglass import check
     from skipglass.cli.render import print_table, progress
+    from skipglass.errors import InputError
     from skipglass.record import output_folder, save
-    from skipglass.training import Settings
+    from skipglass.training import Settings, total_norm
     from skipglass.training import train as run
 
     count = check.integer("seeds", seeds, 1)
@@ -56,18 +59,24 @@ def train(
     with progress() as bar:
         task = bar.add_task(f"training {experiment}, epochs", total=settings.epochs)
         recording = run(settings, folder=folder, resume=resume, on_epoch=lambda done: bar.update(task, completed=done))
-    path = save(recording, folder / f"{experiment}.nc", kind="training")
-
-    last = recording.isel(evaluation=-1) if recording.sizes.get("evaluation") else None
-    if last is not None:
+    if recording.sizes["evaluation"]:
+        path = save(recording, folder / f"{experiment}.nc", kind="training")
+        norm = total_norm(recording)
+        last, growth = recording.isel(evaluation=-1), (norm[-1] / norm[0]).values.tolist()
         print_table(
             f"{experiment} after epoch {float(last.epoch):g}: {path}",
             ["seed", "train loss", "train accuracy", "test accuracy", "‖w‖ / ‖w‖ at the start"],
             [
-                (int(s), *(float(last[name].sel(seed=s)) for name in _SHOWN), _growth(recording.sel(seed=s)))
-                for s in recording.seed.values
+                (s, *(float(last[name][k]) for name in ("train_loss", "train_accuracy", "test_accuracy")), growth[k])
+                for k, s in enumerate(settings.seeds)
             ],
         )
+        diverged = [s for k, s in enumerate(settings.seeds) if not isfinite(growth[k] + float(last.train_loss[k]))]
+        if diverged:
+            raise InputError(
+                f"the networks of seeds {diverged} diverged (their loss or weights are not finite at the end); try a "
+                f"learning rate below {settings.learning_rate:g}. The recording is kept in {path}"
+            )
     if recording.epochs_done < settings.epochs:
         typer.echo(
             f"stopped after epoch {recording.epochs_done} of {settings.epochs}; "
@@ -75,11 +84,3 @@ def train(
             err=True,
         )
         raise typer.Exit(130)
-
-
-_SHOWN = ("train_loss", "train_accuracy", "test_accuracy")
-
-
-def _growth(recording) -> float:  # type: ignore[no-untyped-def]
-    norm = (recording.weight_norm**2).sum("layer") ** 0.5
-    return float(norm[-1] / norm[0])

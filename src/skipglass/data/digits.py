@@ -42,7 +42,7 @@ def digits(*, test_samples: int = 360, seed: int = 0) -> Split:
         raise UserError("digits come with scikit-learn: pip install 'skipglass[data]'") from error
     pixels, labels = load_digits(return_X_y=True)
     held = check.integer("test_samples", test_samples, 1, len(labels) - 1)
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(check.integer("seed", seed)))
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(check.seed("seed", seed)))
     inputs, targets = torch.from_numpy(pixels)[order], torch.from_numpy(labels)[order].long()
     train = inputs[held:]
     inputs = (inputs - train.mean()) / train.std()

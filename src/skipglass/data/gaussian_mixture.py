@@ -51,8 +51,8 @@ def gaussian_mixture(
     """
     classes, d = check.integer("classes", classes, 2), check.integer("dimension", dimension, 1)
     train, test = check.integer("samples", samples, 1), check.integer("test_samples", test_samples, 1)
-    spread = check.real("separation", separation, 0.0) / math.sqrt(2 * d)
-    generator = torch.Generator().manual_seed(check.integer("seed", seed))
+    spread = check.separation(separation) / math.sqrt(2 * d)
+    generator = torch.Generator().manual_seed(check.seed("seed", seed))
 
     centres = spread * torch.randn(classes, d, generator=generator, dtype=torch.float64)
     targets = torch.randint(classes, (train + test,), generator=generator)

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skipglass import check
-from skipglass.errors import InputError
 
 __all__ = ["NORMALIZATIONS", "PLACEMENTS", "ResidualLayer", "ResidualMLP"]
 
@@ -198,13 +197,11 @@ def _draw(
 ) -> list[Tensor]:
     """Initial weights, the same for a seed alone and among others, and in every precision."""
     single = isinstance(seeds, int)
-    numbers = [seeds] if isinstance(seeds, int) else list(seeds)
-    if not numbers:
-        raise InputError("seeds must name at least one seed, found none")
+    numbers = check.seeds([seeds] if isinstance(seeds, int) else seeds)
     C = None if scale is None else check.real("scale", scale, 0.0, above=True)
     drawn = []
     for seed in numbers:
-        generator = torch.Generator().manual_seed(check.integer("a seed", seed))
+        generator = torch.Generator().manual_seed(seed)
         drawn.append(
             [
                 torch.randn(shape, generator=generator, dtype=torch.float64) * (C or 1 / math.sqrt(shape[1]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from skipglass.paper.figure1 import weight_norm
+from skipglass.training import total_norm
 
 __all__ = ["CLAIMS", "Claim", "Finding", "claims_table"]
 
@@ -103,7 +103,9 @@ def multipliers_grow(recordings: Recordings) -> Finding:
     for run, recording in recordings.items():
         if run.startswith("figure1d"):
             mean = (
-                recording.multiplier_magnitude.isel(layer=slice(1, None)).mean("layer").transpose("evaluation", "seed")
+                recording.multiplier_magnitude.isel(layer=slice(1, None))
+                .mean("layer", skipna=False)
+                .transpose("evaluation", "seed")
             )
             changes[run] = (mean[-1] - mean[0]).values
     return _growth(changes, "change of |λ_l|, mean over units and layers with a shortcut")
@@ -114,29 +116,44 @@ def norms_grow(recordings: Recordings) -> Finding:
     changes = {}
     for run, recording in recordings.items():
         if run.startswith("figure1e"):
-            norm = weight_norm(recording).transpose("evaluation", "seed")
+            norm = total_norm(recording).transpose("evaluation", "seed")
             changes[run] = (norm[-1] / norm[0] - 1).values
     return _growth(changes, "relative change of ‖w‖")
 
 
 def _growth(changes: Mapping[str, np.ndarray], what: str) -> Finding:
-    """Holds where the mean over seeds is more than two standard errors above 0 in every setting."""
-    rises = {run: change.mean() > 2 * _deviation(change) / np.sqrt(change.size) for run, change in changes.items()}
+    """Judge by settings: a change counts where its mean is more than two standard errors from 0.
+
+    One seed has no standard error and a diverged network no change: then nothing is concluded.
+    """
     settings = {run: " ".join(run.split("-")[1:]) for run in changes}
-    if all(rises.values()):
+    with np.errstate(invalid="ignore"):  # a diverged network: shown as it is
+        measured = "; ".join(f"{settings[run]} {_mean_and_spread(change)}" for run, change in changes.items())
+    seeds = f"{_list(sorted({change.size for change in changes.values()}))} a setting"
+    finding = f"{what} (mean ± standard deviation): {measured}"
+    diverged = sum(int((~np.isfinite(change)).sum()) for change in changes.values())
+    if diverged:
+        return Finding(f"not testable: {diverged} networks diverged", finding, seeds)
+    if min(change.size for change in changes.values()) < 2:
+        return Finding("not testable with one seed", finding, seeds)
+    scores = {run: change.mean() - 2 * _error(change) for run, change in changes.items()}
+    rising = [settings[run] for run, score in scores.items() if score > 0]
+    falls = any(change.mean() + 2 * _error(change) < 0 for change in changes.values())
+    if len(rising) == len(changes):
         verdict = "holds"
-    elif any(rises.values()):
-        verdict = f"holds when the setting is {_list(settings[run] for run, rise in rises.items() if rise)}"
+    elif rising:
+        verdict = f"holds when the setting is {_list(rising)}"
     else:
-        verdict = "does not hold"
-    measured = "; ".join(f"{settings[run]} {c.mean():+.3f} ± {_deviation(c):.3f}" for run, c in changes.items())
-    seeds = {c.size for c in changes.values()}
-    return Finding(verdict, f"{what} (mean ± standard deviation): {measured}", f"{_list(sorted(seeds))} a setting")
+        verdict = "does not hold" if falls else "not testable: every change is within its noise"
+    return Finding(verdict, finding, seeds)
 
 
-def _deviation(change: np.ndarray) -> float:
-    """Over seeds; infinite for one seed, which shows no spread, so that nothing is concluded from it."""
-    return float(change.std(ddof=1)) if change.size > 1 else np.inf
+def _error(change: np.ndarray) -> float:
+    return float(change.std(ddof=1) / np.sqrt(change.size))
+
+
+def _mean_and_spread(change: np.ndarray) -> str:
+    return f"{change.mean():+.3f} ± {change.std(ddof=1):.3f}" if change.size > 1 else f"{change.mean():+.3f}"
 
 
 def _list(values: object) -> str:

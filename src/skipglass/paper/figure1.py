@@ -11,7 +11,7 @@ import xarray as xr
 from skipglass.paper.survey import EPOCHS
 from skipglass.report import Axis, Panel, Rule, Series, Slider
 from skipglass.theory import DepthEnsemble
-from skipglass.training import Settings
+from skipglass.training import Settings, total_norm
 
 __all__ = [
     "BETAS",
@@ -22,7 +22,6 @@ __all__ = [
     "norm_panel",
     "runs_of",
     "settings_of",
-    "weight_norm",
 ]
 
 BETAS = {"a": 0.1, "b": 0.5, "c": 2.0}
@@ -98,10 +97,8 @@ def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
     """
     value = recording.multiplier_magnitude
     series = tuple(
-        Series(f"{epoch:g}", recording.layer.values, mean := at.mean("seed").values, mean - sd, mean + sd)
+        _with_spread(f"{epoch:g}", recording.layer.values, value.isel(evaluation=_row(recording, epoch)))
         for epoch in _shown_epochs(recording)
-        for at in [value.isel(evaluation=_row(recording, epoch))]
-        for sd in [at.std("seed").values]
     )
     return Panel(
         run,
@@ -134,7 +131,9 @@ def epoch_panel(recordings: dict[str, xr.Dataset]) -> Panel:
     epochs = [e for e in shortest.epoch.values.tolist() if e == int(e)]
     frames = [
         tuple(
-            Series(_title(run), r.layer.values, r.multiplier_magnitude.mean("seed").values[_row(r, epoch)])
+            Series(
+                _title(run), r.layer.values, r.multiplier_magnitude.mean("seed", skipna=False).values[_row(r, epoch)]
+            )
             for run, r in recordings.items()
         )
         for epoch in epochs
@@ -172,10 +171,10 @@ def norm_panel(task: str, recordings: dict[str, xr.Dataset]) -> Panel:
     """
     series = []
     for run, recording in recordings.items():
-        growth = weight_norm(recording)
+        growth = total_norm(recording)
         growth = growth / growth.isel(evaluation=0)
-        low, high = growth.min("seed").values, growth.max("seed").values
-        series.append(Series(_title(run), recording.step.values, growth.mean("seed").values, low, high))
+        low, high = growth.min("seed", skipna=False).values, growth.max("seed", skipna=False).values
+        series.append(Series(_title(run), recording.step.values, growth.mean("seed", skipna=False).values, low, high))
     notes = [f"{_title(run)}: {describe(recording)}" for run, recording in recordings.items()]
     return Panel(
         f"figure1e-{task}",
@@ -185,13 +184,8 @@ def norm_panel(task: str, recordings: dict[str, xr.Dataset]) -> Panel:
         Axis("‖w‖ / ‖w‖ at the start"),
         tuple(series),
         rules=(Rule(1.0, "start"),),
-        note=f"{'. '.join(notes)}. Mean over seeds; bands: smallest to largest.",
+        note=f"{'. '.join(notes)}. ‖w‖ over the layers below the head, mean over seeds; bands: smallest to largest.",
     )
-
-
-def weight_norm(recording: xr.Dataset) -> xr.DataArray:
-    """Return ‖w‖ over all layers, (evaluation, seed)."""
-    return (recording.weight_norm**2).sum("layer") ** 0.5
 
 
 def describe(recording: xr.Dataset) -> str:
@@ -226,6 +220,15 @@ def _histogram(letter: str, e: DepthEnsemble) -> Panel:
         rules=(Rule(e.peak, f"peak {e.peak}", axis="x"),),
         note=f"Exact. Mean length {e.mean_length:.2f}; 99 % of Σ ε_r² in {lo}..{hi}.",
     )
+
+
+def _with_spread(name: str, x: np.ndarray, values: xr.DataArray) -> Series:
+    """Mean and standard deviation over seeds; one seed shows no spread."""
+    mean = values.mean("seed", skipna=False).values
+    if values.sizes["seed"] == 1:
+        return Series(name, x, mean)
+    deviation = values.std("seed", ddof=1, skipna=False).values
+    return Series(name, x, mean, mean - deviation, mean + deviation)
 
 
 def _title(run: str) -> str:

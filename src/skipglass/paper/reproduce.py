@@ -1,8 +1,11 @@
 """One command: train what the figures need, record it, draw it, put it on one page."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray as xr
 from rich.progress import Progress, TaskID
 
@@ -118,8 +121,34 @@ def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Pat
 
 
 def load_recordings(folder: Path) -> dict[str, xr.Dataset]:
-    """Return {run: recording} of Figure 1."""
+    """Return {name: recording} of Figure 1 and the theorems.
+
+    Parameters
+    ----------
+    folder
+        With one file for each.
+
+    Returns
+    -------
+    dict
+        In the order of `figure1.RUNS`.
+
+    Raises
+    ------
+    StorageError
+        If a file is missing or damaged, of other settings than its name says, unfinished, or the files are of
+        several reproductions.
+    """
     runs = {run: record.load(folder / f"{run}.nc", "training") for run in figure1.RUNS}
+    seeds, epochs = (runs[next(iter(runs))].attrs.get(name) for name in ("seeds", "epochs"))
+    for run, recording in runs.items():
+        wanted = {**figure1.RUNS[run], "epochs_done": epochs, "epochs": epochs, "seeds": seeds}
+        wanted["scale"] = "none" if wanted["scale"] is None else wanted["scale"]
+        if epochs is None or not _same(recording, wanted) or recording.sizes.get("evaluation", 0) < 2:
+            raise StorageError(
+                f"cannot draw from {folder / run}.nc: it is unfinished, or of other settings, seeds or epochs than "
+                "its name and its neighbours say; run skipglass reproduce again"
+            )
     return {THEOREMS: record.load(folder / f"{THEOREMS}.nc", THEOREMS), **runs}
 
 
@@ -127,8 +156,9 @@ def _advance(progress: Progress, task: TaskID, done: int) -> None:
     progress.update(task, completed=done)
 
 
-def _same(recording: xr.Dataset, attributes: dict[str, object]) -> bool:
-    def plain(value: object) -> object:
-        return value.tolist() if hasattr(value, "tolist") else value
-
-    return all(plain(recording.attrs.get(name)) == plain(value) for name, value in attributes.items())
+def _same(recording: xr.Dataset, attributes: Mapping[str, Any]) -> bool:
+    """Whether the recording has these attributes; netCDF gives a list of one number back as a number."""
+    return all(
+        np.array_equal(np.atleast_1d(recording.attrs.get(name, "missing")), np.atleast_1d(value))
+        for name, value in attributes.items()
+    )

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from skipglass.record import save
-from skipglass.training import Settings, train
+from skipglass.training import Settings, total_norm, train
 
 __all__ = ["EPOCHS", "GRID", "contrary", "counts", "nearest", "quarters", "survey"]
 
@@ -58,9 +58,9 @@ def quarters(recording: xr.Dataset, panel: str) -> np.ndarray:
         (seed, 5).
     """
     if panel == "d":
-        value = recording.multiplier_magnitude.isel(layer=slice(1, None)).mean("layer")
+        value = recording.multiplier_magnitude.isel(layer=slice(1, None)).mean("layer", skipna=False)
     else:
-        norm = (recording.weight_norm**2).sum("layer") ** 0.5
+        norm = total_norm(recording)
         value = norm / norm.isel(evaluation=0)
     ends = np.linspace(0, float(recording.epoch[-1]), 5)
     rows = [int(np.argmin(np.abs(recording.epoch.values - end))) for end in ends]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,8 +47,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     except StorageError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(f"cannot write {path}: {reason}; nothing was changed there") from error
+        raise StorageError(f"cannot write {path}: {_reason(error)}; nothing was changed there") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -80,6 +80,13 @@ def output_folder(path: str | Path) -> Path:
         reason = error.strerror or str(error)
         raise StorageError(f"cannot write in the folder {folder}: {reason}; choose another --out") from error
     return folder
+
+
+def _reason(error: OSError) -> str:
+    """The system's words for an error; HDF5 hides its number in a long text."""
+    hidden = re.search(r"errno = (\d+)", str(error))
+    number = error.errno or (int(hidden.group(1)) if hidden else 0)
+    return os.strerror(number) if number else str(error)
 
 
 def _umask() -> int:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from skipglass.errors import StorageError
 from skipglass.record.atomic import write_atomically
 from skipglass.record.provenance import provenance
@@ -79,7 +81,9 @@ def load(path: str | Path, kind: str | None = None) -> "xr.Dataset":
     schema = dataset.attrs.get("skipglass_schema")
     if schema is None:
         raise StorageError(f"cannot read {path}: a netCDF file, but not one that skipglass wrote")
-    if int(schema) > SCHEMA:
+    if not isinstance(schema, (int, np.integer)) or schema < 1:
+        raise StorageError(f"cannot read {path}: its schema version is {schema!r}, which skipglass never wrote")
+    if schema > SCHEMA:
         raise StorageError(f"cannot read {path}: schema {schema}, this version knows {SCHEMA}; update skipglass")
     found = dataset.attrs.get("kind")
     if kind is not None and found != kind:

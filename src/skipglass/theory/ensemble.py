@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # half a second to import, and only results that are stored o
 __all__ = ["READINGS", "DepthEnsemble", "peak_interval"]
 
 READINGS = ("coherent", "independent")
+MAX_DEPTH = 10**8  # our choice: 2.4 GB of weights
+MAX_BETA = 1e150  # beyond it b² overflows; ε_p is 1 to the last digit long before
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,7 @@ class DepthEnsemble:
     reading: str = "coherent"
 
     def __post_init__(self) -> None:
-        depth = check.integer("depth", self.depth, 1)
+        depth = check.integer("depth", self.depth, 1, MAX_DEPTH)
         object.__setattr__(self, "depth", depth)
         object.__setattr__(self, "beta", _validate_beta(self.beta, depth))
         check.choice("reading", self.reading, READINGS)
@@ -77,10 +79,9 @@ class DepthEnsemble:
     @cached_property
     def weights(self) -> NDArray[np.float64]:
         """(p,) ε_r, with Σ ε_r² = 1."""
+        power = 1.0 if self.reading == "coherent" else 0.5
         factor = self._factor
-        terms = _equal(self.depth, factor) if isinstance(factor, float) else _unequal(factor)
-        if self.reading == "independent":
-            terms = np.sqrt(terms)
+        terms = _equal(self.depth, factor, power) if isinstance(factor, float) else _unequal(factor, power)
         terms /= np.sqrt(terms @ terms)
         terms.flags.writeable = False
         return terms
@@ -97,7 +98,7 @@ class DepthEnsemble:
 
     @property
     def peak(self) -> int:
-        """argmax_r ε_r; for equal layers min(p, 1 + ⌊pβ/(1+β)⌋), the longer of two tied lengths."""
+        """argmax_r ε_r; for equal layers min(p, 1 + ⌊pβ/(1+β)⌋). Rounding decides between two tied lengths."""
         factor = self._factor
         if isinstance(factor, float):
             return min(self.depth, 1 + math.floor(self.depth * (factor / (1 + factor))))
@@ -131,7 +132,8 @@ class DepthEnsemble:
             raise InputError(f"mass must be in (0, 1], not {wanted:g}")
         cumulative = np.concatenate([[0.0], np.cumsum(self.weights**2)])
         reached = cumulative[:-1] + min(wanted, 1.0) * cumulative[-1]
-        last = np.searchsorted(cumulative, reached * (1 - 4e-16), side="left")
+        last = np.searchsorted(cumulative, reached * (1 - 4e-16), side="left")  # to rounding
+        last = np.maximum(last, np.arange(self.depth) + 1)
         widths = np.where(last <= self.depth, last - np.arange(self.depth), self.depth + 1)
         first = int(np.argmin(widths))
         return first + 1, int(last[first])
@@ -243,14 +245,16 @@ def peak_interval(depth: int, k: int) -> tuple[float, float]:
 
 def _validate_beta(beta: object, depth: int) -> "float | NDArray[np.float64]":
     try:
+        if np.iscomplexobj(beta):  # type: ignore[arg-type]
+            raise TypeError
         values = np.asarray(beta, dtype=float)
     except (TypeError, ValueError):
         raise InputError(f"beta must be a number or {depth} numbers, one a layer, not {beta!r}") from None
     if values.ndim > 1 or (values.ndim == 1 and values.size != depth):
         raise InputError(f"beta must be a number or one value for each of the {depth} layers, not shape {values.shape}")
-    bad = values[~(np.isfinite(values) & (values >= 0))]
+    bad = values[~((values >= 0) & (values <= MAX_BETA))]
     if bad.size:
-        raise InputError(f"beta must be finite and not negative, found {bad.flat[0]:g}")
+        raise InputError(f"beta must be finite and not negative (at most {MAX_BETA:g}), found {bad.flat[0]:g}")
     if values.ndim == 0:
         return float(values)
     values = values.copy()
@@ -258,21 +262,24 @@ def _validate_beta(beta: object, depth: int) -> "float | NDArray[np.float64]":
     return values
 
 
-def _equal(p: int, beta: float) -> NDArray[np.float64]:
-    """C(p-1, r-1) β^{r-1} up to a factor, r = 1..p, outward from the peak by ε_{r+1}/ε_r = β (p-r)/r."""
+def _equal(p: int, beta: float, power: float) -> NDArray[np.float64]:
+    """[C(p-1, r-1) β^{r-1}]^power up to a factor, r = 1..p, outward from the peak by ratios β (p-r)/r.
+
+    The power is taken of the ratios, so that no term underflows before its root is taken.
+    """
     k = min(p, 1 + math.floor(p * (beta / (1 + beta))))
     r = np.arange(1.0, p)
     terms = np.ones(p)
     with np.errstate(under="ignore"):
-        np.cumprod(beta * ((p - r[k - 1 :]) / r[k - 1 :]), out=terms[k:])
+        np.cumprod((beta * ((p - r[k - 1 :]) / r[k - 1 :])) ** power, out=terms[k:])
         if k > 1:
             below = r[: k - 1][::-1]
-            terms[: k - 1] = np.cumprod(below / ((p - below) * beta))[::-1]
+            terms[: k - 1] = np.cumprod((below / ((p - below) * beta)) ** power)[::-1]
     return terms
 
 
-def _unequal(beta: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Coefficients of Π_{l≥2} (1 + β_l t)/(1 + β_l), which sum to 1, times 2^1000.
+def _unequal(beta: NDArray[np.float64], power: float) -> NDArray[np.float64]:
+    """Coefficients of Π_{l≥2} (1 + β_l t)/(1 + β_l), which sum to 1, times 2^1000, to the power asked for.
 
     Each is the probability of taking that many branches when layer l takes its own with β_l/(1+β_l). All
     terms are positive, so no digit is lost; the factor keeps terms down to 1e-600 of the largest.
@@ -284,4 +291,5 @@ def _unequal(beta: NDArray[np.float64]) -> NDArray[np.float64]:
             taken = terms[:l] * (b / (1 + b))
             terms[: l + 1] *= 1 / (1 + b)
             terms[1 : l + 1] += taken
+        terms = terms**power
         return terms / terms.max()

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from skipglass import check
 from skipglass.errors import InputError
 
+MAX_ORDER = 10**9  # r(r-1) still fits in an integer
 __all__ = ["Mixture", "require_mixture"]
 
 
@@ -154,7 +155,7 @@ def _validate(powers: Mapping[int, float]) -> tuple[NDArray[np.int64], NDArray[n
     if not isinstance(powers, Mapping):
         raise InputError(f"a mixture is given as {{order: power}}, not as {type(powers).__name__}")
     checked = {
-        check.integer("the order of an interaction", r, 1): check.real(f"the power of order {r}", c, 0.0)
+        check.integer("the order of an interaction", r, 1, MAX_ORDER): check.real(f"the power of order {r}", c, 0.0)
         for r, c in powers.items()
     }
     positive = {r: c for r, c in sorted(checked.items()) if c > 0}

@@ -1,5 +1,6 @@
 """The state of a run on disk: written whole or not at all, read without running code from it."""
 
+import io
 from pathlib import Path
 
 import torch
@@ -12,8 +13,10 @@ __all__ = ["read_checkpoint", "write_checkpoint"]
 
 def write_checkpoint(path: Path, state: dict[str, object]) -> None:
     """Write tensors, numbers and lists of them to ``path``."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)  # to memory: a full disk would end torch.save in an unspecific RuntimeError
     with write_atomically(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_checkpoint(path: Path, settings: dict[str, object]) -> dict:
@@ -40,7 +43,7 @@ def read_checkpoint(path: Path, settings: dict[str, object]) -> dict:
         raise StorageError(f"cannot resume: there is no checkpoint {path}; start without --resume")
     try:
         state = torch.load(path, weights_only=True)
-        stored = state["settings"]
+        stored = dict(state["settings"])
     except Exception as error:  # torch.load raises many unrelated types on a damaged file
         raise StorageError(
             f"cannot resume: {path} is damaged or no checkpoint ({type(error).__name__}); start without --resume"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skipglass import check
 from skipglass.data import Split
+from skipglass.errors import InputError, StorageError
 from skipglass.models import ResidualMLP
 from skipglass.training.checkpoint import read_checkpoint, write_checkpoint
 from skipglass.training.recording import Recording, evaluate, forward, scale_norms
@@ -63,11 +64,16 @@ def train(
     >>> recording["multiplier_mean"].dims
     ('evaluation', 'seed', 'layer')
     """
+    if resume and folder is None:
+        raise InputError("resume needs the folder that holds the checkpoint; none was given")
+    path = None if folder is None else Path(folder) / CHECKPOINT
+    state = read_checkpoint(path, settings.attributes()) if resume and path is not None else None
     run = Run(settings)
-    path = None if folder is None else folder / CHECKPOINT
-    if resume and path is not None:
-        run.load_state_dict(read_checkpoint(path, run.settings.attributes()))
+    if state is not None:
+        run.resume(state, path)
     try:
+        if path is not None and state is None:
+            write_checkpoint(path, run.state_dict())
         with one_thread():
             while run.epochs_done < settings.epochs:
                 run.epoch()
@@ -94,7 +100,8 @@ class Run:
         splits = [settings.data(seed) for seed in settings.seeds]
         dtype = DTYPES[settings.dtype]
         self.inputs, self.targets, self.test_inputs, self.test_targets = _stack(splits, dtype)
-        check.integer("batch_size", settings.batch_size, 1, self.targets.shape[1])
+        least = 1 if settings.normalization == "none" else 2  # one sample has no batch statistics
+        check.integer("batch_size", settings.batch_size, least, self.targets.shape[1])
         self.model: ResidualMLP = settings.model(splits[0].features, splits[0].classes)
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
@@ -156,14 +163,39 @@ class Run:
             "epochs_done": self.epochs_done,
         }
 
-    def load_state_dict(self, state: dict) -> None:
-        """Take over the state of a checkpoint."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for generator, value in zip(self.generators, state["generators"], strict=True):
-            generator.set_state(value)
-        self.recording.load_state_dict(state["recording"])
-        self.epochs_done = state["epochs_done"]
+    def resume(self, state: dict, path: Path | None = None) -> None:
+        """Take over the state of a checkpoint.
+
+        Parameters
+        ----------
+        state
+            By `state_dict`.
+        path
+            Where it was read, for the error.
+
+        Raises
+        ------
+        StorageError
+            If it is not the state of such a run.
+        InputError
+            If it has more epochs than this run is to have.
+        """
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            for generator, value in zip(self.generators, state["generators"], strict=True):
+                generator.set_state(value)
+            self.recording.load_state_dict(state["recording"])
+            self.epochs_done = state["epochs_done"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise StorageError(
+                f"cannot resume: {path} does not hold the state of such a run ({type(error).__name__}); "
+                "start without --resume"
+            ) from error
+        if self.epochs_done > self.settings.epochs:
+            raise InputError(
+                f"the checkpoint {path} has {self.epochs_done} epochs, more than epochs = {self.settings.epochs}"
+            )
 
     def _shuffled(self) -> tuple[Tensor, Tensor]:
         """All samples in a new order, each seed in its own."""

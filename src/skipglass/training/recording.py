@@ -1,7 +1,5 @@
 """What is recorded at each evaluation, and the labelled result it becomes."""
 
-from collections import defaultdict
-
 import torch
 import torch.nn.functional as F
 import xarray as xr
@@ -11,7 +9,7 @@ from skipglass.models import ResidualMLP
 from skipglass.scales import absorbed_norms, multipliers, weight_norms
 from skipglass.training.settings import Settings
 
-__all__ = ["Recording", "evaluate", "forward", "scale_norms"]
+__all__ = ["Recording", "evaluate", "forward", "scale_norms", "total_norm"]
 
 LABELS = {
     "train_loss": ("training loss", "nats"),
@@ -67,29 +65,29 @@ def scale_norms(model: ResidualMLP) -> dict[str, Tensor]:
     return values
 
 
+def total_norm(recording: xr.Dataset) -> xr.DataArray:
+    """Return ‖w‖ over all layers but the head, (evaluation, seed); NaN where a network has diverged."""
+    return (recording.weight_norm**2).sum("layer", skipna=False) ** 0.5
+
+
 class Recording:
     """The evaluations of one run: a step, an epoch and named values each."""
 
     def __init__(self) -> None:
-        self.steps: list[int] = []
-        self.epochs: list[float] = []
-        self.values: dict[str, list[Tensor]] = defaultdict(list)
+        self.rows: list[tuple[int, float, dict[str, Tensor]]] = []
 
     def add(self, step: int, epoch: float, values: dict[str, Tensor]) -> None:
-        """Append one evaluation."""
-        self.steps.append(step)
-        self.epochs.append(epoch)
-        for name, value in values.items():
-            self.values[name].append(value.detach().double().clone())
+        """Append one evaluation, whole or (on Ctrl-C) not at all."""
+        row = (step, epoch, {name: value.detach().double().clone() for name, value in values.items()})
+        self.rows.append(row)
 
     def state_dict(self) -> dict[str, object]:
-        """Return plain lists and tensors, for a checkpoint."""
-        return {"steps": self.steps, "epochs": self.epochs, "values": dict(self.values)}
+        """Return plain tuples and tensors, for a checkpoint."""
+        return {"rows": list(self.rows)}
 
     def load_state_dict(self, state: dict) -> None:
         """Take the evaluations of a checkpoint."""
-        self.steps, self.epochs = list(state["steps"]), list(state["epochs"])
-        self.values = defaultdict(list, {name: list(value) for name, value in state["values"].items()})
+        self.rows = list(state["rows"])
 
     def to_xarray(self, settings: Settings, *, epochs_done: int) -> xr.Dataset:
         """Return the recording by evaluation, seed and layer.
@@ -107,15 +105,17 @@ class Recording:
             With coordinates step, epoch, seed and layer (1..p).
         """
         variables = {}
-        for name, value in self.values.items():
-            dims = ("evaluation", "seed", "layer")[: value[0].ndim + 1]
+        rows = list(self.rows)
+        for name in rows[0][2] if rows else ():
+            value = torch.stack([values[name] for _, _, values in rows])
+            dims = ("evaluation", "seed", "layer")[: value.ndim]
             long_name, units = LABELS[name]
-            variables[name] = (dims, torch.stack(value).numpy(), {"long_name": long_name, "units": units})
+            variables[name] = (dims, value.numpy(), {"long_name": long_name, "units": units})
         return xr.Dataset(
             variables,
             coords={
-                "step": ("evaluation", self.steps, {"long_name": "SGD steps"}),
-                "epoch": ("evaluation", self.epochs, {"long_name": "epochs"}),
+                "step": ("evaluation", [step for step, _, _ in rows], {"long_name": "SGD steps"}),
+                "epoch": ("evaluation", [epoch for _, epoch, _ in rows], {"long_name": "epochs"}),
                 "seed": list(settings.seeds),
                 "layer": range(1, settings.depth + 1),
             },

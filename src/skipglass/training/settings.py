@@ -65,18 +65,20 @@ class Settings:
         check.choice("placement", self.placement, PLACEMENTS)
         check.choice("dtype", self.dtype, DTYPES)
         for name in ("depth", "width", "batch_size", "epochs"):
-            check.integer(name, getattr(self, name), 1)
-        check.real("learning_rate", self.learning_rate, 0.0, above=True)
-        for name in ("momentum", "weight_decay", "separation"):
-            check.real(name, getattr(self, name), 0.0)
+            self._set(name, check.integer(name, getattr(self, name), 1))
+        self._set("learning_rate", check.real("learning_rate", self.learning_rate, 0.0, above=True))
+        for name in ("momentum", "weight_decay"):
+            self._set(name, check.real(name, getattr(self, name), 0.0))
+        self._set("separation", check.separation(self.separation))
         if self.scale is not None:
-            check.real("scale", self.scale, 0.0, above=True)
-        seeds = tuple(check.integer("a seed", seed) for seed in self.seeds)
-        if not seeds:
-            raise InputError("seeds must name at least one seed, found none")
+            self._set("scale", check.real("scale", self.scale, 0.0, above=True))
+        seeds = check.seeds(self.seeds)
         if len(set(seeds)) != len(seeds):
             raise InputError(f"seeds must differ, found {list(seeds)}")
-        object.__setattr__(self, "seeds", seeds)
+        self._set("seeds", seeds)
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
     def data(self, seed: int) -> Split:
         """Return the samples of one seed: the digits are the same for all."""
