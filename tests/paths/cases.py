@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from skipglass.models import ResidualMLP
@@ -56,6 +57,127 @@ class ConvNet(nn.Module):
 
     def forward(self, x):
         return self.fc(self.layer2(self.layer1(self.conv(x).relu())).mean((2, 3)))
+
+
+class Nested(nn.Module):
+    """An outer branch that holds an inner residual block between two weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter, self.leave, self.f = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        h = self.enter(x).tanh()
+        return x + self.leave(h + self.f(h).tanh())
+
+
+class Step(nn.Module):
+    def __init__(self, width=4):
+        super().__init__()
+        self.f = nn.Linear(width, width)
+
+    def forward(self, x):
+        return x + self.f(x).tanh()
+
+
+class UNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = Step(), Step(2), Step(6)
+        self.down, self.up = nn.Linear(4, 2), nn.Linear(2, 2)
+
+    def forward(self, x):
+        a = self.a(x)
+        b = self.b(self.down(a).relu())
+        return self.c(torch.cat([a, self.up(b)], 1))
+
+
+class DenseNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4 + 2 * l, 2) for l in range(4))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.cat([x, layer(x).relu()], 1)
+        return x
+
+
+class Shared(nn.Module):
+    """One block used three times."""
+
+    def __init__(self):
+        super().__init__()
+        self.step = Step()
+
+    def forward(self, x):
+        return self.step(self.step(self.step(x)))
+
+
+class Auxiliary(nn.Module):
+    """A second classifier on the way, and an activation written as a sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.side, self.head = Step(), Step(), nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, x):
+        h = self.one(x)
+        h = 0.5 * h * (1 + torch.tanh(0.8 * (h + 0.0447 * h**3)))
+        return self.head(self.two(h)).log_softmax(1) + 0.3 * self.side(h).log_softmax(1)
+
+
+class Elman(nn.Module):
+    """A recurrence over pieces of the input."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter, self.step = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        h = torch.tanh(self.enter(x[:, 0]))
+        for t in (1, 2):
+            h = torch.tanh(self.enter(x[:, t]) + self.step(h))
+        return h
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(4, 4, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+class Checkpointed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.steps = nn.ModuleList(Step() for _ in range(3))
+
+    def forward(self, x):
+        for step in self.steps:
+            x = torch.utils.checkpoint.checkpoint(step, x, use_reentrant=False)
+        return x
+
+
+class Written(nn.Module):
+    """Branches written in place: on a view, with a broadcast gain and a subtraction."""
+
+    def __init__(self):
+        super().__init__()
+        self.f, self.g, self.gain = nn.Linear(4, 4), nn.Linear(4, 1), nn.Parameter(torch.full((4,), 0.3))
+
+    def forward(self, x):
+        h = x + self.gain * torch.relu(self.f(x))
+        h = h - torch.tanh(self.g(h))  # broadcast over the units
+        h = h.clone()
+        h[:, :2].mul_(2.0)
+        return h
+
+
+def frozen(model):
+    return model.requires_grad_(False)
 
 
 def loss_of(model: nn.Module, *shape: int) -> tuple[nn.Module, Tensor, Tensor]:
@@ -144,6 +266,26 @@ CASES = {
     "pre-activation ResNet": Case(lambda: loss_of(ConvNet(pre=True), 4, 3, 6, 6), of_convolutions(), weights=11),
     "LoRA": Case(lambda: loss_of(nn.Sequential(Lora(), Lora()), 3, 4), [("0", 1, "identity"), ("1", 1, "identity")], 6),
     "highway": Case(lambda: loss_of(nn.Sequential(Highway(), Highway()), 3, 4), [], weights=4),
+    "nested": Case(
+        lambda: loss_of(nn.Sequential(Nested(), Nested()), 3, 4),
+        [("0.f", 1, "identity"), ("0", 1, "identity"), ("1.f", 1, "identity"), ("1", 1, "identity")],
+        weights=6,
+    ),
+    "encoder-decoder": Case(lambda: loss_of(UNet(), 3, 4), [(f"{n}.f", 1, "identity") for n in "abc"], weights=5),
+    "dense net": Case(lambda: loss_of(DenseNet(), 3, 4), [], weights=4),
+    "shared": Case(
+        lambda: loss_of(Shared(), 3, 4), [(f"step.f{again}", 1, "identity") for again in ("", "#2", "#3")], weights=3
+    ),
+    "auxiliary": Case(lambda: loss_of(Auxiliary(), 3, 4), [(f"{n}.f", 1, "identity") for n in ("one", "two")], 4),
+    "recurrence": Case(lambda: loss_of(Elman(), 3, 3, 4), [], weights=5),
+    "LSTM": Case(lambda: loss_of(Recurrent(), 3, 2, 4), []),
+    "checkpointed": Case(lambda: loss_of(Checkpointed(), 3, 4), [(f"steps.{l}.f", 1, "identity") for l in range(3)], 3),
+    "frozen": Case(lambda: loss_of(frozen(ConvNet(pre=False)), 4, 3, 6, 6), of_convolutions(), weights=11),
+    "in place": Case(
+        lambda: loss_of(nn.Sequential(Written(), Written()), 3, 4),
+        [(f"{l}.{f}", 1, "identity") for l in range(2) for f in "fg"],
+        weights=4,
+    ),
     "GPT-2": Case(
         gpt2,  # attention: attn_output + residual; MLP: residual + feed_forward
         [

@@ -37,3 +37,24 @@ def test_the_parts_sum_and_agree_with_moments_and_census(case, unit):
     number = paths.census(loss, x, unit)
     assert set(number) >= set(s.lengths[s.norm > 0])
     np.testing.assert_array_equal([min(number), max(number)], s.lengths[[0, -1]])
+
+
+@pytest.mark.parametrize("unit", ["weights", "blocks"])
+def test_hooks_that_scale_every_counted_step_by_t_give_the_generating_function(case, unit):
+    """g(t) = Σ_r g_r tʳ, by an independent way: public hooks on the nodes, and one ordinary backward pass."""
+    model, loss, x = case.make()
+    s = paths.spectrum(loss, x, unit, model=model, keep=True)
+    for t in (0.5, -1.0, 2.0):
+        hooks = []
+        for i, slot in s.graph.counted(unit):
+
+            def scaled(leaving, _entering, slot=slot, t=t):
+                return tuple(v * t if k == slot and v is not None else v for k, v in enumerate(leaving))
+
+            hooks.append(s.graph.graph.nodes[i].register_hook(scaled))
+        expected = torch.autograd.grad(loss, x, retain_graph=True)[0]
+        for hook in hooks:
+            hook.remove()
+        found = sum(g * t ** int(r) for r, g in zip(s.lengths, s.gradients, strict=True))
+        scale = float(sum(g.norm() * abs(t) ** int(r) for r, g in zip(s.lengths, s.gradients, strict=True)))
+        assert float((found - expected).norm()) <= case.error * scale

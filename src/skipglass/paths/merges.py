@@ -3,13 +3,15 @@
 Let the *join* of a sum be the first node that every path from it to x passes. The sum is a residual merge when
 one summand reaches the join by a *plain* path, one that crosses no weight, no nonlinearity and no product of
 two signals, while the other has no such path and crosses a weight; or when both cross weights and exactly one
-is affine throughout, a projected shortcut. Every other sum is a parallel one.
+is affine throughout, a projected shortcut. Where both summands see only pieces of the join, and different
+ones, there is no common signal to skip (a recurrence). Every other sum is a parallel one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from skipglass.paths.graph import Edge, Graph
-from skipglass.paths.operations import ADDITIONS, FUSED
+from skipglass.paths.operations import ADDITIONS, FUSED, PICKS
 
 __all__ = ["Merge", "classify", "joins", "span"]
 
@@ -93,7 +95,12 @@ def _residual(graph: Graph, node: int, join: int) -> Merge:
     sides = graph.edges[node]
     own = [_own_step(graph, node, e) for e in sides]
     spans = [span(graph, e, join) for e in sides]
-    plain = [not step and _has_plain_path(graph, e, join, s) for step, e, s in zip(own, sides, spans, strict=True)]
+    if _see_different_pieces(graph, sides, join, spans):
+        return Merge(node, join)
+    plain = [
+        not step and _reaches(graph, e, join, s, lambda v: graph.roles[v] in PLAIN)
+        for step, e, s in zip(own, sides, spans, strict=True)
+    ]
     weighs = [step or any(graph.roles[v] == "weight" for v in s) for step, s in zip(own, spans, strict=True)]
     affine = [all(graph.roles[v] in AFFINE for v in s) for s in spans]
     for branch, shortcut in ((0, 1), (1, 0)):
@@ -110,11 +117,27 @@ def _own_step(graph: Graph, node: int, edge: Edge) -> bool:
     return graph.roles[node] == "weight" and edge.slot > 0
 
 
-def _has_plain_path(graph: Graph, edge: Edge, join: int, nodes: list[int]) -> bool:
+def _reaches(graph: Graph, edge: Edge, join: int, nodes: list[int], through: Callable[[int], bool]) -> bool:
+    """Whether an edge leads to the join by nodes that ``through`` allows."""
+    at_end = {node for node, _ in graph.targets}
     reached = {edge.to}
     for v in nodes:
-        if v in reached and graph.roles[v] in PLAIN:
+        if v in reached and through(v):
             reached.update(e.to for e in graph.edges[v])
-            if v in {node for node, _ in graph.targets}:
+            if v in at_end:
                 reached.add(len(graph.nodes))
     return join in reached
+
+
+def _see_different_pieces(graph: Graph, sides: list[Edge], join: int, spans: list[list[int]]) -> bool:
+    """Whether both summands see only pieces of the join, as the steps of a recurrence do, and not the same ones."""
+    outputs = [
+        {e.output for v in s for e in graph.edges[v] if e.to == join} | ({side.output} if side.to == join else set())
+        for side, s in zip(sides, spans, strict=True)
+    ]
+    if join < len(graph.nodes) and graph.operations[join] in PICKS and not outputs[0] & outputs[1]:
+        return True
+    return not any(
+        _reaches(graph, side, join, s, lambda v: graph.operations[v] not in PICKS)
+        for side, s in zip(sides, spans, strict=True)
+    )

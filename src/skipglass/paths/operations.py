@@ -16,6 +16,7 @@ __all__ = [
     "HIDDEN",
     "NORMALIZATIONS",
     "OPAQUE",
+    "PICKS",
     "operation",
     "role",
 ]
@@ -51,6 +52,9 @@ ADDITIONS = frozenset({"Add", "Sub", "Rsub"})
 
 FUSED = frozenset({"Addmm", "Addmv", "Addbmm", "Baddbmm", "Addcmul"})
 """A first operand plus a product of the second and third."""
+
+PICKS = _names("Select Slice Split SplitWithSizes UnsafeSplit Unbind Chunk Index IndexSelect Gather")
+"""Operations that take a piece of a signal."""
 
 NORMALIZATIONS = _names(
     "BatchNorm NativeBatchNorm CudnnBatchNorm MiopenBatchNorm NativeLayerNorm LayerNorm FusedRmsNorm RmsNorm "

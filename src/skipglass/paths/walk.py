@@ -9,7 +9,8 @@ A *graded* gradient is a dict from channel to tensor. The channels are lengths r
 derivatives c_k = (1/k!) ∂ᵏ/∂tᵏ Σ_r g_r tʳ at t = 1 for the moments (MATH.md §6).
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,8 @@ __all__ = ["Counted", "Graded", "explain", "partition", "walk"]
 Graded = dict[int, Tensor]
 Counted = set[tuple[int, int]]
 """Counted steps: (node, slot) of an edge."""
+
+FAINT = 1e-15  # our choice: far above float32's smallest normal number, 1e-38, a region's own shrinking included
 
 
 @dataclass(frozen=True)
@@ -162,11 +165,19 @@ def _run(graph: Graph, head: int, ends: list[tuple[int, int]], at: dict[int, Gra
     for r in sorted({r for graded in at.values() for r in graded}):
         here = {output: graded[r] for output, graded in at.items() if r in graded}
         edges = [GradientEdge(graph.nodes[head], output) for output in here]
-        gradients = torch.autograd.grad(edges, inputs, list(here.values()), retain_graph=True, allow_unused=True)
+        scale = _scale(here.values())
+        values = [v * scale for v in here.values()] if scale != 1 else list(here.values())
+        gradients = torch.autograd.grad(edges, inputs, values, retain_graph=True, allow_unused=True)
         for graded, gradient in zip(found, gradients, strict=True):
             if gradient is not None:
-                graded[r] = gradient
+                graded[r] = gradient / scale if scale != 1 else gradient
     return found
+
+
+def _scale(values: Iterable[Tensor]) -> float:
+    """A power of two that lifts vanishing values (long paths) out of the subnormal numbers, slow and inexact."""
+    peak = max(float(v.abs().max()) if v.numel() else 0.0 for v in values)
+    return 2.0 ** -math.frexp(peak)[1] if 0 < peak < FAINT else 1.0
 
 
 def _call(graph: Graph, head: int, at: dict[int, Graded]) -> list[Graded]:
