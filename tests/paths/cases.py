@@ -195,6 +195,29 @@ def language_model(name: str, **config: object) -> tuple[nn.Module, Tensor, Tens
     return model.train(), model(inputs_embeds=x, labels=torch.arange(10).view(2, 5)).loss, x
 
 
+def encoder(name: str, *shape: int, **config: object) -> tuple[nn.Module, Tensor, Tensor]:
+    import transformers
+
+    settings = getattr(transformers, f"{name}Config")(**config)
+    model = getattr(transformers, f"{name}Model")(settings).double().train()
+    x = torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+    y = model(**{"inputs_embeds" if x.ndim == 3 else "pixel_values": x}).last_hidden_state
+    return model, (y * torch.randn_like(y)).sum(), x
+
+
+SMALL = {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+def t5():
+    import transformers
+
+    settings = transformers.T5Config(vocab_size=11, d_model=8, d_kv=4, d_ff=12, num_layers=2, num_heads=2)
+    model = transformers.T5Model(settings).double()
+    x = torch.randn(2, 5, 8, dtype=torch.float64, requires_grad=True)
+    y = model(inputs_embeds=x, decoder_inputs_embeds=x[:, :3]).last_hidden_state
+    return model, (y * torch.randn_like(y)).sum(), x
+
+
 def gpt2():
     return language_model("GPT2", n_embd=8, n_layer=2, n_head=2, n_positions=8)
 
@@ -285,6 +308,57 @@ CASES = {
         lambda: loss_of(nn.Sequential(Written(), Written()), 3, 4),
         [(f"{l}.{f}", 1, "identity") for l in range(2) for f in "fg"],
         weights=4,
+    ),
+    "BERT": Case(
+        lambda: encoder("Bert", 2, 5, 8, vocab_size=11, **SMALL),
+        [(f"encoder.layer.{l}{part}", 0, "identity") for l in range(2) for part in (".attention", "")],
+        weights=12,
+    ),
+    "DeBERTa-v2": Case(
+        lambda: encoder(
+            "DebertaV2", 2, 5, 8, vocab_size=11, relative_attention=True, pos_att_type=["p2c", "c2p"], **SMALL
+        ),
+        [(f"encoder.layer.{l}{part}", 0, "identity") for l in range(2) for part in (".attention", "")],
+    ),
+    "ViT": Case(
+        lambda: encoder("ViT", 2, 3, 8, 8, image_size=8, patch_size=4, **SMALL),
+        [(f"layers.{l}.{part}", 0, "identity") for l in range(2) for part in ("attention", "mlp")],
+        weights=13,
+    ),
+    "Swin": Case(
+        lambda: encoder(
+            "Swin",
+            2,
+            3,
+            16,
+            16,
+            image_size=16,
+            patch_size=2,
+            embed_dim=4,
+            depths=[2, 2],
+            num_heads=[2, 2],
+            window_size=4,
+        ),
+        [
+            (f"encoder.layers.{k}.blocks.{l}.{part}", 1 - side, "identity")
+            for k in range(2)
+            for l in range(2)
+            for side, part in enumerate(("attention", "mlp"))
+        ],
+    ),
+    "ConvNeXt": Case(
+        lambda: encoder("ConvNext", 2, 3, 32, 32, hidden_sizes=[4, 6], depths=[2, 2], num_stages=2),
+        [(f"encoder.stages.{k}.layers.{l}", 1, "identity") for k in range(2) for l in range(2)],
+        weights=14,
+    ),
+    "ResNet": Case(
+        lambda: encoder("ResNet", 2, 3, 32, 32, embedding_size=4, hidden_sizes=[8, 12], depths=[2, 2]),
+        [
+            (f"encoder.stages.{k}.layers.{l}.layer", 0, "identity" if l else "projected")
+            for k in range(2)
+            for l in range(2)
+        ],
+        weights=15,
     ),
     "GPT-2": Case(
         gpt2,  # attention: attn_output + residual; MLP: residual + feed_forward

@@ -7,10 +7,12 @@ from cases import CASES
 
 from skipglass import paths
 
+TRANSFORMERS = set(list(CASES)[list(CASES).index("BERT") :])
+
 
 @pytest.fixture(params=CASES, ids=str)
 def case(request):
-    if request.param in {"GPT-2", "Llama", "GPT-NeoX"}:
+    if request.param in TRANSFORMERS:
         pytest.importorskip("transformers")
     torch.manual_seed(0)
     return CASES[request.param]

@@ -6,10 +6,11 @@ from math import comb
 import numpy as np
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch import nn
 
 from skipglass import paths
-from skipglass.errors import InputError
+from skipglass.errors import DecompositionError, InputError
 from skipglass.models import ResidualMLP
 
 
@@ -175,3 +176,48 @@ def test_the_model_is_left_as_it_was():
     assert all(p.grad is None for p in model.parameters())
     assert model.training
     loss.backward()
+
+
+def test_half_precision_two_targets_and_a_zero_gradient():
+    torch.manual_seed(0)
+    model = Chain(4, width=16)
+    x, y = (torch.randn(8, 3, requires_grad=True) for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(x).float()
+    assert paths.spectrum(loss, x, "blocks").error <= 2e-2
+    both = paths.spectrum(model(x) + model(y), (x, y), "blocks", keep=True)
+    for k, target in enumerate((x, y)):
+        alone = paths.spectrum(model(target), target, "blocks", keep=True)
+        torch.testing.assert_close(both.gradients[k], alone.gradients)
+    h = model.stem(x)
+    one_above_the_other = paths.spectrum(model.head(h + model.blocks[0](h)).sum(), (x, h), keep=True)
+    for total, g in zip(
+        one_above_the_other.gradients,
+        torch.autograd.grad(model.head((h := model.stem(x)) + model.blocks[0](h)).sum(), (x, h)),
+        strict=True,
+    ):
+        torch.testing.assert_close(total.sum(0), g)
+    zero = paths.spectrum(model(x) * 0, x)
+    assert np.isnan(zero.share).all()
+    assert "undefined" in repr(zero)
+
+
+def test_what_cannot_be_split_is_refused():
+    model = Chain(2)
+    x = torch.randn(2, 3, requires_grad=True)
+    h = model.stem(x)
+    met = h + model.blocks[0](h)
+    met.register_hook(lambda g: g.clamp(-1e-2, 1e-2))
+    with pytest.raises(DecompositionError, match="hooks"):
+        paths.spectrum(model.head(met + model.blocks[1](met)).sum(), x, "blocks")
+    inside = torch.utils.checkpoint.checkpoint(model.blocks[0], model.stem(x), use_reentrant=True)
+    with pytest.raises(InputError, match="use_reentrant=False"):
+        paths.spectrum(inside.sum(), x)
+    with pytest.raises(InputError, match=r"torch\.nn\.Module"):
+        paths.spectrum(model(x), x, model=3)
+    loss = model(x)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1)
+    with pytest.raises(InputError, match="in place"):
+        paths.spectrum(loss, x)

@@ -3,7 +3,8 @@
 Let the *join* of a sum be the first node that every path from it to x passes. The sum is a residual merge when
 one summand reaches the join by a *plain* path, one that crosses no weight, no nonlinearity and no product of
 two signals, while the other has no such path and crosses a weight; or when both cross weights and exactly one
-is affine throughout, a projected shortcut. Where both summands see only pieces of the join, and different
+is affine throughout and they share nothing, a projected shortcut (attention scores and their relative positions
+share the queries). Where both summands see only pieces of the join, and different
 ones, there is no common signal to skip (a recurrence). Every other sum is a parallel one.
 """
 
@@ -106,7 +107,7 @@ def _residual(graph: Graph, node: int, join: int) -> Merge:
     for branch, shortcut in ((0, 1), (1, 0)):
         if plain[shortcut] and not plain[branch] and weighs[branch]:
             return Merge(node, join, sides[branch], sides[shortcut])
-    if all(weighs) and affine[0] != affine[1]:
+    if all(weighs) and affine[0] != affine[1] and not set(spans[0]) & set(spans[1]):
         shortcut = affine.index(True)
         return Merge(node, join, sides[1 - shortcut], sides[shortcut], projected=True)
     return Merge(node, join)

@@ -1,5 +1,6 @@
 """An outline of a network as its gradient sees it: weights, residual blocks, parallel sums, what stays opaque."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from skipglass import check
+from skipglass.errors import InputError
 from skipglass.paths.graph import Graph, Target, read, saved_parameter
 from skipglass.paths.merges import Merge, classify, span
 from skipglass.paths.operations import CONTRACTIONS
@@ -108,7 +110,7 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
     Raises
     ------
     InputError
-        If there is no graph from the loss to x, or a piece of it is hidden.
+        If there is no graph from the loss to x, a piece of it is hidden, or the model is no module.
 
     Examples
     --------
@@ -123,6 +125,8 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
     norms: 0
     opaque: 0
     """
+    if model is not None and not isinstance(model, nn.Module):
+        raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
     graph = read(loss, x)
     names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
     weights = {i: _name_of_weight(graph, i, names) for i in reversed(_weights(graph))}
@@ -176,22 +180,22 @@ def _name_of_weight(graph: Graph, i: int, names: dict[int, str]) -> str:
 
 
 def _leaves(root: Node) -> Iterator[Tensor]:
-    """The leaf tensors below a node."""
-    seen, stack = {root}, [root]
-    while stack:
-        node = stack.pop()
+    """The leaf tensors below a node, nearest first."""
+    seen, queue = {root}, deque([root])
+    while queue:
+        node = queue.popleft()
         variable = getattr(node, "variable", None)
         if isinstance(variable, torch.Tensor):
             yield variable
         for after, _ in node.next_functions:
             if after is not None and after not in seen:
                 seen.add(after)
-                stack.append(after)
+                queue.append(after)
 
 
 def _common_prefix(names: list[str]) -> str:
-    """The longest common dotted prefix of parameter names, each without its own last part."""
-    modules = [part.split(".")[:-1] for name in names for part in name.split("+")]
+    """The longest common dotted prefix of weights' names, each by its nearest parameter and without its last part."""
+    modules = [name.split("+")[0].split(".")[:-1] for name in names]
     if not modules:
         return ""
     prefix = []

@@ -73,7 +73,8 @@ class Spectrum:
 
     def __repr__(self) -> str:
         lo, hi = int(self.lengths[0]), int(self.lengths[-1])
-        return f"Spectrum({self.unit} {lo}..{hi}, effective depth {self.effective_depth:.3g}, error {self.error:.0e})"
+        depth = "gradient zero, shares undefined" if np.isnan(self.share).all() else f"{self.effective_depth:.3g}"
+        return f"Spectrum({self.unit} {lo}..{hi}, effective depth {depth}, error {self.error:.0e})"
 
 
 def spectrum(
