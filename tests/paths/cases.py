@@ -360,6 +360,23 @@ CASES = {
         ],
         weights=15,
     ),
+    "T5": Case(
+        t5,
+        [("decoder.block.0.layer.0.SelfAttention", 1, "identity")]
+        + [
+            (f"encoder.block.{l}.layer.{k}.{part}", 1, "identity")
+            for l in range(2)
+            for k, part in enumerate(("SelfAttention", "DenseReluDense"))
+        ]
+        + [("decoder.block.0.layer.1.EncDecAttention", 1, "identity")]
+        + [("decoder.block.0.layer.2.DenseReluDense", 1, "identity")]
+        + [
+            (f"decoder.block.1.layer.{k}.{part}", 1, "identity")
+            for k, part in enumerate(("SelfAttention", "EncDecAttention", "DenseReluDense"))
+        ],
+        weights=32,
+        error=1e-6,  # its norms work in float32
+    ),
     "GPT-2": Case(
         gpt2,  # attention: attn_output + residual; MLP: residual + feed_forward
         [

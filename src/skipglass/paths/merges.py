@@ -8,7 +8,7 @@ share the queries). Where both summands see only pieces of the join, and differe
 ones, there is no common signal to skip (a recurrence). Every other sum is a parallel one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from skipglass.paths.graph import Edge, Graph
@@ -65,14 +65,15 @@ def joins(graph: Graph) -> list[int]:
     return found
 
 
-def span(graph: Graph, edge: Edge, join: int) -> list[int]:
-    """The nodes between an edge and a join, the join left out, in topological order."""
-    if edge.to == join:
+def span(graph: Graph, edge: Edge, join: int, stops: Collection[int] = ()) -> list[int]:
+    """The nodes between an edge and a join, in topological order; the join and the ``stops`` are left out."""
+    outside = {join, *stops}
+    if edge.to in outside:
         return []
     seen, stack = {edge.to}, [edge.to]
     while stack:
         for e in graph.edges[stack.pop()]:
-            if e.to != join and e.to not in seen:
+            if e.to not in outside and e.to not in seen:
                 seen.add(e.to)
                 stack.append(e.to)
     return sorted(seen)

@@ -10,7 +10,7 @@ from torch.autograd.graph import Node
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.paths.graph import Graph, Target, read, saved_parameter
+from skipglass.paths.graph import Edge, Graph, Target, read, saved_parameter
 from skipglass.paths.merges import Merge, classify, span
 from skipglass.paths.operations import CONTRACTIONS
 from skipglass.paths.walk import Counted
@@ -131,13 +131,11 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
     names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
     weights = {i: _name_of_weight(graph, i, names) for i in reversed(_weights(graph))}
     merges = classify(graph)[::-1]
+    residual = {m.node for m in merges if m.branch is not None}
     blocks: list[Block] = []
     for merge in merges:
         if merge.branch is not None and merge.shortcut is not None:
-            inside = [weights[v] for v in span(graph, merge.branch, merge.join) if v in weights]
-            if _contracts(graph, merge.node, merge.branch.slot):
-                inside.append(weights[merge.node])
-            number, prefix = len(blocks), _common_prefix(inside) if names else ""
+            number, prefix = len(blocks), _prefix(graph, merge, merge.branch, residual, weights) if names else ""
             taken = sum(b.name.split("#")[0] == prefix for b in blocks)
             name = f"{prefix}#{taken + 1}" if taken else prefix
             side = 0 if merge.branch.slot < merge.shortcut.slot else 1
@@ -191,6 +189,16 @@ def _leaves(root: Node) -> Iterator[Tensor]:
             if after is not None and after not in seen:
                 seen.add(after)
                 queue.append(after)
+
+
+def _prefix(graph: Graph, merge: Merge, branch: Edge, residual: set[int], weights: dict[int, str]) -> str:
+    """The common prefix of a branch's weights; of those above the next blocks, where a branch reaches far."""
+    own = [weights[merge.node]] if _contracts(graph, merge.node, branch.slot) else []
+    for stops in (set[int](), residual):
+        inside = [weights[v] for v in span(graph, branch, merge.join, stops) if v in weights]
+        if prefix := _common_prefix(own + inside):
+            return prefix
+    return ""
 
 
 def _common_prefix(names: list[str]) -> str:

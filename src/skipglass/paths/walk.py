@@ -176,7 +176,11 @@ def _run(graph: Graph, head: int, ends: list[tuple[int, int]], at: dict[int, Gra
 
 def _scale(values: Iterable[Tensor]) -> float:
     """A power of two that lifts vanishing values (long paths) out of the subnormal numbers, slow and inexact."""
-    peak = max(float(v.abs().max()) if v.numel() else 0.0 for v in values)
+    peak = 0.0
+    for v in values:
+        if v.numel():  # not a norm: the square of a faint value is zero, and the maximum norm is slow on a CPU
+            lo, hi = torch.aminmax(torch.view_as_real(v) if v.is_complex() else v)
+            peak = max(peak, -float(lo), float(hi))
     return 2.0 ** -math.frexp(peak)[1] if 0 < peak < FAINT else 1.0
 
 
