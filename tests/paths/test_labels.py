@@ -60,3 +60,11 @@ def test_hooks_that_scale_every_counted_step_by_t_give_the_generating_function(c
         found = sum(g * t ** int(r) for r, g in zip(s.lengths, s.gradients, strict=True))
         scale = float(sum(g.norm() * abs(t) ** int(r) for r, g in zip(s.lengths, s.gradients, strict=True)))
         assert float((found - expected).norm()) <= case.error * scale
+
+
+def test_what_may_hide_a_weight_is_listed():
+    x = torch.randn(2, 5, 4, requires_grad=True)
+    cells = paths.outline(torch.nn.LSTM(4, 4)(x)[0].sum(), x)  # in float32 one operation holds all its weights
+    assert cells.opaque == ("MkldnnRnnLayer",) or len(cells.weights) > 1
+    x = torch.randn(2, 3, requires_grad=True)
+    assert paths.outline((x @ torch.ones(3, 3)).sum(), x).opaque == ("Mm with a constant",)

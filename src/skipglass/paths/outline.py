@@ -57,7 +57,8 @@ class PathGraph:
     norms
         The normalisations that are one operation.
     opaque
-        Operations that may hide weights or nonlinearities.
+        Operations that may hide weights or nonlinearities, and contractions with a constant: a frozen weight that
+        was cast or computed leaves no trace of its parameter.
     graph
         The live part of the autograd graph.
     """
@@ -146,9 +147,17 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
         tuple(weights.values()),
         tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in merges if m.branch is None),
         tuple(graph.operations[i] for i in backwards if graph.roles[i] == "norm"),
-        tuple(graph.operations[i] for i in backwards if graph.roles[i] == "opaque"),
+        tuple(what for i in backwards if (what := _not_understood(graph, i))),
         graph,
     )
+
+
+def _not_understood(graph: Graph, i: int) -> str:
+    """What may hide a weight: fused operations, and contractions with a constant that is no parameter."""
+    name = graph.operations[i]
+    if graph.roles[i] == "opaque":
+        return name
+    return f"{name} with a constant" if name in CONTRACTIONS and graph.roles[i] == "linear" else ""
 
 
 def _weights(graph: Graph) -> list[int]:
