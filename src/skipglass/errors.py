@@ -1,6 +1,6 @@
 """The exceptions a user's mistake raises: each names what was asked, what was found, what to do."""
 
-__all__ = ["InputError", "StorageError", "UserError"]
+__all__ = ["DecompositionError", "InputError", "StorageError", "UserError"]
 
 
 class UserError(Exception):
@@ -13,3 +13,7 @@ class InputError(UserError, ValueError):
 
 class StorageError(UserError, OSError):
     """A file or folder that cannot be read or written as asked."""
+
+
+class DecompositionError(UserError, ArithmeticError):
+    """The parts of a gradient that do not sum to it: the backward pass is not linear, or is hidden."""

@@ -1,0 +1,161 @@
+"""The backward pass from a loss down to x, as PyTorch has recorded it.
+
+Only what carries the signal is kept: the *live* edges, from which x can be reached. Nodes are numbered from
+the loss (0) downwards, every edge going to a higher number; several nodes may be targets, when x is a tuple.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+
+from skipglass.errors import InputError
+from skipglass.paths.operations import CONTRACTIONS, HIDDEN, OPAQUE, operation, role
+
+__all__ = ["Edge", "Graph", "Target", "as_targets", "read"]
+
+Target = Tensor | tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One live step of the backward pass: operand ``slot`` of a node to output ``output`` of node ``to``."""
+
+    slot: int
+    to: int
+    output: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The live part of an autograd graph, in topological order from the loss.
+
+    Attributes
+    ----------
+    nodes, operations, roles
+        Autograd's nodes, their names and what they do to the signal; the role of a contraction with something
+        computed from parameters alone is "weight".
+    edges
+        The live edges out of each node.
+    loss
+        Where the backward pass starts.
+    targets
+        For each tensor of x, its (node, output).
+    """
+
+    nodes: list[Node]
+    operations: list[str]
+    roles: list[str]
+    edges: list[list[Edge]]
+    loss: GradientEdge
+    targets: list[tuple[int, int]]
+
+
+def as_targets(x: Target) -> tuple[Tensor, ...]:
+    """Check x, a tensor or a tuple of tensors whose gradient is defined.
+
+    Raises
+    ------
+    InputError
+        If x is no tensor, holds integers, or requires no gradient.
+    """
+    targets = tuple(x) if isinstance(x, (tuple, list)) else (x,)
+    if not targets:
+        raise InputError("x must be a tensor or a tuple of tensors, found an empty one")
+    for t in targets:
+        if not isinstance(t, Tensor):
+            raise InputError(f"x must be a tensor or a tuple of tensors, not {type(t).__name__}")
+        if not (t.is_floating_point() or t.is_complex()):
+            kind = str(t.dtype).removeprefix("torch.")
+            raise InputError(f"x holds {kind}s, which have no gradient; pass the output of the input embedding")
+        if not t.requires_grad:
+            raise InputError("x requires no gradient; call x.requires_grad_() before the forward pass")
+    return targets
+
+
+def read(loss: Tensor, x: Target) -> Graph:
+    """Read the graph that leads from ``loss`` down to ``x``.
+
+    Raises
+    ------
+    InputError
+        If the loss is not a scalar with a graph, x is not reached, or a piece of the network is hidden.
+    """
+    targets = as_targets(x)
+    if not isinstance(loss, Tensor):
+        raise InputError(f"loss must be a tensor, not {type(loss).__name__}")
+    if loss.numel() != 1:
+        raise InputError(f"loss must be a scalar, found the shape {tuple(loss.shape)}; sum it or pick one entry")
+    if loss.grad_fn is None:
+        raise InputError("loss has no graph; compute it from x outside torch.no_grad()")
+    root = get_gradient_edge(loss)
+    ends = [get_gradient_edge(t) for t in targets]
+    wanted = {(e.node, e.output_nr) for e in ends}
+    order = _topological(root.node)
+    live: dict[Node, list[tuple[int, Node, int]]] = {}
+    for node in reversed(order):
+        live[node] = [
+            (slot, after, output)
+            for slot, (after, output) in enumerate(node.next_functions)
+            if after is not None and (live[after] or (after, output) in wanted)
+        ]
+    if not live[root.node] and (root.node, root.output_nr) not in wanted:
+        raise InputError("the loss does not depend on x; pass the tensor that the network was called with")
+    for end in ends:
+        if end.node not in live:
+            raise InputError("the loss does not depend on one of the tensors in x; leave it out")
+    at_end = {e.node for e in ends}
+    nodes = [node for node in order if live[node] or node in at_end]
+    number = {node: i for i, node in enumerate(nodes)}
+    names = [operation(node) for node in nodes]
+    for name in names:
+        if name in HIDDEN:
+            raise InputError(f"a part of the network {HIDDEN[name]}: paths inside it cannot be seen")
+    edges = [[Edge(slot, number[after], output) for slot, after, output in live[node]] for node in nodes]
+    roles = [_role(node, name, {e.slot for e in out}) for node, name, out in zip(nodes, names, edges, strict=True)]
+    return Graph(nodes, names, roles, edges, root, [(number[e.node], e.output_nr) for e in ends])
+
+
+def _topological(root: Node) -> list[Node]:
+    """Every node below ``root``, each before the nodes it leads to (no recursion: graphs are deep)."""
+    done: list[Node] = []
+    seen = {root}
+    stack = [(root, iter(root.next_functions))]
+    while stack:
+        node, following = stack[-1]
+        for after, _ in following:
+            if after is not None and after not in seen:
+                seen.add(after)
+                stack.append((after, iter(after.next_functions)))
+                break
+        else:
+            done.append(node)
+            stack.pop()
+    return done[::-1]
+
+
+def _role(node: Node, name: str, signals: set[int]) -> str:
+    if name in OPAQUE:
+        return "opaque"
+    for own, other, saved in CONTRACTIONS.get(name, ()):
+        if own in signals and other not in signals:
+            following = node.next_functions[other][0]
+            return "weight" if following is not None or _is_frozen(node, saved) else "linear"
+    return role(name, signals)
+
+
+def _is_frozen(node: Node, saved: str) -> bool:
+    """Whether the operand that was saved is a parameter without gradient, or a view of one."""
+    return isinstance(saved_parameter(node, saved), torch.nn.Parameter)
+
+
+def saved_parameter(node: Node, saved: str) -> Tensor | None:
+    """Return the tensor saved under a name, or the one it is a view of; None if it cannot be read."""
+    try:
+        tensor = getattr(node, f"_saved_{saved}", None)
+    except RuntimeError:  # freed: the backward pass itself will say so
+        return None
+    if isinstance(tensor, Tensor):
+        return tensor if tensor._base is None else tensor._base
+    return None

@@ -1,0 +1,145 @@
+"""Which sums of two signals are residual, and which of the two is the branch.
+
+Let the *join* of a sum be the first node that every path from it to x passes. The sum is a residual merge when
+one summand reaches the join by a *plain* path, one that crosses no weight, no nonlinearity and no product of
+two signals, while the other has no such path and crosses a weight; or when both cross weights and exactly one
+is affine throughout and they share nothing, a projected shortcut (attention scores and their relative positions
+share the queries). Where both summands see only pieces of the join, and different
+ones, there is no common signal to skip (a recurrence). Every other sum is a parallel one.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from skipglass.paths.graph import Edge, Graph
+from skipglass.paths.operations import ADDITIONS, FUSED, PICKS
+
+__all__ = ["Merge", "classify", "joins", "span"]
+
+PLAIN = {"linear", "norm"}
+AFFINE = {"linear", "norm", "weight"}
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A node that sums two signals or more.
+
+    Attributes
+    ----------
+    node
+        Its number in the graph.
+    join
+        The number of the join; the number of nodes stands for x itself.
+    branch, shortcut
+        The live edges of a residual merge; None for a parallel sum.
+    projected
+        Whether the shortcut crosses a weight.
+    """
+
+    node: int
+    join: int
+    branch: Edge | None = None
+    shortcut: Edge | None = None
+    projected: bool = False
+
+
+def joins(graph: Graph) -> list[int]:
+    """The first node that all paths from each node to x pass: its immediate postdominator.
+
+    The number of nodes, len(graph.nodes), stands for the end of every path (Cooper, Harvey & Kennedy, 2001).
+    """
+    end = len(graph.nodes)
+    targets = set(graph.targets)
+    at_end = {node for node, _ in targets}
+    found = [end] * (end + 1)
+    for i in range(end - 1, -1, -1):
+        following = [e.to for e in graph.edges[i]] + ([end] if i in at_end else [])
+        join = following[0]
+        for other in following[1:]:
+            while join != other:
+                if join < other:
+                    join = found[join]
+                else:
+                    other = found[other]
+        found[i] = join
+    return found
+
+
+def span(graph: Graph, edge: Edge, join: int, stops: Collection[int] = ()) -> list[int]:
+    """The nodes between an edge and a join, in topological order; the join and the ``stops`` are left out."""
+    outside = {join, *stops}
+    if edge.to in outside:
+        return []
+    seen, stack = {edge.to}, [edge.to]
+    while stack:
+        for e in graph.edges[stack.pop()]:
+            if e.to not in outside and e.to not in seen:
+                seen.add(e.to)
+                stack.append(e.to)
+    return sorted(seen)
+
+
+def classify(graph: Graph) -> list[Merge]:
+    """Every sum of two signals or more, residual or parallel, from the loss down."""
+    join = joins(graph)
+    found = []
+    for i, (name, role, edges) in enumerate(zip(graph.operations, graph.roles, graph.edges, strict=True)):
+        if len(edges) < 2 or role not in {"linear", "weight"}:
+            continue
+        if len(edges) == 2 and (name in ADDITIONS or name in FUSED):
+            found.append(_residual(graph, i, join[i]))
+        else:
+            found.append(Merge(i, join[i]))
+    return found
+
+
+def _residual(graph: Graph, node: int, join: int) -> Merge:
+    sides = graph.edges[node]
+    own = [_own_step(graph, node, e) for e in sides]
+    spans = [span(graph, e, join) for e in sides]
+    if _see_different_pieces(graph, sides, join, spans):
+        return Merge(node, join)
+    plain = [
+        not step and _reaches(graph, e, join, s, lambda v: graph.roles[v] in PLAIN)
+        for step, e, s in zip(own, sides, spans, strict=True)
+    ]
+    weighs = [step or any(graph.roles[v] == "weight" for v in s) for step, s in zip(own, spans, strict=True)]
+    affine = [all(graph.roles[v] in AFFINE for v in s) for s in spans]
+    for branch, shortcut in ((0, 1), (1, 0)):
+        if plain[shortcut] and not plain[branch] and weighs[branch]:
+            return Merge(node, join, sides[branch], sides[shortcut])
+    if all(weighs) and affine[0] != affine[1] and not set(spans[0]) & set(spans[1]):
+        shortcut = affine.index(True)
+        return Merge(node, join, sides[1 - shortcut], sides[shortcut], projected=True)
+    return Merge(node, join)
+
+
+def _own_step(graph: Graph, node: int, edge: Edge) -> bool:
+    """Whether the sum itself contracts this operand with a weight, as Addmm does with its second and third."""
+    return graph.roles[node] == "weight" and edge.slot > 0
+
+
+def _reaches(graph: Graph, edge: Edge, join: int, nodes: list[int], through: Callable[[int], bool]) -> bool:
+    """Whether an edge leads to the join by nodes that ``through`` allows."""
+    at_end = {node for node, _ in graph.targets}
+    reached = {edge.to}
+    for v in nodes:
+        if v in reached and through(v):
+            reached.update(e.to for e in graph.edges[v])
+            if v in at_end:
+                reached.add(len(graph.nodes))
+    return join in reached
+
+
+def _see_different_pieces(graph: Graph, sides: list[Edge], join: int, spans: list[list[int]]) -> bool:
+    """Whether both summands see only pieces of the join, as the steps of a recurrence do, and not the same ones."""
+    outputs = [
+        {e.output for v in s for e in graph.edges[v] if e.to == join} | ({side.output} if side.to == join else set())
+        for side, s in zip(sides, spans, strict=True)
+    ]
+    if join < len(graph.nodes) and graph.operations[join] in PICKS and not outputs[0] & outputs[1]:
+        return True
+    return not any(
+        _reaches(graph, side, join, s, lambda v: graph.operations[v] not in PICKS)
+        for side, s in zip(sides, spans, strict=True)
+    )

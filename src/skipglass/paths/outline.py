@@ -1,0 +1,223 @@
+"""An outline of a network as its gradient sees it: weights, residual blocks, parallel sums, what stays opaque."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import Node
+
+from skipglass import check
+from skipglass.errors import InputError
+from skipglass.paths.graph import Edge, Graph, Target, read, saved_parameter
+from skipglass.paths.merges import Merge, classify, span
+from skipglass.paths.operations import CONTRACTIONS
+from skipglass.paths.walk import Counted
+
+__all__ = ["UNITS", "Block", "PathGraph", "outline"]
+
+UNITS = ("weights", "blocks")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One residual block.
+
+    Attributes
+    ----------
+    name
+        The common prefix of its weights' names, or "block 3" (forward order) where no model names them.
+    side
+        Which operand of the addition is the branch: 0 the first, 1 the second.
+    shortcut
+        "identity" or "projected".
+    merge
+        Where it is in the graph.
+    """
+
+    name: str
+    side: int
+    shortcut: str
+    merge: Merge
+
+
+@dataclass(frozen=True)
+class PathGraph:
+    """What was found between a loss and x, in forward order; prints as a table.
+
+    Attributes
+    ----------
+    blocks
+        The residual merges.
+    weights
+        The name of each contraction with something computed from parameters alone.
+    sums
+        Parallel sums, as "operation (number of signals)"; not counted.
+    norms
+        The normalisations that are one operation.
+    opaque
+        Operations that may hide weights or nonlinearities, and contractions with a constant: a frozen weight that
+        was cast or computed leaves no trace of its parameter.
+    graph
+        The live part of the autograd graph.
+    """
+
+    blocks: tuple[Block, ...]
+    weights: tuple[str, ...]
+    sums: tuple[str, ...]
+    norms: tuple[str, ...]
+    opaque: tuple[str, ...]
+    graph: Graph
+
+    def counted(self, unit: str) -> Counted:
+        """Return the counted steps, (node, slot), of a unit."""
+        check.choice("unit", unit, UNITS)
+        if unit == "blocks":
+            return {(b.merge.node, b.merge.branch.slot) for b in self.blocks if b.merge.branch}
+        return {
+            (i, e.slot) for i in _weights(self.graph) for e in self.graph.edges[i] if _contracts(self.graph, i, e.slot)
+        }
+
+    def __str__(self) -> str:
+        width = max([len(b.name) for b in self.blocks] + [5])
+        lines = [f"{'block':{width}}  branch  shortcut"]
+        lines += [f"{b.name:{width}}  {('first', 'second')[b.side]:6}  {b.shortcut}" for b in self.blocks]
+        for what in ("weights", "sums", "norms", "opaque"):
+            found = getattr(self, what)
+            names = list(dict.fromkeys(found))
+            shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+            lines.append(f"{what}: {len(found)}{f' ({shown})' if names else ''}")
+        return "\n".join(lines)
+
+
+def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGraph:
+    """Read the network between ``loss`` and ``x``: its weights, residual blocks and parallel sums.
+
+    Parameters
+    ----------
+    loss
+        A scalar with a live graph.
+    x
+        The tensor, or tuple of tensors, that the paths lead to.
+    model
+        Names the weights; without it blocks are numbered.
+
+    Returns
+    -------
+    PathGraph
+        Everything in forward order.
+
+    Raises
+    ------
+    InputError
+        If there is no graph from the loss to x, a piece of it is hidden, or the model is no module.
+
+    Examples
+    --------
+    >>> from skipglass.models import ResidualMLP
+    >>> model, x = ResidualMLP(5, depth=3, width=4), torch.ones(2, 5, requires_grad=True)
+    >>> print(outline(model(x).sum(), x, model))
+    block     branch  shortcut
+    layers.1  first   identity
+    layers.2  first   identity
+    weights: 3 (layers.0.weight, layers.1.weight, layers.2.weight)
+    sums: 0
+    norms: 0
+    opaque: 0
+    """
+    if model is not None and not isinstance(model, nn.Module):
+        raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    graph = read(loss, x)
+    names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
+    weights = {i: _name_of_weight(graph, i, names) for i in reversed(_weights(graph))}
+    merges = classify(graph)[::-1]
+    residual = {m.node for m in merges if m.branch is not None}
+    blocks: list[Block] = []
+    for merge in merges:
+        if merge.branch is not None and merge.shortcut is not None:
+            number, prefix = len(blocks), _prefix(graph, merge, merge.branch, residual, weights) if names else ""
+            taken = sum(b.name.split("#")[0] == prefix for b in blocks)
+            name = f"{prefix}#{taken + 1}" if taken else prefix
+            side = 0 if merge.branch.slot < merge.shortcut.slot else 1
+            blocks.append(Block(name or f"block {number}", side, "projected" if merge.projected else "identity", merge))
+    backwards = range(len(graph.nodes) - 1, -1, -1)
+    return PathGraph(
+        tuple(blocks),
+        tuple(weights.values()),
+        tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in merges if m.branch is None),
+        tuple(graph.operations[i] for i in backwards if graph.roles[i] == "norm"),
+        tuple(what for i in backwards if (what := _not_understood(graph, i))),
+        graph,
+    )
+
+
+def _not_understood(graph: Graph, i: int) -> str:
+    """What may hide a weight: fused operations, and contractions with a constant that is no parameter."""
+    name = graph.operations[i]
+    if graph.roles[i] == "opaque":
+        return name
+    return f"{name} with a constant" if name in CONTRACTIONS and graph.roles[i] == "linear" else ""
+
+
+def _weights(graph: Graph) -> list[int]:
+    return [i for i, role in enumerate(graph.roles) if role == "weight"]
+
+
+def _contracts(graph: Graph, node: int, slot: int) -> bool:
+    """Whether this edge of a node crosses a weight."""
+    if graph.roles[node] != "weight":
+        return False
+    return any(own == slot for own, _, _ in CONTRACTIONS[graph.operations[node]])
+
+
+def _name_of_weight(graph: Graph, i: int, names: dict[int, str]) -> str:
+    """The parameters that a weight was computed from, by name, or else by shape."""
+    node, live = graph.nodes[i], {e.slot for e in graph.edges[i]}
+    for own, other, saved in CONTRACTIONS[graph.operations[i]]:
+        if own in live and other not in live:
+            following = node.next_functions[other][0]
+            if following is not None:
+                found = list(_leaves(following))
+            else:
+                frozen = saved_parameter(node, saved)
+                found = [] if frozen is None else [frozen]
+            return "+".join(names.get(id(p), f"weight {tuple(p.shape)}") for p in found) or "weight"
+    return "weight"
+
+
+def _leaves(root: Node) -> Iterator[Tensor]:
+    """The leaf tensors below a node, nearest first."""
+    seen, queue = {root}, deque([root])
+    while queue:
+        node = queue.popleft()
+        variable = getattr(node, "variable", None)
+        if isinstance(variable, torch.Tensor):
+            yield variable
+        for after, _ in node.next_functions:
+            if after is not None and after not in seen:
+                seen.add(after)
+                queue.append(after)
+
+
+def _prefix(graph: Graph, merge: Merge, branch: Edge, residual: set[int], weights: dict[int, str]) -> str:
+    """The common prefix of a branch's weights; of those above the next blocks, where a branch reaches far."""
+    own = [weights[merge.node]] if _contracts(graph, merge.node, branch.slot) else []
+    for stops in (set[int](), residual):
+        inside = [weights[v] for v in span(graph, branch, merge.join, stops) if v in weights]
+        if prefix := _common_prefix(own + inside):
+            return prefix
+    return ""
+
+
+def _common_prefix(names: list[str]) -> str:
+    """The longest common dotted prefix of weights' names, each by its nearest parameter and without its last part."""
+    modules = [name.split("+")[0].split(".")[:-1] for name in names]
+    if not modules:
+        return ""
+    prefix = []
+    for parts in zip(*modules, strict=False):
+        if len(set(parts)) > 1:
+            break
+        prefix.append(parts[0])
+    return ".".join(prefix)

@@ -1,0 +1,223 @@
+"""Laws of the spectrum: parts sum to the whole, subsets of branches enumerate it, moments and census agree."""
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+import pytest
+import torch
+import torch.utils.checkpoint
+from torch import nn
+
+from skipglass import paths
+from skipglass.errors import DecompositionError, InputError
+from skipglass.models import ResidualMLP
+
+
+class Scaled(torch.autograd.Function):
+    """The identity, with a gradient that is multiplied by a number: closes a branch and keeps the forward pass."""
+
+    @staticmethod
+    def forward(ctx, a, number):
+        ctx.number = number
+        return a.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.number, None
+
+
+class Chain(nn.Module):
+    """L residual blocks between an input and an output layer; ``open`` says which branches pass the gradient."""
+
+    def __init__(self, blocks, width=4, post=False):
+        super().__init__()
+        self.stem, self.head = nn.Linear(3, width), nn.Linear(width, 2)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width)) for _ in range(blocks)
+        )
+        self.post = post
+
+    def forward(self, x, opened=None):
+        h = self.stem(x)
+        for l, f in enumerate(self.blocks):
+            branch = f(h)
+            if opened is not None:
+                branch = Scaled.apply(branch, float(l in opened))
+            h = torch.relu(h + branch) if self.post else h + branch
+        return self.head(h).square().sum()
+
+
+def enumerated(model, L, x):
+    """g_r by the obvious slow way: inclusion and exclusion over which branches the gradient may pass."""
+    closed = {}
+    for k in range(L + 1):
+        for subset in combinations(range(L), k):
+            closed[subset] = torch.autograd.grad(model(x, set(subset)), x)[0]
+    parts = [torch.zeros_like(x) for _ in range(L + 1)]
+    for subset in closed:
+        for k in range(len(subset) + 1):
+            for smaller in combinations(subset, k):
+                parts[len(subset)] += (-1) ** (len(subset) - k) * closed[smaller]
+    return torch.stack(parts)
+
+
+@pytest.mark.parametrize("post", [False, True])
+@pytest.mark.parametrize("L", [1, 3, 6])
+def test_the_parts_are_those_of_all_subsets_of_branches(L, post):
+    torch.manual_seed(0)
+    model = Chain(L, post=post).double()
+    x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    slow = enumerated(model, L, x)
+    loss = model(x)
+    s = paths.spectrum(loss, x, unit="blocks", keep=True, model=model)
+    assert [b.name for b in s.graph.blocks] == [f"blocks.{l}" for l in range(L)]
+    assert [b.side for b in s.graph.blocks] == [1] * L
+    np.testing.assert_array_equal(s.lengths, range(L + 1))
+    assert (s.gradients - slow).norm() <= 1e-12 * slow.norm(dim=(1, 2)).sum()
+    w = paths.spectrum(loss, x, keep=True)  # each block holds two weights in a row, stem and head one each
+    np.testing.assert_array_equal(w.lengths, range(2, 2 * L + 3))
+    assert (w.gradients[::2] - slow).norm() <= 1e-12 * slow.norm(dim=(1, 2)).sum()
+    assert w.gradients[1::2].norm() == 0
+    for r in range(L + 1):  # and each length alone
+        assert (s.gradients[r] - slow[r]).norm() <= 1e-12 * max(slow[r].norm(), slow.sum(0).norm())
+    assert paths.census(loss, x, "blocks") == {r: comb(L, r) for r in range(L + 1)}
+
+
+def test_the_parts_of_eight_blocks_are_those_of_all_subsets():
+    torch.manual_seed(1)
+    model = Chain(8).double()
+    x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    slow = enumerated(model, 8, x)
+    s = paths.spectrum(model(x), x, unit="blocks", keep=True)
+    torch.testing.assert_close(s.gradients, slow, rtol=1e-12, atol=1e-12 * float(slow.norm()))
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch", "paper"])
+@pytest.mark.parametrize("unit", ["weights", "blocks"])
+def test_the_papers_chain(unit, normalization):
+    p = 7
+    model = ResidualMLP(5, depth=p, width=6, normalization=normalization, dtype=torch.float64)
+    x = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    loss = model(x).square().sum()
+    s = paths.spectrum(loss, x, unit=unit, model=model, keep=True)
+    g = torch.autograd.grad(loss, x, retain_graph=True)[0]
+    torch.testing.assert_close(s.gradients.sum(0), g, rtol=1e-12, atol=1e-12 * float(g.norm()))
+    assert s.share.sum() == pytest.approx(1, abs=1e-12)
+    assert s.error <= 1e-12
+    assert [(b.name, b.side, b.shortcut) for b in s.graph.blocks] == [
+        (f"layers.{l}", 0, "identity") for l in range(1, p)
+    ]
+    assert s.independent_samples == (normalization != "batch")
+    shift = 1 if unit == "weights" else 0
+    assert paths.census(loss, x, unit) == {r + shift: comb(p - 1, r) for r in range(p)}
+    m = paths.moments(loss, x, unit)
+    assert m.mean == pytest.approx(s.effective_depth, rel=1e-10)
+    assert m.variance == pytest.approx(float((s.lengths - m.mean) ** 2 @ s.share), rel=1e-9, abs=1e-9)
+    cut = paths.spectrum(loss, x, unit=unit, max_length=3, keep=True)
+    torch.testing.assert_close(cut.gradients, s.gradients[: len(cut.lengths)])
+    assert cut.lengths[-1] == 3
+
+
+def test_a_linear_network_has_its_closed_form():
+    """h ← h + a W h with W fixed: g = (1 + a Wᵀ)ᴸ gives g_r = C(L, r) aʳ (Wᵀ)ʳ 1."""
+    L, a = 6, 0.7
+    W = nn.Parameter(torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    x = torch.ones(4, 1, dtype=torch.float64, requires_grad=True)
+    h = x
+    for _ in range(L):
+        h = torch.add(h, W @ h, alpha=a)
+    for unit in ("weights", "blocks"):
+        s = paths.spectrum(h.sum(), x, unit=unit, keep=True)
+        power = torch.ones(4, 1, dtype=torch.float64)
+        for r in range(L + 1):
+            torch.testing.assert_close(s.gradients[r], comb(L, r) * a**r * power, rtol=1e-12, atol=1e-12)
+            power = W.detach().T @ power
+
+
+def test_bad_input_gets_one_line():
+    model = ResidualMLP(5, depth=3, width=4)
+    x = torch.randn(2, 5, requires_grad=True)
+    with torch.no_grad():
+        dead = model(x).sum()
+    freed = model(x).square().sum()
+    freed.backward()
+    alive = model(x).sum()
+    other = torch.ones(2, requires_grad=True)
+    bad = [
+        (dead, x, "no graph"),
+        (freed, x, "freed"),
+        (model(x), x, "scalar"),
+        (alive, other, "does not depend"),
+        (alive, torch.arange(3), "embedding"),
+        (alive, x.detach(), "requires no gradient"),
+        (alive, (), "empty"),
+    ]
+    for loss, target, text in bad:
+        with pytest.raises(InputError, match=text) as caught:
+            paths.spectrum(loss, target)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="unit"):
+        paths.spectrum(alive, x, unit="block")
+    with pytest.raises(InputError, match="NaN or infinity"):
+        paths.spectrum(alive * float("inf"), x)
+
+
+def test_the_model_is_left_as_it_was():
+    model = ResidualMLP(5, depth=4, width=4, normalization="batch")
+    x = torch.randn(6, 5, requires_grad=True)
+    loss = model(x).square().sum()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    rng = torch.get_rng_state()
+    paths.spectrum(loss, x)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert x.grad is None
+    assert all(p.grad is None for p in model.parameters())
+    assert model.training
+    loss.backward()
+
+
+def test_half_precision_two_targets_and_a_zero_gradient():
+    torch.manual_seed(0)
+    model = Chain(4, width=16)
+    x, y = (torch.randn(8, 3, requires_grad=True) for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(x).float()
+    assert paths.spectrum(loss, x, "blocks").error <= 2e-2
+    both = paths.spectrum(model(x) + model(y), (x, y), "blocks", keep=True)
+    for k, target in enumerate((x, y)):
+        alone = paths.spectrum(model(target), target, "blocks", keep=True)
+        torch.testing.assert_close(both.gradients[k], alone.gradients)
+    h = model.stem(x)
+    one_above_the_other = paths.spectrum(model.head(h + model.blocks[0](h)).sum(), (x, h), keep=True)
+    for total, g in zip(
+        one_above_the_other.gradients,
+        torch.autograd.grad(model.head((h := model.stem(x)) + model.blocks[0](h)).sum(), (x, h)),
+        strict=True,
+    ):
+        torch.testing.assert_close(total.sum(0), g)
+    zero = paths.spectrum(model(x) * 0, x)
+    assert np.isnan(zero.share).all()
+    assert "undefined" in repr(zero)
+
+
+def test_what_cannot_be_split_is_refused():
+    model = Chain(2)
+    x = torch.randn(2, 3, requires_grad=True)
+    h = model.stem(x)
+    met = h + model.blocks[0](h)
+    met.register_hook(lambda g: g.clamp(-1e-2, 1e-2))
+    with pytest.raises(DecompositionError, match="hooks"):
+        paths.spectrum(model.head(met + model.blocks[1](met)).sum(), x, "blocks")
+    inside = torch.utils.checkpoint.checkpoint(model.blocks[0], model.stem(x), use_reentrant=True)
+    with pytest.raises(InputError, match="use_reentrant=False"):
+        paths.spectrum(inside.sum(), x)
+    with pytest.raises(InputError, match=r"torch\.nn\.Module"):
+        paths.spectrum(model(x), x, model=3)
+    loss = model(x)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1)
+    with pytest.raises(InputError, match="in place"):
+        paths.spectrum(loss, x)
