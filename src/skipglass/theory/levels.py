@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.theory.mixture import Mixture, require_mixture
+from skipglass.theory.mixture import MAX_ORDER, Mixture, require_mixture
 
 __all__ = ["ground_state_energy", "level_complexity", "threshold_energy"]
 
@@ -49,10 +49,10 @@ def level_complexity(p: int, energy: float, index: int = 0) -> float:
     >>> round(level_complexity(p=3, energy=-1.65), 5)
     0.00425
     """
-    p = check.integer("p", p, 2)
+    p = check.integer("p", p, 2, MAX_ORDER)
     k = check.integer("index", index)
     E = _edge(p)
-    u = max(-check.real("energy", energy), E)
+    u = max(-check.real("energy", energy, -1e100), E)
     action = u * math.sqrt((u - E) * (u + E)) / E**2 - math.acosh(u / E)
     return 0.5 * math.log(p - 1) - (p - 2) * u**2 / (4 * (p - 1)) - (k + 1) * action
 
@@ -80,7 +80,7 @@ def ground_state_energy(p: int) -> float:
     >>> round(ground_state_energy(3), 4)
     -1.657
     """
-    p = check.integer("p", p, 2)
+    p = check.integer("p", p, 2, MAX_ORDER)
     top = -_edge(p)
     if p == 2:
         return top
@@ -118,7 +118,7 @@ def threshold_energy(model: "int | Mixture") -> float:
     (-1.633, -1.6378)
     """
     if not isinstance(model, Mixture):
-        return -_edge(check.integer("p", model, 2))
+        return -_edge(check.integer("p", model, 2, MAX_ORDER))
     m = require_mixture(model).normalized()
     if m.ratio < 1:
         raise InputError(
