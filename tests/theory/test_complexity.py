@@ -169,8 +169,8 @@ def test_the_threshold_of_a_mixture_agrees_with_the_pure_model(p):
     [
         (lambda: complexity({3: 1.0}), r"must be a Mixture, not \{3: 1.0\}; make one"),
         (lambda: complexity(Mixture.pure(3), index=-1), "index must be an integer of at least 0, not -1"),
-        (lambda: level_complexity(1, -1.0), "p must be an integer of at least 2, not 1"),
-        (lambda: level_complexity(3, math.nan), "energy must be a finite number, not nan"),
+        (lambda: level_complexity(1, -1.0), "p must be an integer in 2..1000000000, not 1"),
+        (lambda: level_complexity(3, math.nan), "energy must be a finite number of at least -1e.100, not nan"),
         (lambda: level_complexity(3, -1.6, index=0.5), "index must be an integer"),
         (lambda: ground_state_energy(1), "p must be"),
         (lambda: threshold_energy(1), "p must be"),
