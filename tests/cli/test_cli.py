@@ -18,7 +18,13 @@ from skipglass.theory import DepthEnsemble
 SMALL = ["--depth", "2", "--width", "4"]
 
 
+def listen():
+    """Take Ctrl-C in the child, also where the tests themselves run in the background and ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments, **options):
+    options.setdefault("preexec_fn", listen)
     return subprocess.Popen(
         [sys.executable, "-c", "from skipglass.cli.main import main; main()", *map(str, arguments)],
         stdout=subprocess.PIPE,

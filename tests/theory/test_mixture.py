@@ -95,7 +95,7 @@ def test_without_the_field_a_residual_network_starts_at_order_2():
     [
         ({}, "at least one positive power"),
         ({3: 0.0}, "at least one positive power"),
-        ({0: 1.0}, "the order of an interaction must be an integer of at least 1, not 0"),
+        ({0: 1.0}, "the order of an interaction must be an integer in 1..1000000000, not 0"),
         ({2.5: 1.0}, "the order of an interaction must be an integer"),
         ({3: -1.0}, "the power of order 3 must be a finite number of at least 0, not -1"),
         ({3: math.inf}, "the power of order 3 must be a finite number"),
