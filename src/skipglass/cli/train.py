@@ -38,7 +38,7 @@ def train(
     from skipglass.training import train as run
 
     count = check.integer("seeds", seeds, 1)
-    first = check.integer("seed", seed)
+    first = check.seed("seed", seed)
     settings = Settings(
         experiment=experiment,
         depth=depth,

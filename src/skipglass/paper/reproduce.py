@@ -140,11 +140,11 @@ def load_recordings(folder: Path) -> dict[str, xr.Dataset]:
         several reproductions.
     """
     runs = {run: record.load(folder / f"{run}.nc", "training") for run in figure1.RUNS}
-    seeds, epochs = (runs[next(iter(runs))].attrs.get(name) for name in ("seeds", "epochs"))
+    first = next(iter(runs.values()))
+    seeds, epochs = first.sizes.get("seed", 1), first.attrs.get("epochs", 1)
     for run, recording in runs.items():
-        wanted = {**figure1.RUNS[run], "epochs_done": epochs, "epochs": epochs, "seeds": seeds}
-        wanted["scale"] = "none" if wanted["scale"] is None else wanted["scale"]
-        if epochs is None or not _same(recording, wanted) or recording.sizes.get("evaluation", 0) < 2:
+        wanted = figure1.settings_of(run, seeds=seeds, epochs=epochs).attributes()
+        if not _same(recording, {**wanted, "epochs_done": epochs}) or recording.sizes.get("evaluation", 0) < 2:
             raise StorageError(
                 f"cannot draw from {folder / run}.nc: it is unfinished, or of other settings, seeds or epochs than "
                 "its name and its neighbours say; run skipglass reproduce again"
