@@ -3,6 +3,19 @@
 from skipglass.paths.census import census
 from skipglass.paths.moments import Moments, moments
 from skipglass.paths.outline import Block, PathGraph, outline
+from skipglass.paths.participation import Participation, participation, participation_of
 from skipglass.paths.spectrum import Spectrum, spectrum
 
-__all__ = ["Block", "Moments", "PathGraph", "Spectrum", "census", "moments", "outline", "spectrum"]
+__all__ = [
+    "Block",
+    "Moments",
+    "Participation",
+    "PathGraph",
+    "Spectrum",
+    "census",
+    "moments",
+    "outline",
+    "participation",
+    "participation_of",
+    "spectrum",
+]
