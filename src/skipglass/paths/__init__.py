@@ -1,6 +1,7 @@
 """What a real network does: path lengths of a gradient, exactly, in any PyTorch model."""
 
 from skipglass.paths.census import census
+from skipglass.paths.lesion import lesion
 from skipglass.paths.moments import Moments, moments
 from skipglass.paths.outline import Block, PathGraph, outline
 from skipglass.paths.participation import Participation, participation, participation_of
@@ -13,6 +14,7 @@ __all__ = [
     "PathGraph",
     "Spectrum",
     "census",
+    "lesion",
     "moments",
     "outline",
     "participation",
