@@ -1,6 +1,6 @@
 """An outline of a network as its gradient sees it: weights, residual blocks, parallel sums, what stays opaque."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -164,11 +164,12 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
     merges = classify(graph)[::-1]
     residual = {m.node for m in merges if m.branch is not None}
     blocks: list[Block] = []
+    taken: Counter[str] = Counter()
     for merge in merges:
         if merge.branch is not None and merge.shortcut is not None:
             number, prefix = len(blocks), _prefix(graph, merge, merge.branch, residual, weights) if names else ""
-            taken = sum(b.name.split("#")[0] == prefix for b in blocks)
-            name = f"{prefix}#{taken + 1}" if taken else prefix
+            taken[prefix] += 1
+            name = f"{prefix}#{taken[prefix]}" if prefix and taken[prefix] > 1 else prefix
             side = 0 if merge.branch.slot < merge.shortcut.slot else 1
             blocks.append(Block(name or f"block {number}", side, "projected" if merge.projected else "identity", merge))
     backwards = range(len(graph.nodes) - 1, -1, -1)

@@ -14,6 +14,7 @@ where samples do not mix.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ from skipglass.paths.forward import LossFunction, forward
 from skipglass.paths.graph import Edge, Graph, Target, as_targets
 from skipglass.paths.outline import PathGraph, outline
 from skipglass.paths.verify import BOUNDS, HALF, inner, wide
-from skipglass.paths.walk import _call, explain
+from skipglass.paths.walk import FAINT, _call, explain
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -221,34 +222,38 @@ def participation_of(loss: Tensor, x: Target, model: nn.Module | None = None) ->
     with torch.enable_grad():
         try:
             g, B = _gradients(graph, loss, targets, branches)
-            shared = _at_once(graph, targets, branches, g, B) or _one_by_one(graph, targets, branches, g, B)
+            products = _at_once(graph, targets, branches, g, B) or _one_by_one(graph, targets, branches, g, B)
         except RuntimeError as complaint:
             raise explain(complaint) from complaint
-    totals, rows, depth_rows, error = shared
-    if not error <= _bound(graph):
+    if not products.error <= _bound(graph):
         raise DecompositionError(
-            f"the blocks' shares do not sum to the effective depth: error {error:.1e}, bound {_bound(graph):g}; the "
-            "backward pass is not linear (hooks, gradient clipping, quantised gradients)"
+            f"the blocks' shares do not sum to the effective depth: error {products.error:.1e}, bound "
+            f"{_bound(graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients)"
         )
     square, squares = inner(g, g), _per_sample(g, g)
-    independent = rows is not None and not _batch_norm_trains(graph)
-    if rows is None or not independent:
-        rows = np.full((len(branches), len(squares)), np.nan)
-    share = _over(totals, np.array(square))
+    independent = products.rows is not None and not _batch_norm_trains(graph)
+    rows = products.rows if independent else None
+    share = _over(products.blocks, np.array(square))
     return Participation(
         tuple(b.name for b in found.blocks),
         share,
         float(share.sum()) if square else math.nan,
-        _over(rows, squares),
-        _over(depth_rows, squares),
-        error,
+        _over(np.full((len(branches), len(squares)), np.nan) if rows is None else rows, squares),
+        _over(products.depth_rows, squares),
+        products.error,
         independent,
         found,
     )
 
 
-Shared = tuple[Array, Array | None, Array, float]
-"""⟨B_l, F_l⟩ for each block; for each sample of it; their sum over blocks for each sample; the error."""
+@dataclass(frozen=True, eq=False)
+class _Products:
+    """⟨B_l, F_l⟩ for each block; for each sample of it, if known; their sum over blocks by another way; the error."""
+
+    blocks: Array
+    rows: Array | None
+    depth_rows: Array
+    error: float
 
 
 def _gradients(
@@ -263,7 +268,12 @@ def _gradients(
         if not torch.isfinite(part).all():
             raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")
     with torch.no_grad():
-        return g, [_leaving(graph, node, edge, arriving[node]) for node, edge in branches]
+        B = [_leaving(graph, node, edge, arriving[node]) for node, edge in branches]
+        peak = max((float(part.abs().max()) for part in g if part.numel()), default=0.0)
+        if 0 < peak < FAINT:  # their products would vanish; no share depends on the scale
+            scale = 2.0 ** -math.frexp(peak)[1]
+            g, B = [part * scale for part in g], [part * scale for part in B]
+    return g, B
 
 
 def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
@@ -279,70 +289,68 @@ def _bound(graph: Graph) -> float:
 
 def _at_once(
     graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
-) -> Shared | None:
+) -> _Products | None:
     """All tangents by differentiating the backward pass; None where an operation does not allow it."""
-    if not branches:
-        return np.zeros(0), np.zeros((0, len(_per_sample(g, g)))), np.zeros(len(_per_sample(g, g))), 0.0
     starts = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in branches]
-    u = [b.detach().clone().requires_grad_() for b in B]
+    u = [b.detach().requires_grad_() for b in B]
     try:
-        z = torch.autograd.grad(starts, targets, u, create_graph=True, allow_unused=True)
-        reached = [(part, v) for part, v in zip(z, g, strict=True) if part is not None and part.requires_grad]
+        z = torch.autograd.grad(starts, targets, u, create_graph=True, allow_unused=True) if u else g[:0]
+        reached = [(part, v) for part, v in zip(z, g, strict=False) if part is not None and part.requires_grad]
         ends, values = [part for part, _ in reached], [v for _, v in reached]
-        F = torch.autograd.grad(ends, u, values, allow_unused=True)
+        F = torch.autograd.grad(ends, u, values, allow_unused=True) if u else ()
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:
         return None
-    tangents = [torch.zeros_like(b) if f is None else f.detach() for b, f in zip(B, F, strict=True)]
-    if not all(torch.isfinite(f).all() for f in tangents):
-        return None  # such as the standard deviation of a constant: 0·∞ in its second derivative
-    whole = [torch.zeros_like(v) if part is None else part.detach() for part, v in zip(z, g, strict=True)]
-    totals = np.array([inner([b], [f]) for b, f in zip(B, tangents, strict=True)])
-    size = sum(math.sqrt(inner([b], [b]) * inner([f], [f])) for b, f in zip(B, tangents, strict=True))
-    error = abs(float(totals.sum()) - inner(whole, g)) / size if size else 0.0
-    if not error <= _bound(graph):
-        return None  # a custom function whose backward pass is not recorded
-    depth = _per_sample(whole, g)
-    return totals, _rows(B, tangents, depth, math.sqrt(_bound(graph))), depth, error
+    with torch.no_grad():
+        whole = _without_gaps(z or [None] * len(g), g)
+        found = _multiplied(graph, B, _without_gaps(F, B), whole, g)
+    # NaN: such as the standard deviation of a constant, 0·∞ in its second derivative;
+    # large: a custom function whose backward pass is not recorded
+    return found if found.error <= _bound(graph) else None
 
 
 def _one_by_one(
     graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
-) -> Shared:
+) -> _Products:
     """The same from J_lᵀ B_l, one backward pass a block."""
 
     def down(starts: list[Branch], values: list[Tensor]) -> list[Tensor]:
         edges = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in starts]
-        found = torch.autograd.grad(edges, targets, values, retain_graph=True, allow_unused=True)
-        return [torch.zeros_like(v) if part is None else part for part, v in zip(found, g, strict=True)]
+        return _without_gaps(torch.autograd.grad(edges, targets, values, retain_graph=True, allow_unused=True), g)
 
     parts = [down([branch], [b]) for branch, b in zip(branches, B, strict=True)]
-    z = down(branches, B)
+    depth = _per_sample(down(branches, B), g)
     rows = np.stack([_per_sample(part, g) for part in parts])
     size = sum(math.sqrt(inner(part, part) * inner(g, g)) for part in parts)
-    error = abs(float(rows.sum()) - inner(z, g)) / size if size else 0.0
-    return rows.sum(axis=1), rows, _per_sample(z, g), error
+    error = abs(float(rows.sum() - depth.sum())) / size if size else 0.0
+    return _Products(rows.sum(axis=1), rows, depth, error)
 
 
-def _rows(B: list[Tensor], F: list[Tensor], depth: Array, tolerance: float) -> Array | None:
-    """⟨B_l, F_l⟩ for each sample, (L, N), if their sums over blocks say that samples do not mix."""
-    layouts = [_layout(b, len(depth)) for b in B]
-    products = [torch.real(wide(b).conj() * wide(f)) for b, f in zip(B, F, strict=True)]
-    if any(layout is None for layout in layouts):
-        return None
-    rows, sizes = (
-        np.stack(
-            [
-                p.reshape(layout).movedim(layout.index(len(depth)), 0).flatten(1).sum(dim=1).cpu().numpy()
-                for p, layout in zip(values, layouts, strict=True)
-                if layout is not None
-            ]
-        )
-        for values in (products, [p.abs() for p in products])
-    )
-    agree = np.abs(rows.sum(axis=0) - depth) <= tolerance * sizes.sum(axis=0)
-    return rows if bool(agree.all()) else None
+def _without_gaps(found: Sequence[Tensor | None], like: list[Tensor]) -> list[Tensor]:
+    return [torch.zeros_like(v) if part is None else part for part, v in zip(found, like, strict=True)]
+
+
+def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor], g: list[Tensor]) -> _Products:
+    """⟨B_l, F_l⟩, and for each sample where their sums over blocks say that samples do not mix."""
+    depth = _per_sample(z, g)
+    n = len(depth)
+    layouts = [_layout(b, n) for b in B]
+    products, sizes = np.zeros((len(B), n)), np.zeros((len(B), n))
+    for l, (b, f, layout) in enumerate(zip(B, F, layouts, strict=True)):
+        sample = layout.index(n) if layout else 0
+        b, f = (_at_least_single(t).reshape(layout or (1, -1)).movedim(sample, 0).flatten(1) for t in (b, f))
+        products[l, : len(b)] = torch.sum(torch.real(b.conj() * f), 1, dtype=torch.float64).cpu().numpy()
+        sizes[l, : len(b)] = (torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1)).cpu().numpy()
+    size = float(sizes.sum())
+    error = abs(float(products.sum() - depth.sum())) / size if size else 0.0
+    unmixed = np.abs(products.sum(axis=0) - depth) <= math.sqrt(_bound(graph)) * sizes.sum(axis=0)
+    known = None not in layouts and bool(unmixed.all())
+    return _Products(products.sum(axis=1), products if known else None, depth, error)
+
+
+def _at_least_single(t: Tensor) -> Tensor:
+    return t.float() if t.dtype in {torch.float16, torch.bfloat16} else t
 
 
 def _layout(b: Tensor, n: int) -> tuple[int, ...] | None:
