@@ -6,15 +6,9 @@ at that branch's output when x moves along g. With J_l the derivative of the bra
     F_l = J_l g,    s_l = ⟨B_l, F_l⟩/‖g‖² = ⟨J_lᵀ B_l, g⟩/‖g‖²,
 
 the share of the gradient that passes branch l, and Σ_l s_l is the effective depth in blocks.
-
-The tangents come from the graph that is there, for the backward pass is linear in what enters it:
-z = Σ_l J_lᵀ u_l is one backward pass that starts at all branches, and ∂⟨z, g⟩/∂u_l = J_l g one backward pass
-through that. Started from u_l = B_l, z also certifies the result, as ⟨z, g⟩ = Σ_l ⟨B_l, F_l⟩, sample by sample
-where samples do not mix.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,15 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from skipglass.errors import DecompositionError, InputError
+from skipglass.errors import DecompositionError
 from skipglass.paths.forward import LossFunction, forward
-from skipglass.paths.graph import Edge, Graph, Target, as_targets
+from skipglass.paths.graph import Graph, Target, as_targets
 from skipglass.paths.outline import PathGraph, outline
-from skipglass.paths.verify import BOUNDS, HALF, inner, wide
-from skipglass.paths.walk import FAINT, _call, explain
+from skipglass.paths.tangents import at_once, bound, gradients, one_by_one, per_sample
+from skipglass.paths.verify import inner
+from skipglass.paths.walk import explain
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Participation", "participation", "participation_of"]
 
 Array = NDArray[np.float64]
-Branch = tuple[int, Edge]
-"""The addition, and the live edge from it into the branch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,16 +213,16 @@ def participation_of(loss: Tensor, x: Target, model: nn.Module | None = None) ->
     branches = [(b.merge.node, b.merge.branch) for b in found.blocks if b.merge.branch is not None]
     with torch.enable_grad():
         try:
-            g, B = _gradients(graph, loss, targets, branches)
-            products = _at_once(graph, targets, branches, g, B) or _one_by_one(graph, targets, branches, g, B)
+            g, B = gradients(graph, loss, targets, branches)
+            products = at_once(graph, targets, branches, g, B) or one_by_one(graph, targets, branches, g, B)
         except RuntimeError as complaint:
             raise explain(complaint) from complaint
-    if not products.error <= _bound(graph):
+    if not products.error <= bound(graph):
         raise DecompositionError(
             f"the blocks' shares do not sum to the effective depth: error {products.error:.1e}, bound "
-            f"{_bound(graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients)"
+            f"{bound(graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients)"
         )
-    square, squares = inner(g, g), _per_sample(g, g)
+    square, squares = inner(g, g), per_sample(g, g)
     independent = products.rows is not None and not _batch_norm_trains(graph)
     rows = products.rows if independent else None
     share = _over(products.blocks, np.array(square))
@@ -244,132 +236,6 @@ def participation_of(loss: Tensor, x: Target, model: nn.Module | None = None) ->
         independent,
         found,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Products:
-    """⟨B_l, F_l⟩ for each block; for each sample of it, if known; their sum over blocks by another way; the error."""
-
-    blocks: Array
-    rows: Array | None
-    depth_rows: Array
-    error: float
-
-
-def _gradients(
-    graph: Graph, loss: Tensor, targets: tuple[Tensor, ...], branches: list[Branch]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """g, and B_l for each branch, in one backward pass; the additions are then called by hand."""
-    nodes = sorted({node for node, _ in branches})
-    ends = [*map(get_gradient_edge, targets), *(GradientEdge(graph.nodes[node], 0) for node in nodes)]
-    found = torch.autograd.grad(loss, ends, torch.ones_like(loss), retain_graph=True)
-    g, arriving = list(found[: len(targets)]), dict(zip(nodes, found[len(targets) :], strict=True))
-    for part in g:
-        if not torch.isfinite(part).all():
-            raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")
-    with torch.no_grad():
-        B = [_leaving(graph, node, edge, arriving[node]) for node, edge in branches]
-        peak = max((float(part.abs().max()) for part in g if part.numel()), default=0.0)
-        if 0 < peak < FAINT:  # their products would vanish; no share depends on the scale
-            scale = 2.0 ** -math.frexp(peak)[1]
-            g, B = [part * scale for part in g], [part * scale for part in B]
-    return g, B
-
-
-def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
-    """The gradient on one edge out of a node, as the engine would pass it on."""
-    return _call(graph, node, {0: {0: entering}})[graph.edges[node].index(edge)][0]
-
-
-def _bound(graph: Graph) -> float:
-    """The largest error that the graph's lowest precision allows."""
-    kinds = {meta.dtype for node in graph.nodes for meta in node._input_metadata}
-    return max(BOUNDS.get(k, HALF) for k in kinds if k.is_floating_point or k.is_complex)
-
-
-def _at_once(
-    graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
-) -> _Products | None:
-    """All tangents by differentiating the backward pass; None where an operation does not allow it."""
-    starts = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in branches]
-    u = [b.detach().requires_grad_() for b in B]
-    try:
-        z = torch.autograd.grad(starts, targets, u, create_graph=True, allow_unused=True) if u else g[:0]
-        reached = [(part, v) for part, v in zip(z, g, strict=False) if part is not None and part.requires_grad]
-        ends, values = [part for part, _ in reached], [v for _, v in reached]
-        F = torch.autograd.grad(ends, u, values, allow_unused=True) if u else ()
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError:
-        return None
-    with torch.no_grad():
-        whole = _without_gaps(z or [None] * len(g), g)
-        found = _multiplied(graph, B, _without_gaps(F, B), whole, g)
-    # NaN: such as the standard deviation of a constant, 0·∞ in its second derivative;
-    # large: a custom function whose backward pass is not recorded
-    return found if found.error <= _bound(graph) else None
-
-
-def _one_by_one(
-    graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
-) -> _Products:
-    """The same from J_lᵀ B_l, one backward pass a block."""
-
-    def down(starts: list[Branch], values: list[Tensor]) -> list[Tensor]:
-        edges = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in starts]
-        return _without_gaps(torch.autograd.grad(edges, targets, values, retain_graph=True, allow_unused=True), g)
-
-    parts = [down([branch], [b]) for branch, b in zip(branches, B, strict=True)]
-    depth = _per_sample(down(branches, B), g)
-    rows = np.stack([_per_sample(part, g) for part in parts])
-    size = sum(math.sqrt(inner(part, part) * inner(g, g)) for part in parts)
-    error = abs(float(rows.sum() - depth.sum())) / size if size else 0.0
-    return _Products(rows.sum(axis=1), rows, depth, error)
-
-
-def _without_gaps(found: Sequence[Tensor | None], like: list[Tensor]) -> list[Tensor]:
-    return [torch.zeros_like(v) if part is None else part for part, v in zip(found, like, strict=True)]
-
-
-def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor], g: list[Tensor]) -> _Products:
-    """⟨B_l, F_l⟩, and for each sample where their sums over blocks say that samples do not mix."""
-    depth = _per_sample(z, g)
-    n = len(depth)
-    layouts = [_layout(b, n) for b in B]
-    products, sizes = np.zeros((len(B), n)), np.zeros((len(B), n))
-    for l, (b, f, layout) in enumerate(zip(B, F, layouts, strict=True)):
-        sample = layout.index(n) if layout else 0
-        b, f = (_at_least_single(t).reshape(layout or (1, -1)).movedim(sample, 0).flatten(1) for t in (b, f))
-        products[l, : len(b)] = torch.sum(torch.real(b.conj() * f), 1, dtype=torch.float64).cpu().numpy()
-        sizes[l, : len(b)] = (torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1)).cpu().numpy()
-    size = float(sizes.sum())
-    error = abs(float(products.sum() - depth.sum())) / size if size else 0.0
-    unmixed = np.abs(products.sum(axis=0) - depth) <= math.sqrt(_bound(graph)) * sizes.sum(axis=0)
-    known = None not in layouts and bool(unmixed.all())
-    return _Products(products.sum(axis=1), products if known else None, depth, error)
-
-
-def _at_least_single(t: Tensor) -> Tensor:
-    return t.float() if t.dtype in {torch.float16, torch.bfloat16} else t
-
-
-def _layout(b: Tensor, n: int) -> tuple[int, ...] | None:
-    """The shape in which one dimension counts the n samples; they may be folded into the first (windows, tokens)."""
-    if n in b.shape:
-        return (*b.shape, 1)
-    return (n, -1) if b.ndim and b.shape[0] % n == 0 else None
-
-
-def _per_sample(a: list[Tensor], b: list[Tensor]) -> Array:
-    """⟨a, b⟩ for each sample, (N,); one sample where the tensors have no first dimension in common."""
-    sizes = {u.shape[0] if u.ndim else 1 for u in a}
-    n = sizes.pop() if len(sizes) == 1 else 0
-    if n == 0:
-        return np.array([inner(a, b)])
-    total = np.zeros(n)
-    for u, v in zip(a, b, strict=True):
-        total += torch.real(wide(u).conj() * wide(v)).reshape(n, -1).sum(dim=1).cpu().numpy()
-    return total
 
 
 def _over(a: Array, b: Array) -> Array:
