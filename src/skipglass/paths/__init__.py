@@ -3,6 +3,7 @@
 from skipglass.paths.census import census
 from skipglass.paths.comparison import Comparison
 from skipglass.paths.measure import measure
+from skipglass.paths.lesion import lesion
 from skipglass.paths.moments import Moments, moments
 from skipglass.paths.outline import Block, PathGraph, outline
 from skipglass.paths.output_split import OutputSplit, output_split
@@ -21,6 +22,7 @@ __all__ = [
     "Spectrum",
     "census",
     "measure",
+    "lesion",
     "moments",
     "outline",
     "output_split",

@@ -148,9 +148,11 @@ def splittable(
     tuple
         The arguments, and the list of leaves; an embedding's leaf joins it during the call.
     """
-    places: dict[int | str, Any] = {**dict(enumerate(args)), **kwargs}
+    places: dict[int | str, Any] = dict(enumerate(args))
+    places.update(kwargs)
+    places = {k: v.clone() if isinstance(v, Tensor) and v.is_inference() else v for k, v in places.items()}
     tensors = {k: v for k, v in places.items() if isinstance(v, Tensor)}
-    main = getattr(model, "main_input_name", None)
+    main: Any = getattr(model, "main_input_name", None)
     signals = [k for k, v in tensors.items() if _differentiable(v) and "mask" not in str(k)]
     if main in tensors:
         signals = [main] if main in signals else []
@@ -161,7 +163,7 @@ def splittable(
     hooks = []
     if not signals:
         own = _input_embedding(model)
-        ids = tensors[main] if main in tensors else next(v for v in tensors.values())
+        ids = tensors[main] if main in tensors else next(iter(tensors.values()), None)
         found = [own] if own is not None else [m for m in model.modules() if isinstance(m, nn.Embedding)]
 
         def hook(_module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor | None:
@@ -191,8 +193,10 @@ def _input_embedding(model: nn.Module) -> nn.Module | None:
     return found if isinstance(found, nn.Module) else None
 
 
-def _same(a: object, b: Tensor) -> bool:
-    return isinstance(a, Tensor) and (a is b or (a.numel() == b.numel() and torch.equal(a.flatten(), b.flatten())))
+def _same(a: object, b: Tensor | None) -> bool:
+    if not isinstance(a, Tensor) or b is None:
+        return False
+    return a is b or (a.numel() == b.numel() and torch.equal(a.flatten(), b.flatten()))
 
 
 def _attempt(what: str, call: Callable[[], Any]) -> Any:

@@ -15,7 +15,7 @@ from skipglass.paths.census import census
 from skipglass.paths.forward import Forward, LossFunction, eager, forward
 from skipglass.paths.outline import UNITS
 from skipglass.paths.participation import participation_of
-from skipglass.paths.profile import Profile, count_text
+from skipglass.paths.profile import Profile
 from skipglass.paths.spectrum import Spectrum, spectrum
 from skipglass.paths.verify import reference
 from skipglass.theory import Fit, fit
@@ -77,7 +77,7 @@ def measure(
     with sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
         paths = census(run.loss, run.x, unit, run.model)
         say(f"spectrum in {unit}{_estimate(run, max(paths) + 1)}")
-        split = spectrum(run.loss, run.x, unit, model=run.model, at="blocks")
+        split = spectrum(run.loss, run.x, unit, model=run.model, keep=True)
         say("participation of each block")
         blocks = tuple(b.name for b in split.graph.blocks)
         notes = []
@@ -106,9 +106,9 @@ def measure(
         split.lengths,
         split.norm,
         split.share,
-        split.norm_per_sample,
+        norm_per_sample(split),
         split.share_per_sample,
-        split.norm_at_blocks,
+        np.ones((len(blocks), len(split.lengths))),
         participation,
         per_sample,
         _fits(split, paths),
@@ -147,7 +147,7 @@ def _fits(split: Spectrum, paths: dict[int, int]) -> tuple[Fit, ...]:
     """Both readings; none where the gradient is zero or all paths are of one length."""
     if not split.norm.any() or sum(int(r) in paths for r in split.lengths) < 2:
         return ()
-    norms = split.norm_per_sample if split.independent_samples else split.norm
+    norms = norm_per_sample(split) if split.independent_samples else split.norm
     return tuple(fit(split.lengths, norms**2, paths, reading) for reading in READINGS)
 
 
@@ -163,11 +163,16 @@ def _notes(split: Spectrum, dtype: str) -> list[str]:
             "digits; measure in a higher precision"
         )
     if not split.independent_samples:
-        notes.append("samples mix (batch norm in training mode): figures per sample are no samples' own, and β has no "
-                     "interval")
+        notes.append(
+            "samples mix (batch norm in training mode): figures per sample are no samples' own, and β has no interval"
+        )
     if split.unit == "blocks" and not outline.blocks:
         notes.append("no residual merge was found: all paths have length 0 in blocks; measure with unit='weights'")
     if outline.opaque and split.unit == "weights":
         kinds = ", ".join(dict.fromkeys(outline.opaque))
         notes.append(f"{len(outline.opaque)} opaque operations ({kinds}): weights inside them are not counted")
     return notes
+
+
+def norm_per_sample(s):
+    return s.gradients.flatten(2).norm(dim=2).double().numpy()

@@ -1,8 +1,9 @@
 """An outline of a network as its gradient sees it: weights, residual blocks, parallel sums, what stays opaque."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +79,35 @@ class PathGraph:
         return {
             (i, e.slot) for i in _weights(self.graph) for e in self.graph.edges[i] if _contracts(self.graph, i, e.slot)
         }
+
+    def named(self, names: Sequence[str]) -> tuple[Block, ...]:
+        """Return the blocks that are called, or lie below, one of the names: "layer3" gives "layer3.0", "layer3.1", ….
+
+        Parameters
+        ----------
+        names
+            Names of blocks, or dotted prefixes of them.
+
+        Returns
+        -------
+        tuple of Block
+            In forward order.
+
+        Raises
+        ------
+        InputError
+            If a name fits no block; the line lists the nearest that there are.
+        """
+        known = {b.name: b for b in self.blocks}
+        chosen: set[str] = set()
+        for name in names:
+            fits = {name} & set(known) or {b for b in known if b.startswith(f"{name}.") or b.startswith(f"{name}#")}
+            if not fits:
+                near = get_close_matches(name, known, n=3, cutoff=0.4) or list(known)[:3]
+                hint = f"nearest: {', '.join(near)}" if near else "found none at all"
+                raise InputError(f"no residual block is called {name!r}; {len(known)} were found, {hint}")
+            chosen |= fits
+        return tuple(b for b in self.blocks if b.name in chosen)
 
     def __str__(self) -> str:
         width = max([len(b.name) for b in self.blocks] + [5])

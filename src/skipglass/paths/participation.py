@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import DecompositionError, InputError
@@ -222,8 +222,8 @@ def participation_of(loss: Tensor, x: Target, model: nn.Module | None = None) ->
         try:
             g, B = _gradients(graph, loss, targets, branches)
             shared = _at_once(graph, targets, branches, g, B) or _one_by_one(graph, targets, branches, g, B)
-        except RuntimeError as error:
-            raise explain(error) from error
+        except RuntimeError as complaint:
+            raise explain(complaint) from complaint
     totals, rows, depth_rows, error = shared
     if not error <= _bound(graph):
         raise DecompositionError(
@@ -256,8 +256,8 @@ def _gradients(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """g, and B_l for each branch, in one backward pass; the additions are then called by hand."""
     nodes = sorted({node for node, _ in branches})
-    ends = [GradientEdge(graph.nodes[node], 0) for node in nodes]
-    found = torch.autograd.grad(loss, [*targets, *ends], torch.ones_like(loss), retain_graph=True)
+    ends = [*map(get_gradient_edge, targets), *(GradientEdge(graph.nodes[node], 0) for node in nodes)]
+    found = torch.autograd.grad(loss, ends, torch.ones_like(loss), retain_graph=True)
     g, arriving = list(found[: len(targets)]), dict(zip(nodes, found[len(targets) :], strict=True))
     for part in g:
         if not torch.isfinite(part).all():
@@ -288,7 +288,8 @@ def _at_once(
     try:
         z = torch.autograd.grad(starts, targets, u, create_graph=True, allow_unused=True)
         reached = [(part, v) for part, v in zip(z, g, strict=True) if part is not None and part.requires_grad]
-        F = torch.autograd.grad([part for part, _ in reached], u, [v for _, v in reached], allow_unused=True)
+        ends, values = [part for part, _ in reached], [v for _, v in reached]
+        F = torch.autograd.grad(ends, u, values, allow_unused=True)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:
@@ -296,13 +297,13 @@ def _at_once(
     tangents = [torch.zeros_like(b) if f is None else f.detach() for b, f in zip(B, F, strict=True)]
     if not all(torch.isfinite(f).all() for f in tangents):
         return None  # such as the standard deviation of a constant: 0·∞ in its second derivative
-    ends = [torch.zeros_like(v) if part is None else part.detach() for part, v in zip(z, g, strict=True)]
+    whole = [torch.zeros_like(v) if part is None else part.detach() for part, v in zip(z, g, strict=True)]
     totals = np.array([inner([b], [f]) for b, f in zip(B, tangents, strict=True)])
     size = sum(math.sqrt(inner([b], [b]) * inner([f], [f])) for b, f in zip(B, tangents, strict=True))
-    error = abs(float(totals.sum()) - inner(ends, g)) / size if size else 0.0
+    error = abs(float(totals.sum()) - inner(whole, g)) / size if size else 0.0
     if not error <= _bound(graph):
         return None  # a custom function whose backward pass is not recorded
-    depth = _per_sample(ends, g)
+    depth = _per_sample(whole, g)
     return totals, _rows(B, tangents, depth, math.sqrt(_bound(graph))), depth, error
 
 
@@ -357,9 +358,10 @@ def _per_sample(a: list[Tensor], b: list[Tensor]) -> Array:
     n = sizes.pop() if len(sizes) == 1 else 0
     if n == 0:
         return np.array([inner(a, b)])
-    return sum(
-        torch.real(wide(u).conj() * wide(v)).reshape(n, -1).sum(dim=1).cpu().numpy() for u, v in zip(a, b, strict=True)
-    )
+    total = np.zeros(n)
+    for u, v in zip(a, b, strict=True):
+        total += torch.real(wide(u).conj() * wide(v)).reshape(n, -1).sum(dim=1).cpu().numpy()
+    return total
 
 
 def _over(a: Array, b: Array) -> Array:

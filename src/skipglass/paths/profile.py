@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class Profile:
     norm_per_sample, share_per_sample
         The same for each sample alone, (R, N).
     norm_at_blocks
-        ‖g_r‖ at the input of each block, (L, R); there r counts what lies between the loss and the block.
+        ‖g_r‖ at the input of each block, (L, M), r = 0..M-1 counted from the loss to the block.
     participation, participation_per_sample
         Each block's part of the gradient, (L,) and (L, N).
     fits
@@ -99,13 +99,15 @@ class Profile:
         return self.lengths @ self.share_per_sample
 
     def __repr__(self) -> str:
-        return f"Profile({self.model}, {len(self.blocks)} blocks, effective depth {self.effective_depth:.3g} {self.unit})"
+        return (
+            f"Profile({self.model}, {len(self.blocks)} blocks, effective depth {self.effective_depth:.3g} {self.unit})"
+        )
 
     def __str__(self) -> str:
         depths = self.effective_depth_per_sample
         lines = [
             f"{self.model}, {self.mode} mode, {self.dtype}, {self.samples} samples, loss: {self.loss}",
-            f"effective depth {self.effective_depth:.4g} of {int(self.lengths[-1])} {self.unit}; "
+            f"effective depth {self.effective_depth:.4g} of at most {int(self.lengths[-1])} {self.unit}; "
             f"median over samples {median(depths):.4g}",
             f"error {self.error:.0e}, cancellation {self.cancellation:.3g}; {len(self.weights)} weights, "
             f"{len(self.sums)} parallel sums, {len(self.norms)} norms, {len(self.opaque)} opaque",
@@ -116,7 +118,8 @@ class Profile:
 
     def _lengths_table(self) -> list[str]:
         """One row a length that matters: the largest norms, in order."""
-        largest = np.sort(np.argsort(-self.norm, kind="stable")[:SHOWN])
+        some = np.array([k for k, r in enumerate(self.lengths) if int(r) in self.census], dtype=int)
+        largest = np.sort(some[np.argsort(-self.norm[some], kind="stable")[:SHOWN]])
         total = float(self.norm @ self.norm) or math.nan
         lines = ["   r  paths         share   median  ‖g_r‖²/Σ"]
         for k in largest:
@@ -125,7 +128,7 @@ class Profile:
             fraction = self.norm[k] ** 2 / total
             paths = count_text(self.census.get(r, 0))
             lines.append(f"{r:4d}  {paths:10}  {self.share[k]:7.3f}  {middle:7.3f}  {fraction:8.3f}")
-        return lines + _left_out(self.lengths.size)
+        return [line.replace("-0.000", " 0.000") for line in lines] + _left_out(some.size)
 
     def _blocks_table(self) -> list[str]:
         if not self.blocks:
@@ -136,7 +139,7 @@ class Profile:
         for l in largest:
             middle = median(self.participation_per_sample[l])
             lines.append(f"{self.blocks[l]:{width}}  {self.participation[l]:13.3f}  {middle:7.3f}")
-        return lines + _left_out(len(self.blocks))
+        return [line.replace("-0.000", " 0.000") for line in lines] + _left_out(len(self.blocks))
 
     def to_xarray(self) -> "xr.Dataset":
         """Return everything as one dataset over (length, sample, block)."""
@@ -180,10 +183,11 @@ class Profile:
         try:
             census = {int(r): int(n) for r, n in json.loads(data.attrs["census"]).items()}
             norm = data["norm"].values
+            columns: dict[str, Any] = {name: str(data.attrs[name]) for name in TEXTS}
+            columns |= {name: tuple(json.loads(data.attrs[name])) for name in LISTS}
+            columns |= {name: data[name].values.astype(np.float64) for name in LONG_NAMES}
             return cls(
-                **{name: str(data.attrs[name]) for name in TEXTS},
-                **{name: tuple(json.loads(data.attrs[name])) for name in LISTS},
-                **{name: data[name].values.astype(np.float64) for name in LONG_NAMES},
+                **columns,
                 blocks=tuple(str(name) for name in data["block"].values),
                 census=census,
                 lengths=data["length"].values.astype(np.int64),
@@ -276,7 +280,7 @@ DIMENSIONS = {
     "share": ("length",),
     "norm_per_sample": ("length", "sample"),
     "share_per_sample": ("length", "sample"),
-    "norm_at_blocks": ("block", "length"),
+    "norm_at_blocks": ("block", "length_above"),
     "participation": ("block",),
     "participation_per_sample": ("block", "sample"),
 }
