@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from skipglass.paths.graph import Target
 from skipglass.paths.outline import outline
 from skipglass.paths.verify import inner, reference, verify
-from skipglass.paths.walk import Graded, walk
+from skipglass.paths.walk import Graded, partition, walk
 
 __all__ = ["Moments", "moments"]
 
@@ -79,7 +79,7 @@ def moments(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | N
     found = outline(loss, x, model)
     counted = found.counted(unit)
     g = reference(loss, x)
-    c = walk(found.graph, counted, _cross)
+    c = walk(found.graph, partition(found.graph, counted), counted, _cross)
     error = verify(found.graph, [[part[0]] if 0 in part else [] for part in c], g)
     square = inner(g, g)
     if square == 0:
