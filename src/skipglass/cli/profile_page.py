@@ -12,9 +12,7 @@ LENGTHS = (
     "The gradient of the loss is an exact sum of parts g_r, one for each path length r. Where weight lies at small r, "
     "the network acts as a shallow one, however many layers it has."
 )
-BLOCKS = (
-    "A block participates by the part of the gradient that passes its branch rather than the shortcut around it."
-)
+BLOCKS = "A block participates by the part of the gradient that passes its branch rather than the shortcut around it."
 
 
 def profile_report(spec: str, said: str, profile: Profile) -> Report:
@@ -51,7 +49,10 @@ def _numbers(profile: Profile) -> Table:
         row
         for fit in profile.fits
         for row in (
-            (f"{'β' if fit.reading == 'coherent' else 'b'}, {fit.reading} reading", _with_interval(fit.beta, fit.interval)),
+            (
+                f"{'β' if fit.reading == 'coherent' else 'b'}, {fit.reading} reading",
+                _with_interval(fit.beta, fit.interval),
+            ),
             (f"distance to the {fit.reading} reading [nats]", fit.distance),
         )
     ]

@@ -147,8 +147,8 @@ def _from_factory(spec: str, where: str, name: str) -> Built:
     parts = made if isinstance(made, tuple) else (made,)
     if not 1 <= len(parts) <= 3 or not isinstance(parts[0], nn.Module):
         raise InputError(
-            f"the factory {spec} returned {type(made).__name__}; it must return a torch.nn.Module, or (module, inputs), "
-            "or (module, inputs, targets)"
+            f"the factory {spec} returned {type(made).__name__}; it must return a torch.nn.Module, or "
+            "(module, inputs), or (module, inputs, targets)"
         )
     return Built(*parts)
 
@@ -211,9 +211,7 @@ def read_tensors(path: Path) -> Any:
     return found
 
 
-def random_inputs(
-    model: nn.Module, batch: int, tokens: int, shape: tuple[int, ...] | None
-) -> tuple[Any, str]:
+def random_inputs(model: nn.Module, batch: int, tokens: int, shape: tuple[int, ...] | None) -> tuple[Any, str]:
     """Draw inputs of a shape that fits the model, and say which.
 
     Parameters

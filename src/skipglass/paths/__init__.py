@@ -2,8 +2,8 @@
 
 from skipglass.paths.census import census
 from skipglass.paths.comparison import Comparison
-from skipglass.paths.measure import measure
 from skipglass.paths.lesion import lesion
+from skipglass.paths.measure import measure
 from skipglass.paths.moments import Moments, moments
 from skipglass.paths.outline import Block, PathGraph, outline
 from skipglass.paths.output_split import OutputSplit, output_split
@@ -21,8 +21,8 @@ __all__ = [
     "Profile",
     "Spectrum",
     "census",
-    "measure",
     "lesion",
+    "measure",
     "moments",
     "outline",
     "output_split",

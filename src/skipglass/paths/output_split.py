@@ -22,6 +22,7 @@ from skipglass.errors import DecompositionError, InputError
 from skipglass.paths.constants import Constants
 from skipglass.paths.graph import Graph, as_targets, read
 from skipglass.paths.outline import PathGraph, outline
+from skipglass.paths.regions import partition
 from skipglass.paths.verify import inner, reference, verify
 from skipglass.paths.walk import Counted, Graded, walk
 
@@ -152,7 +153,8 @@ def output_split(
     seen.keep_reached(Y)
     targets = (x, *seen.zeros)
     graph = read(Y, targets)
-    parts = walk(graph, _counted(found, graph, unit), lambda graded: {r + 1: v for r, v in graded.items()})
+    counted = _counted(found, graph, unit)
+    parts = walk(graph, partition(graph, counted), counted, lambda graded: {r + 1: v for r, v in graded.items()})
     verify(graph, [list(part.values()) for part in parts], reference(Y, targets))
     products = [_products(part, value) for part, value in zip(parts, (x, *seen.values), strict=True)]
     live = {r for product in products for r in product}
