@@ -135,7 +135,7 @@ def _estimate(run: Forward, lengths: int) -> str:
 def _describe(run: Forward, targets: object, loss_fn: LossFunction | None) -> str:
     """What the loss was, by the rules of `forward`."""
     if loss_fn is not None:
-        return getattr(loss_fn, "__qualname__", type(loss_fn).__name__)
+        return getattr(loss_fn, "__name__", type(loss_fn).__name__)
     if targets is None:
         own = getattr(run.outputs, "loss", None) is not None
         return "the outputs' own" if own else "the largest output of each sample, summed"

@@ -222,13 +222,17 @@ class Profile:
         Raises
         ------
         InputError
-            If ``other`` is no profile, or was measured in another unit.
+            If ``other`` is no profile, was measured in another unit, or shares no block's name.
         """
         if not isinstance(other, Profile):
             raise InputError(f"a profile compares with a profile, not with {type(other).__name__}; load it first")
         if other.unit != self.unit:
             raise InputError(f"one profile counts {self.unit}, the other {other.unit}; measure both in one unit")
         common = [name for name in self.blocks if name in set(other.blocks)]
+        if self.blocks and other.blocks and not common:
+            raise InputError(
+                f"the profiles have no block in common: one has {self.blocks[0]}, …, the other {other.blocks[0]}, …"
+            )
         here, there = (
             p.participation[[p.blocks.index(name) for name in common]].astype(np.float64) for p in (self, other)
         )

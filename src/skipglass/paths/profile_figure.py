@@ -136,8 +136,9 @@ def blocks_table(profile: "Profile") -> Table:
     return Table(
         "blocks",
         "The blocks",
-        "One row a residual block, from input to output: its part of the batch's gradient, and the samples' median.",
-        ("block", "name", "participation", "median over samples"),
+        "One row a residual block, from input to output: its part of the batch's gradient and, each sample "
+        "by its own gradient, the median.",
+        ("block", "name", "batch", "median"),
         [
             (str(l + 1), name, float(profile.participation[l]), float(middle[l]))
             for l, name in enumerate(profile.blocks)
