@@ -1,16 +1,14 @@
 """An outline of a network as its gradient sees it: weights, residual blocks, parallel sums, what stays opaque."""
 
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
-from torch.autograd.graph import Node
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.paths.graph import Edge, Graph, Target, read, saved_parameter
+from skipglass.paths.graph import Edge, Graph, Target, leaves, read, saved_parameter
 from skipglass.paths.merges import Merge, classify, span
 from skipglass.paths.operations import CONTRACTIONS
 from skipglass.paths.walk import Counted
@@ -27,7 +25,8 @@ class Block:
     Attributes
     ----------
     name
-        The common prefix of its weights' names, or "block 3" (forward order) where no model names them.
+        The module that holds its weights, the modules ("bottom+up") where it is none alone, or "block 3" (forward
+        order) where no model names them. "step#2" is the second use of a module.
     side
         Which operand of the addition is the branch: 0 the first, 1 the second.
     shortcut
@@ -71,10 +70,13 @@ class PathGraph:
     graph: Graph
 
     def counted(self, unit: str) -> Counted:
-        """Return the counted steps, (node, slot), of a unit."""
+        """Return the counted steps, (node, slot), of a unit; warn where operations may hide weights."""
         check.choice("unit", unit, UNITS)
         if unit == "blocks":
             return {(b.merge.node, b.merge.branch.slot) for b in self.blocks if b.merge.branch}
+        if self.opaque:
+            what = ", ".join(dict.fromkeys(self.opaque))
+            warnings.warn(f"what these operations may hold is not counted as weights: {what}", stacklevel=3)
         return {
             (i, e.slot) for i in _weights(self.graph) for e in self.graph.edges[i] if _contracts(self.graph, i, e.slot)
         }
@@ -131,32 +133,26 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
     graph = read(loss, x)
     names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
     weights = {i: _name_of_weight(graph, i, names) for i in reversed(_weights(graph))}
+    hidden = {i: _name_of_operands(graph, i, names) for i, role in enumerate(graph.roles) if role == "opaque"}
     merges = classify(graph)[::-1]
-    residual = {m.node for m in merges if m.branch is not None}
-    blocks: list[Block] = []
-    for merge in merges:
-        if merge.branch is not None and merge.shortcut is not None:
-            number, prefix = len(blocks), _prefix(graph, merge, merge.branch, residual, weights) if names else ""
-            taken = sum(b.name.split("#")[0] == prefix for b in blocks)
-            name = f"{prefix}#{taken + 1}" if taken else prefix
-            side = 0 if merge.branch.slot < merge.shortcut.slot else 1
-            blocks.append(Block(name or f"block {number}", side, "projected" if merge.projected else "identity", merge))
+    blocks = _named(graph, merges, weights | {i: name for i, name in hidden.items() if name}, bool(names))
     backwards = range(len(graph.nodes) - 1, -1, -1)
     return PathGraph(
-        tuple(blocks),
+        blocks,
         tuple(weights.values()),
         tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in merges if m.branch is None),
         tuple(graph.operations[i] for i in backwards if graph.roles[i] == "norm"),
-        tuple(what for i in backwards if (what := _not_understood(graph, i))),
+        tuple(what for i in backwards if (what := _not_understood(graph, i, hidden))),
         graph,
     )
 
 
-def _not_understood(graph: Graph, i: int) -> str:
+def _not_understood(graph: Graph, i: int, hidden: dict[int, str]) -> str:
     """What may hide a weight: fused operations, and contractions with a constant that is no parameter."""
     name = graph.operations[i]
-    if graph.roles[i] == "opaque":
-        return name
+    if i in hidden:
+        module = _common_prefix([hidden[i]]) if hidden[i] else ""
+        return f"{name} ({module})" if module else name
     return f"{name} with a constant" if name in CONTRACTIONS and graph.roles[i] == "linear" else ""
 
 
@@ -178,36 +174,68 @@ def _name_of_weight(graph: Graph, i: int, names: dict[int, str]) -> str:
         if own in live and other not in live:
             following = node.next_functions[other][0]
             if following is not None:
-                found = list(_leaves(following))
+                found = list(leaves(following))
             else:
                 frozen = saved_parameter(node, saved)
                 found = [] if frozen is None else [frozen]
-            return "+".join(names.get(id(p), f"weight {tuple(p.shape)}") for p in found) or "weight"
+            return _names_of(found, names) or "weight"
     return "weight"
 
 
-def _leaves(root: Node) -> Iterator[Tensor]:
-    """The leaf tensors below a node, nearest first."""
-    seen, queue = {root}, deque([root])
-    while queue:
-        node = queue.popleft()
-        variable = getattr(node, "variable", None)
-        if isinstance(variable, torch.Tensor):
-            yield variable
-        for after, _ in node.next_functions:
-            if after is not None and after not in seen:
-                seen.add(after)
-                queue.append(after)
+def _names_of(parameters: Iterable[Tensor], names: dict[int, str]) -> str:
+    return "+".join(names.get(id(p), f"weight {tuple(p.shape)}") for p in parameters)
 
 
-def _prefix(graph: Graph, merge: Merge, branch: Edge, residual: set[int], weights: dict[int, str]) -> str:
-    """The common prefix of a branch's weights; of those above the next blocks, where a branch reaches far."""
-    own = [weights[merge.node]] if _contracts(graph, merge.node, branch.slot) else []
-    for stops in (set[int](), residual):
-        inside = [weights[v] for v in span(graph, branch, merge.join, stops) if v in weights]
-        if prefix := _common_prefix(own + inside):
-            return prefix
-    return ""
+def _name_of_operands(graph: Graph, i: int, names: dict[int, str]) -> str:
+    """The parameters, by name, that an opaque operation takes besides the signal."""
+    live = {e.slot for e in graph.edges[i]}
+    operands = [after for slot, (after, _) in enumerate(graph.nodes[i].next_functions) if slot not in live and after]
+    found = [p for after in operands for p in leaves(after) if id(p) in names]
+    return _names_of(found, names)
+
+
+def _named(graph: Graph, merges: list[Merge], weights: dict[int, str], named: bool) -> tuple[Block, ...]:
+    """The blocks, each by the module of its weights; an inner one of the same module by its own weights."""
+    residual = {m.node for m in merges if m.branch is not None}
+    blocks: list[Block] = []
+    for merge in merges:
+        if merge.branch is None or merge.shortcut is None:
+            continue
+        name = _name(graph, merge, merge.branch, residual, weights) if named else ""
+        inside = set(span(graph, merge.branch, merge.join))
+        for k, inner in enumerate(blocks):
+            if name and inner.name == name and inner.merge.node in inside and inner.merge.branch:
+                blocks[k] = replace(
+                    inner, name=_children(_inside(graph, inner.merge, inner.merge.branch, weights), name)
+                )
+        taken = sum(b.name.split("#")[0] == name for b in blocks)
+        side = 0 if merge.branch.slot < merge.shortcut.slot else 1
+        shown = (f"{name}#{taken + 1}" if taken else name) or f"block {len(blocks)}"
+        blocks.append(Block(shown, side, "projected" if merge.projected else "identity", merge))
+    return tuple(blocks)
+
+
+def _inside(
+    graph: Graph, merge: Merge, branch: Edge, weights: dict[int, str], stops: Collection[int] = ()
+) -> list[str]:
+    """The names of a branch's weights, from the input up."""
+    inside = [weights[v] for v in reversed(span(graph, branch, merge.join, stops)) if v in weights]
+    return [*inside, weights[merge.node]] if _contracts(graph, merge.node, branch.slot) else inside
+
+
+def _name(graph: Graph, merge: Merge, branch: Edge, residual: set[int], weights: dict[int, str]) -> str:
+    """The module that holds a branch's weights, or those above the next blocks; else the modules, from first to last."""
+    everything = _inside(graph, merge, branch, weights)
+    above = _inside(graph, merge, branch, weights, residual)
+    return _common_prefix(everything) or _common_prefix(above) or _children(everything)
+
+
+def _children(names: list[str], prefix: str = "") -> str:
+    """The parts of a module that hold the weights, as "bottom+up", or "down…up" where they are more than three."""
+    depth = len(prefix.split(".")) if prefix else 0
+    parts = list(dict.fromkeys(name.split("+")[0].split(".")[depth] for name in names))
+    listed = "+".join(parts) if len(parts) < 4 else f"{parts[0]}…{parts[-1]}"
+    return f"{prefix}.{listed}" if prefix else listed
 
 
 def _common_prefix(names: list[str]) -> str:
