@@ -260,7 +260,7 @@ def table() -> dict[str, Case]:
             ],
             weights=11,
             error=1e-6,
-            exits=lambda name: f"{name}.out_proj" if name.endswith("mixer") else "",  # the scan reads u directly too
+            exits=lambda name: name if name.endswith("mixer") else "",  # the scan reads u directly too
             needs=needs,
         ),
     }

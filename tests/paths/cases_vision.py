@@ -30,8 +30,8 @@ def swin_of_torchvision() -> Built:
 
 
 def vit_of_torchvision() -> Built:
-    from torchvision.models import VisionTransformer
     from torch import nn
+    from torchvision.models import VisionTransformer
 
     model = VisionTransformer(16, 8, 2, 2, 8, 12, num_classes=3)
     nn.init.normal_(model.heads.head.weight)

@@ -105,14 +105,14 @@ def _residual(graph: Graph, node: int, join: int) -> Merge:
         for step, e, s in zip(own, sides, spans, strict=True)
     ]
     weighs = [step or any(_weighs(graph, v) for v in s) for step, s in zip(own, spans, strict=True)]
-    for branch, shortcut in ((0, 1), (1, 0)):
-        if plain[shortcut] and not plain[branch] and weighs[branch]:
+    ways = ((0, 1), (1, 0))
+    leaves = [_leaves_the_stream(graph, sides[b], sides[s], spans[b], spans[s], own[b]) for b, s in ways]
+    for (branch, shortcut), meeting in zip(ways, leaves, strict=True):
+        if plain[shortcut] and not plain[branch] and weighs[branch] and (whole or meeting is not None):
             return Merge(node, join, sides[branch], sides[shortcut])
-    for branch, shortcut in ((0, 1), (1, 0)):
-        if whole and not own[shortcut] and weighs[branch]:
-            meeting = _stream(graph, sides[branch], sides[shortcut], spans[branch], spans[shortcut], own[branch])
-            if meeting is not None:
-                return Merge(node, meeting, sides[branch], sides[shortcut])
+    for (branch, shortcut), meeting in zip(ways, leaves, strict=True):
+        if whole and not own[shortcut] and meeting is not None:
+            return Merge(node, meeting, sides[branch], sides[shortcut])
     affine = [all(graph.roles[v] in AFFINE for v in s) for s in spans]
     if all(weighs) and affine[0] != affine[1] and not set(spans[0]) & set(spans[1]):
         shortcut = affine.index(True)
@@ -147,27 +147,27 @@ def _reached(graph: Graph, edge: Edge, nodes: list[int], through: Callable[[int]
     return signals
 
 
-def _stream(
+def _leaves_the_stream(
     graph: Graph, branch: Edge, shortcut: Edge, inside: list[int], beside: list[int], own_step: bool
 ) -> int | None:
-    """Where a branch leaves the stream that its shortcut is, if that is nearer than the join.
+    """The node whose result the shortcut carries plainly and the branch reads over a weight, if there is one.
 
-    A decoder's stream, or the queries of a cross attention, starts from something else than x, and each
-    branch may read x on its own: no plain path leads from such a shortcut to the join.
+    It may lie nearer than the join: a decoder's stream, or the queries of a cross attention, starts from
+    something else than x, and each branch may read x on its own.
     """
     stream = _reached(graph, shortcut, beside, lambda v: graph.roles[v] in PLAIN)
     common = stream & _reached(graph, branch, inside, lambda v: True)
     if not common:
         return None
-    meeting = min(common)[0]
+    meeting = min(common)
     between: set[int] = set()
     for v in reversed(inside):
-        if v < meeting and any(e.to == meeting or e.to in between for e in graph.edges[v]):
+        if any((e.to, e.output) == meeting or e.to in between for e in graph.edges[v]):
             between.add(v)
     if not own_step and not any(_weighs(graph, v) for v in between):
         return None
-    plainly = not own_step and _reaches(graph, branch, meeting, sorted(between), lambda v: graph.roles[v] in PLAIN)
-    return None if plainly else meeting
+    plain = _reached(graph, branch, sorted(between), lambda v: graph.roles[v] in PLAIN)
+    return None if meeting in plain and not own_step else meeting[0]
 
 
 def _see_the_whole(graph: Graph, sides: list[Edge], join: int, spans: list[list[int]]) -> bool | None:

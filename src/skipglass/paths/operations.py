@@ -81,19 +81,19 @@ LINEAR = PICKS | _names(
     "Add Sub Rsub Neg NegView Addmm Addmv Addbmm Baddbmm Addcmul Lerp Sum Nansum Mean Cumsum Trace Deg2Rad Rad2Deg "
     # shapes and places
     "Alias AsStrided AsStridedScatter View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape Transpose T "
-    "Permute Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 Diagonal DiagEmbed DiagonalScatter "
-    "Tril Triu Cat Stack BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SelectScatter SliceScatter SliceInverse "
-    "Scatter ScatterAdd IndexAdd IndexCopy IndexFill IndexPut IndexPutImpl UnsafeIndexPut UnsafeMaskedIndex "
-    "UnsafeMaskedIndexPutAccumulate Put MaskedFill MaskedScatter Where Embedding "
-    "ConstantPadNd ReflectionPad1D ReflectionPad2D ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D "
+    "Permute Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 Diagonal DiagEmbed "
+    "DiagonalScatter Tril Triu Cat Stack BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SelectScatter "
+    "SliceScatter SliceInverse Scatter ScatterAdd IndexAdd IndexCopy IndexFill IndexPut IndexPutImpl UnsafeIndexPut "
+    "UnsafeMaskedIndex UnsafeMaskedIndexPutAccumulate Put MaskedFill MaskedScatter Where Embedding ConstantPadNd "
+    "ReflectionPad1D ReflectionPad2D ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D "
     # copies and types
     "Clone LazyClone Contiguous Copy ToCopy Detach Identity Lift LiftFresh PinMemory ToDense ToSparse ToMkldnn "
     "Complex Conj ConjPhysical ViewAsComplex ViewAsReal "
     # resampling, and what a fixed matrix does
     "AvgPool2D AvgPool3D MkldnnAdaptiveAvgPool2D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D "
-    "UpsampleLinear1D UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleNearestExact1D UpsampleNearestExact2D "
-    "UpsampleNearestExact3D UpsampleBilinear2D UpsampleBilinear2DAa UpsampleBicubic2D UpsampleBicubic2DAa "
-    "UpsampleTrilinear3D FftC2C FftC2R FftR2C NativeDropout FusedDropout"
+    "UpsampleLinear1D UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleNearestExact1D "
+    "UpsampleNearestExact2D UpsampleNearestExact3D UpsampleBilinear2D UpsampleBilinear2DAa UpsampleBicubic2D "
+    "UpsampleBicubic2DAa UpsampleTrilinear3D FftC2C FftC2R FftR2C NativeDropout FusedDropout"
 )
 # bilinear: linear while one factor alone carries the signal
 BILINEAR = _names("Mul Dot Vdot Prod") | frozenset(CONTRACTIONS)

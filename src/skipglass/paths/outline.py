@@ -16,6 +16,7 @@ from skipglass.paths.walk import Counted
 __all__ = ["UNITS", "Block", "PathGraph", "outline"]
 
 UNITS = ("weights", "blocks")
+CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # modules that compute nothing
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,14 @@ class PathGraph:
         """Return the counted steps, (node, slot), of a unit; warn where operations may hide weights."""
         check.choice("unit", unit, UNITS)
         if unit == "blocks":
+            hidden = sum(
+                i == "CopySlices" and len(e) > 1 for i, e in zip(self.graph.operations, self.graph.edges, strict=True)
+            )
+            if hidden:
+                warnings.warn(
+                    f"{hidden} sums written in place on a slice (CopySlices) may be residual, and are not counted",
+                    stacklevel=3,
+                )
             return {(b.merge.node, b.merge.branch.slot) for b in self.blocks if b.merge.branch}
         if self.opaque:
             what = ", ".join(dict.fromkeys(self.opaque))
@@ -117,6 +126,7 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
 
     Examples
     --------
+    >>> import torch
     >>> from skipglass.models import ResidualMLP
     >>> model, x = ResidualMLP(5, depth=3, width=4), torch.ones(2, 5, requires_grad=True)
     >>> print(outline(model(x).sum(), x, model))
@@ -135,7 +145,7 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
     weights = {i: _name_of_weight(graph, i, names) for i in reversed(_weights(graph))}
     hidden = {i: _name_of_operands(graph, i, names) for i, role in enumerate(graph.roles) if role == "opaque"}
     merges = classify(graph)[::-1]
-    blocks = _named(graph, merges, weights | {i: name for i, name in hidden.items() if name}, bool(names))
+    blocks = _named(graph, merges, weights | {i: name for i, name in hidden.items() if name}, model)
     backwards = range(len(graph.nodes) - 1, -1, -1)
     return PathGraph(
         blocks,
@@ -194,14 +204,15 @@ def _name_of_operands(graph: Graph, i: int, names: dict[int, str]) -> str:
     return _names_of(found, names)
 
 
-def _named(graph: Graph, merges: list[Merge], weights: dict[int, str], named: bool) -> tuple[Block, ...]:
+def _named(graph: Graph, merges: list[Merge], weights: dict[int, str], model: nn.Module | None) -> tuple[Block, ...]:
     """The blocks, each by the module of its weights; an inner one of the same module by its own weights."""
     residual = {m.node for m in merges if m.branch is not None}
+    containers = set() if model is None else {name for name, m in model.named_modules() if type(m) in CONTAINERS}
     blocks: list[Block] = []
     for merge in merges:
         if merge.branch is None or merge.shortcut is None:
             continue
-        name = _name(graph, merge, merge.branch, residual, weights) if named else ""
+        name = _name(graph, merge, merge.branch, residual, weights, containers) if model else ""
         inside = set(span(graph, merge.branch, merge.join))
         for k, inner in enumerate(blocks):
             if name and inner.name == name and inner.merge.node in inside and inner.merge.branch:
@@ -218,16 +229,26 @@ def _named(graph: Graph, merges: list[Merge], weights: dict[int, str], named: bo
 def _inside(
     graph: Graph, merge: Merge, branch: Edge, weights: dict[int, str], stops: Collection[int] = ()
 ) -> list[str]:
-    """The names of a branch's weights, from the input up."""
-    inside = [weights[v] for v in reversed(span(graph, branch, merge.join, stops)) if v in weights]
+    """The names of a branch's weights, from the input up; of those that lead to the join."""
+    inside = []
+    leading = {merge.join} | ({v for v, _ in graph.targets} if merge.join == len(graph.nodes) else set())
+    for v in reversed(span(graph, branch, merge.join, stops)):
+        if stops or v in leading or any(e.to in leading for e in graph.edges[v]):
+            leading.add(v)
+            inside += [weights[v]] if v in weights else []
     return [*inside, weights[merge.node]] if _contracts(graph, merge.node, branch.slot) else inside
 
 
-def _name(graph: Graph, merge: Merge, branch: Edge, residual: set[int], weights: dict[int, str]) -> str:
-    """The module that holds a branch's weights, or those above the next blocks; else the modules, from first to last."""
+def _name(
+    graph: Graph, merge: Merge, branch: Edge, residual: set[int], weights: dict[int, str], containers: set[str]
+) -> str:
+    """The module that holds a branch's weights, or those above the next blocks; else the parts, first to last."""
     everything = _inside(graph, merge, branch, weights)
-    above = _inside(graph, merge, branch, weights, residual)
-    return _common_prefix(everything) or _common_prefix(above) or _children(everything)
+    for names in (everything, _inside(graph, merge, branch, weights, residual)):
+        prefix = _common_prefix(names)
+        if prefix and prefix not in containers:
+            return prefix
+    return _children(everything, _common_prefix(everything))
 
 
 def _children(names: list[str], prefix: str = "") -> str:
