@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -31,8 +32,14 @@ class Case:
     opaque: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
+    def ready(self) -> "Case":
+        """Skip the test where a package does not import."""
+        for package in self.needs:
+            pytest.importorskip(package, reason=f"{package} does not import here", exc_type=ImportError)
+        return self
+
     def make(self) -> tuple[nn.Module, Tensor, Tensor]:
-        model, x, run = self.build()
+        model, x, run = self.ready().build()
         return model, run(), x
 
 

@@ -1,6 +1,7 @@
 """Networks from torchvision and timm, as they come or made small, for those who have these packages."""
 
 from case import Built, Case, identity, of
+from torch import nn
 
 
 def torchvision(name: str, size: int = 32, **settings: object) -> Built:
@@ -30,12 +31,25 @@ def swin_of_torchvision() -> Built:
 
 
 def vit_of_torchvision() -> Built:
-    from torch import nn
     from torchvision.models import VisionTransformer
 
     model = VisionTransformer(16, 8, 2, 2, 8, 12, num_classes=3)
     nn.init.normal_(model.heads.head.weight)
     return of(model, 2, 3, 16, 16)
+
+
+def convnext_of_torchvision() -> Built:
+    from torchvision.models.convnext import CNBlockConfig, ConvNeXt
+
+    return of(ConvNeXt([CNBlockConfig(4, 6, 2), CNBlockConfig(6, None, 2)], num_classes=3), 2, 3, 32, 32)
+
+
+def mixer_of_timm() -> Built:
+    from timm.models.mlp_mixer import MlpMixer
+
+    model = MlpMixer(num_classes=3, img_size=8, patch_size=4, num_blocks=2, embed_dim=8)
+    nn.init.normal_(model.head.weight)
+    return of(model, 2, 3, 8, 8)
 
 
 TORCHVISION = ("torchvision",)
@@ -64,10 +78,10 @@ CASES = {
         exits="{}.2".format,
         needs=TORCHVISION,
     ),
-    "torchvision convnext_tiny": Case(
-        lambda: torchvision("convnext_tiny"),
-        identity(*(f"features.{s}.{l}.block" for s, n in ((1, 3), (3, 3), (5, 9), (7, 3)) for l in range(n)), side=0),
-        59,
+    "torchvision convnext": Case(
+        convnext_of_torchvision,
+        identity(*(f"features.{s}.{l}.block" for s in (1, 3) for l in range(2)), side=0),
+        15,
         exits="{}.5".format,
         needs=TORCHVISION,
     ),
@@ -96,8 +110,8 @@ CASES = {
         needs=TIMM,
     ),
     "timm convnext": Case(
-        lambda: timm("convnext_atto", depths=(2, 2), dims=(4, 8), head_init_scale=1.0),
-        stages(2, 2, name="stages.{}.blocks.{}", first=0),
+        lambda: timm("convnext_atto", depths=(1, 2, 1, 1), dims=(4, 6, 8, 10)),
+        stages(1, 2, 1, 1, name="stages.{}.blocks.{}", first=0),
         exits="{}.mlp.fc2".format,
         needs=TIMM,
     ),
@@ -109,7 +123,7 @@ CASES = {
         needs=TIMM,
     ),
     "timm mixer": Case(
-        lambda: timm("mixer_s32_224", img_size=64, num_blocks=2, embed_dim=8),
+        mixer_of_timm,
         identity(*(f"blocks.{l}.{part}" for l in range(2) for part in ("mlp_tokens", "mlp_channels"))),
         10,
         exits="{}.fc2".format,

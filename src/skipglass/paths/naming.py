@@ -102,7 +102,7 @@ def _children(names: list[str], prefix: str = "") -> str:
 
 
 def common_prefix(names: list[str]) -> str:
-    """Return the longest common dotted prefix of weights' names, each by its nearest parameter and without its last part."""
+    """Return the longest common dotted prefix of the modules of weights, each of its nearest parameter."""
     modules = [name.split("+")[0].split(".")[:-1] for name in names]
     if not modules:
         return ""
