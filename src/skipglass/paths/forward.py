@@ -164,7 +164,8 @@ def splittable(
     if not signals:
         own = _input_embedding(model)
         ids = tensors[main] if main in tensors else next(iter(tensors.values()), None)
-        found = [own] if own is not None else [m for m in model.modules() if isinstance(m, nn.Embedding)]
+        every = [m for m in model.modules() if isinstance(m, nn.Embedding)]
+        found = every if own is None else [own, *(m for m in every if m is not own and m.weight is own.weight)]  # T5's
 
         def hook(_module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor | None:
             if leaves or not (own is not None or (given and _same(given[0], ids))):

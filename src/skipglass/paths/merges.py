@@ -8,13 +8,13 @@ share the queries). Where both summands see only pieces of the join, and differe
 ones, there is no common signal to skip (a recurrence). Every other sum is a parallel one.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from skipglass.paths.graph import Edge, Graph
 from skipglass.paths.operations import ADDITIONS, FUSED, PICKS
 
-__all__ = ["Merge", "classify", "joins", "span"]
+__all__ = ["Merge", "classify", "joins", "sides", "span"]
 
 PLAIN = {"linear", "norm"}
 AFFINE = {"linear", "norm", "weight"}
@@ -93,6 +93,22 @@ def classify(graph: Graph) -> list[Merge]:
     return found
 
 
+def sides(graph: Graph, merges: list[Merge], weights: Mapping[int, str], wanted: set[str]) -> list[Merge]:
+    """The sums one side of which crosses exactly the wanted weights, by name, with that side as the branch.
+
+    Of sums inside one another the innermost is taken; a module that is used again has several.
+    """
+    found: list[tuple[Merge, set[int]]] = []
+    for merge in merges:
+        for e in graph.edges[merge.node]:
+            inside = set(span(graph, e, merge.join))
+            crossed = inside | ({merge.node} if _own_step(graph, merge.node, e) else set())
+            if wanted and {weights[v] for v in crossed if v in weights} == wanted:
+                others = [other for other in graph.edges[merge.node] if other != e]
+                found.append((Merge(merge.node, merge.join, e, others[0]), inside))
+    return [merge for merge, inside in found if not any(other.node in inside for other, _ in found)]
+
+
 def _residual(graph: Graph, node: int, join: int) -> Merge:
     sides = graph.edges[node]
     own = [_own_step(graph, node, e) for e in sides]
@@ -139,11 +155,11 @@ def _reached(graph: Graph, edge: Edge, nodes: list[int], through: Callable[[int]
     at_end = {node for node, _ in graph.targets}
     signals, reached = {(edge.to, edge.output)}, {edge.to}
     for v in nodes:
+        if v in reached and v in at_end:
+            signals.add((len(graph.nodes), 0))
         if v in reached and through(v):
             signals.update((e.to, e.output) for e in graph.edges[v])
             reached.update(e.to for e in graph.edges[v])
-            if v in at_end:
-                signals.add((len(graph.nodes), 0))
     return signals
 
 
@@ -157,6 +173,7 @@ def _leaves_the_stream(
     """
     stream = _reached(graph, shortcut, beside, lambda v: graph.roles[v] in PLAIN)
     common = stream & _reached(graph, branch, inside, lambda v: True)
+    common.discard((len(graph.nodes), 0))  # two tensors of x are two signals
     if not common:
         return None
     meeting = min(common)
@@ -180,7 +197,11 @@ def _see_the_whole(graph: Graph, sides: list[Edge], join: int, spans: list[list[
         | ({(join, side.output)} & {(side.to, side.output)})
         for side, s in zip(sides, spans, strict=True)
     ]
-    if join < len(graph.nodes) and graph.operations[join] in PICKS:
+    if join == len(graph.nodes):  # the pieces are the tensors of a tuple x
+        outputs = [{(v, k) for v, k in graph.targets if v in s} for s in spans]
+        if not outputs[0] & outputs[1]:
+            return None
+    elif graph.operations[join] in PICKS:
         return False if outputs[0] & outputs[1] else None
     leads: set[int] = set()
     for v in sorted(set(spans[0]) | set(spans[1]), reverse=True):

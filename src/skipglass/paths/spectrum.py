@@ -21,7 +21,7 @@ from skipglass import check
 from skipglass.paths.graph import Target
 from skipglass.paths.outline import PathGraph, outline
 from skipglass.paths.verify import inner, reference, verify, wide
-from skipglass.paths.walk import Graded, walk
+from skipglass.paths.walk import Graded, partition, walk
 
 __all__ = ["Spectrum", "spectrum"]
 
@@ -135,7 +135,7 @@ def spectrum(
             crossed[to] = crossed[to] + v if to in crossed else v
         return crossed
 
-    parts = walk(found.graph, counted, cross)
+    parts = walk(found.graph, partition(found.graph, counted), counted, cross)
     error = verify(found.graph, [list(part.values()) for part in parts], g)
     live = {r for part in parts for r in part if max_length is None or r <= max_length}
     lengths = np.arange(min(live, default=0), max(live, default=0) + 1)

@@ -24,7 +24,7 @@ def as_found(model: nn.Module) -> Iterator[None]:
         Once, for the pass.
     """
     modules = [(module, module.training, dict(module._buffers)) for module in model.modules()]
-    values = {b: (b.detach().clone(), b._version) for b in model.buffers()}
+    values = {b: b.detach().clone() for b in model.buffers()}
     parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
     generators = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 # the user's
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
@@ -35,8 +35,8 @@ def as_found(model: nn.Module) -> Iterator[None]:
             module.training = training
             for name, buffer in buffers.items():
                 module._buffers[name] = buffer
-        for buffer, (value, version) in values.items():
-            _restore(buffer, value, version)
+        for buffer, value in values.items():
+            _restore(buffer, value)
         for p, required, gradient in parameters:
             p.grad = gradient
             p.requires_grad_(required)
@@ -47,8 +47,10 @@ def as_found(model: nn.Module) -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
-def _restore(buffer: Tensor, value: Tensor, version: int) -> None:
-    """Write a buffer back only where it was written to, so that graphs which saved it stay valid."""
-    if buffer._version != version:
-        with torch.no_grad():
-            buffer.copy_(value)
+def _restore(buffer: Tensor, value: Tensor) -> None:
+    """Write a buffer back where it changed, behind the back of graphs that saved it: to them it is as it was.
+
+    Batch norm's kernels do not count their writes, so that values are compared.
+    """
+    if not torch.equal(buffer, value):
+        buffer.data.copy_(value)
