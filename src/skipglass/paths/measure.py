@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -74,7 +75,8 @@ def measure(
     say = progress or (lambda _: None)
     mode = _mode(eager(model))
     say("forward pass")
-    with sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
+    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
+        warnings.filterwarnings("ignore", "what these operations may hold")  # the notes say so
         paths = census(run.loss, run.x, unit, run.model)
         say(f"spectrum in {unit}{_estimate(run, max(paths) + 1)}")
         split = spectrum(run.loss, run.x, unit, model=run.model, keep=True)
