@@ -134,7 +134,7 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
     for l, (b, f, layout) in enumerate(zip(B, F, layouts, strict=True)):
         sample = layout.index(n) if layout else 0
         b, f = (_at_least_single(t).reshape(layout or (1, -1)).movedim(sample, 0).flatten(1) for t in (b, f))
-        products[l, : len(b)] = torch.sum(torch.real(b.conj() * f), 1, dtype=torch.float64).cpu().numpy()
+        products[l, : len(b)] = torch.linalg.vecdot(b, f).real.cpu().numpy()
         sizes[l, : len(b)] = (torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1)).cpu().numpy()
     size = float(sizes.sum())
     gap = abs(float(products.sum() - depth.sum()))
