@@ -11,6 +11,7 @@ walked. Where a region is *checked*, c₀ + c₁ runs through it too, and must l
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,13 @@ class Moments:
         return xr.Dataset({"mean": self.mean, "variance": self.variance}, attrs=attributes)
 
 
-def moments(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | None = None) -> Moments:
+def moments(
+    loss: Tensor,
+    x: Target,
+    unit: str = "weights",
+    model: nn.Module | None = None,
+    blocks: Sequence[str] | None = None,
+) -> Moments:
     """Return mean and variance of the path length of ∂loss/∂x.
 
     Costs about 3.4 backward passes, whatever the depth; memory beyond the forward's: the gradient at every cut,
@@ -93,6 +100,8 @@ def moments(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | N
         "weights" or "blocks".
     model
         Only names things; see `outline`.
+    blocks
+        What to count as blocks instead; see `outline`.
 
     Returns
     -------
@@ -113,7 +122,7 @@ def moments(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | N
     >>> print(moments((torch.nn.Linear(2, 2)(x)).sum(), x))
     path length in weights: mean 1, variance 0, error 0e+00
     """
-    found = outline(loss, x, model)
+    found = outline(loss, x, model, blocks)
     graph, counted = found.graph, found.counted(unit)
     with listening(graph) as hooked:
         regions = partition(graph, counted, hooked=hooked)

@@ -18,10 +18,10 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from skipglass.errors import InputError
 from skipglass.paths.graph import Edge, Graph
-from skipglass.paths.verify import BOUNDS, HALF, inner, wide
+from skipglass.paths.verify import bound, inner, wide
 from skipglass.paths.walk import FAINT, _call
 
-__all__ = ["Branch", "Products", "at_once", "bound", "gradients", "one_by_one", "per_sample"]
+__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "per_sample"]
 
 Array = NDArray[np.float64]
 Branch = tuple[int, Edge]
@@ -72,12 +72,6 @@ def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
     place = GradientEdge(graph.nodes[node], 0)
     (entering,) = torch.autograd.grad(place, place, entering, retain_graph=True)
     return _call(graph, node, {0: {0: entering}})[graph.edges[node].index(edge)][0]
-
-
-def bound(graph: Graph) -> float:
-    """The largest error that the graph's lowest precision allows."""
-    kinds = {meta.dtype for node in graph.nodes for meta in node._input_metadata}
-    return max(BOUNDS.get(k, HALF) for k in kinds if k.is_floating_point or k.is_complex)
 
 
 def at_once(
