@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from skipglass.errors import InputError
 from skipglass.paths.forward import eager, splittable
-from skipglass.paths.outline import Block, PathGraph, outline
+from skipglass.paths.outline import Block, PathGraph, named, outline
 from skipglass.paths.state import as_found
 
 __all__ = ["lesion"]
@@ -120,7 +120,7 @@ class _Lesioned:
             ends = torch.stack([t.abs().sum().double() for t in signals])
             found = outline(ends.sum(), tuple(leaves), self.model)
         wanted = [name for names in self.names for name in names]
-        return dict(_site(found, block, recorder) for block in found.named(wanted))
+        return dict(_site(found, block, recorder) for block in named(found.blocks, wanted))
 
 
 def _site(found: PathGraph, block: Block, recorder: "_Recorder") -> tuple[Place, Operand]:

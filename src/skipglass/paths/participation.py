@@ -6,11 +6,6 @@ at that branch's output when x moves along g. With J_l the derivative of the bra
     F_l = J_l g,    s_l = ⟨B_l, F_l⟩/‖g‖² = ⟨J_lᵀ B_l, g⟩/‖g‖²,
 
 the share of the gradient that passes branch l, and Σ_l s_l is the effective depth in blocks.
-
-The tangents come from the graph that is there, for the backward pass is linear in what enters it:
-z = Σ_l J_lᵀ u_l is one backward pass that starts at all branches, and ∂⟨z, g⟩/∂u_l = J_l g one backward pass
-through that. Started from u_l = B_l, z also certifies the result, as ⟨z, g⟩ = Σ_l ⟨B_l, F_l⟩, sample by sample
-where samples do not mix.
 """
 
 import math
@@ -21,15 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from skipglass.errors import DecompositionError, InputError
+from skipglass.errors import DecompositionError
 from skipglass.paths.forward import LossFunction, forward
-from skipglass.paths.graph import Edge, Graph, Target, as_targets
+from skipglass.paths.graph import Graph, Target, as_targets
 from skipglass.paths.outline import PathGraph, outline
-from skipglass.paths.verify import BOUNDS, HALF, inner, wide
-from skipglass.paths.walk import _call, explain
+from skipglass.paths.tangents import at_once, bound, gradients, one_by_one, per_sample
+from skipglass.paths.verify import inner
+from skipglass.paths.walk import explain
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Participation", "participation", "participation_of"]
 
 Array = NDArray[np.float64]
-Branch = tuple[int, Edge]
-"""The addition, and the live edge from it into the branch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,148 +213,29 @@ def participation_of(loss: Tensor, x: Target, model: nn.Module | None = None) ->
     branches = [(b.merge.node, b.merge.branch) for b in found.blocks if b.merge.branch is not None]
     with torch.enable_grad():
         try:
-            g, B = _gradients(graph, loss, targets, branches)
-            shared = _at_once(graph, targets, branches, g, B) or _one_by_one(graph, targets, branches, g, B)
+            g, B = gradients(graph, loss, targets, branches)
+            products = at_once(graph, targets, branches, g, B) or one_by_one(graph, targets, branches, g, B)
         except RuntimeError as complaint:
             raise explain(complaint) from complaint
-    totals, rows, depth_rows, error = shared
-    if not error <= _bound(graph):
+    if not products.error <= bound(graph):
         raise DecompositionError(
-            f"the blocks' shares do not sum to the effective depth: error {error:.1e}, bound {_bound(graph):g}; the "
-            "backward pass is not linear (hooks, gradient clipping, quantised gradients)"
+            f"the blocks' shares do not sum to the effective depth: error {products.error:.1e}, bound "
+            f"{bound(graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients)"
         )
-    square, squares = inner(g, g), _per_sample(g, g)
-    independent = rows is not None and not _batch_norm_trains(graph)
-    if rows is None or not independent:
-        rows = np.full((len(branches), len(squares)), np.nan)
-    share = _over(totals, np.array(square))
+    square, squares = inner(g, g), per_sample(g, g)
+    independent = products.rows is not None and not _batch_norm_trains(graph)
+    rows = products.rows if independent else None
+    share = _over(products.blocks, np.array(square))
     return Participation(
         tuple(b.name for b in found.blocks),
         share,
         float(share.sum()) if square else math.nan,
-        _over(rows, squares),
-        _over(depth_rows, squares),
-        error,
+        _over(np.full((len(branches), len(squares)), np.nan) if rows is None else rows, squares),
+        _over(products.depth_rows, squares),
+        products.error,
         independent,
         found,
     )
-
-
-Shared = tuple[Array, Array | None, Array, float]
-"""⟨B_l, F_l⟩ for each block; for each sample of it; their sum over blocks for each sample; the error."""
-
-
-def _gradients(
-    graph: Graph, loss: Tensor, targets: tuple[Tensor, ...], branches: list[Branch]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """g, and B_l for each branch, in one backward pass; the additions are then called by hand."""
-    nodes = sorted({node for node, _ in branches})
-    ends = [*map(get_gradient_edge, targets), *(GradientEdge(graph.nodes[node], 0) for node in nodes)]
-    found = torch.autograd.grad(loss, ends, torch.ones_like(loss), retain_graph=True)
-    g, arriving = list(found[: len(targets)]), dict(zip(nodes, found[len(targets) :], strict=True))
-    for part in g:
-        if not torch.isfinite(part).all():
-            raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")
-    with torch.no_grad():
-        return g, [_leaving(graph, node, edge, arriving[node]) for node, edge in branches]
-
-
-def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
-    """The gradient on one edge out of a node, as the engine would pass it on."""
-    return _call(graph, node, {0: {0: entering}})[graph.edges[node].index(edge)][0]
-
-
-def _bound(graph: Graph) -> float:
-    """The largest error that the graph's lowest precision allows."""
-    kinds = {meta.dtype for node in graph.nodes for meta in node._input_metadata}
-    return max(BOUNDS.get(k, HALF) for k in kinds if k.is_floating_point or k.is_complex)
-
-
-def _at_once(
-    graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
-) -> Shared | None:
-    """All tangents by differentiating the backward pass; None where an operation does not allow it."""
-    if not branches:
-        return np.zeros(0), np.zeros((0, len(_per_sample(g, g)))), np.zeros(len(_per_sample(g, g))), 0.0
-    starts = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in branches]
-    u = [b.detach().clone().requires_grad_() for b in B]
-    try:
-        z = torch.autograd.grad(starts, targets, u, create_graph=True, allow_unused=True)
-        reached = [(part, v) for part, v in zip(z, g, strict=True) if part is not None and part.requires_grad]
-        ends, values = [part for part, _ in reached], [v for _, v in reached]
-        F = torch.autograd.grad(ends, u, values, allow_unused=True)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError:
-        return None
-    tangents = [torch.zeros_like(b) if f is None else f.detach() for b, f in zip(B, F, strict=True)]
-    if not all(torch.isfinite(f).all() for f in tangents):
-        return None  # such as the standard deviation of a constant: 0·∞ in its second derivative
-    whole = [torch.zeros_like(v) if part is None else part.detach() for part, v in zip(z, g, strict=True)]
-    totals = np.array([inner([b], [f]) for b, f in zip(B, tangents, strict=True)])
-    size = sum(math.sqrt(inner([b], [b]) * inner([f], [f])) for b, f in zip(B, tangents, strict=True))
-    error = abs(float(totals.sum()) - inner(whole, g)) / size if size else 0.0
-    if not error <= _bound(graph):
-        return None  # a custom function whose backward pass is not recorded
-    depth = _per_sample(whole, g)
-    return totals, _rows(B, tangents, depth, math.sqrt(_bound(graph))), depth, error
-
-
-def _one_by_one(
-    graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
-) -> Shared:
-    """The same from J_lᵀ B_l, one backward pass a block."""
-
-    def down(starts: list[Branch], values: list[Tensor]) -> list[Tensor]:
-        edges = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in starts]
-        found = torch.autograd.grad(edges, targets, values, retain_graph=True, allow_unused=True)
-        return [torch.zeros_like(v) if part is None else part for part, v in zip(found, g, strict=True)]
-
-    parts = [down([branch], [b]) for branch, b in zip(branches, B, strict=True)]
-    z = down(branches, B)
-    rows = np.stack([_per_sample(part, g) for part in parts])
-    size = sum(math.sqrt(inner(part, part) * inner(g, g)) for part in parts)
-    error = abs(float(rows.sum()) - inner(z, g)) / size if size else 0.0
-    return rows.sum(axis=1), rows, _per_sample(z, g), error
-
-
-def _rows(B: list[Tensor], F: list[Tensor], depth: Array, tolerance: float) -> Array | None:
-    """⟨B_l, F_l⟩ for each sample, (L, N), if their sums over blocks say that samples do not mix."""
-    layouts = [_layout(b, len(depth)) for b in B]
-    products = [torch.real(wide(b).conj() * wide(f)) for b, f in zip(B, F, strict=True)]
-    if any(layout is None for layout in layouts):
-        return None
-    rows, sizes = (
-        np.stack(
-            [
-                p.reshape(layout).movedim(layout.index(len(depth)), 0).flatten(1).sum(dim=1).cpu().numpy()
-                for p, layout in zip(values, layouts, strict=True)
-                if layout is not None
-            ]
-        )
-        for values in (products, [p.abs() for p in products])
-    )
-    agree = np.abs(rows.sum(axis=0) - depth) <= tolerance * sizes.sum(axis=0)
-    return rows if bool(agree.all()) else None
-
-
-def _layout(b: Tensor, n: int) -> tuple[int, ...] | None:
-    """The shape in which one dimension counts the n samples; they may be folded into the first (windows, tokens)."""
-    if n in b.shape:
-        return (*b.shape, 1)
-    return (n, -1) if b.ndim and b.shape[0] % n == 0 else None
-
-
-def _per_sample(a: list[Tensor], b: list[Tensor]) -> Array:
-    """⟨a, b⟩ for each sample, (N,); one sample where the tensors have no first dimension in common."""
-    sizes = {u.shape[0] if u.ndim else 1 for u in a}
-    n = sizes.pop() if len(sizes) == 1 else 0
-    if n == 0:
-        return np.array([inner(a, b)])
-    total = np.zeros(n)
-    for u, v in zip(a, b, strict=True):
-        total += torch.real(wide(u).conj() * wide(v)).reshape(n, -1).sum(dim=1).cpu().numpy()
-    return total
 
 
 def _over(a: Array, b: Array) -> Array:

@@ -30,12 +30,15 @@ class Regions:
         For each other head, the (node, output) by which its region ends.
     head
         The head of each node's region.
+    hooked
+        The forks that are such because a hook changes what arrives there.
     """
 
     heads: list[int]
     forks: set[int]
     exits: dict[int, list[tuple[int, int]]]
     head: list[int]
+    hooked: set[int]
 
     def ends(self, graph: Graph, h: int) -> list[tuple[int, int]]:
         """The (node, output) of every way out of a region."""
@@ -69,11 +72,12 @@ def partition(graph: Graph, counted: Counted, stops: Collection[int] = ()) -> Re
         if not spread:
             outputs = _outputs(graph, exits, forks)
             for h in heads:
-                if h not in forks and h not in asked and graph.edges[h]:
+                if h not in asked and graph.edges[h]:
                     asked[h] = any(is_hooked(graph.nodes[h], output) for output in outputs[h])
             spread = {h for h, hooked in asked.items() if hooked} - forks
         if not spread:
-            return Regions(heads, forks, {h: list(ends) for h, ends in exits.items() if h not in forks}, head)
+            left = {h: list(ends) for h, ends in exits.items() if h not in forks}
+            return Regions(heads, forks, left, head, {h for h, hooked in asked.items() if hooked})
         forks |= spread
 
 

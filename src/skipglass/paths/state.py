@@ -48,10 +48,9 @@ def as_found(model: nn.Module) -> Iterator[None]:
 
 
 def _restore(buffer: Tensor, value: Tensor) -> None:
-    """Write a buffer back where it was changed.
+    """Write a buffer back where it changed, behind the back of graphs that saved it: to them it is as it was.
 
-    By its data, unseen by autograd: graphs that saved it stay valid, and batch norm too writes its running
-    statistics without counting a version.
+    Batch norm's kernels do not count their writes, so that values are compared.
     """
     if not torch.equal(buffer, value):
         buffer.data.copy_(value)
