@@ -6,6 +6,7 @@ branches, gives F_l = J_l g = ∂⟨z, g⟩/∂u_l for all of them by one more. 
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,16 +41,25 @@ class Products:
 def gradients(
     graph: Graph, loss: Tensor, targets: tuple[Tensor, ...], branches: list[Branch]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """g, and B_l for each branch, in one backward pass; the additions are then called by hand."""
-    nodes = sorted({node for node, _ in branches})
-    ends = [*map(get_gradient_edge, targets), *(GradientEdge(graph.nodes[node], 0) for node in nodes)]
-    found = torch.autograd.grad(loss, ends, torch.ones_like(loss), retain_graph=True)
-    g, arriving = list(found[: len(targets)]), dict(zip(nodes, found[len(targets) :], strict=True))
+    """Return g, and B_l for each branch, in one backward pass.
+
+    Where the branch's output has other uses as well, its sum is called by hand: their gradients do not count.
+    """
+    uses = Counter((e.to, e.output) for edges in graph.edges for e in edges)
+    places = [(e.to, e.output) if uses[e.to, e.output] == 1 else (node, 0) for node, e in branches]
+    edges = {place: GradientEdge(graph.nodes[place[0]], place[1]) for place in places}
+    found = torch.autograd.grad(
+        loss, [*map(get_gradient_edge, targets), *edges.values()], torch.ones_like(loss), retain_graph=True
+    )
+    g, arriving = list(found[: len(targets)]), dict(zip(edges, found[len(targets) :], strict=True))
     for part in g:
         if not torch.isfinite(part).all():
             raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")
     with torch.no_grad():
-        B = [_leaving(graph, node, edge, arriving[node]) for node, edge in branches]
+        B = [
+            arriving[place] if place != (node, 0) else _leaving(graph, node, e, arriving[place])
+            for place, (node, e) in zip(places, branches, strict=True)
+        ]
         peak = max((float(part.abs().max()) for part in g if part.numel()), default=0.0)
         if 0 < peak < FAINT:  # their products would vanish; no share depends on the scale
             scale = 2.0 ** -math.frexp(peak)[1]
@@ -58,7 +68,9 @@ def gradients(
 
 
 def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
-    """The gradient on one edge out of a node, as the engine would pass it on."""
+    """The gradient on one edge out of a node, as the engine would pass it on, hooks of the node's output included."""
+    place = GradientEdge(graph.nodes[node], 0)
+    (entering,) = torch.autograd.grad(place, place, entering, retain_graph=True)
     return _call(graph, node, {0: {0: entering}})[graph.edges[node].index(edge)][0]
 
 
@@ -104,7 +116,8 @@ def one_by_one(
     depth = per_sample(down(branches, B), g)
     rows = np.stack([per_sample(part, g) for part in parts])
     size = sum(math.sqrt(inner(part, part) * inner(g, g)) for part in parts)
-    error = abs(float(rows.sum() - depth.sum())) / size if size else 0.0
+    gap = abs(float(rows.sum() - depth.sum()))
+    error = gap / size if size else (math.inf if gap else 0.0)
     return Products(rows.sum(axis=1), rows, depth, error)
 
 
@@ -124,7 +137,8 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
         products[l, : len(b)] = torch.sum(torch.real(b.conj() * f), 1, dtype=torch.float64).cpu().numpy()
         sizes[l, : len(b)] = (torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1)).cpu().numpy()
     size = float(sizes.sum())
-    error = abs(float(products.sum() - depth.sum())) / size if size else 0.0
+    gap = abs(float(products.sum() - depth.sum()))
+    error = gap / size if size else (math.inf if gap else 0.0)
     unmixed = np.abs(products.sum(axis=0) - depth) <= math.sqrt(bound(graph)) * sizes.sum(axis=0)
     known = None not in layouts and bool(unmixed.all())
     return Products(products.sum(axis=1), products if known else None, depth, error)
