@@ -2,6 +2,7 @@
 
 from skipglass.paths.census import census
 from skipglass.paths.comparison import Comparison
+from skipglass.paths.cost import cost
 from skipglass.paths.lesion import lesion
 from skipglass.paths.measure import measure
 from skipglass.paths.moments import Moments, moments
@@ -21,6 +22,7 @@ __all__ = [
     "Profile",
     "Spectrum",
     "census",
+    "cost",
     "lesion",
     "measure",
     "moments",

@@ -1,6 +1,6 @@
 """What users hang on a graph: hooks that change a gradient, and gradients that are retained.
 
-A tensor's hooks fire where a region ends and again where the next one starts; `is_hooked` finds them, so that the
+A tensor's hooks fire where a region ends and again where the next one starts; `listening` finds them, so that the
 walk can step over such a place by hand, which fires them once. ``retain_grad`` accumulates whatever passes, so
 the tensors that ask for it get their gradient back.
 """
@@ -11,35 +11,71 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, Node
+from torch.autograd.graph import GradientEdge
+from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["is_hooked", "retained_gradients"]
+from skipglass.paths.graph import Graph
+
+__all__ = ["listening"]
+
+Place = tuple[int, int]
 
 
-def is_hooked(node: Node, output: int) -> bool:
-    """Whether a hook on a node's output replaces the gradient that arrives there; fires it once, on zeros."""
-    meta = node._input_metadata[output]
-    zero = torch.zeros((), dtype=meta.dtype, device=meta.device).expand(meta.shape)
-    edge = GradientEdge(node, output)
-    try:
-        (after,) = torch.autograd.grad(edge, edge, zero, retain_graph=True)
-    except RuntimeError:  # a hook that works in place, or refuses zeros
-        return True
-    return after.data_ptr() != zero.data_ptr() or after.shape != zero.shape
+class _Heard(Exception):
+    """Something listened to a gradient and computed with it."""
+
+
+class _Silence(TorchDispatchMode):
+    """Under it any tensor operation raises, before it has an effect."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        raise _Heard
 
 
 @contextmanager
-def retained_gradients() -> Iterator[None]:
-    """Give back their ``grad`` to all tensors with ``retain_grad``, whatever passed meanwhile.
+def listening(graph: Graph) -> Iterator[set[Place]]:
+    """Give the (node, output) where hooks change the gradient; on leaving, retained gradients are as before.
 
-    The graph does not tell who listens, so the living tensors are asked: some milliseconds.
+    Each place is asked by handing it zeros, which fires its hooks once. Where something computes with them, a
+    hook or ``retain_grad``, the living tensors are searched for those that retain: the graph does not tell.
     """
-    listening = [(t, t.grad) for t in _tensors() if not t.is_leaf and t.retains_grad]
+    asked = {(e.to, e.output) for edges in graph.edges for e in edges} | {(0, graph.loss.output_nr)}
+    zeros: dict[tuple, Tensor] = {}
+    places = [(place, _zero(graph, place, zeros)) for place in sorted(asked)]
+    changed, heard = set(), []
+    with _Silence():
+        for place, zero in places:
+            try:
+                if _pass(graph, place, zero) is not zero:
+                    changed.add(place)
+            except (_Heard, RuntimeError):
+                heard.append((place, zero))
+    retaining = [(t, t.grad) for t in _tensors() if not t.is_leaf and t.retains_grad] if heard else []
     try:
-        yield
+        for place, zero in heard:
+            try:
+                if _pass(graph, place, zero) is not zero:
+                    changed.add(place)
+            except RuntimeError:  # a hook that works in place
+                changed.add(place)
+        yield changed
     finally:
-        for tensor, before in listening:
+        for tensor, before in retaining:
             tensor.grad = before
+
+
+def _zero(graph: Graph, place: Place, known: dict[tuple, Tensor]) -> Tensor:
+    meta = graph.nodes[place[0]]._input_metadata[place[1]]
+    kind = (tuple(meta.shape), meta.dtype, meta.device)
+    if kind not in known:
+        known[kind] = torch.zeros((), dtype=meta.dtype, device=meta.device).expand(meta.shape)
+    return known[kind]
+
+
+def _pass(graph: Graph, place: Place, value: Tensor) -> Tensor:
+    """Let the hooks of a place see a gradient."""
+    edge = GradientEdge(graph.nodes[place[0]], place[1])
+    return torch.autograd.grad(edge, edge, value, retain_graph=True)[0]
 
 
 def _tensors() -> list[Tensor]:

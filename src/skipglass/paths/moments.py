@@ -19,7 +19,7 @@ from torch.autograd.function import BackwardCFunction
 
 from skipglass.paths.cost import announce, work
 from skipglass.paths.graph import Graph, Target
-from skipglass.paths.hooks import is_hooked, retained_gradients
+from skipglass.paths.hooks import listening
 from skipglass.paths.outline import outline
 from skipglass.paths.regions import Regions, partition
 from skipglass.paths.verify import Captured, capture, inner, judge, size
@@ -115,12 +115,12 @@ def moments(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | N
     """
     found = outline(loss, x, model)
     graph, counted = found.graph, found.counted(unit)
-    with retained_gradients():
-        regions = partition(graph, counted)
+    with listening(graph) as hooked:
+        regions = partition(graph, counted, hooked=hooked)
         begin = time.perf_counter()
         g, known = capture(loss, graph, regions)
         announce("moments", 3.5, time.perf_counter() - begin)
-        expansion = Expansion(graph, regions, known)
+        expansion = Expansion(graph, regions, known, hooked)
         c = walk(graph, regions, counted, expansion.cross, expansion.visit, expansion.send)
     error = judge(graph, expansion.error)
     square = inner(g, g)
@@ -135,12 +135,12 @@ def moments(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | N
 class Expansion:
     """The algebra of c₁ and c₂, with c₀ known everywhere, and the largest error met so far."""
 
-    def __init__(self, graph: Graph, regions: Regions, known: Captured) -> None:
+    def __init__(self, graph: Graph, regions: Regions, known: Captured, hooked: set[tuple[int, int]]) -> None:
         self.known, self.error = known, 0.0
         self.outputs: dict[int, list[int]] = {}
         for node, output in known:
             self.outputs.setdefault(node, []).append(output)
-        self.checked = _checked(graph, regions)
+        self.checked = _checked(graph, regions, hooked)
         unsure = {end for h in regions.heads if h not in self.checked | regions.forks for end in regions.exits[h]}
         self.compared = {end for h in self.checked for end in regions.ends(graph, h)} - unsure
 
@@ -184,15 +184,11 @@ class Expansion:
         return c
 
 
-def _checked(graph: Graph, regions: Regions) -> set[int]:
+def _checked(graph: Graph, regions: Regions, hooked: set[tuple[int, int]]) -> set[int]:
     """The regions and custom forks to check: all with custom functions or hooks, and a part of the others."""
     suspect = {regions.head[i] for i, node in enumerate(graph.nodes) if isinstance(node, BackwardCFunction)}
-    suspect |= {h for h, ends in regions.exits.items() if any(to in regions.hooked for to, _ in ends)}
-    for i, edges in enumerate(graph.edges):
-        for e in edges:
-            inside = regions.head[e.to] == regions.head[i] != e.to
-            if inside and regions.head[i] not in suspect and is_hooked(graph.nodes[e.to], e.output):
-                suspect.add(regions.head[i])
+    suspect |= {regions.head[node] for node, _ in hooked}
+    suspect |= {h for h, ends in regions.exits.items() if not hooked.isdisjoint(ends)}
     rest = [h for h in regions.heads if h not in regions.forks and graph.edges[h]]
     if len(rest) <= FEW:
         return suspect | set(rest)

@@ -40,7 +40,7 @@ def figure(profile: "Profile") -> "Figure":
     with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(2 * SIZE[0], rows * SIZE[1]), layout="constrained")
         for k, panel in enumerate(flat):
-            draw(panel, drawn.add_subplot(rows, 2, k + 1))
+            draw(panel, drawn.add_subplot(rows, 2, k + 1)).locator_params(axis="x", integer=True)
         if profile.blocks:
             _draw_map(profile, drawn.add_subplot(rows, 2, 4))
         drawn.suptitle(

@@ -8,7 +8,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from skipglass.paths.graph import Graph
-from skipglass.paths.hooks import is_hooked
 
 __all__ = ["Counted", "Regions", "partition"]
 
@@ -31,7 +30,7 @@ class Regions:
     head
         The head of each node's region.
     hooked
-        The forks that are such because a hook changes what arrives there.
+        The forks where a hook changes what arrives.
     """
 
     heads: list[int]
@@ -45,7 +44,9 @@ class Regions:
         return [(e.to, e.output) for e in graph.edges[h]] if h in self.forks else self.exits[h]
 
 
-def partition(graph: Graph, counted: Counted, stops: Collection[int] = ()) -> Regions:
+def partition(
+    graph: Graph, counted: Counted, stops: Collection[int] = (), hooked: Collection[tuple[int, int]] = ()
+) -> Regions:
     """Cut the graph into single-entry regions whose ends do not lead to one another.
 
     Requested ends that lead to one another would each include what flows through the other, so where they
@@ -60,24 +61,21 @@ def partition(graph: Graph, counted: Counted, stops: Collection[int] = ()) -> Re
         The counted steps.
     stops
         More nodes that shall be heads.
+    hooked
+        The (node, output) where hooks change the gradient.
     """
     special = {node for node, _ in graph.targets} | {node for node, _ in counted} | set(stops)
     forks = {i for i, _ in counted if len(graph.edges[i]) > 1}
     below = _reachable(graph)
-    asked: dict[int, bool] = {}
+    hooks = {node for node, _ in hooked}
     while True:
         head = _heads(graph, forks, special)
         heads = sorted({i for i, h in enumerate(head) if h == i})
         exits, spread = _exits(graph, head, forks, below)
-        if not spread:
-            outputs = _outputs(graph, exits, forks)
-            for h in heads:
-                if h not in asked and graph.edges[h]:
-                    asked[h] = any(is_hooked(graph.nodes[h], output) for output in outputs[h])
-            spread = {h for h, hooked in asked.items() if hooked} - forks
+        spread = spread or {h for h in heads if h in hooks and graph.edges[h]} - forks
         if not spread:
             left = {h: list(ends) for h, ends in exits.items() if h not in forks}
-            return Regions(heads, forks, left, head, {h for h, hooked in asked.items() if hooked})
+            return Regions(heads, forks, left, head, hooks & forks)
         forks |= spread
 
 
@@ -98,16 +96,6 @@ def _exits(
         if len(graph.edges[i]) > 1 and i not in forks and _some_lead_to_others(ends[i], below):
             spread.add(i)
     return exits, spread
-
-
-def _outputs(graph: Graph, exits: dict[int, dict[tuple[int, int], None]], forks: set[int]) -> list[set[int]]:
-    """The outputs of each head at which a gradient arrives."""
-    outputs: list[set[int]] = [set() for _ in graph.nodes]
-    outputs[0].add(graph.loss.output_nr)
-    for h, ends in exits.items():
-        for to, output in [(e.to, e.output) for e in graph.edges[h]] if h in forks else ends:
-            outputs[to].add(output)
-    return outputs
 
 
 def _heads(graph: Graph, forks: set[int], special: set[int]) -> list[int]:

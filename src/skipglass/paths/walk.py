@@ -113,7 +113,9 @@ def _run(graph: Graph, head: int, ends: list[tuple[int, int]], at: Arrived, arri
         scale = _scale(values)
         if scale != 1:
             values = [v * scale for v in values]
-        gradients = list(torch.autograd.grad(edges, inputs, values, retain_graph=True, allow_unused=True))
+        gradients: list[Tensor | None] = list(
+            torch.autograd.grad(edges, inputs, values, retain_graph=True, allow_unused=True)
+        )
         del values
         for k, (to, output) in enumerate(ends):
             gradient, gradients[k] = gradients[k], None
