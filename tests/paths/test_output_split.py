@@ -157,6 +157,14 @@ def test_what_is_not_piecewise_linear_is_named(model, words):
         paths.output_split(model, torch.ones(5, 3, dtype=torch.float64))
 
 
+def test_a_refused_network_keeps_its_statistics():
+    model = small(nn.BatchNorm1d(4))
+    with pytest.raises(DecompositionError):
+        paths.output_split(model, torch.ones(5, 3, dtype=torch.float64))
+    assert not model[1].running_mean.any()
+    assert model[1].num_batches_tracked == 0
+
+
 def test_mistakes_and_what_is_left_behind():
     model, x = small(nn.ReLU(), nn.Dropout(0.5)), torch.randn(5, 3, dtype=torch.float64)
     state = torch.get_rng_state()

@@ -32,6 +32,9 @@ def measure(
 ) -> Profile:
     """Measure how the gradient of one batch flows through a network, by path length and by block.
 
+    One forward pass serves all of it; attention runs by its plain formula, as fused kernels cannot be differentiated
+    twice. What is kept holds no tensor.
+
     Parameters
     ----------
     model

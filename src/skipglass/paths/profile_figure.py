@@ -154,11 +154,17 @@ def map_fractions(profile: "Profile") -> Array:
 
 
 def _draw_map(profile: "Profile", ax: "Axes") -> None:
+    from matplotlib.colors import PowerNorm
+
     fractions = map_fractions(profile)
     last = int(np.flatnonzero(_visible(*fractions))[-1])
     L = len(profile.blocks)
     mesh = ax.pcolormesh(
-        np.arange(last + 2) - 0.5, np.arange(L + 1) + 0.5, fractions[:, : last + 1], cmap="viridis", rasterized=True
+        np.arange(last + 2) - 0.5,
+        np.arange(L + 1) + 0.5,
+        fractions[:, : last + 1],
+        norm=PowerNorm(0.5, vmin=0),  # the top block has all at one length, the lowest spreads over many
+        rasterized=True,
     )
     ax.grid(False)
     ax.set_title("Squared norm by length at each block's input", loc="left")
