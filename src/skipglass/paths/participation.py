@@ -9,6 +9,7 @@ the share of the gradient that passes branch l, and Σ_l s_l is the effective de
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -134,7 +135,11 @@ class Participation:
 
 
 def participation(
-    model: nn.Module, inputs: object, targets: object = None, loss_fn: LossFunction | None = None
+    model: nn.Module,
+    inputs: object,
+    targets: object = None,
+    loss_fn: LossFunction | None = None,
+    blocks: Sequence[str] | None = None,
 ) -> Participation:
     """Measure each residual block's share of the gradient, with one forward and about three backward passes.
 
@@ -150,6 +155,8 @@ def participation(
         Passed on to the loss.
     loss_fn
         loss_fn(outputs, targets); the default is in `forward`.
+    blocks
+        What to count instead of the residual blocks; see `outline`.
 
     Returns
     -------
@@ -171,10 +178,12 @@ def participation(
     (('layers.1', 'layers.2', 'layers.3'), (3,))
     """
     with sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
-        return participation_of(run.loss, run.x, run.model)
+        return participation_of(run.loss, run.x, run.model, blocks)
 
 
-def participation_of(loss: Tensor, x: Target, model: nn.Module | None = None) -> Participation:
+def participation_of(
+    loss: Tensor, x: Target, model: nn.Module | None = None, blocks: Sequence[str] | None = None
+) -> Participation:
     """Measure each residual block's share of ∂loss/∂x on a graph that is there; see `participation`.
 
     Where an operation on the way cannot be differentiated twice (fused attention, custom functions), each block
@@ -188,6 +197,8 @@ def participation_of(loss: Tensor, x: Target, model: nn.Module | None = None) ->
         The tensor, or tuple of tensors, whose gradient is shared out; its first dimension counts samples.
     model
         Names the blocks; see `outline`.
+    blocks
+        What to count instead of the residual blocks; see `outline`.
 
     Returns
     -------
@@ -208,7 +219,7 @@ def participation_of(loss: Tensor, x: Target, model: nn.Module | None = None) ->
     >>> participation_of(h.sum(), x).share.round(6)
     array([0.666667])
     """
-    found = outline(loss, x, model)
+    found = outline(loss, x, model, blocks)
     targets, graph = as_targets(x), found.graph
     branches = [(b.merge.node, b.merge.branch) for b in found.blocks if b.merge.branch is not None]
     with torch.enable_grad():
