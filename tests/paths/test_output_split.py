@@ -110,7 +110,7 @@ def test_sums_with_parameters_numbers_and_alpha_are_seen():
             self.norm = nn.BatchNorm1d(4, affine=False)
 
         def forward(self, x):
-            h = torch.add(x @ self.b, self.a, alpha=0.5) - 0.3
+            h = torch.add(input=x @ self.b, other=self.a, alpha=0.5) - 0.3
             h = self.norm(torch.addmm(self.a, 1 - h.relu(), self.b, beta=2.0))
             h += self.a
             return h.sub_(self.a * 2).relu() * self.a

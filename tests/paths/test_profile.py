@@ -64,6 +64,11 @@ def test_a_profile_is_what_its_parts_say(unit):
         assert profile.effective_depth == pytest.approx(profile.participation.sum(), rel=1e-10)
 
 
+def test_the_package_offers_it_at_the_top():
+    assert sg.measure is paths.measure
+    assert "measure" in dir(sg)
+
+
 def test_the_map_ends_in_the_branchings_of_the_whole_network():
     """At the input of a chain's block l only the L - l blocks above it and its own branch can have been crossed."""
     model, x, y = residual_mlp()
