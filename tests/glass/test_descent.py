@@ -29,7 +29,7 @@ def test_descent_ends_in_minima(glass, descent):
     assert glass.gradient(descent.end).norm(dim=-1).max() < 1e-6
     assert (glass.indices(descent.end) == 0).all()
     np.testing.assert_allclose(descent.energy, glass.energy(descent.end) / 30, rtol=1e-12)
-    assert (descent.energy > -ground_state_energy(3) * -1 - 0.25).all()  # fluctuations at Λ = 30
+    assert (descent.energy > ground_state_energy(3) - 0.2).all()  # it fluctuates at Λ = 30
 
 
 def test_energies_never_rise_and_stop_with_the_run(descent):
@@ -71,7 +71,7 @@ def test_below_the_threshold_every_start_ends_in_one_minimum_above_it_not():
     for factor in (0.4, 5.0):
         m = DepthEnsemble(100, factor * threshold).mixture(field=True)
         z = LazyGlass(m, 2000, seed=0)
-        a, b = (descend(z, w, steps=25) for w in z.random_points(2))
+        a, b = (descend(z, w, steps=20) for w in z.random_points(2))
         overlaps[factor] = float(a.end @ b.end) / 2000
         if factor < 1:
             assert a.converged
@@ -81,12 +81,12 @@ def test_below_the_threshold_every_start_ends_in_one_minimum_above_it_not():
 
 
 def test_lazy_descent_converges_to_its_noise_and_reaches_what_a_stored_glass_reaches():
-    m = Mixture({1: 0.5, 2: 0.3, 3: 0.2})
-    lazy = [descend(z, z.random_points(1)[0]) for z in (LazyGlass(m, 100, seed=s) for s in range(25))]
-    stored = [descend(h, h.random_points(1)[0]) for h in (SphericalGlass(m, 100, seed=s) for s in range(25))]
+    m = Mixture({1: 0.9, 3: 0.1})
+    lazy = [descend(z, z.random_points(1)[0]) for z in (LazyGlass(m, 100, seed=s) for s in range(12))]
+    stored = [descend(h, h.random_points(1)[0]) for h in (SphericalGlass(m, 100, seed=s) for s in range(12))]
     assert all(run.converged for run in lazy + stored)
     a, b = ([float(run.energy) for run in runs] for runs in (lazy, stored))
-    error = math.sqrt((np.var(a, ddof=1) + np.var(b, ddof=1)) / 25)
+    error = math.sqrt((np.var(a, ddof=1) + np.var(b, ddof=1)) / 12)
     assert abs(np.mean(a) - np.mean(b)) < 3.5 * error
 
 
@@ -122,21 +122,21 @@ def gibbs_mean(h, T, n=200):
     return (H * boltzmann).sum() / boltzmann.sum()
 
 
-@pytest.mark.parametrize("time_step", [0.02, 0.4])
+@pytest.mark.parametrize("time_step", [0.05, 0.6])
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_langevin_keeps_the_gibbs_law_whatever_the_time_step(order, time_step):
     """4000 chains at Λ = 3: the mean energy of their end points against quadrature."""
-    T = 0.7
+    T = 2.0
     h = SphericalGlass(Mixture.pure(order), 3, seed=4)
     exact = gibbs_mean(h, T)
     if order == 1:
         strength = float(h.coefficients(1)[1].norm()) * math.sqrt(3)
         np.testing.assert_allclose(exact, mean_energy_of_a_field(strength, T), rtol=1e-10)
-    run = langevin(h, h.random_points(4000), T, steps=round(4 / time_step) + 20, time_step=time_step)
+    run = langevin(h, h.random_points(4000), T, steps=round(6 / time_step) + 20, time_step=time_step)
     end = run.energy * 3
     z = (end.mean() - exact) / (end.std(ddof=1) / math.sqrt(4000))
     assert abs(z) < 4, f"⟨H⟩ = {end.mean():.4f}, exact {exact:.4f}, z = {z:.1f}"
-    assert (0.9 < run.acceptance.mean() < 1) if time_step == 0.02 else (0.2 < run.acceptance.mean() < 0.97)
+    assert (0.9 < run.acceptance.mean() < 1) if time_step == 0.05 else (0.2 < run.acceptance.mean() < 0.98)
     assert (run.end.norm(dim=-1) - math.sqrt(3)).abs().max() < 1e-12
 
 

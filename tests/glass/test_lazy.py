@@ -51,15 +51,15 @@ def observed(h, u):
 
 
 @pytest.mark.parametrize("name", MIXTURES)
-@pytest.mark.parametrize("size", [2, 4, 7])
+@pytest.mark.parametrize("size", [2, 4])
 def test_the_map_from_normals_to_draws_has_the_exact_covariance(name, size, monkeypatch):
     """Draws are linear in their normals: unit normals give the map M, and M Mᵀ is the law, with no statistics.
 
     The joint covariance fixes every conditional mean and variance.
     """
-    u = sequence(size, 6)
-    rank = [1 + np.linalg.matrix_rank(u[: t + 1], tol=1e-9) for t in range(6)]
-    count = sum(rank) + 6 * size
+    u = sequence(size, 6)[[0, 1, 2, 3, 5]]
+    rank = [1 + np.linalg.matrix_rank(u[: t + 1], tol=1e-9) for t in range(5)]
+    count = sum(rank) + 5 * size
     rows = []
     for unit in np.eye(count):
         stream = iter(unit)
@@ -74,8 +74,8 @@ def test_the_map_from_normals_to_draws_has_the_exact_covariance(name, size, monk
 @pytest.mark.parametrize("glass", [LazyGlass, SphericalGlass])
 @pytest.mark.parametrize("name", ["pure 3", "3 and field"])
 def test_joint_moments_are_the_law_s(glass, name):
-    size, samples = 5, 1200
-    u = sequence(size, 4)
+    size, samples = 4, 500
+    u = sequence(size, 3)
     u[2] = sequence(size, 5, seed=1)[4]  # apart: the χ² needs a covariance that can be inverted
     draws = np.array([observed(glass(MIXTURES[name], size, seed=s), u) for s in range(samples)])
     K = exact_covariance(MIXTURES[name], u)
@@ -85,14 +85,13 @@ def test_joint_moments_are_the_law_s(glass, name):
     z = ((second - K) / error)[upper]
     assert np.abs(z).max() < stats.norm.isf(0.0005 / z.size), f"largest |z| of {z.size}: {np.abs(z).max():.2f}"
     # in an orthonormal basis of each tangent space K is regular, and n/2 tr[(K⁻¹S - 1)²] is χ²
-    bases = [np.eye(1 + size)[:, :1].tolist()] * 0
     bases = [np.block([[np.ones((1, 1)), np.zeros((1, size - 1))], [np.zeros((size, 1)), tangent(v)]]) for v in u]
-    B = np.zeros((len(K), 4 * size))
+    B = np.zeros((len(K), 3 * size))
     for a, basis in enumerate(bases):
         B[a * (1 + size) : (a + 1) * (1 + size), a * size : (a + 1) * size] = basis
-    ratio = np.linalg.solve(B.T @ K @ B, B.T @ second @ B) - np.eye(4 * size)
+    ratio = np.linalg.solve(B.T @ K @ B, B.T @ second @ B) - np.eye(3 * size)
     chi2 = samples / 2 * np.trace(ratio @ ratio)
-    freedom = 4 * size * (4 * size + 1) // 2
+    freedom = 3 * size * (3 * size + 1) // 2
     assert 0.0005 < stats.chi2.sf(chi2, freedom) < 0.9995, f"χ² = {chi2:.1f} for {freedom}"
 
 

@@ -28,7 +28,7 @@ from skipglass.theory import Mixture
 __all__ = ["NUGGET", "Draw", "SpanLaw"]
 
 NUGGET = 1e-9
-"""Independent variance of each observation, relative to its own: analytic kernels make nearby points dependent to
+"""Independent variance of each observation, relative to that of h or of a tangential derivative: analytic kernels make nearby points dependent to
 the last digit within ten steps, and dropping the variables that others determine blows up (our choice)."""
 
 Array = NDArray[np.float64]
@@ -73,7 +73,7 @@ class SpanLaw:
     mixture
         ξ.
     nugget
-        Variance of each observation's own noise, relative to its variance.
+        Variance of each observation's own noise, relative to ξ(1) for values and to ν′ for derivatives.
     """
 
     def __init__(self, mixture: Mixture, nugget: float = NUGGET) -> None:
@@ -119,14 +119,14 @@ class SpanLaw:
             Distributed as the field given all earlier draws.
         """
         q = np.clip(self.coordinates @ c, -1.0, 1.0)
-        xi = [np.atleast_1d(self.mixture(q, derivative=k)) for k in range(3)]
+        xi = _derivatives(self.mixture, q)
         sources = np.column_stack([xi[1], xi[2][:, None] * self.coordinates])
-        past = solve_triangular(self.factor, sources, lower=True) if self.points else sources
+        past = solve_triangular(self.factor, sources, lower=True, check_finite=False) if self.points else sources
         ell = past[:, 0]
         scale = float(np.sqrt((1 + self.nugget) * self.at_one[1] - ell @ ell))
         dense = self._against_dense(c, xi, past)
         own = _covariance(*self.at_one, c, c, c.size)
-        own[np.diag_indices_from(own)] *= 1 + self.nugget
+        own[np.diag_indices_from(own)] += self.nugget * np.append(self.at_one[0], np.full(c.size, self.at_one[1]))
         own -= dense.T @ dense + self._against_past(c, past, c, past)
         own = np.linalg.cholesky(own)
         drawn = dense.T @ self.normals + past.T @ (self.white @ c) + own @ normals
@@ -143,7 +143,7 @@ class SpanLaw:
             block = _covariance(xi[0][s], xi[1][s], xi[2][s], self.coordinates[s], c, count - 1)
             block -= row.dense @ rows[:done]
             block -= self._against_past(row.coordinates, row.past, c, past)
-            rows[done : done + count] = solve_triangular(row.own, block, lower=True)
+            rows[done : done + count] = solve_triangular(row.own, block, lower=True, check_finite=False)
             done += count
         return rows
 
@@ -172,6 +172,16 @@ class SpanLaw:
         self.white = np.vstack([self.white, np.zeros(m)])
         self.rows.append(rows)
         self.normals = np.concatenate([self.normals, normals])
+
+
+def _derivatives(mixture: Mixture, q: Array) -> list[Array]:
+    """ξ, ξ′ and ξ″ at each overlap: a hundred orders in three calls, where Mixture takes one an order."""
+    r, values = mixture.orders.astype(float), []
+    coefficients = mixture.powers
+    for k in range(3):
+        values.append(q[:, None] ** np.maximum(r - k, 0) @ coefficients)
+        coefficients = coefficients * (r - k)
+    return values
 
 
 def _covariance(xi: float, xi1: float, xi2: float, a: Array, b: Array, m: int) -> Array:

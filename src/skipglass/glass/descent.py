@@ -46,7 +46,7 @@ class Glass(Protocol):
 def descend(
     h: Glass,
     start: Tensor,
-    steps: int = 1000,
+    steps: int | None = None,
     tolerance: float | None = None,
     *,
     project: bool = False,
@@ -61,7 +61,7 @@ def descend(
     start
         (..., Λ) on ‖w‖² = Λ; each start has its own steps, and all are evaluated in one batch.
     steps
-        The most that are taken.
+        The most that are taken; if None 1000, or 100 for a LazyGlass, whose points cost more the more they are.
     tolerance
         Stop where ‖P∇H‖ is at most this fraction of a typical one, √(Λν′). If None 1e-7 in float64, 1e-4 in
         float32, and `LazyGlass.resolution`, below which its gradient is noise.
@@ -85,7 +85,7 @@ def descend(
     >>> bool(run.converged.all()), abs(run.energy.item() + m.nu1**0.5) < 0.02  # the one minimum, at -√ν′
     (True, True)
     """
-    count = check.integer("steps", steps)
+    count = step_count(h, steps)
     w = sphere.require_points(start, h.size, h.dtype, h.device, onto=project)
     run = _Descent(h, w.reshape(-1, h.size).clone(), _tolerance(h, tolerance, w.dtype))
     for done in range(1, count + 1):
@@ -95,6 +95,11 @@ def descend(
         if on_step is not None:
             on_step(done)
     return run.result(w.shape[:-1])
+
+
+def step_count(h: Glass, steps: int | None) -> int:
+    """The number of steps asked for, or the default."""
+    return getattr(h, "default_steps", 1000) if steps is None else check.integer("steps", steps)
 
 
 def _tolerance(h: Glass, tolerance: float | None, dtype: torch.dtype) -> float:

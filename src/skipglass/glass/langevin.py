@@ -17,7 +17,7 @@ from torch import Tensor
 
 from skipglass import check
 from skipglass.glass import sphere
-from skipglass.glass.descent import Glass
+from skipglass.glass.descent import Glass, step_count
 from skipglass.glass.trajectory import Trajectory
 
 __all__ = ["langevin"]
@@ -30,7 +30,7 @@ def langevin(
     h: Glass,
     start: Tensor,
     temperature: float,
-    steps: int = 1000,
+    steps: int | None = None,
     time_step: float | None = None,
     seed: int = 0,
     *,
@@ -48,7 +48,7 @@ def langevin(
     temperature
         T > 0, in the units of H.
     steps
-        How many.
+        How many; if None 1000, or 100 for a LazyGlass, whose points cost more the more they are.
     time_step
         dt; if None small enough for most steps to be accepted.
     seed
@@ -73,7 +73,7 @@ def langevin(
     ((1, 31), True)
     """
     T = check.real("temperature", temperature, 0.0, above=True)
-    count = check.integer("steps", steps)
+    count = step_count(h, steps)
     stiffness = 2 * math.sqrt(h.mixture.nu2) + math.sqrt(h.mixture.nu1)
     dt = TIME_STEP / (stiffness * h.size ** (1 / 3)) if time_step is None else time_step
     dt = check.real("time_step", dt, 0.0, above=True)

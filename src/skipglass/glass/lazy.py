@@ -51,6 +51,8 @@ class LazyGlass:
         Standard deviation of an observation's own noise, relative to the observation's.
     resolution : float
         Gradients below this fraction of a typical one, √(Λν′), are noise: where a descent stops.
+    default_steps : int
+        Of `descend` and `langevin`.
 
     Raises
     ------
@@ -68,6 +70,7 @@ class LazyGlass:
 
     noise = math.sqrt(NUGGET)
     resolution = 10 * noise
+    default_steps = 100
 
     def __init__(
         self,
