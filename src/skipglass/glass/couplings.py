@@ -1,23 +1,24 @@
-"""The couplings of one order r, packed: C(Λ+r-1, r) numbers, and the one pass over them.
+"""The couplings of one order r, packed, and the one pass over them.
 
-For r ≥ 2 a coupling belongs to a sorted tuple (I, j, k), I the r-2 smallest indices. For each j they are one
-matrix C_j with a row for each k ≥ j and a column for each I ≤ j, so that energy and gradient are products of
-matrices without gaps, for one point or many:
+For r ≥ 2 a coupling belongs to a sorted tuple (I, j, k), I the r-2 smallest indices. A band holds those of a few
+neighbouring j: a matrix A with a row for each j of the band and each k, and a column for each I, so that energy
+and gradient are products of a matrix without gaps, for one point or many. With m_I the monomial of I,
 
-    Y_jk = Σ_I C_j[k,I] m_I          E = Σ_{j≤k} w_j w_k Y_jk
-    v_I  = Σ_{j≤k} w_j w_k C_j[k,I]  ∇E = (Y + Yᵀ) w + ∇(Σ_I v_I m_I)
+    Y_jk = Σ_I A[jk,I] m_I          E = Σ_{j≤k} w_j w_k Y_jk
+    v_I  = Σ_{j≤k} w_j w_k A[jk,I]  ∇E = (Y + Yᵀ) w + ∇(Σ_I v_I m_I)
 
-and, with X[b,I] = Σ_{k≥b} w_k C_b[k,I] + Σ_{j≤b} w_j C_j[b,I] and Z_ba = ∂_a Σ_I X[b,I] m_I,
+and, with X[b,I] = Σ_{k≥b} w_k A[bk,I] + Σ_{j≤b} w_j A[jb,I] and Z_ba = ∂_a Σ_I X[b,I] m_I,
 
     ∇²E = Y + Yᵀ + Z + Zᵀ + ∇²(Σ_I v_I m_I).
 
-Each C_j fits in a cache for sizes of interest, so the second and third product with it are nearly free. (A full tensor
-would hold up to r! times as many numbers; rows (i ≤ j) against all k, one GEMV, still three times as many at r = 3.)
+There are C(Λ+r-1, r) couplings, up to r! times fewer than Λ^r. Within a band a few places belong to no sorted
+tuple (k < j, or an index of I above j); they hold zeros, about r/Λ of the couplings for each j in a band. Bands of one
+j waste nothing, but at p = 3, Λ = 200 the calls then take longer than the arithmetic.
 """
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from skipglass.glass import polynomial
 
 __all__ = ["Couplings", "draw_couplings", "index_tuples"]
 
-_CHUNK = 1 << 20  # numbers drawn at a time: float32 couplings never need a float64 copy of all
+_PADDING = 1 / 16  # our choice: the share of zeros that bands may hold
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,30 @@ class Couplings:
     order, size : int
         r and Λ.
     values : Tensor
-        (*samples, C(Λ+r-1, r)), the coefficients of the monomials.
+        (*samples, stored): the bands one after the other; Λ numbers at r = 1.
     """
 
     order: int
     size: int
     values: Tensor
 
+    def bands(self) -> list[Tensor]:
+        """Return the bands, each (*samples, j, k, I) with k from the band's first j on, without copying."""
+        shapes = [(stop - start, self.size - start, columns) for start, stop, columns in _bands(self.order, self.size)]
+        pieces = self.values.split([math.prod(shape) for shape in shapes], -1)
+        return [piece.unflatten(-1, shape) for piece, shape in zip(pieces, shapes, strict=True)]
+
     def blocks(self) -> list[Tensor]:
-        """Return the C_j, (*samples, Λ-j, columns), without copying."""
-        columns = [polynomial.number(j + 1, self.order - 2) for j in range(self.size)]
-        rows = range(self.size, 0, -1)
-        pieces = self.values.split([m * n for m, n in zip(rows, columns, strict=True)], -1)
-        return [piece.unflatten(-1, (m, n)) for piece, m, n in zip(pieces, rows, columns, strict=True)]
+        """Return the couplings of each j, (*samples, k ≥ j, I ≤ j), without copying."""
+        return [
+            band[..., t, t:, : polynomial.number(start + t + 1, self.order - 2)]
+            for band, (start, stop, _) in zip(self.bands(), _bands(self.order, self.size), strict=True)
+            for t in range(stop - start)
+        ]
+
+    def coefficients(self) -> Tensor:
+        """Return the couplings alone, (*samples, C(Λ+r-1, r)), in the order of `index_tuples`."""
+        return self.values if self.order == 1 else torch.cat([block.flatten(-2) for block in self.blocks()], -1)
 
     def derivatives(self, w: Tensor, number: int) -> list[Tensor]:
         """Return energy, ambient gradient and ambient Hessian, the first ``number`` + 1 of them.
@@ -72,16 +84,13 @@ class Couplings:
         if self.order == 1:
             return self._field(w, number)
         powers = polynomial.monomials(w, self.order - 2)
-        Y, v, X = self._pass(w, powers[-1], number)
-        symmetric = Y + Y.mT
-        explicit = (symmetric @ w[..., None]).squeeze(-1)
+        explicit, v, X, Y = self._pass(w, powers[-1], number)
         found = [(explicit * w).sum(-1) / 2]
         if number:
-            inner = polynomial.gradient(v[..., None, :], w, powers, self.order - 2).squeeze(-2)
-            found.append(explicit + inner)
+            found.append(explicit + polynomial.gradient(v[..., None, :], w, powers, self.order - 2).squeeze(-2))
         if number == 2:
-            mixed = polynomial.gradient(X, w, powers, self.order - 2)
-            found.append(symmetric + mixed + mixed.mT + polynomial.hessian(v, w, powers, self.order - 2))
+            mixed = Y + polynomial.gradient(X, w, powers, self.order - 2)
+            found.append(mixed + mixed.mT + polynomial.hessian(v, w, powers, self.order - 2))
         return found
 
     def _field(self, w: Tensor, number: int) -> list[Tensor]:
@@ -90,72 +99,39 @@ class Couplings:
 
     @cached_property
     def _arrays(self) -> list[Any]:
-        return [_array(C) for C in self.blocks()]
-
-    @cached_property
-    def _spare(self) -> "list[_Workspace]":
-        return []
+        return [_array(band) for band in self.bands()]
 
     def __reduce__(self) -> tuple[type, tuple[int, int, Tensor]]:
         return Couplings, (self.order, self.size, self.values)
 
-    def _pass(self, w: Tensor, m: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return Y (…, Λ, Λ) upper triangular, v (…, columns) and X (…, Λ, columns); zero where not asked for."""
-        if len(w) == 1 and w.ndim == 2 and w.device.type == "cpu" and number == 1 and self.order > 2:
-            return self._pass_of_one_point(w[0], m[0])
-        Y = w.new_zeros(*w.shape, self.size)
-        v = torch.zeros_like(m)
-        X = w.new_zeros(*w.shape[:-1], self.size if number == 2 else 0, m.shape[-1])
-        pairs = w[..., :, None] * w[..., None, :]
-        self._fill(number, *map(_array, (w, m, pairs, Y, v, X)))
-        return Y, v, X
+    def _pass(self, w: Tensor, m: Tensor, number: int) -> list[Tensor]:
+        """Return (Y + Yᵀ) w (…, Λ), v (…, columns), X (…, Λ, columns) and Y (…, Λ, Λ); zero where not asked for."""
+        rows = self.size if number == 2 else 0
+        found = [
+            w.new_zeros(*w.shape[:-1], *shape)
+            for shape in ((self.size,), m.shape[-1:], (rows, m.shape[-1]), (rows, self.size))
+        ]
+        self._fill(number, *map(_array, (w, m, *found)))
+        return found
 
-    def _pass_of_one_point(self, w: Tensor, m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        try:
-            workspace = self._spare.pop()  # atomic: two threads never get the same one
-        except IndexError:
-            workspace = _Workspace(self._arrays, w.numpy(), m.numpy())
-        Y, v = workspace.run(w.numpy(), m.numpy())
-        self._spare.append(workspace)
-        return torch.from_numpy(Y)[None], torch.from_numpy(v)[None], w.new_zeros(1, 0, len(m))
-
-    def _fill(self, number: int, w: Any, m: Any, pairs: Any, Y: Any, v: Any, X: Any) -> None:
-        """Fill Y, v and X. NumPy and torch read these lines alike; on the CPU NumPy's slices cost a tenth."""
+    def _fill(self, number: int, w: Any, m: Any, explicit: Any, v: Any, X: Any, Y: Any) -> None:
+        """Fill the last four. NumPy and torch read these lines alike; on the CPU NumPy's slices cost a tenth."""
         inner = self.order > 2  # at order 2 the only I is empty, and m_0 = 1
-        for j, C in enumerate(self._arrays):
-            n = C.shape[-1]
-            Y[..., j, j:] = m[..., :n] @ C.mT
+        points = w.shape[:-1]
+        for A, (i, j, n) in zip(self._arrays, _bands(self.order, self.size), strict=True):
+            *samples, width, rows, _ = A.shape
+            matrix = A.reshape(*samples, width * rows, n)
+            left, right = w[..., i:j], w[..., i:]
+            y = (m[..., :n] @ matrix.mT).reshape(*points, width, rows)
+            explicit[..., i:j] += (y @ right[..., None])[..., 0]
+            explicit[..., i:] += (left[..., None, :] @ y)[..., 0, :]
             if number and inner:
-                v[..., :n] += pairs[..., j, j:] @ C
+                v[..., :n] += (left[..., None] * right[..., None, :]).reshape(*points, -1) @ matrix
+            if number == 2:
+                Y[..., i:j, i:] = y
             if number == 2 and inner:
-                X[..., j, :n] += w[..., j:] @ C
-                X[..., j:, :n] += w[..., j, None, None] * C[..., None, :, :]
-
-
-class _Workspace:
-    """Buffers for the pass of one point, and the views of them: making 800 views took a fifth of the time."""
-
-    def __init__(self, blocks: list[Any], w: Any, m: Any) -> None:
-        self.m, self.pairs, self.Y = (
-            np.empty_like(m),
-            np.zeros((len(w), len(w)), w.dtype),
-            np.zeros((len(w), len(w)), w.dtype),
-        )
-        self.v, scratch = np.empty_like(m), np.empty_like(m)
-        self.steps = []
-        for j, C in enumerate(blocks):
-            n = C.shape[-1]
-            self.steps.append((C, self.m[:n], self.Y[j, j:], self.pairs[j, j:], scratch[:n], self.v[:n]))
-
-    def run(self, w: Any, m: Any) -> tuple[Any, Any]:
-        self.m[:] = m
-        self.v[:] = 0
-        np.multiply.outer(w, w, out=self.pairs)
-        for C, m_j, y, pairs, scratch, v in self.steps:
-            np.dot(C, m_j, y)
-            np.dot(pairs, C, scratch)
-            v += scratch
-        return self.Y.copy(), self.v.copy()
+                X[..., i:j, :n] += (right[..., None, None, :] @ A[..., None, :, :, :])[..., 0, :]
+                X[..., i:, :n] += (left @ A.reshape(*samples, width, -1)).reshape(*points, rows, n)
 
 
 def draw_couplings(order: int, size: int, power: float, seed: int, dtype: torch.dtype) -> Couplings:
@@ -180,26 +156,35 @@ def draw_couplings(order: int, size: int, power: float, seed: int, dtype: torch.
     """
     stream = np.random.SeedSequence(seed, spawn_key=(order,)).generate_state(1, np.uint64)[0]
     generator = torch.Generator().manual_seed(int(stream) >> 1)
-    values = torch.empty(polynomial.number(size, order), dtype=dtype)
-    for piece in values.split(_CHUNK):
-        piece.copy_(torch.randn(len(piece), generator=generator, dtype=torch.float64))
-    couplings = Couplings(order, size, values)
-    _scale(couplings, math.log(power) - (order - 1) * math.log(size))
+    if order == 1:
+        values = torch.randn(size, generator=generator, dtype=torch.float64) * math.sqrt(power)
+        return Couplings(1, size, values.to(dtype))
+    stored = sum((stop - start) * (size - start) * columns for start, stop, columns in _bands(order, size))
+    couplings = Couplings(order, size, torch.zeros(stored, dtype=dtype))
+    deviations = _deviations(order, size, math.log(power) - (order - 1) * math.log(size))
+    for block, (first, others) in zip(couplings.blocks(), deviations, strict=True):
+        drawn = torch.randn(block.shape, generator=generator, dtype=torch.float64)
+        drawn[0] *= first
+        drawn[1:] *= others
+        block.copy_(drawn)
     return couplings
 
 
-def _scale(couplings: Couplings, log_variance: float) -> None:
-    """Multiply each coupling by its standard deviation; C_j's first row has k = j, one index more of a kind."""
-    r, size = couplings.order, couplings.size
-    if r == 1:
-        couplings.values.mul_(math.exp(log_variance / 2))
-        return
-    logs, runs = polynomial.multiplicities(size, r - 1)
-    sizes = polynomial.block_sizes(size, r - 1)
-    for C, log, run in zip(couplings.blocks(), logs.split(sizes), runs.split(sizes), strict=True):
-        deviation = ((log + math.log(r) + log_variance) / 2).exp()
-        C.mul_(deviation.to(C.dtype))
-        C[0].div_((run + 1).sqrt().to(C.dtype))
+def _deviations(order: int, size: int, log_variance: float) -> list[tuple[Tensor, Tensor]]:
+    """Return, for each j, the standard deviations for k = j, which is one index more of a kind, and for k > j."""
+    logs, runs = polynomial.multiplicities(size, order - 1)
+    sizes = polynomial.block_sizes(size, order - 1)
+    others = ((logs + math.log(order) + log_variance) / 2).exp()
+    first = others / (runs + 1).sqrt()
+    return list(zip(first.split(sizes), others.split(sizes), strict=True))
+
+
+@lru_cache(maxsize=64)
+def _bands(order: int, size: int) -> list[tuple[int, int, int]]:
+    """Return the first j, the last but one and the number of columns of each band, r ≥ 2."""
+    width = max(1, int(_PADDING * size / order))
+    stops = [*range(width, size, width), size]
+    return [(start, stop, polynomial.number(stop, order - 2)) for start, stop in zip([0, *stops], stops, strict=False)]
 
 
 def index_tuples(size: int, order: int) -> Tensor:

@@ -89,7 +89,7 @@ class SphericalGlass:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the couplings: Σ_r C(Λ+r-1, r) numbers; `dense_nbytes` would hold Λ^r each."""
+        """Bytes of the stored couplings: C(Λ+r-1, r) numbers for each order, and at most a sixteenth of zeros."""
         return sum(c.values.nbytes for c in self.couplings)
 
     @property
@@ -281,11 +281,11 @@ class SphericalGlass:
         """
         for c in self.couplings:
             if c.order == order:
-                return index_tuples(self.size, order), c.values
+                return index_tuples(self.size, order), c.coefficients()
         raise InputError(f"this glass has the orders {self.mixture.orders.tolist()}, not {order!r}")
 
     def __repr__(self) -> str:
-        total = sum(c.values.numel() for c in self.couplings)
+        total = sum(polynomial.number(self.size, c.order) for c in self.couplings)
         return (
             f"SphericalGlass({self.mixture!r}, size={self.size}, seed={self.seed}): {total} couplings, "
             f"{_megabytes(self.nbytes)} (full tensors: {_megabytes(self.dense_nbytes)})"
