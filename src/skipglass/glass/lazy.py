@@ -252,4 +252,3 @@ class _Rows:
             self._store = grown
         self._store[self._count] = row
         self._count += 1
-

@@ -120,7 +120,14 @@ class Trajectory:
     def __str__(self) -> str:
         last = "accepted" if self.acceptance is not None else "converged"
         state = self.acceptance if self.acceptance is not None else self.converged
-        columns = (self.energies[..., 0], self.energy, self.gradient_norms[..., -1], self.steps, self.evaluations, state)
+        columns = (
+            self.energies[..., 0],
+            self.energy,
+            self.gradient_norms[..., -1],
+            self.steps,
+            self.evaluations,
+            state,
+        )
         rows = list(zip(*(np.asarray(c).reshape(-1).tolist() for c in columns), strict=True))
         lines = [
             f"{k:5}  {first:9.5f}  {u:9.5f}  {norm:9.2e}  {steps:6}  {asked:11}  "
