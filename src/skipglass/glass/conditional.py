@@ -11,7 +11,8 @@ components ⟨g_a, e⟩ of the gradients already drawn become known variables of
 been independent of them: their rows of its Cholesky factor are those of L, and the rows that a later point b adds
 against them, with c the coordinates of u_b, are
 
-    ⟨g_a, e_k⟩ against h_b: c_k ℓ_a;   against ⟨g_b, e_l⟩: c_k Y_al + δ_kl ℓ_a,   ℓ = L⁻¹ξ′(q_·b),  Y = L⁻¹(ξ″(q_·b) u_·l).
+    ⟨g_a, e_k⟩ against h_b: c_k ℓ_a;   against ⟨g_b, e_l⟩: c_k Y_al + δ_kl ℓ_a,
+    ℓ = L⁻¹ξ′(q_·b),   Y = L⁻¹(ξ″(q_·b) u_·l).
 
 So they need not be stored. What remains is one dense block of rows a point (value, and gradient in the span),
 t²/2 variables after t points: O(t⁴) numbers and O(t⁵) operations for the next point.
@@ -28,8 +29,10 @@ from skipglass.theory import Mixture
 __all__ = ["NUGGET", "Draw", "SpanLaw"]
 
 NUGGET = 1e-9
-"""Independent variance of each observation, relative to that of h or of a tangential derivative: analytic kernels make nearby points dependent to
-the last digit within ten steps, and dropping the variables that others determine blows up (our choice)."""
+"""Independent variance of each observation, relative to that of h or of a tangential derivative (our choice).
+
+Analytic kernels make nearby points dependent to the last digit within ten steps, and leaving out the variables
+that others determine blows up."""
 
 Array = NDArray[np.float64]
 
@@ -78,7 +81,7 @@ class SpanLaw:
 
     def __init__(self, mixture: Mixture, nugget: float = NUGGET) -> None:
         self.mixture, self.nugget = mixture, nugget
-        self.at_one = mixture(1.0), mixture.nu1, mixture.nu2
+        self.at_one = float(mixture(1.0)), mixture.nu1, mixture.nu2
         self.coordinates = np.zeros((0, 0))  # (t, m) points in the basis
         self.factor = np.zeros((0, 0))  # (t, t) L, of A and its nugget
         self.later = np.zeros((0, 0))  # (t, m) 1 where the direction came after the point
@@ -128,10 +131,10 @@ class SpanLaw:
         own = _covariance(*self.at_one, c, c, c.size)
         own[np.diag_indices_from(own)] += self.nugget * np.append(self.at_one[0], np.full(c.size, self.at_one[1]))
         own -= dense.T @ dense + self._against_past(c, past, c, past)
-        own = np.linalg.cholesky(own)
-        drawn = dense.T @ self.normals + past.T @ (self.white @ c) + own @ normals
+        root = np.asarray(np.linalg.cholesky(own), dtype=np.float64)
+        drawn = dense.T @ self.normals + past.T @ (self.white @ c) + root @ normals
         drawn[1:] += ell @ self.white
-        self._append(_Rows(c, ell, past, dense.T, own), scale, normals)
+        self._append(_Rows(c, ell, past, dense.T, root), scale, normals)
         return Draw(float(drawn[0]), drawn[1:], ell, scale)
 
     def _against_dense(self, c: Array, xi: list[Array], past: Array) -> Array:

@@ -109,7 +109,7 @@ class Trajectory:
             if k < SHOWN:
                 ax.plot(np.arange(stop + 1), u[: stop + 1], label=f"start {k}")
         ax.set(xlabel="step", ylabel="energy per spin H/Λ", title=self._heading())
-        if 1 < len(lines):
+        if len(lines) > 1:
             ax.legend(fontsize="small")
         return ax
 

@@ -258,7 +258,7 @@ def _sizes(recording: xr.Dataset) -> Panel:
         "glass-size",
         "Energy that descent reaches in the pure 3-spin glass",
         "As Λ grows descent from random starts comes to lie at the threshold, well above the ground state.",
-        Axis("Λ", "spins", log=True),
+        Axis("Λ", "spins", zero=True),
         Axis("energy per spin H/Λ"),
         (Series("descent", u.pure_size.values, mean, mean - spread, mean + spread, marks="points"),),
         rules=(
@@ -270,5 +270,9 @@ def _sizes(recording: xr.Dataset) -> Panel:
     )
 
 
+def _show() -> None:
+    sys.stderr.write(".")
+
+
 if __name__ == "__main__":
-    run_all(sys.argv[1], on_run=lambda: print(".", end="", flush=True))
+    run_all(sys.argv[1], on_run=_show)
