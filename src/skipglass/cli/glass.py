@@ -34,17 +34,18 @@ def glass(
     from skipglass import check
     from skipglass.cli.render import progress
     from skipglass.errors import InputError
-    from skipglass.paper import samples as sampled
 
     if (orders is None) == (depth is None):
         raise InputError("ask for critical points with --orders, or for descents with --depth and --beta: one of them")
     counting = orders is not None
     mixture = _mixture_of_orders(orders) if orders is not None else _mixture_of_network(depth, beta, field)
     Λ = check.integer("size", size if size is not None else (6 if counting else 2000), 2)
-    count = check.integer("samples", samples if samples is not None else (200 if counting else 3), 1)
+    count = check.integer("samples", samples if samples is not None else (200 if counting else 3), 2 if counting else 1)
     first = check.seed("seed", seed)
     start_count, step_count = check.integer("starts", starts, 1), check.integer("steps", steps, 1)
-    seeds = range(first, first + count)
+    processes, seeds = check.integer("workers", workers, 1), range(first, first + count)
+    from skipglass.paper import samples as sampled  # torch: only once there is something to compute
+
     with progress() as bar:
         task = bar.add_task("critical points, samples" if counting else "descents, glasses", total=count)
 
@@ -52,10 +53,10 @@ def glass(
             bar.advance(task)
 
         if counting:
-            recording = sampled.counts(mixture, Λ, seeds, workers, on_sample)
+            recording = sampled.counts(mixture, Λ, seeds, processes, on_sample)
         else:
             recording = sampled.descents(
-                mixture, Λ, seeds, starts=start_count, steps=step_count, workers=workers, on_sample=on_sample
+                mixture, Λ, seeds, starts=start_count, steps=step_count, workers=processes, on_sample=on_sample
             )
     if depth is not None:
         recording.attrs["name"] = f"depth {depth}, β = {beta:g}, {'field kept' if field else 'no field'}"
