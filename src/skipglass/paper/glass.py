@@ -250,22 +250,28 @@ def _overlaps(recording: xr.Dataset) -> Panel:
 
 
 def _sizes(recording: xr.Dataset) -> Panel:
-    u = recording.pure_energy
+    u, sizes = recording.pure_energy, recording.pure_size.values
     mean, spread = u.mean(("sample", "pure_start")), u.std(("sample", "pure_start"), ddof=1)
-    counts = ", ".join(str(int(n)) for n in u.notnull().any("pure_start").sum("sample"))
+    glasses = u.notnull().any("pure_start").sum("sample").values
     minima = int((recording.pure_index == 0).sum())
+    scale = sizes ** (-2 / 3)  # the distance of the lowest eigenvalues at the edge of a semicircle
+    slope, limit = np.polyfit(scale, mean, 1, w=np.sqrt(glasses) / spread)
+    fine = np.linspace(sizes.min(), sizes.max(), 100)
     return Panel(
         "glass-size",
         "Energy that descent reaches in the pure 3-spin glass",
         "As Λ grows descent from random starts comes to lie at the threshold, well above the ground state.",
         Axis("Λ", "spins", zero=True),
         Axis("energy per spin H/Λ"),
-        (Series("descent", u.pure_size.values, mean, mean - spread, mean + spread, marks="points"),),
+        (
+            Series("descent", sizes, mean, mean - spread, mean + spread, marks="points"),
+            Series(f"fit {limit:.3f} + {slope:.2f} Λ^(-2/3)", fine, limit + slope * fine ** (-2 / 3)),
+        ),
         rules=(
             Rule(threshold_energy(3), f"-E_∞ = {threshold_energy(3):.4f}"),
             Rule(ground_state_energy(3), f"-E_0 = {ground_state_energy(3):.4f}"),
         ),
-        note=f"Mean and standard deviation over {counts} glasses, two starts each; {minima} of "
+        note=f"Mean and standard deviation over {', '.join(map(str, glasses))} glasses, two starts each; {minima} of "
         f"{int(u.notnull().sum())} end points are minima by their Hessian.",
     )
 

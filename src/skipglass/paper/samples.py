@@ -10,23 +10,25 @@ import xarray as xr
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.glass import SphericalGlass
+from skipglass.glass import SphericalGlass, critical_points
 from skipglass.paper.glass import landmarks, lazy_descents
 from skipglass.report import Axis, Panel, Rule, Series
 from skipglass.theory import Mixture, expected_critical_points
 
-__all__ = ["count_panel", "counts", "descent_panel", "descents", "over_seeds"]
+__all__ = ["compared", "count_panel", "counts", "descent_panel", "descents", "over_seeds"]
+
+BATCH = 20  # samples searched side by side: our choice; the same for any number of workers
 
 
-def over_seeds(call: Callable[[int], Any], seeds: Sequence[int], workers: int = 1) -> Iterator[Any]:
+def over_seeds(call: Callable[[Any], Any], seeds: Sequence[Any], workers: int = 1) -> Iterator[Any]:
     """Call a function for each seed, on several processes; results come in the order of the seeds.
 
     Parameters
     ----------
     call
-        Of one seed alone, so that the number of workers changes nothing.
+        Of one seed (or batch of seeds) alone, so that the number of workers changes nothing.
     seeds
-        One a sample.
+        One a sample, or batches of them.
     workers
         Processes. joblib's backend can be chosen around the call by `joblib.parallel_config`.
 
@@ -81,11 +83,13 @@ def counts(
     if len(seeds) < 2:
         raise InputError(f"samples must be at least 2, to have a standard error, not {len(seeds)}")
     exact, error = expected_critical_points(mixture, size, per_index=True)
+    batches = [seeds[k : k + BATCH] for k in range(0, len(seeds), BATCH)]
     found = []
-    for sample in over_seeds(partial(_count, mixture, size), seeds, workers):
-        found.append(sample)
+    for batch in over_seeds(partial(_count, mixture, size), batches, workers):
+        found += batch
         if on_sample is not None:
-            on_sample()
+            for _ in batch:
+                on_sample()
     return xr.Dataset(
         {
             "count": (("sample", "index"), np.array([count for count, _ in found])),
@@ -98,11 +102,9 @@ def counts(
     )
 
 
-def _count(mixture: Mixture, size: int, seed: int) -> tuple[np.ndarray, bool]:
-    from skipglass.glass import critical_points
-
-    c = critical_points(SphericalGlass(mixture, size, seed=seed))
-    return np.bincount(np.asarray(c.indices), minlength=size), bool(c.complete)
+def _count(mixture: Mixture, size: int, seeds: Sequence[int]) -> list[tuple[np.ndarray, bool]]:
+    found = critical_points([SphericalGlass(mixture, size, seed=seed) for seed in seeds], warn=False)
+    return [(np.bincount(c.indices, minlength=size), c.complete) for c in found]
 
 
 def compared(recording: xr.Dataset) -> list[tuple[str, float, float, float, float]]:
