@@ -214,7 +214,7 @@ def _energies(recording: xr.Dataset) -> Panel:
     reached = partial(_spread, x=betas, dims=("seed", "start"))
     return Panel(
         "glass-depth",
-        "Energy that descent reaches in the glass of a network of depth 100",
+        "Energy that descent reaches, network of depth 100",
         "Lower is better optimised: below β_c descent reaches the one minimum at -√ν′; above it, it slows down "
         "near the threshold -E_∞, the line at which minima give way to saddles, or stays above it.",
         Axis("β", log=True),
@@ -245,7 +245,8 @@ def _overlaps(recording: xr.Dataset) -> Panel:
             for name, field in (("field kept", True), ("no field", False))
         ),
         rules=(Rule(threshold, f"β_c = {threshold:.4g}", axis="x"),),
-        note=_setting(recording) + " Near β_c the descents are cut off before they meet.",
+        note=_setting(recording) + " Near β_c the descents are cut off before they meet; "
+        "without a field and at small β the glass is nearly a quadratic form, with few low directions.",
     )
 
 
