@@ -32,7 +32,7 @@ class Block(nn.Module):
         return x + self.scale * self.g(torch.relu(self.f(x)))
 
 
-def network(depth: int, width: int = 128) -> nn.Module:
+def network(depth: int, width: int) -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(64, width), *(Block(width, depth**-0.5) for _ in range(depth)), nn.Linear(width, 10))
 
@@ -47,8 +47,8 @@ def loss_of(outputs: torch.Tensor) -> torch.Tensor:
     return outputs.logsumexp(1).mean()
 
 
-def one_depth(depth: int, repeats: int) -> str:
-    model, inputs = network(depth), torch.randn(256, 64)
+def one_depth(depth: int, width: int, repeats: int) -> str:
+    model, inputs = network(depth, width), torch.randn(128, 64)
     forward, ratio = [], []
     for _ in range(repeats):
         x = inputs.clone().requires_grad_()
@@ -60,7 +60,7 @@ def one_depth(depth: int, repeats: int) -> str:
         forward.append(ahead / back)
         ratio.append(seconds(paths.participation, model, inputs, loss_fn=loss_of) / back)
     ahead = statistics.median(forward)
-    return f"| {depth} | {ahead:.2f} | {show(ratio)} | {ahead + 4:.2f} |"
+    return f"| {depth} | {width} | {ahead:.2f} | {show(ratio)} | {ahead + 4:.2f} |"
 
 
 class RandomPaths:
@@ -90,7 +90,7 @@ class RandomPaths:
 
 
 def random_paths(depth: int) -> str:
-    model, x = network(depth), torch.randn(64, 64, requires_grad=True)
+    model, x = network(depth, 128), torch.randn(64, 64, requires_grad=True)
     loss = loss_of(model(x))
     exact = statistics.median(seconds(paths.spectrum, loss, x, "blocks") for _ in range(REPEATS))
     draw = RandomPaths(loss, x)
@@ -104,9 +104,10 @@ def random_paths(depth: int) -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
-    print("| blocks | forward | forward + participation, in backwards | target |\n|---|---|---|---|")
-    for depth in (10, 100, 1000):
-        print(one_depth(depth, REPEATS if depth < 1000 else 3))
+    print("| blocks | width | forward | forward + participation, in backwards | target |\n|---|---|---|---|---|")
+    one_depth(2, 8, 1)  # first calls import
+    for depth, width in ((10, 128), (10, 512), (100, 128), (100, 512), (1000, 256)):
+        print(one_depth(depth, width, REPEATS if depth < 1000 else 3), flush=True)
     print("\n| blocks | random sets until 1 % | their time / the spectrum's |\n|---|---|---|")
     for depth in (8, 16, 32):
         print(random_paths(depth))

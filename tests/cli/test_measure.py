@@ -1,6 +1,7 @@
 """`skipglass measure`: models by their spec, inputs from files, what it leaves in a folder, and one line a mistake."""
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -26,6 +27,13 @@ def breaks(): raise RuntimeError("first line\\nsecond line")
 def needs(a): return a
 def bare(): return nn.Identity()
 """
+
+
+class Evil:
+    """Makes a folder when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("run",)
 
 
 @pytest.fixture
@@ -54,10 +62,10 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "text.json").write_text("no")
     np.save(tmp_path / "x.npy", np.ones((3, 4), dtype=np.float32))
     np.save(tmp_path / "wide.npy", np.ones((3, 9), dtype=np.float32))
-    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "objects.npy", np.array([Evil()], dtype=object), allow_pickle=True)
     (tmp_path / "fake.npy").write_text("text")
     torch.save({"z": torch.ones(2)}, tmp_path / "mapping.pt")
-    torch.save([print], tmp_path / "code.pt")
+    torch.save([Evil()], tmp_path / "code.pt")
     torch.save([1], tmp_path / "number.pt")
     torch.save(torch.tensor([0, 1, 2]), tmp_path / "y.pt")
     monkeypatch.chdir(tmp_path)

@@ -88,3 +88,8 @@ def test_chosen_blocks_sum_to_their_own_effective_depth():
     whole = paths.participation_of(loss, x, model)
     part = paths.participation_of(loss, x, model, blocks=["layer1"])
     np.testing.assert_allclose(part.share, whole.share[:2], rtol=1e-12)
+    s = paths.spectrum(loss, x, "blocks", model=model, blocks=["layer1"])
+    assert paths.census(loss, x, "blocks", model, ["layer1"]) == {0: 1, 1: 2, 2: 1}
+    np.testing.assert_array_equal(s.lengths, range(3))
+    for depth in (s.effective_depth, paths.moments(loss, x, "blocks", model, ["layer1"]).mean):
+        assert part.effective_depth == pytest.approx(depth, rel=1e-10)

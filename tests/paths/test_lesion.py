@@ -220,3 +220,13 @@ def test_the_model_is_left_as_it_was_after_an_error():
     assert "forward" not in vars(model)
     assert model.training
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_branch_that_is_added_to_in_place_leaves_the_graph():
+    torch.manual_seed(0)
+    model, _, x = CASES["post-activation ResNet"].make()
+    with paths.lesion(model, ["layer1.1"]):
+        loss = model(x).square().sum()
+    names = [b.name for b in paths.outline(loss, x, model).blocks]
+    assert names == ["layer1.0", "layer2.0", "layer2.1"]
+    assert paths.census(loss, x, "blocks") == {r: comb(3, r) for r in range(4)}

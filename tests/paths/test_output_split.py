@@ -110,7 +110,7 @@ def test_sums_with_parameters_numbers_and_alpha_are_seen():
             self.norm = nn.BatchNorm1d(4, affine=False)
 
         def forward(self, x):
-            h = torch.add(x @ self.b, self.a, alpha=0.5) - 0.3
+            h = torch.add(input=x @ self.b, other=self.a, alpha=0.5) - 0.3
             h = self.norm(torch.addmm(self.a, 1 - h.relu(), self.b, beta=2.0))
             h += self.a
             return h.sub_(self.a * 2).relu() * self.a
@@ -155,6 +155,14 @@ def small(*layers):
 def test_what_is_not_piecewise_linear_is_named(model, words):
     with pytest.raises(DecompositionError, match=words):
         paths.output_split(model, torch.ones(5, 3, dtype=torch.float64))
+
+
+def test_a_refused_network_keeps_its_statistics():
+    model = small(nn.BatchNorm1d(4))
+    with pytest.raises(DecompositionError):
+        paths.output_split(model, torch.ones(5, 3, dtype=torch.float64))
+    assert not model[1].running_mean.any()
+    assert model[1].num_batches_tracked == 0
 
 
 def test_mistakes_and_what_is_left_behind():

@@ -64,6 +64,11 @@ def test_a_profile_is_what_its_parts_say(unit):
         assert profile.effective_depth == pytest.approx(profile.participation.sum(), rel=1e-10)
 
 
+def test_the_package_offers_it_at_the_top():
+    assert sg.measure is paths.measure
+    assert "measure" in dir(sg)
+
+
 def test_the_map_ends_in_the_branchings_of_the_whole_network():
     """At the input of a chain's block l only the L - l blocks above it and its own branch can have been crossed."""
     model, x, y = residual_mlp()
@@ -158,12 +163,13 @@ def test_cancellation_is_warned_of_and_noted():
     assert sg.measure(Closed(1e-2), torch.ones(2, 3)).notes == ()
 
 
-def test_mixed_samples_and_opaque_operations_are_noted():
+def test_mixed_samples_and_opaque_operations_are_noted(tmp_path):
     model, x, y = batch(ConvNet(pre=True), 4, 3, 6, 6)
     profile = sg.measure(model, x, y)
     assert not profile.independent_samples
     assert "samples mix" in profile.notes[0]
-    assert [fit.interval for fit in profile.fits] == [None, None]
+    loaded = Profile.load(profile.save(tmp_path / "p.nc"))
+    assert [fit.interval for fit in (*profile.fits, *loaded.fits)] == [None] * 4
     assert sg.measure(model.eval(), x, y).notes == ()
     hidden = sg.measure(Recurrent(), torch.randn(3, 2, 4), unit="weights")
     assert any("opaque" in note for note in hidden.notes)

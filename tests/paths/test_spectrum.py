@@ -6,11 +6,10 @@ from math import comb
 import numpy as np
 import pytest
 import torch
-import torch.utils.checkpoint
 from torch import nn
 
 from skipglass import paths
-from skipglass.errors import DecompositionError, InputError
+from skipglass.errors import DecompositionError
 from skipglass.models import ResidualMLP
 
 
@@ -135,49 +134,6 @@ def test_a_linear_network_has_its_closed_form():
             power = W.detach().T @ power
 
 
-def test_bad_input_gets_one_line():
-    model = ResidualMLP(5, depth=3, width=4)
-    x = torch.randn(2, 5, requires_grad=True)
-    with torch.no_grad():
-        dead = model(x).sum()
-    freed = model(x).square().sum()
-    freed.backward()
-    alive = model(x).sum()
-    other = torch.ones(2, requires_grad=True)
-    bad = [
-        (dead, x, "no graph"),
-        (freed, x, "freed"),
-        (model(x), x, "scalar"),
-        (alive, other, "does not depend"),
-        (alive, torch.arange(3), "embedding"),
-        (alive, x.detach(), "requires no gradient"),
-        (alive, (), "empty"),
-    ]
-    for loss, target, text in bad:
-        with pytest.raises(InputError, match=text) as caught:
-            paths.spectrum(loss, target)
-        assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="unit"):
-        paths.spectrum(alive, x, unit="block")
-    with pytest.raises(InputError, match="NaN or infinity"):
-        paths.spectrum(alive * float("inf"), x)
-
-
-def test_the_model_is_left_as_it_was():
-    model = ResidualMLP(5, depth=4, width=4, normalization="batch")
-    x = torch.randn(6, 5, requires_grad=True)
-    loss = model(x).square().sum()
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    rng = torch.get_rng_state()
-    paths.spectrum(loss, x)
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), rng)
-    assert x.grad is None
-    assert all(p.grad is None for p in model.parameters())
-    assert model.training
-    loss.backward()
-
-
 def test_half_precision_two_targets_and_a_zero_gradient():
     torch.manual_seed(0)
     model = Chain(4, width=16)
@@ -210,14 +166,3 @@ def test_what_cannot_be_split_is_refused():
     met.register_hook(lambda g: g.clamp(-1e-2, 1e-2))
     with pytest.raises(DecompositionError, match="hooks"):
         paths.spectrum(model.head(met + model.blocks[1](met)).sum(), x, "blocks")
-    inside = torch.utils.checkpoint.checkpoint(model.blocks[0], model.stem(x), use_reentrant=True)
-    with pytest.raises(InputError, match="use_reentrant=False"):
-        paths.spectrum(inside.sum(), x)
-    with pytest.raises(InputError, match=r"torch\.nn\.Module"):
-        paths.spectrum(model(x), x, model=3)
-    loss = model(x)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.1)
-    with pytest.raises(InputError, match="in place"):
-        paths.spectrum(loss, x)

@@ -128,8 +128,8 @@ def _check_memory(name: str, create: Callable[[], nn.Module]) -> None:
         return
     if size > free:
         raise InputError(
-            f"the default {name} has {size / 1e9:.0f} GB of weights, and {free / 1e9:.0f} GB are free; "
-            "give a config.json of a smaller one"
+            f"{name} has {size / 1e9:.0f} GB of weights, and {free / 1e9:.0f} GB are free; give a config.json of a "
+            "smaller model"
         )
 
 

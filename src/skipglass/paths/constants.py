@@ -118,10 +118,10 @@ def _added(func: Callable, args: tuple, named: dict[str, Any]) -> Tensor | None:
         bias = _argument(args, named, 2, "bias")
         if bias is None or _is_signal(bias):
             return None
-        channel_last = func is F.linear
-        return bias if channel_last else bias.reshape(-1, *[1] * (args[1].ndim - 2))
-    if func in FUSED and not _is_signal(args[0]):
-        return args[0] * named.get("beta", 1)
+        weight = _argument(args, named, 1, "weight")
+        return bias if func is F.linear else bias.reshape(-1, *[1] * (weight.ndim - 2))
+    if func in FUSED and not _is_signal(first := _argument(args, named, 0, "input")):
+        return first * named.get("beta", 1)
     if func is F.batch_norm:
         return _shift(args, named)
     if func in SUMS:
@@ -131,7 +131,7 @@ def _added(func: Callable, args: tuple, named: dict[str, Any]) -> Tensor | None:
 
 def _summand(func: Callable, args: tuple, named: dict[str, Any]) -> Tensor | None:
     """The operand of a sum that is no signal, with its sign and scale."""
-    operands = (args[0], _argument(args, named, 1, "other"))
+    operands = (_argument(args, named, 0, "input"), _argument(args, named, 1, "other"))
     signals = [isinstance(operand, Tensor) and _is_signal(operand) for operand in operands]
     if all(signals):
         return None
@@ -143,7 +143,7 @@ def _summand(func: Callable, args: tuple, named: dict[str, Any]) -> Tensor | Non
 
 def _shift(args: tuple, named: dict[str, Any]) -> Tensor:
     """β - λ·mean/σ of a batch norm with fixed statistics, (channels, 1, ...)."""
-    signal = args[0]
+    signal = _argument(args, named, 0, "input")
     mean, variance = (_argument(args, named, k, f"running_{v}") for k, v in ((1, "mean"), (2, "var")))
     weight, bias = _argument(args, named, 3, "weight"), _argument(args, named, 4, "bias")
     if mean is None or _argument(args, named, 5, "training", False):

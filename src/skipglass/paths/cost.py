@@ -6,6 +6,7 @@ of entries that its operations give out, our choice: within some 20 % for networ
 
 import logging
 import math
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -21,13 +22,18 @@ log = logging.getLogger("skipglass.paths")
 
 
 def cost(
-    loss: Tensor, x: Target, unit: str = "weights", max_length: int | None = None, model: nn.Module | None = None
+    loss: Tensor,
+    x: Target,
+    unit: str = "weights",
+    max_length: int | None = None,
+    model: nn.Module | None = None,
+    blocks: Sequence[str] | None = None,
 ) -> float:
     """Predict what `spectrum` costs, in backwards: about half the number of lengths.
 
     Parameters
     ----------
-    loss, x, unit, max_length, model
+    loss, x, unit, max_length, model, blocks
         As for `spectrum`.
 
     Returns
@@ -51,7 +57,7 @@ def cost(
     """
     if max_length is not None:
         check.integer("max_length", max_length)
-    found = outline(loss, x, model)
+    found = outline(loss, x, model, blocks)
     counted = found.counted(unit)
     return backwards(found.graph, partition(found.graph, counted), counted, max_length)
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skipglass.paths.graph import Graph
+from skipglass.paths.walk import fire
 
 __all__ = ["listening"]
 
@@ -46,7 +46,7 @@ def listening(graph: Graph) -> Iterator[set[Place]]:
     with _Silence():
         for place, zero in places:
             try:
-                if _pass(graph, place, zero) is not zero:
+                if fire(graph, *place, zero) is not zero:
                     changed.add(place)
             except (_Heard, RuntimeError):
                 heard.append((place, zero))
@@ -54,7 +54,7 @@ def listening(graph: Graph) -> Iterator[set[Place]]:
     try:
         for place, zero in heard:
             try:
-                if _pass(graph, place, zero) is not zero:
+                if fire(graph, *place, zero) is not zero:
                     changed.add(place)
             except RuntimeError:  # a hook that works in place
                 changed.add(place)
@@ -70,12 +70,6 @@ def _zero(graph: Graph, place: Place, known: dict[tuple, Tensor]) -> Tensor:
     if kind not in known:
         known[kind] = torch.zeros((), dtype=meta.dtype, device=meta.device).expand(meta.shape)
     return known[kind]
-
-
-def _pass(graph: Graph, place: Place, value: Tensor) -> Tensor:
-    """Let the hooks of a place see a gradient."""
-    edge = GradientEdge(graph.nodes[place[0]], place[1])
-    return torch.autograd.grad(edge, edge, value, retain_graph=True)[0]
 
 
 def _tensors() -> list[Tensor]:

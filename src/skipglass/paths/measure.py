@@ -1,7 +1,7 @@
 """Everything about one network in one call: spectrum, census, participation and the theory's fits."""
 
 import math
-import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -17,7 +17,6 @@ from skipglass.paths.outline import UNITS
 from skipglass.paths.participation import participation_of
 from skipglass.paths.profile import Profile
 from skipglass.paths.spectrum import Spectrum, spectrum
-from skipglass.paths.verify import reference
 from skipglass.theory import Fit, fit
 from skipglass.theory.ensemble import READINGS
 
@@ -34,6 +33,9 @@ def measure(
 ) -> Profile:
     """Measure how the gradient of one batch flows through a network, by path length and by block.
 
+    One forward pass serves all of it; attention runs by its plain formula, as fused kernels cannot be differentiated
+    twice. What is kept holds no tensor.
+
     Parameters
     ----------
     model
@@ -47,7 +49,7 @@ def measure(
     unit
         "blocks", residual branches, or "weights", the paper's r.
     progress
-        Called with a line of text before each step, with an estimate of its time where it is long.
+        Called with a line of text before each step; `spectrum` announces what will take longer than a minute.
 
     Returns
     -------
@@ -74,10 +76,11 @@ def measure(
     say = progress or (lambda _: None)
     mode = _mode(eager(model))
     say("forward pass")
-    with sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
+    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
+        warnings.filterwarnings("ignore", "what these operations may hold")  # the notes say so
         paths = census(run.loss, run.x, unit, run.model)
-        say(f"spectrum in {unit}{_estimate(run, max(paths) + 1)}")
-        split = spectrum(run.loss, run.x, unit, model=run.model, keep=True)
+        say(f"spectrum in {unit}, up to length {max(paths)}")
+        split = spectrum(run.loss, run.x, unit, model=run.model, at="blocks")
         say("participation of each block")
         blocks = tuple(b.name for b in split.graph.blocks)
         notes = []
@@ -91,45 +94,38 @@ def measure(
         dtype = str((run.x if isinstance(run.x, Tensor) else run.x[0]).dtype).removeprefix("torch.")
         loss = _describe(run, targets, loss_fn)
     outline = split.graph
+    at_blocks = np.zeros((0, 0)) if split.at_blocks is None else split.at_blocks
     return Profile(
-        type(run.model).__name__,
-        mode,
-        dtype,
-        loss,
-        unit,
-        blocks,
-        outline.weights,
-        outline.sums,
-        outline.norms,
-        outline.opaque,
-        paths,
-        split.lengths,
-        split.norm,
-        split.share,
-        norm_per_sample(split),
-        split.share_per_sample,
-        np.ones((len(blocks), len(split.lengths))),
-        participation,
-        per_sample,
-        _fits(split, paths),
-        split.error,
-        split.cancellation,
-        split.independent_samples,
-        (*_notes(split, dtype), *notes),
+        model=type(run.model).__name__,
+        mode=mode,
+        dtype=dtype,
+        loss=loss,
+        unit=unit,
+        blocks=blocks,
+        weights=outline.weights,
+        sums=outline.sums,
+        norms=outline.norms,
+        opaque=outline.opaque,
+        census=paths,
+        lengths=split.lengths,
+        norm=split.norm,
+        share=split.share,
+        norm_per_sample=split.norm_per_sample,
+        share_per_sample=split.share_per_sample,
+        norm_at_blocks=at_blocks,
+        participation=participation,
+        participation_per_sample=per_sample,
+        fits=_fits(split, paths),
+        error=split.error,
+        cancellation=split.cancellation,
+        independent_samples=split.independent_samples,
+        notes=(*_notes(split, dtype), *notes),
     )
 
 
 def _mode(model: nn.Module) -> str:
     modes = {module.training for module in model.modules()}
     return "mixed" if len(modes) > 1 else "train" if modes.pop() else "eval"
-
-
-def _estimate(run: Forward, lengths: int) -> str:
-    """About how long the spectrum takes: half of the lengths are live on average, each costs a backward pass."""
-    before = time.perf_counter()
-    reference(run.loss, run.x)
-    seconds = 0.6 * lengths * (time.perf_counter() - before)
-    return f": {lengths} lengths, about {seconds:.0f} s" if seconds > 1 else ""
 
 
 def _describe(run: Forward, targets: object, loss_fn: LossFunction | None) -> str:
@@ -147,7 +143,7 @@ def _fits(split: Spectrum, paths: dict[int, int]) -> tuple[Fit, ...]:
     """Both readings; none where the gradient is zero or all paths are of one length."""
     if not split.norm.any() or sum(int(r) in paths for r in split.lengths) < 2:
         return ()
-    norms = norm_per_sample(split) if split.independent_samples else split.norm
+    norms = split.norm_per_sample if split.independent_samples else split.norm
     return tuple(fit(split.lengths, norms**2, paths, reading) for reading in READINGS)
 
 
@@ -172,7 +168,3 @@ def _notes(split: Spectrum, dtype: str) -> list[str]:
         kinds = ", ".join(dict.fromkeys(outline.opaque))
         notes.append(f"{len(outline.opaque)} opaque operations ({kinds}): weights inside them are not counted")
     return notes
-
-
-def norm_per_sample(s):
-    return s.gradients.flatten(2).norm(dim=2).double().numpy()

@@ -11,6 +11,7 @@ walked. Where a region is *checked*, c₀ + c₁ runs through it too, and must l
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,9 @@ class Moments:
         return xr.Dataset({"mean": self.mean, "variance": self.variance}, attrs=attributes)
 
 
-def moments(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | None = None) -> Moments:
+def moments(
+    loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | None = None, blocks: Sequence[str] | None = None
+) -> Moments:
     """Return mean and variance of the path length of ∂loss/∂x.
 
     Costs about 3.4 backward passes, whatever the depth; memory beyond the forward's: the gradient at every cut,
@@ -93,6 +96,8 @@ def moments(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | N
         "weights" or "blocks".
     model
         Only names things; see `outline`.
+    blocks
+        What to count as blocks instead; see `outline`.
 
     Returns
     -------
@@ -113,14 +118,14 @@ def moments(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | N
     >>> print(moments((torch.nn.Linear(2, 2)(x)).sum(), x))
     path length in weights: mean 1, variance 0, error 0e+00
     """
-    found = outline(loss, x, model)
+    found = outline(loss, x, model, blocks)
     graph, counted = found.graph, found.counted(unit)
     with listening(graph) as hooked:
         regions = partition(graph, counted, hooked=hooked)
         begin = time.perf_counter()
         g, known = capture(loss, graph, regions)
         announce("moments", 3.5, time.perf_counter() - begin)
-        expansion = Expansion(graph, regions, known, hooked)
+        expansion = Expansion(graph, regions, known)
         c = walk(graph, regions, counted, expansion.cross, expansion.visit, expansion.send)
     error = judge(graph, expansion.error)
     square = inner(g, g)
@@ -135,12 +140,12 @@ def moments(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | N
 class Expansion:
     """The algebra of c₁ and c₂, with c₀ known everywhere, and the largest error met so far."""
 
-    def __init__(self, graph: Graph, regions: Regions, known: Captured, hooked: set[tuple[int, int]]) -> None:
+    def __init__(self, graph: Graph, regions: Regions, known: Captured) -> None:
         self.known, self.error = known, 0.0
         self.outputs: dict[int, list[int]] = {}
         for node, output in known:
             self.outputs.setdefault(node, []).append(output)
-        self.checked = _checked(graph, regions, hooked)
+        self.checked = _checked(graph, regions)
         unsure = {end for h in regions.heads if h not in self.checked | regions.forks for end in regions.exits[h]}
         self.compared = {end for h in self.checked for end in regions.ends(graph, h)} - unsure
 
@@ -184,11 +189,11 @@ class Expansion:
         return c
 
 
-def _checked(graph: Graph, regions: Regions, hooked: set[tuple[int, int]]) -> set[int]:
+def _checked(graph: Graph, regions: Regions) -> set[int]:
     """The regions and custom forks to check: all with custom functions or hooks, and a part of the others."""
     suspect = {regions.head[i] for i, node in enumerate(graph.nodes) if isinstance(node, BackwardCFunction)}
-    suspect |= {regions.head[node] for node, _ in hooked}
-    suspect |= {h for h, ends in regions.exits.items() if not hooked.isdisjoint(ends)}
+    suspect |= {regions.head[node] for node, _ in regions.hooked}
+    suspect |= {h for h, ends in regions.exits.items() if not regions.hooked.isdisjoint(ends)}
     rest = [h for h in regions.heads if h not in regions.forks and graph.edges[h]]
     if len(rest) <= FEW:
         return suspect | set(rest)

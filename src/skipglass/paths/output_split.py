@@ -23,6 +23,7 @@ from skipglass.paths.constants import Constants
 from skipglass.paths.graph import Graph, as_targets, read
 from skipglass.paths.outline import PathGraph, outline
 from skipglass.paths.regions import partition
+from skipglass.paths.state import as_found
 from skipglass.paths.verify import inner, reference, verify
 from skipglass.paths.walk import Counted, Graded, walk
 
@@ -143,7 +144,7 @@ def output_split(
         raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
     if not isinstance(inputs, Tensor):
         raise InputError(f"inputs must be a tensor, not {type(inputs).__name__}")
-    with torch.random.fork_rng(), torch.enable_grad():
+    with as_found(model), torch.enable_grad():
         x = inputs.detach().clone()
         x.requires_grad_(x.is_floating_point())
         as_targets(x)

@@ -22,9 +22,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from skipglass.errors import DecompositionError
 from skipglass.paths.forward import LossFunction, forward
 from skipglass.paths.graph import Graph, Target, as_targets
+from skipglass.paths.hooks import listening
 from skipglass.paths.outline import PathGraph, outline
-from skipglass.paths.tangents import at_once, bound, gradients, one_by_one, per_sample
-from skipglass.paths.verify import inner
+from skipglass.paths.tangents import at_once, gradients, one_by_one, per_sample
+from skipglass.paths.verify import bound, inner
 from skipglass.paths.walk import explain
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def participation_of(
     found = outline(loss, x, model, blocks)
     targets, graph = as_targets(x), found.graph
     branches = [(b.merge.node, b.merge.branch) for b in found.blocks if b.merge.branch is not None]
-    with torch.enable_grad():
+    with torch.enable_grad(), listening(graph):
         try:
             g, B = gradients(graph, loss, targets, branches)
             products = at_once(graph, targets, branches, g, B) or one_by_one(graph, targets, branches, g, B)

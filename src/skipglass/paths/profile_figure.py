@@ -40,7 +40,7 @@ def figure(profile: "Profile") -> "Figure":
     with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(2 * SIZE[0], rows * SIZE[1]), layout="constrained")
         for k, panel in enumerate(flat):
-            draw(panel, drawn.add_subplot(rows, 2, k + 1))
+            draw(panel, drawn.add_subplot(rows, 2, k + 1)).locator_params(axis="x", integer=True)
         if profile.blocks:
             _draw_map(profile, drawn.add_subplot(rows, 2, 4))
         drawn.suptitle(
@@ -154,11 +154,17 @@ def map_fractions(profile: "Profile") -> Array:
 
 
 def _draw_map(profile: "Profile", ax: "Axes") -> None:
+    from matplotlib.colors import PowerNorm
+
     fractions = map_fractions(profile)
     last = int(np.flatnonzero(_visible(*fractions))[-1])
     L = len(profile.blocks)
     mesh = ax.pcolormesh(
-        np.arange(last + 2) - 0.5, np.arange(L + 1) + 0.5, fractions[:, : last + 1], cmap="viridis", rasterized=True
+        np.arange(last + 2) - 0.5,
+        np.arange(L + 1) + 0.5,
+        fractions[:, : last + 1],
+        norm=PowerNorm(0.5, vmin=0),  # the top block has all at one length, the lowest spreads over many
+        rasterized=True,
     )
     ax.grid(False)
     ax.set_title("Squared norm by length at each block's input", loc="left")

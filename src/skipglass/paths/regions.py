@@ -30,14 +30,14 @@ class Regions:
     head
         The head of each node's region.
     hooked
-        The forks where a hook changes what arrives.
+        The (node, output) where hooks change what arrives.
     """
 
     heads: list[int]
     forks: set[int]
     exits: dict[int, list[tuple[int, int]]]
     head: list[int]
-    hooked: set[int]
+    hooked: set[tuple[int, int]]
 
     def ends(self, graph: Graph, h: int) -> list[tuple[int, int]]:
         """The (node, output) of every way out of a region."""
@@ -75,7 +75,7 @@ def partition(
         spread = spread or {h for h in heads if h in hooks and graph.edges[h]} - forks
         if not spread:
             left = {h: list(ends) for h, ends in exits.items() if h not in forks}
-            return Regions(heads, forks, left, head, hooks & forks)
+            return Regions(heads, forks, left, head, set(hooked))
         forks |= spread
 
 

@@ -11,6 +11,7 @@ Shares are signed: parts may cancel, and κ = Σ ‖g_r‖/‖g‖ says by how m
 import math
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -184,6 +185,7 @@ def spectrum(
     model: nn.Module | None = None,
     at: str | None = None,
     per: str = "sample",
+    blocks: Sequence[str] | None = None,
 ) -> Spectrum:
     """Split ∂loss/∂x by path length, exactly: Σ_r g_r = g.
 
@@ -208,6 +210,8 @@ def spectrum(
         "blocks": also the norm of g_r at the input of every block.
     per
         "sample", or "token": shares along the first two dimensions of x.
+    blocks
+        What to count as blocks instead; see `outline`.
 
     Returns
     -------
@@ -234,7 +238,7 @@ def spectrum(
     leading = PER[check.choice("per", per, PER)]
     if at is not None:
         check.choice("at", at, ["blocks"])
-    found = outline(loss, x, model)
+    found = outline(loss, x, model, blocks)
     counted = found.counted(unit)
     visitor = _AtBlocks(found) if at else None
     with listening(found.graph) as hooked:

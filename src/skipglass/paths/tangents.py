@@ -18,10 +18,10 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from skipglass.errors import InputError
 from skipglass.paths.graph import Edge, Graph
-from skipglass.paths.verify import BOUNDS, HALF, inner, wide
+from skipglass.paths.verify import bound, inner, wide
 from skipglass.paths.walk import FAINT, _call
 
-__all__ = ["Branch", "Products", "at_once", "bound", "gradients", "one_by_one", "per_sample"]
+__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "per_sample"]
 
 Array = NDArray[np.float64]
 Branch = tuple[int, Edge]
@@ -72,12 +72,6 @@ def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
     place = GradientEdge(graph.nodes[node], 0)
     (entering,) = torch.autograd.grad(place, place, entering, retain_graph=True)
     return _call(graph, node, {0: {0: entering}})[graph.edges[node].index(edge)][0]
-
-
-def bound(graph: Graph) -> float:
-    """The largest error that the graph's lowest precision allows."""
-    kinds = {meta.dtype for node in graph.nodes for meta in node._input_metadata}
-    return max(BOUNDS.get(k, HALF) for k in kinds if k.is_floating_point or k.is_complex)
 
 
 def at_once(
@@ -134,7 +128,7 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
     for l, (b, f, layout) in enumerate(zip(B, F, layouts, strict=True)):
         sample = layout.index(n) if layout else 0
         b, f = (_at_least_single(t).reshape(layout or (1, -1)).movedim(sample, 0).flatten(1) for t in (b, f))
-        products[l, : len(b)] = torch.sum(torch.real(b.conj() * f), 1, dtype=torch.float64).cpu().numpy()
+        products[l, : len(b)] = torch.linalg.vecdot(b, f).real.cpu().numpy()
         sizes[l, : len(b)] = (torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1)).cpu().numpy()
     size = float(sizes.sum())
     gap = abs(float(products.sum() - depth.sum()))

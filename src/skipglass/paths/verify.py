@@ -9,7 +9,7 @@ from torch.autograd.graph import GradientEdge
 from skipglass.errors import DecompositionError, InputError
 from skipglass.paths.graph import Graph, Target, as_targets
 from skipglass.paths.regions import Regions
-from skipglass.paths.walk import explain
+from skipglass.paths.walk import explain, fire
 
 __all__ = ["BOUNDS", "bound", "capture", "inner", "judge", "reference", "size", "verify"]
 
@@ -54,10 +54,9 @@ def capture(loss: Tensor, graph: Graph, regions: Regions) -> tuple[list[Tensor],
         raise explain(error) from error
     found = dict(zip(places, values, strict=True))
     g = _finite([found[target] for target in graph.targets])
-    for (node, output), value in found.items():
-        if node in regions.hooked:  # on its way further down it is captured before its hooks
-            edge = GradientEdge(graph.nodes[node], output)
-            found[node, output] = torch.autograd.grad(edge, edge, value, retain_graph=True)[0]
+    for node, output in regions.hooked & set(found):
+        if node in regions.forks:  # on its way further down it is captured before its hooks
+            found[node, output] = fire(graph, node, output, found[node, output])
     return g, found
 
 

@@ -19,7 +19,7 @@ from skipglass.errors import InputError
 from skipglass.paths.graph import Graph
 from skipglass.paths.regions import Counted, Regions, partition
 
-__all__ = ["Arrived", "Counted", "Graded", "explain", "partition", "walk"]
+__all__ = ["Arrived", "Counted", "Graded", "explain", "fire", "partition", "walk"]
 
 Graded = dict[int, Tensor]
 Arrived = dict[int, Graded]
@@ -77,7 +77,7 @@ def walk(
                 continue
             try:
                 if h in regions.forks:
-                    _fork(graph, h, at, counted, cross, send, arriving)
+                    _fork(graph, regions, h, at, counted, cross, send, arriving)
                 else:
                     if (h, graph.edges[h][0].slot) in counted:
                         at = {output: cross(graded) for output, graded in at.items()}
@@ -93,7 +93,13 @@ def start(graph: Graph, regions: Regions) -> Tensor:
     """Return the gradient 1 of the loss, past its hooks where the engine will not fire them."""
     meta = graph.nodes[0]._input_metadata[graph.loss.output_nr]
     one = torch.ones(meta.shape, dtype=meta.dtype, device=meta.device)
-    return torch.autograd.grad(graph.loss, graph.loss, one, retain_graph=True)[0] if 0 in regions.forks else one
+    return fire(graph, 0, graph.loss.output_nr, one) if 0 in regions.forks else one
+
+
+def fire(graph: Graph, node: int, output: int, value: Tensor) -> Tensor:
+    """Let the hooks of a place change a gradient."""
+    edge = GradientEdge(graph.nodes[node], output)
+    return torch.autograd.grad(edge, edge, value, retain_graph=True)[0]
 
 
 def _arrive(at: Arrived, output: int, r: int, value: Tensor) -> None:
@@ -145,6 +151,7 @@ def _peak(v: Tensor, every: int = 1) -> float:
 
 def _fork(
     graph: Graph,
+    regions: Regions,
     h: int,
     at: Arrived,
     counted: Counted,
@@ -154,6 +161,8 @@ def _fork(
 ) -> None:
     """Call a fork by hand and cross the counted ones of its edges."""
     for e, graded in zip(graph.edges[h], _call(graph, h, at), strict=True):
+        if (e.to, e.output) in regions.hooked:
+            graded = {r: fire(graph, e.to, e.output, v) for r, v in graded.items()}
         if (h, e.slot) in counted:
             graded = cross(graded)
         if send:
