@@ -7,7 +7,7 @@ folders that touch networks import torch.
 from importlib import import_module
 from importlib.metadata import version as _version
 
-__all__ = ["data", "measure", "models", "paper", "paths", "record", "report", "scales", "theory", "training"]
+__all__ = ["data", "glass", "measure", "models", "paper", "paths", "record", "report", "scales", "theory", "training"]
 
 __version__ = _version("skipglass")
 

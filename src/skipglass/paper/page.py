@@ -5,6 +5,7 @@ import xarray as xr
 from skipglass import __version__
 from skipglass.paper import figure1, figure1f
 from skipglass.paper.claims import claims_table
+from skipglass.paper.glass import glass_panels
 from skipglass.paper.theorems import convergence_panels
 from skipglass.report import Panel, Report, Section, Table
 
@@ -35,6 +36,11 @@ LANDSCAPE = (
     "paper drops the interactions of order 1, which are a field. Kept, the field makes the landscape trivial below "
     "a threshold β_c ≈ 1/p."
 )
+DESCENT = (
+    "What the number of critical points means for an optimiser: descents in sampled glasses. Those of deep networks "
+    "have interactions of a hundred orders, whose couplings nobody could store; they are drawn only where the "
+    "descents look, exactly in law. Below β_c every start ends in one minimum; above it each ends in its own."
+)
 
 
 def figure1_report(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Panel, ...]]:
@@ -43,7 +49,7 @@ def figure1_report(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Pan
     Parameters
     ----------
     recordings
-        {name: recording}: "theorems" and the runs of `figure1.RUNS`.
+        {name: recording}: "theorems" and the runs of `figure1.RUNS`; "glass", if there is one, adds a section.
 
     Returns
     -------
@@ -66,6 +72,8 @@ def figure1_report(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Pan
         ("claim", "verdict", "statement", "measured", "seeds"),
         claims_table(recordings),
     )
+    glass = recordings.get("glass")
+    descents = () if glass is None else (Section("Descents in the glass", DESCENT, glass_panels(glass)),)
     report = Report(
         "The loss surface of residual networks, measured",
         LEAD,
@@ -79,6 +87,7 @@ def figure1_report(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Pan
                 LANDSCAPE,
                 (complexity, figure1f.field_panel(), figure1f.finite_panel()),
             ),
+            *descents,
         ),
         footer=_footer(recordings),
     )

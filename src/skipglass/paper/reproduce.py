@@ -21,6 +21,8 @@ __all__ = ["FIGURES", "measure", "recorded", "write_report"]
 
 FIGURES = ("figure1",)
 THEOREMS = "theorems"
+GLASS = "glass_descent.nc"
+"""Made by ``python -m skipglass.paper.glass``; the page shows it where it lies beside the other recordings."""
 
 
 def measure(
@@ -149,7 +151,8 @@ def load_recordings(folder: Path) -> dict[str, xr.Dataset]:
                 f"cannot draw from {folder / run}.nc: it is unfinished, or of other settings, seeds or epochs than "
                 "its name and its neighbours say; run skipglass reproduce again"
             )
-    return {THEOREMS: record.load(folder / f"{THEOREMS}.nc", THEOREMS), **runs}
+    glass = {"glass": record.load(folder / GLASS, "glass")} if (folder / GLASS).is_file() else {}
+    return {THEOREMS: record.load(folder / f"{THEOREMS}.nc", THEOREMS), **runs, **glass}
 
 
 def _advance(progress: Progress, task: TaskID, done: int) -> None:
