@@ -142,7 +142,7 @@ def participation(
     loss_fn: LossFunction | None = None,
     blocks: Sequence[str] | None = None,
 ) -> Participation:
-    """Measure each residual block's share of the gradient, with one forward and about three backward passes.
+    """Measure each residual block's share of the gradient, with one forward pass and about three backward passes' time.
 
     Attention runs by its plain formula (PyTorch's "math" kernel): the fused ones cannot be differentiated twice.
 
@@ -187,8 +187,8 @@ def participation_of(
 ) -> Participation:
     """Measure each residual block's share of ∂loss/∂x on a graph that is there; see `participation`.
 
-    Where an operation on the way cannot be differentiated twice (fused attention, custom functions), each block
-    takes a backward pass of its own.
+    Where an operation on the way cannot be differentiated twice (fused attention, some custom functions), each
+    block takes a backward pass of its own.
 
     Parameters
     ----------

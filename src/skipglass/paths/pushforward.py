@@ -6,8 +6,10 @@ node itself is called with the tangent; contractions and normalisations have J i
 saved; any other node is differentiated by the gradient that enters it, which it is linear in.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,14 +68,7 @@ def push(graph: Graph, ends: list[Place], g: list[Tensor]) -> list[Tensor | None
                     known.pop((e.to, e.output), None)
             if not operands:
                 continue
-            if graph.operations[i] in SELF_ADJOINT:
-                found = {0: _applied(graph.nodes[i], operands)}
-            elif i in rules and (own := rules[i][0](operands, *saved[i])) is not None:
-                found = {0: own}
-            else:
-                found = _transposed(graph, i, operands)
-            for output, tangent in found.items():
-                tangent = _fit(tangent, graph.nodes[i], output)
+            for output, tangent in _step(graph, i, operands, rules[i][0] if i in rules else None, saved.get(i, [])):
                 known[i, output] = known[i, output] + tangent if (i, output) in known else tangent
     return [known.get(end) for end in ends]
 
@@ -90,6 +85,18 @@ def _below(graph: Graph, ends: list[Place]) -> list[int]:
     return sorted(seen, reverse=True)
 
 
+def _step(
+    graph: Graph, i: int, operands: Operands, rule: Callable[..., Tensor | None] | None, saved: list
+) -> list[tuple[int, Tensor]]:
+    """The tangents of a node's outputs, in the cheapest way that it allows."""
+    node = graph.nodes[i]
+    if graph.operations[i] in SELF_ADJOINT:
+        return [(0, _applied(node, operands))]
+    if rule is not None and (own := rule(operands, *saved)) is not None:
+        return [(0, _fit(own, node, 0))]
+    return [(k, _fit(v, node, k)) for k, v in _transposed(graph, i, operands).items()]
+
+
 def _fit(tangent: Tensor, node: Node, output: int) -> Tensor:
     """Broadcast and cast, as the operation has done."""
     meta = node._input_metadata[output]
@@ -100,13 +107,13 @@ def _fit(tangent: Tensor, node: Node, output: int) -> Tensor:
 
 def _applied(node: Node, operands: Operands) -> Tensor:
     """J where each operand's part of it is its own transpose: what the node makes of the tangent."""
+    call: Any = node
     rest = [None] * (len(node._input_metadata) - 1)
-    total = None
+    parts: list[Tensor] = []
     for slot, tangent in operands.items():
-        leaving = node(_fit(tangent, node, 0), *rest)
-        part = leaving[slot] if isinstance(leaving, tuple) else leaving
-        total = part if total is None else total + part
-    return total
+        leaving = call(_fit(tangent, node, 0), *rest)
+        parts.append(leaving[slot] if isinstance(leaving, tuple) else leaving)
+    return functools.reduce(torch.add, parts)
 
 
 def _transposed(graph: Graph, i: int, operands: Operands) -> dict[int, Tensor]:
@@ -133,7 +140,7 @@ def _transposed(graph: Graph, i: int, operands: Operands) -> dict[int, Tensor]:
 
 
 def _matmul(product: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    def rule(t: Operands, left: Tensor | None, right: Tensor | None) -> Tensor:
+    def rule(t: Operands, left: Any, right: Any) -> Tensor:
         parts = [product(t[0], right)] if 0 in t else []
         parts += [product(left, t[1])] if 1 in t else []
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
@@ -141,10 +148,10 @@ def _matmul(product: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor
     return rule
 
 
-def _addmm(product: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+def _addmm(product: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor | None]:
     multiplied = _matmul(product)
 
-    def rule(t: Operands, left: Tensor | None, right: Tensor | None, alpha: float, beta: float) -> Tensor:
+    def rule(t: Operands, left: Any, right: Any, alpha: float, beta: float) -> Tensor | None:
         factors = {slot - 1: v for slot, v in t.items() if slot}
         total = multiplied(factors, left, right) if factors else None
         if total is not None and alpha != 1:
@@ -157,11 +164,11 @@ def _addmm(product: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]
     return rule
 
 
-def _convolution(t: Operands, weight: Tensor, *settings: object) -> Tensor | None:
+def _convolution(t: Operands, weight: Tensor, *settings: Any) -> Tensor | None:
     return torch.convolution(t[0], weight, None, *settings) if set(t) == {0} else None
 
 
-def _batch_norm(t: Operands, x: Tensor, weight: Tensor | None, *settings: object) -> Tensor | None:
+def _batch_norm(t: Operands, x: Tensor, weight: Tensor | None, *settings: Any) -> Tensor | None:
     """Its centring is symmetric, so that J is Jᵀ with the gain on the other side."""
     if set(t) != {0}:
         return None

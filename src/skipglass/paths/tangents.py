@@ -79,7 +79,7 @@ def pushed(
     graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
 ) -> Products | None:
     """All tangents by pushing g forward; None where that fails the check."""
-    if any(meta.dtype.is_complex for node in graph.nodes for meta in node._input_metadata):
+    if any(kind.is_complex for kind in graph.dtypes):
         return None
     ends = [(edge.to, edge.output) for _, edge in branches]
     try:
