@@ -153,8 +153,7 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
     layouts = [_layout(b, n) for b in B]
     products, sizes = np.zeros((len(B), n)), np.zeros((len(B), n))
     for l, (b, f, layout) in enumerate(zip(B, F, layouts, strict=True)):
-        sample = layout.index(n) if layout else 0
-        b, f = (_at_least_single(t).reshape(layout or (1, -1)).movedim(sample, 0).flatten(1) for t in (b, f))
+        b, f = _rows(b, layout, n), _rows(f, layout, n)
         products[l, : len(b)] = torch.linalg.vecdot(b, f).real.cpu().numpy()
         sizes[l, : len(b)] = (torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1)).cpu().numpy()
     size = float(sizes.sum())
@@ -163,6 +162,14 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
     unmixed = np.abs(products.sum(axis=0) - depth) <= math.sqrt(bound(graph)) * sizes.sum(axis=0)
     known = None not in layouts and bool(unmixed.all())
     return Products(products.sum(axis=1), products if known else None, depth, error)
+
+
+def _rows(t: Tensor, layout: tuple[int, ...] | None, n: int) -> Tensor:
+    """One row for each sample; a single row where nothing counts them."""
+    t = _at_least_single(t)
+    if layout is None or layout[0] == n:
+        return t.reshape(n if layout else 1, -1)
+    return t.reshape(layout).movedim(layout.index(n), 0).flatten(1)
 
 
 def _at_least_single(t: Tensor) -> Tensor:
