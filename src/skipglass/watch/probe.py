@@ -2,13 +2,14 @@
 
 The statistics of batch norm decide what is measured, and `MODES` names the choice:
 
-- "eval", the running statistics: samples do not mix. In the first steps of a training these lag behind the weights;
 - "frozen", the statistics of the probe itself, held constant: samples do not mix, and nothing lags;
+- "eval", the running statistics: samples do not mix. In the first steps of a training they lag behind the weights,
+  and a deep network measured so is another one than trains;
 - "train", the probe as a training batch: samples mix, and only the batch figures are defined. Dropout and the like
   draw the same random numbers each time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -25,9 +26,9 @@ from skipglass.paths.state import as_found
 from skipglass.scales import Pairs, absorbed_norms, multipliers, pairs, weight_norms
 from skipglass.watch.gain import Gains
 
-__all__ = ["MODES", "Row", "read_scales", "scale_norms", "take"]
+__all__ = ["MODES", "Row", "copied", "read_scales", "scale_norms", "take"]
 
-MODES = ("eval", "frozen", "train")
+MODES = ("frozen", "eval", "train")
 SEED = 0  # of the random numbers that the probe draws in "train" mode
 
 Row = dict[str, Any]
@@ -136,7 +137,7 @@ def _freeze_statistics(model: nn.Module, inputs: object) -> None:
     """Set running statistics to those of the probe, layer by layer as in training, without dropout and the like."""
     normed = [m for m in model.modules() if isinstance(getattr(m, "running_var", None), torch.Tensor)]
     before = [m.momentum for m in normed]
-    args, named = arguments(inputs)
+    args, named = arguments(copied(inputs))  # a model may write to its input
     try:
         for module in normed:
             module.momentum = 1.0  # type: ignore[assignment]
@@ -147,3 +148,14 @@ def _freeze_statistics(model: nn.Module, inputs: object) -> None:
         for module, momentum in zip(normed, before, strict=True):
             module.momentum = momentum
             module.training = False
+
+
+def copied(value: Any) -> Any:
+    """Return a copy, nested as the original, that later changes do not reach."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, Mapping):
+        return {name: copied(part) for name, part in value.items()}
+    if isinstance(value, (tuple, list)):
+        return tuple(copied(part) for part in value)
+    return value
