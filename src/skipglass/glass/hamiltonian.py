@@ -61,7 +61,7 @@ class SphericalGlass:
     --------
     >>> h = SphericalGlass(Mixture.pure(3), size=200, seed=0)
     >>> h
-    SphericalGlass(Mixture({3: 1}), size=200, seed=0): 1353400 couplings, 10.8 MB (full tensors: 64.0 MB)
+    SphericalGlass(Mixture({3: 1}), size=200, seed=0): 1353400 couplings, 11.3 MB (full tensors: 64.0 MB)
     >>> w = h.random_points(5)
     >>> h.energy(w).shape, h.gradient(w).shape, h.hessian(w).shape
     (torch.Size([5]), torch.Size([5, 200]), torch.Size([5, 200, 200]))
