@@ -34,7 +34,8 @@ class Rules:
     max_starts : int
         Where a search gives up.
     iterations : int
-        Newton steps a start; those that have not arrived are dropped.
+        Newton steps a start; those that have not arrived are dropped: most that arrive do so by then, and hidden
+        points are reached as often as with twice as many.
     step : float
         The longest step, in units of √Λ.
     residual : float
@@ -43,12 +44,12 @@ class Rules:
         ‖w - w'‖/√Λ below which two points are one.
     """
 
-    first_round: int = 64
-    largest_round: int = 512
+    first_round: int = 128
+    largest_round: int = 256
     patience: int = 64
-    patience_each: int = 20
+    patience_each: int = 30
     max_starts: int = 40_000
-    iterations: int = 24
+    iterations: int = 12
     step: float = 0.5
     residual: float = 1e-12
     distance: float = 1e-6
