@@ -6,6 +6,7 @@ import torch
 
 from skipglass.errors import InputError
 from skipglass.glass import IncompleteSearchWarning, SphericalGlass, critical_points
+from skipglass.glass.search import Rules
 from skipglass.theory import Mixture
 
 MIXTURES = {
@@ -90,6 +91,9 @@ def test_laws_of_a_complete_set(mixture, size):
     c = critical_points(h)
     assert c.complete
     assert (-1.0) ** np.arange(size) @ c.counts == 2 * (size % 2)
+    rules, searched = Rules(), len(c) if c.evidence.symmetric is None else len(c) // 2
+    assert c.evidence.since_new >= rules.patience + rules.patience_each * searched
+    assert c.evidence.fewest_hits >= 2
     assert np.all(np.diff(c.energies) >= 0)
     assert c.indices[0] == 0
     assert c.indices[-1] == size - 1
