@@ -3,8 +3,8 @@
     python -m skipglass.glass.agreement results/glass_agreement.nc 300
 
 Case by case: sample glasses, find all their critical points, and compare the mean number, in total and of each
-index, with `theory.expected_critical_points`. Seeds are fixed beforehand: glass i of case c has the seed 1,000,000 c + i,
-so that no two cases share couplings and the joint test sees independent cases.
+index, with `theory.expected_critical_points`. Seeds are fixed beforehand: glass i of case c has the seed
+1,000,000 c + i, so that no two cases share couplings and the joint test sees independent cases.
 """
 
 import sys
@@ -185,9 +185,12 @@ def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: in
 
 
 def largest_z(results: list[Agreement]) -> tuple[float, float]:
-    """Return the largest |z| over all cases and indices, and its 99.9 % point for so many independent tests."""
+    """Return the largest |z| over all cases and indices, and its 99.9 % point for so many independent tests.
+
+    Errors are estimated from the samples, so that a z follows Student's law.
+    """
     z = np.concatenate([r.z for r in results])
-    return float(np.abs(z).max()), float(stats.norm.isf((1 - 0.999 ** (1 / len(z))) / 2))
+    return float(np.abs(z).max()), float(stats.t.isf((1 - 0.999 ** (1 / len(z))) / 2, len(results[0].counts) - 1))
 
 
 def sweep(samples: int, jobs: int = 1, on_case: Callable[[str, Agreement], None] | None = None) -> list[Agreement]:
