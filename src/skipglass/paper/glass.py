@@ -3,7 +3,7 @@
 The glass of a network of depth 100 has interactions of a hundred orders; no couplings are stored, LazyGlass draws
 it where the descents look. The pure 3-spin, with its couplings, shows what finite size does to the energy reached.
 
-    python -m skipglass.paper.glass results/glass_descent.nc
+    python -m skipglass.paper.glass results/glass/recordings/glass_descent.nc
 """
 
 import math
@@ -27,7 +27,7 @@ from skipglass.theory import (
     trivialization_threshold,
 )
 
-__all__ = ["depth_sweep", "finite_size", "glass_panels", "landmarks", "lazy_descents", "run_all"]
+__all__ = ["depth_sweep", "finite_size", "glass_panels", "landmarks", "lazy_descents", "quick", "run_all"]
 
 DEPTH, SIZE, STEPS = 100, 4000, 40
 FACTORS = (0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.35, 1.7, 2.5, 5.0, 15.0, 50.0)
@@ -176,6 +176,27 @@ def run_all(path: str, on_run: Callable[[], None] | None = None) -> None:
     """Record both at their full size in one file."""
     sweep = depth_sweep(on_run=on_run)
     save(xr.merge([sweep, finite_size(on_run=on_run)], combine_attrs="drop_conflicts"), path, kind="glass")
+
+
+QUICK_FACTORS, QUICK_SEEDS, QUICK_SAMPLES = (0.25, 0.5, 1.0, 1.35, 2.5, 15.0, 50.0), (0,), {50: 4, 100: 3, 200: 2}
+QUICK_RUNS = 2 * len(QUICK_FACTORS) * len(QUICK_SEEDS) + sum(QUICK_SAMPLES.values())
+
+
+def quick(on_run: Callable[[], None] | None = None) -> xr.Dataset:
+    """Both at a size that takes half a minute: Λ = 1000, one glass a mixture.
+
+    Parameters
+    ----------
+    on_run
+        Called after each of the QUICK_RUNS glasses.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `run_all` records it.
+    """
+    swept = depth_sweep(QUICK_FACTORS, QUICK_SEEDS, size=1000, on_run=on_run)
+    return xr.merge([swept, finite_size(QUICK_SAMPLES, on_run)], combine_attrs="drop_conflicts")
 
 
 def glass_panels(recording: xr.Dataset) -> tuple[Panel, Panel, Panel]:
