@@ -46,10 +46,9 @@ def test_the_recording_holds_the_promise():
     assert int(ds.incomplete.sum()) == 0
     for case, (name, mixture, size) in enumerate(CASES):
         row = ds.isel(case=case)
+        assert row.z.notnull().sum() == size + 1
         assert str(row.name.item()) == name
         np.testing.assert_allclose(row.expected[0], expected_critical_points(mixture, size), rtol=1e-9)
-        points = int((ds.point_case == case).sum())
-        np.testing.assert_allclose(points / ds.attrs["samples"], row["mean"][0], rtol=1e-12)
 
 
 def test_results_do_not_depend_on_the_number_of_workers():

@@ -65,7 +65,7 @@ def test_derivatives_equal_autograd_of_the_naive_sum(mixture, size):
         torch.testing.assert_close(hessian[place] @ w, torch.zeros_like(w), **tight)
 
 
-@pytest.mark.parametrize(("order", "size"), [(2, 70), (3, 100), (4, 64)])  # bands of two j and more
+@pytest.mark.parametrize(("order", "size"), [(2, 70), (3, 100), (4, 20)])  # bands of one j and of two
 def test_wide_bands_give_what_the_sum_over_monomials_gives(order, size):
     h = SphericalGlass(Mixture.pure(order), size, seed=1)
     indices, values = h.coefficients(order)
@@ -90,7 +90,7 @@ def test_a_pure_model_is_homogeneous(order):
     w = h.random_points(5)
     (coupling,) = h.couplings
     energy, ambient = coupling.derivatives(w, 1)
-    torch.testing.assert_close(h.energy(-w), (-1) ** order * h.energy(w), rtol=0, atol=0)
+    torch.testing.assert_close(h.energy(-w), (-1) ** order * h.energy(w), rtol=1e-14, atol=1e-15)
     torch.testing.assert_close((ambient * w).sum(-1), order * energy, rtol=1e-12, atol=1e-13)
     torch.testing.assert_close((h.gradient(w) * w).sum(-1), torch.zeros(5, dtype=torch.float64), rtol=0, atol=1e-12)
 
@@ -155,6 +155,9 @@ def test_every_point_of_a_batch_is_its_own():
     h = SphericalGlass(Mixture({1: 0.1, 3: 0.5, 4: 0.4}), 5)
     w = h.random_points(6)
     together, alone = h.evaluate(w.reshape(3, 2, 5)), [h.evaluate(v) for v in w]
+    many = h.random_points(40)
+    few = torch.cat([h.gradient(many[:20]), h.gradient(many[20:])])
+    torch.testing.assert_close(h.gradient(many), few, rtol=1e-12, atol=1e-13)  # by other products
     for batch, single in zip(together, zip(*alone, strict=True), strict=True):
         torch.testing.assert_close(batch.flatten(0, 1), torch.stack(single), rtol=1e-12, atol=1e-13)
     assert h.energy(w[:0]).shape == (0,)
@@ -163,8 +166,10 @@ def test_every_point_of_a_batch_is_its_own():
 def test_packed_couplings_waste_little():
     h = SphericalGlass(Mixture.pure(3), 60)
     least = 8 * math.comb(62, 3)
-    assert least <= h.nbytes <= least * 17 / 16
+    assert h.nbytes == least
     assert h.dense_nbytes == 8 * 60**3
+    banded = SphericalGlass(Mixture.pure(2), 70).nbytes / (8 * math.comb(71, 2))
+    assert 1 < banded <= 17 / 16
     assert f"{least // 8} couplings" in repr(h)
 
 

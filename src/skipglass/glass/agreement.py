@@ -41,6 +41,9 @@ CASES: list[tuple[str, Mixture, int]] = [
 ]
 """Name, mixture and Λ of each case."""
 
+LAYERED = [(Mixture.pure(3), 8), (Mixture.pure(4), 6)]
+"""Cases whose energies a recording keeps, for `levels`."""
+
 SEEDS_APART = 1_000_000
 CHUNK = 20  # samples searched side by side; fixed, so that results do not depend on the number of workers
 
@@ -219,7 +222,7 @@ def sweep(samples: int, jobs: int = 1, on_case: Callable[[str, Agreement], None]
 
 
 def recording(results: list[Agreement]) -> "xr.Dataset":
-    """Label a sweep: one table over cases and indices (-1: total), and the energies of the points by index.
+    """Label a sweep: one table over cases and indices (-1: total), and the energies of the LAYERED cases by index.
 
     Parameters
     ----------
@@ -245,11 +248,13 @@ def recording(results: list[Agreement]) -> "xr.Dataset":
     names = ("incomplete", "euler", "within_bound", "saturated", "starts")
     evidence = {name: ("case", np.array([getattr(r, name) for r in results])) for name in names}
     symmetric = ("case", np.array([np.nan if r.symmetric is None else r.symmetric for r in results]))
-    lengths = [len(r.energies) for r in results]
+    shown = [case for case, r in enumerate(results) if (r.mixture, r.size) in LAYERED]
+    lengths = [len(results[case].energies) for case in shown]
+    energies = np.concatenate([results[case].energies for case in shown]).astype(np.float32)
     points = {
-        "energy": ("point", np.concatenate([r.energies for r in results]).astype(np.float32), {"long_name": "H/Λ"}),
-        "point_index": ("point", np.concatenate([r.indices for r in results]).astype(np.int8)),
-        "point_case": ("point", np.repeat(np.arange(len(results)), lengths).astype(np.int8)),
+        "energy": ("point", energies, {"long_name": "H/Λ"}),
+        "point_index": ("point", np.concatenate([results[case].indices for case in shown]).astype(np.int8)),
+        "point_case": ("point", np.repeat(shown, lengths).astype(np.int8)),
     }
     tests = np.array([r.hotelling for r in results])
     largest, limit = largest_z(results)

@@ -125,11 +125,12 @@ class Levels:
         import matplotlib.pyplot as plt
 
         ax = plt.subplots(layout="constrained")[1] if ax is None else ax
-        for value, name in ((ground_state_energy(self.p), "-E_0"), (threshold_energy(self.p), "-E_∞")):
+        for value, name, side in (
+            (ground_state_energy(self.p), "-E₀ ", "right"),
+            (threshold_energy(self.p), " -E_∞", "left"),
+        ):
             ax.axvline(value, color="grey", linewidth=0.8)
-            ax.annotate(
-                name, (value, 1.0), xycoords=("data", "axes fraction"), fontsize="small", ha="center", va="bottom"
-            )
+            ax.annotate(name, (value, 1.0), xycoords=("data", "axes fraction"), fontsize="small", ha=side, va="bottom")
         ax.set_xlabel("energy per spin H/Λ")
         return ax
 
