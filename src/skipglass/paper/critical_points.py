@@ -97,7 +97,7 @@ def _layers(found: Levels) -> Panel:
         "From the left: deep down there are minima only, then saddles of index 1 join them, then of index 2; a curve "
         "further left means deeper points.",
         Axis("energy per spin u = H/Λ"),
-        Axis("(1/Λ) ln of the mean number with H ≤ Λu"),
+        Axis("(1/Λ) ln mean number below u"),
         tuple(series),
         marks="line",
         rules=tuple(
