@@ -1,0 +1,6 @@
+"""Watching a training run: a probe batch, remeasured on a schedule."""
+
+from skipglass.watch.monitor import Monitor
+from skipglass.watch.recording import Recording
+
+__all__ = ["Monitor", "Recording"]
