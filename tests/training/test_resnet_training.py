@@ -36,7 +36,7 @@ def start(settings):
 
 def one_image(image, offset, flip, padding):
     """The obvious crop of one image, pixel by pixel."""
-    channels, height, width = image.shape
+    height, width = image.shape[1:]
     out = torch.zeros_like(image)
     for row in range(height):
         for column in range(width):

@@ -10,6 +10,7 @@ __all__ = ["train"]
 MLP_ONLY = ("seeds", "normalization", "placement", "scale", "separation", "dtype")
 RESNET_ONLY = (
     "data", "download", "preactivation", "subset", "no_scale_decay", "device", "precision", "compiled", "every",
+    "tensorboard",
 )  # fmt: skip
 
 
@@ -42,6 +43,7 @@ def train(
     precision: Annotated[str | None, typer.Option(help="ResNet: float32, bfloat16 or float64 [float32].")] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="ResNet: run through torch.compile.")] = False,
     every: Annotated[int | None, typer.Option(help="ResNet: steps between two measurements [100].")] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="ResNet: write for TensorBoard into this folder.")] = None,
 ) -> None:
     """Train residual networks and record their scales in DIR/EXPERIMENT.nc."""
     from skipglass import check

@@ -43,6 +43,7 @@ def train_resnet(experiment: str, out: Path, given: dict[str, Any], *, resume: b
         With status 130 after Ctrl-C.
     """
     data, device = given.pop("data", None), given.pop("device", "auto")
+    board = given.pop("tensorboard", None)
     fetch, spared = given.pop("download", False), given.pop("no_scale_decay", False)
     settings = ResNetSettings(RESNETS[experiment], decay_scales=not spared, **given)
     if fetch and settings.dataset != "digits":
@@ -56,7 +57,8 @@ def train_resnet(experiment: str, out: Path, given: dict[str, Any], *, resume: b
     try:
         with progress() as bar:
             listen = step_listener(bar, f"training {experiment}") if first else None
-            recording = run(settings, data=data, folder=folder, resume=resume, device=device, on_step=listen)
+            places = {"data": data, "folder": folder, "device": device, "tensorboard": board}
+            recording = run(settings, resume=resume, on_step=listen, **places)
     except Diverged as error:
         if first:
             save(error.recording, path, kind="resnet")

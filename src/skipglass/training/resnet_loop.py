@@ -25,6 +25,7 @@ def train_resnet(
     folder: Path | None = None,
     resume: bool = False,
     device: str = "auto",
+    tensorboard: Path | None = None,
     on_step: Progress | None = None,
 ) -> xr.Dataset:
     """Train one residual network by the recipe of MATH.md §7 while a monitor watches it.
@@ -44,6 +45,8 @@ def train_resnet(
         Go on from the checkpoint in ``folder``: on a CPU to the same numbers, bit by bit, as a run never stopped.
     device
         "auto", "cpu", "cuda" or "cuda:1".
+    tensorboard
+        A folder to write what the monitor sees to, too.
     on_step
         Told of the progress.
 
@@ -74,7 +77,7 @@ def train_resnet(
     state = read_checkpoint(path, settings.attributes(), free=()) if resume and path is not None else None
     images = settings.images(data)
     with launched(device, settings.precision) as fabric:
-        run = ResNetRun(settings, images, fabric)
+        run = ResNetRun(settings, images, fabric, tensorboard)
         if state is not None:
             run.resume(state, path)
         try:

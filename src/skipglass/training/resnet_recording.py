@@ -18,6 +18,7 @@ LABELS = {
     "test_error": ("test error after the epoch", "1"),
     "learning_rate": ("learning rate of the epoch's last step", "1"),
 }
+BATCH_FIGURES = ("effective_depth", "participation")  # defined also where samples mix
 BATCH = 1_000  # test images at once
 
 
@@ -31,20 +32,21 @@ class ResNetRecording:
         """Append one epoch."""
         self.rows.append(values)
 
-    def to_xarray(self, watched: xr.Dataset, attributes: Mapping[str, object]) -> xr.Dataset:
-        """Return the epochs beside what the monitor saw.
+    def to_xarray(self, watched: Mapping[str, xr.Dataset], attributes: Mapping[str, object]) -> xr.Dataset:
+        """Return the epochs beside what the monitors saw.
 
         Parameters
         ----------
         watched
-            The monitor's recording, on a ``step`` of its own.
+            A monitor's recording for each mode: all of the first, and of the others the batch figures, named
+            ``effective_depth_train`` for the mode "train".
         attributes
-            Of the run; "steps_per_epoch" turns the monitor's steps into epochs.
+            Of the run; "steps_per_epoch" turns the monitors' steps into epochs.
 
         Returns
         -------
         xarray.Dataset
-            `LABELS` by epoch, and the monitor's variables with ``watched_epoch`` beside their step.
+            `LABELS` by epoch, and the monitors' variables by evaluation, with step and ``watched_epoch``.
         """
         rows = list(self.rows)
         variables = {
@@ -52,11 +54,18 @@ class ResNetRecording:
             for name, (text, units) in LABELS.items()
         }
         epochs = xr.Dataset(variables, {"epoch": ("epoch", [int(row["epoch"]) for row in rows])})
-        merged = xr.merge([epochs, watched], combine_attrs="drop")
-        if "step" in watched.dims:
-            when = watched["step"] / int(str(attributes["steps_per_epoch"]))
-            merged = merged.assign_coords(watched_epoch=("step", when.values, {"long_name": "epochs"}))
-        return merged.assign_attrs({**watched.attrs, **attributes})
+        parts, notes = [epochs], []
+        for k, (mode, seen) in enumerate(watched.items()):
+            chosen = seen.rename(loss="probe_loss")
+            if k:
+                chosen = chosen[list(BATCH_FIGURES)].rename({name: f"{name}_{mode}" for name in BATCH_FIGURES})
+            parts.append(chosen)
+            notes += [seen.attrs["notes"]] if seen.attrs["notes"] else []
+        merged = xr.merge(parts, combine_attrs="drop", compat="override", join="outer")
+        if watched:
+            when = merged["step"] / int(str(attributes["steps_per_epoch"]))
+            merged = merged.assign_coords(watched_epoch=("evaluation", when.values, {"long_name": "epochs"}))
+        return merged.assign_attrs({**attributes, "notes": "\n".join(notes)})
 
 
 @torch.no_grad()

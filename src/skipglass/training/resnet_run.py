@@ -11,7 +11,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from skipglass.data import Images
-from skipglass.errors import InputError, StorageError, UserError
+from skipglass.errors import InputError, StorageError
 from skipglass.training.batches import Batches
 from skipglass.training.resnet_recording import ResNetRecording, calibrate, evaluate
 from skipglass.training.resnet_settings import AUGMENTATION, PRECISIONS, ResNetSettings
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Diverged", "ResNetRun", "parameter_groups"]
 
-PROBE = 64  # images that the monitor measures
+PROBE = 32  # images that the monitors measure; `Monitor` says why so few
+MODES = ("eval", "train")  # samples apart, and samples mixed as in a training step
 CALIBRATION = 512  # images that set batch norm's running statistics before the first step
 PATIENCE = 20  # steps between two looks at the loss where looking waits for a GPU or for other processes
 
@@ -44,18 +45,24 @@ class ResNetRun:
         To train and test on.
     fabric
         Launched; see `launched`.
+    tensorboard
+        A folder to write what the monitor sees to.
 
     Attributes
     ----------
     losses : Tensor
         (steps,), the last epoch's loss at each step, mean over the processes.
-    recording, monitor
-        What is kept by epoch, and by step.
+    recording : ResNetRecording
+        What is kept by epoch.
+    monitors : dict
+        By mode, what is kept by step; the first process has them.
     epochs_done
         How many epochs were completed.
     """
 
-    def __init__(self, settings: ResNetSettings, images: Images, fabric: "Fabric") -> None:
+    def __init__(
+        self, settings: ResNetSettings, images: Images, fabric: "Fabric", tensorboard: Path | None = None
+    ) -> None:
         self.settings, self.fabric = settings, fabric
         self.images = images.to(fabric.device)
         self.dtype = PRECISIONS[settings.precision]
@@ -83,7 +90,13 @@ class ResNetRun:
         self.forward, self.optimizer = fabric.setup(runs, optimizer)
         calibrate(self.model, self._clean(self.images.inputs[:CALIBRATION]))
         probe = self._clean(self.images.inputs[:PROBE]), self.images.targets[:PROBE]
-        self.monitor = Monitor(self.model, probe=probe, loss_fn=F.cross_entropy, every=settings.every)
+        self.monitors = {
+            mode: Monitor(
+                self.model, probe, F.cross_entropy, every=settings.every, mode=mode,
+                tensorboard=tensorboard if mode == "eval" else None,
+            )
+            for mode in (MODES if fabric.global_rank == 0 else ())
+        }  # fmt: skip
         self.recording = ResNetRecording()
         self.epochs_done, self.seconds = 0, 0.0
         self.losses = torch.empty(len(self.batches), device=fabric.device, dtype=torch.float64)
@@ -106,7 +119,6 @@ class ResNetRun:
         before = self.epochs_done * steps
         if before == 0:
             self._test(0)
-            self._watch(0)
         wrong = torch.zeros((), device=self.fabric.device)
         look = 1 if self.fabric.device.type == "cpu" and self.fabric.world_size == 1 else PATIENCE
         for step, (inputs, targets) in enumerate(self.batches.epoch()):
@@ -115,9 +127,12 @@ class ResNetRun:
             wrong += missed
             if (step + 1) % look == 0 or step + 1 == steps:
                 self._check(step + 1)
-            self._watch(step + 1)
+            for monitor in self.monitors.values():
+                monitor.step()
             if on_step is not None:
                 on_step(before + step + 1, float(loss) if step % look == 0 else float("nan"))
+        for monitor in self.monitors.values():
+            monitor.evaluate()
         self.epochs_done += 1
         errors = float(self._mean(wrong)) * self.fabric.world_size
         self.losses = self._mean(self.losses)
@@ -135,17 +150,6 @@ class ResNetRun:
         self.fabric.backward(loss)
         self.optimizer.step()
         return loss.detach(), (logits.detach().argmax(1) != targets).sum()
-
-    def _watch(self, step: int) -> None:
-        """Let the monitor see step ``step`` of this epoch; 0 is the start of training."""
-        if self.fabric.global_rank:
-            return
-        try:
-            self.monitor.step()
-        except UserError:
-            if step and self.fabric.world_size == 1:
-                self._check(step)  # a diverged network cannot be measured: then that is what is to be said
-            raise
 
     def _check(self, steps: int) -> None:
         """Stop where a loss of this epoch's first ``steps`` is not finite."""
@@ -173,7 +177,8 @@ class ResNetRun:
         test_loss, test_error = evaluate(self.model, self._clean, self.images)
         if not test_loss == test_loss:
             raise Diverged(
-                f"the weights are not finite after epoch {epoch}, learning rate {self.rate:g}; try a lower learning rate"
+                f"the weights are not finite after epoch {epoch}, learning rate {self.rate:g}; "
+                "try a lower learning rate"
             )
         self.recording.add(
             epoch=epoch,
@@ -192,7 +197,7 @@ class ResNetRun:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.batches.generator.get_state(),
             "recording": self.recording.rows,
-            "monitor": self.monitor.state_dict(),
+            "monitors": {mode: monitor.state_dict() for mode, monitor in self.monitors.items()},
             "epochs_done": self.epochs_done,
             "seconds": self.seconds,
         }
@@ -217,7 +222,8 @@ class ResNetRun:
             self.optimizer.load_state_dict(state["optimizer"])
             self.batches.generator.set_state(state["generator"])
             self.recording.rows = list(state["recording"])
-            self.monitor.load_state_dict(state["monitor"])
+            for mode, monitor in self.monitors.items():
+                monitor.load_state_dict(state["monitors"][mode])
             self.epochs_done, self.seconds = state["epochs_done"], state["seconds"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise StorageError(
@@ -238,7 +244,8 @@ class ResNetRun:
             "processes": self.fabric.world_size,
             "minutes": self.seconds / 60,
         }
-        return self.recording.to_xarray(self.monitor.recording.to_xarray(), attributes)
+        watched = {mode: monitor.recording.to_xarray() for mode, monitor in self.monitors.items()}
+        return self.recording.to_xarray(watched, attributes)
 
 
 def parameter_groups(model: nn.Module, settings: ResNetSettings) -> list[dict[str, object]]:
