@@ -12,7 +12,7 @@ from skipglass.glass.levels import levels
 from skipglass.record import load
 from skipglass.theory import Mixture, expected_critical_points, threshold_energy
 
-RECORDED = Path(__file__).parents[2] / "results" / "glass_agreement.nc"
+RECORDED = Path(__file__).parents[2] / "results" / "glass" / "recordings" / "glass_agreement.nc"
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from skipglass.paper import CLAIMS
-from skipglass.paper.page import figure1_report
+from skipglass.paper.page import report_of
 from skipglass.report import Panel
 
 pytestmark = pytest.mark.browser
@@ -15,7 +15,7 @@ DRAWN = "return document.querySelectorAll('.chart.drawn').length"
 
 @pytest.fixture(scope="module")
 def panels(recordings):
-    report, _ = figure1_report(recordings)
+    report, _ = report_of(recordings)
     return [item for section in report.sections for item in section.items if isinstance(item, Panel)]
 
 

@@ -1,6 +1,6 @@
 """Counted critical points against the exact mean (Kac-Rice), case by case.
 
-    python -m skipglass.glass.agreement results/glass_agreement.nc 300
+    python -m skipglass.glass.agreement results/glass/recordings/glass_agreement.nc 500
 
 Case by case: sample glasses, find all their critical points, and compare the mean number, in total and of each
 index, with `theory.expected_critical_points`. Seeds are fixed beforehand: glass i of case c has the seed

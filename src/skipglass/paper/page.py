@@ -1,19 +1,21 @@
-"""The page of Figure 1: its panels, what they show beside the paper, and the table of claims."""
+"""The page: the panels of each figure, what they show beside the paper, and the table of claims."""
 
 import xarray as xr
 
 from skipglass import __version__
 from skipglass.paper import figure1, figure1f
 from skipglass.paper.claims import claims_table
+from skipglass.paper.critical_points import agreement_table, layer_panels
+from skipglass.paper.glass import glass_panels
 from skipglass.paper.theorems import convergence_panels
 from skipglass.report import Panel, Report, Section, Table
 
-__all__ = ["figure1_report"]
+__all__ = ["report_of"]
 
 LEAD = (
     "A residual network is an ensemble of paths of many lengths. Littwin and Wolf (2017) say how those lengths are "
     "distributed, why training shifts them deeper, and what that does to the critical points of the loss. This page "
-    "computes and measures Figure 1 and the theorems behind it, and says which claims hold."
+    "computes and measures it, and says which claims hold."
 )
 DISTRIBUTION = (
     "ε_r weighs the products of r weights in the network's output. Its peak lies at the fraction β/(1+β) of the "
@@ -35,21 +37,39 @@ LANDSCAPE = (
     "paper drops the interactions of order 1, which are a field. Kept, the field makes the landscape trivial below "
     "a threshold β_c ≈ 1/p."
 )
+COUNTS = (
+    "Small spin glasses can be searched until all their critical points are found. Their mean numbers are known "
+    "exactly (Kac-Rice), in total and of each index; and deep down only minima are left, the layers of Auffinger, "
+    "Ben Arous and Černý."
+)
+DESCENT = (
+    "What the number of critical points means for an optimiser: descents in sampled glasses. Those of deep networks "
+    "have interactions of a hundred orders, whose couplings nobody could store; they are drawn only where the "
+    "descents look, exactly in law. Below β_c every start ends in one minimum; above it each ends in its own."
+)
 
 
-def figure1_report(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Panel, ...]]:
-    """Build the page and the combined figure from the recordings.
+def report_of(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Panel, ...]]:
+    """Build the page, and the combined Figure 1, from the recordings that are there.
 
     Parameters
     ----------
     recordings
-        {name: recording}: "theorems" and the runs of `figure1.RUNS`.
+        {name: recording}: "theorems" and the runs of `figure1.RUNS`, the recordings of the glasses, or both.
 
     Returns
     -------
     tuple
-        The report, and the panels (a-f) of the combined figure.
+        The report, and the panels (a-f) of the combined figure, none without Figure 1's recordings.
     """
+    sections, combined = _figure1(recordings) if "theorems" in recordings else ((), ())
+    if "glass_descent" in recordings:
+        sections = (*sections, *_glasses(recordings))
+    report = Report("The loss surface of residual networks, measured", LEAD, sections, footer=_footer(recordings))
+    return report, combined
+
+
+def _figure1(recordings: dict[str, xr.Dataset]) -> tuple[tuple[Section, ...], tuple[Panel, ...]]:
     histograms = figure1.histograms()
     training = {run: figure1.multiplier_panel(run, recordings[run]) for run in figure1.runs_of("d")}
     epochs = figure1.epoch_panel({run: recordings[run] for run in figure1.runs_of("d")})
@@ -66,23 +86,22 @@ def figure1_report(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Pan
         ("claim", "verdict", "statement", "measured", "seeds"),
         claims_table(recordings),
     )
-    report = Report(
-        "The loss surface of residual networks, measured",
-        LEAD,
-        (
-            Section("Claims", "", (table,)),
-            Section("Path lengths: Fig. 1(a-c)", DISTRIBUTION, (*histograms, figure1f.beta_panel(), *convergence)),
-            Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*training.values(), epochs)),
-            Section("Weight norm while training: Fig. 1(e)", NORMS, tuple(norms)),
-            Section(
-                "Critical points: Fig. 1(f)",
-                LANDSCAPE,
-                (complexity, figure1f.field_panel(), figure1f.finite_panel()),
-            ),
-        ),
-        footer=_footer(recordings),
+    sections = (
+        Section("Claims", "", (table,)),
+        Section("Path lengths: Fig. 1(a-c)", DISTRIBUTION, (*histograms, figure1f.beta_panel(), *convergence)),
+        Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*training.values(), epochs)),
+        Section("Weight norm while training: Fig. 1(e)", NORMS, tuple(norms)),
+        Section("Critical points: Fig. 1(f)", LANDSCAPE, (complexity, figure1f.field_panel(), figure1f.finite_panel())),
     )
-    return report, (*histograms, training[figure1.runs_of("d")[0]], norms[0], complexity)
+    return sections, (*histograms, training[figure1.runs_of("d")[0]], norms[0], complexity)
+
+
+def _glasses(recordings: dict[str, xr.Dataset]) -> tuple[Section, ...]:
+    counted = recordings["glass_agreement"]
+    return (
+        Section("Critical points, all of them", COUNTS, (agreement_table(counted), *layer_panels(counted))),
+        Section("Descents in the glass", DESCENT, glass_panels(recordings["glass_descent"])),
+    )
 
 
 def _footer(recordings: dict[str, xr.Dataset]) -> str:

@@ -9,6 +9,8 @@ without any step,
 so that an activation written as a sum, or a signal used twice by one operation, does not count twice.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from skipglass.paths.graph import Graph, Target
@@ -18,7 +20,9 @@ from skipglass.paths.walk import Counted
 __all__ = ["census"]
 
 
-def census(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | None = None) -> dict[int, int]:
+def census(
+    loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | None = None, blocks: Sequence[str] | None = None
+) -> dict[int, int]:
     """Count the paths of each length r: C(p-1, r-1) in the paper's chain of p weights, C(L, r) for L blocks.
 
     Packed projections (one matrix for Q, K and V) count once, three matrices three times.
@@ -33,6 +37,8 @@ def census(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | No
         "weights" or "blocks".
     model
         Only names things; see `outline`.
+    blocks
+        What to count as blocks instead; see `outline`.
 
     Returns
     -------
@@ -52,7 +58,7 @@ def census(loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | No
     >>> census(model(x).sum(), x)
     {1: 1, 2: 3, 3: 3, 4: 1}
     """
-    found = outline(loss, x, model)
+    found = outline(loss, x, model, blocks)
     totals = _suffixes(found.graph, found.counted(unit))
     return {r: n for r, n in enumerate(totals) if n}
 

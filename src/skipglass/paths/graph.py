@@ -4,6 +4,8 @@ Only what carries the signal is kept: the *live* edges, from which x can be reac
 the loss (0) downwards, every edge going to a higher number; several nodes may be targets, when x is a tuple.
 """
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +13,17 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from skipglass.errors import InputError
-from skipglass.paths.operations import CONTRACTIONS, HIDDEN, OPAQUE, operation, role
+from skipglass.paths.operations import (
+    CONTRACTIONS,
+    ELEMENTWISE,
+    HIDDEN,
+    NORMALIZATIONS,
+    OPAQUE,
+    operation,
+    role,
+)
 
-__all__ = ["Edge", "Graph", "Target", "as_targets", "read"]
+__all__ = ["Edge", "Graph", "Target", "as_targets", "leaves", "read", "saved_parameter"]
 
 Target = Tensor | tuple[Tensor, ...]
 
@@ -136,13 +146,41 @@ def _topological(root: Node) -> list[Node]:
 
 
 def _role(node: Node, name: str, signals: set[int]) -> str:
+    if name == "CopySlices":  # in place on a view; with one operand alone it can hold neither a weight nor a sum
+        return "opaque" if sum(after is not None for after, _ in node.next_functions) > 1 else "nonlinear"
     if name in OPAQUE:
         return "opaque"
     for own, other, saved in CONTRACTIONS.get(name, ()):
         if own in signals and other not in signals:
             following = node.next_functions[other][0]
             return "weight" if following is not None or _is_frozen(node, saved) else "linear"
-    return role(name, signals)
+    kind = role(name, signals)
+    return "opaque" if kind == "nonlinear" and _may_hold_a_weight(node, name, signals) else kind
+
+
+def _may_hold_a_weight(node: Node, name: str, signals: set[int]) -> bool:
+    """Whether an operation that is not understood takes a matrix computed from parameters alone."""
+    if name in ELEMENTWISE or name in NORMALIZATIONS:
+        return False
+    operands = node.next_functions[:3] if name.startswith("ScaledDotProduct") else node.next_functions  # q, k, v, bias
+    return any(
+        after is not None and slot not in signals and any(leaf.ndim > 1 for leaf in leaves(after))
+        for slot, (after, _) in enumerate(operands)
+    )
+
+
+def leaves(root: Node) -> Iterator[Tensor]:
+    """Yield the leaf tensors below a node, nearest first."""
+    seen, queue = {root}, deque([root])
+    while queue:
+        node = queue.popleft()
+        variable = getattr(node, "variable", None)
+        if isinstance(variable, Tensor):
+            yield variable
+        for after, _ in node.next_functions:
+            if after is not None and after not in seen:
+                seen.add(after)
+                queue.append(after)
 
 
 def _is_frozen(node: Node, saved: str) -> bool:

@@ -8,13 +8,13 @@ share the queries). Where both summands see only pieces of the join, and differe
 ones, there is no common signal to skip (a recurrence). Every other sum is a parallel one.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from skipglass.paths.graph import Edge, Graph
 from skipglass.paths.operations import ADDITIONS, FUSED, PICKS
 
-__all__ = ["Merge", "classify", "joins", "span"]
+__all__ = ["Merge", "classify", "joins", "sides", "span"]
 
 PLAIN = {"linear", "norm"}
 AFFINE = {"linear", "norm", "weight"}
@@ -93,21 +93,43 @@ def classify(graph: Graph) -> list[Merge]:
     return found
 
 
+def sides(graph: Graph, merges: list[Merge], weights: Mapping[int, str], wanted: set[str]) -> list[Merge]:
+    """The sums one side of which crosses exactly the wanted weights, by name, with that side as the branch.
+
+    Of sums inside one another the innermost is taken; a module that is used again has several.
+    """
+    found: list[tuple[Merge, set[int]]] = []
+    for merge in merges:
+        for e in graph.edges[merge.node]:
+            inside = set(span(graph, e, merge.join))
+            crossed = inside | ({merge.node} if _own_step(graph, merge.node, e) else set())
+            if wanted and {weights[v] for v in crossed if v in weights} == wanted:
+                others = [other for other in graph.edges[merge.node] if other != e]
+                found.append((Merge(merge.node, merge.join, e, others[0]), inside))
+    return [merge for merge, inside in found if not any(other.node in inside for other, _ in found)]
+
+
 def _residual(graph: Graph, node: int, join: int) -> Merge:
     sides = graph.edges[node]
     own = [_own_step(graph, node, e) for e in sides]
     spans = [span(graph, e, join) for e in sides]
-    if _see_different_pieces(graph, sides, join, spans):
+    whole = _see_the_whole(graph, sides, join, spans)
+    if whole is None:
         return Merge(node, join)
     plain = [
         not step and _reaches(graph, e, join, s, lambda v: graph.roles[v] in PLAIN)
         for step, e, s in zip(own, sides, spans, strict=True)
     ]
-    weighs = [step or any(graph.roles[v] == "weight" for v in s) for step, s in zip(own, spans, strict=True)]
-    affine = [all(graph.roles[v] in AFFINE for v in s) for s in spans]
-    for branch, shortcut in ((0, 1), (1, 0)):
-        if plain[shortcut] and not plain[branch] and weighs[branch]:
+    weighs = [step or any(_weighs(graph, v) for v in s) for step, s in zip(own, spans, strict=True)]
+    ways = ((0, 1), (1, 0))
+    leaves = [_leaves_the_stream(graph, sides[b], sides[s], spans[b], spans[s], own[b]) for b, s in ways]
+    for (branch, shortcut), meeting in zip(ways, leaves, strict=True):
+        if plain[shortcut] and not plain[branch] and weighs[branch] and (whole or meeting is not None):
             return Merge(node, join, sides[branch], sides[shortcut])
+    for (branch, shortcut), meeting in zip(ways, leaves, strict=True):
+        if whole and not own[shortcut] and meeting is not None:
+            return Merge(node, meeting, sides[branch], sides[shortcut])
+    affine = [all(graph.roles[v] in AFFINE for v in s) for s in spans]
     if all(weighs) and affine[0] != affine[1] and not set(spans[0]) & set(spans[1]):
         shortcut = affine.index(True)
         return Merge(node, join, sides[1 - shortcut], sides[shortcut], projected=True)
@@ -119,27 +141,82 @@ def _own_step(graph: Graph, node: int, edge: Edge) -> bool:
     return graph.roles[node] == "weight" and edge.slot > 0
 
 
+def _weighs(graph: Graph, node: int) -> bool:
+    return graph.roles[node] == "weight" or (graph.roles[node] == "opaque" and graph.operations[node] != "CopySlices")
+
+
 def _reaches(graph: Graph, edge: Edge, join: int, nodes: list[int], through: Callable[[int], bool]) -> bool:
     """Whether an edge leads to the join by nodes that ``through`` allows."""
+    return join in {node for node, _ in _reached(graph, edge, nodes, through)}
+
+
+def _reached(graph: Graph, edge: Edge, nodes: list[int], through: Callable[[int], bool]) -> set[tuple[int, int]]:
+    """The signals, (node, output), that an edge leads to by ``nodes`` that ``through`` allows."""
     at_end = {node for node, _ in graph.targets}
-    reached = {edge.to}
+    signals, reached = {(edge.to, edge.output)}, {edge.to}
     for v in nodes:
+        if v in reached and v in at_end:
+            signals.add((len(graph.nodes), 0))
         if v in reached and through(v):
+            signals.update((e.to, e.output) for e in graph.edges[v])
             reached.update(e.to for e in graph.edges[v])
-            if v in at_end:
-                reached.add(len(graph.nodes))
-    return join in reached
+    return signals
 
 
-def _see_different_pieces(graph: Graph, sides: list[Edge], join: int, spans: list[list[int]]) -> bool:
-    """Whether both summands see only pieces of the join, as the steps of a recurrence do, and not the same ones."""
+def _leaves_the_stream(
+    graph: Graph, branch: Edge, shortcut: Edge, inside: list[int], beside: list[int], own_step: bool
+) -> int | None:
+    """The node whose result the shortcut carries plainly and the branch reads over a weight, if there is one.
+
+    It may lie nearer than the join: a decoder's stream, or the queries of a cross attention, starts from
+    something else than x, and each branch may read x on its own.
+    """
+    stream = _reached(graph, shortcut, beside, lambda v: graph.roles[v] in PLAIN)
+    common = stream & _reached(graph, branch, inside, lambda v: True)
+    common.discard((len(graph.nodes), 0))  # two tensors of x are two signals
+    if not common:
+        return None
+    meeting = min(common)
+    between: set[int] = set()
+    for v in reversed(inside):
+        if any((e.to, e.output) == meeting or e.to in between for e in graph.edges[v]):
+            between.add(v)
+    if not own_step and not any(_weighs(graph, v) for v in between):
+        return None
+    plain = _reached(graph, branch, sorted(between), lambda v: graph.roles[v] in PLAIN)
+    return None if meeting in plain and not own_step else meeting[0]
+
+
+def _see_the_whole(graph: Graph, sides: list[Edge], join: int, spans: list[list[int]]) -> bool | None:
+    """Whether a summand sees more than a piece of the join; None where both see but pieces, and different ones.
+
+    So it is with the steps of a recurrence over a sequence.
+    """
     outputs = [
-        {e.output for v in s for e in graph.edges[v] if e.to == join} | ({side.output} if side.to == join else set())
+        {(join, e.output) for v in s for e in graph.edges[v] if e.to == join}
+        | ({(join, side.output)} & {(side.to, side.output)})
         for side, s in zip(sides, spans, strict=True)
     ]
-    if join < len(graph.nodes) and graph.operations[join] in PICKS and not outputs[0] & outputs[1]:
+    if join == len(graph.nodes):  # the pieces are the tensors of a tuple x
+        outputs = [{(v, k) for v, k in graph.targets if v in s} for s in spans]
+        if not outputs[0] & outputs[1]:
+            return None
+    elif graph.operations[join] in PICKS:
+        return False if outputs[0] & outputs[1] else None
+    leads: set[int] = set()
+    for v in sorted(set(spans[0]) | set(spans[1]), reverse=True):
+        if graph.roles[v] in PLAIN and any(e.to == join or e.to in leads for e in graph.edges[v]):
+            leads.add(v)
+    picks = {v for v in leads if graph.operations[v] in PICKS}
+    if any(_reaches(graph, e, join, s, lambda v: v not in picks) for e, s in zip(sides, spans, strict=True)):
         return True
-    return not any(
-        _reaches(graph, side, join, s, lambda v: graph.operations[v] not in PICKS)
-        for side, s in zip(sides, spans, strict=True)
-    )
+    pieces = [{_piece(graph, v) for v in picks.intersection(s)} for s in spans]
+    return False if pieces[0] & pieces[1] else None
+
+
+def _piece(graph: Graph, node: int) -> tuple[object, ...]:
+    """What a pick takes, so that the same piece taken twice is known as one."""
+    taken = graph.nodes[node]
+    names = [name for name in dir(taken) if name.startswith("_saved_")]
+    places = [(name, value) for name in names if isinstance(value := getattr(taken, name), int)]
+    return (graph.operations[node], *graph.edges[node], *places) if places else (node,)

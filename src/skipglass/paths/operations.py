@@ -12,6 +12,7 @@ from torch.autograd.graph import Node
 __all__ = [
     "ADDITIONS",
     "CONTRACTIONS",
+    "ELEMENTWISE",
     "FUSED",
     "HIDDEN",
     "NORMALIZATIONS",
@@ -45,6 +46,18 @@ CONTRACTIONS: dict[str, Sequence[tuple[int, int, str]]] = {
     "MiopenConvolution": ((0, 1, "weight"),),
     "SlowConv2D": ((0, 1, "weight"),),
     "ConvDepthwise2D": ((0, 1, "weight"),),
+    "ConvDepthwise3D": ((0, 1, "weight"),),
+    "ConvTbc": ((0, 1, "weight"),),
+    "SlowConv3D": ((0, 1, "weight"),),
+    "SlowConvDilated2D": ((0, 1, "weight"),),
+    "SlowConvDilated3D": ((0, 1, "weight"),),
+    "SlowConvTranspose2D": ((0, 1, "weight"),),
+    "SlowConvTranspose3D": ((0, 1, "weight"),),
+    "CudnnConvolutionTranspose": ((0, 1, "weight"),),
+    "MiopenConvolutionTranspose": ((0, 1, "weight"),),
+    "MiopenDepthwiseConvolution": ((0, 1, "weight"),),
+    "MpsConvolution": ((0, 1, "weight"),),
+    "GroupedMm": ((0, 1, "mat2"), (1, 0, "self")),
 }
 
 ADDITIONS = frozenset({"Add", "Sub", "Rsub"})
@@ -53,7 +66,10 @@ ADDITIONS = frozenset({"Add", "Sub", "Rsub"})
 FUSED = frozenset({"Addmm", "Addmv", "Addbmm", "Baddbmm", "Addcmul"})
 """A first operand plus a product of the second and third."""
 
-PICKS = _names("Select Slice Split SplitWithSizes UnsafeSplit Unbind Chunk Index IndexSelect Gather")
+PICKS = _names(
+    "Select Slice Split SplitWithSizes UnsafeSplit UnsafeSplitWithSizes Unbind Chunk Index UnsafeIndex IndexSelect "
+    "Gather Take MaskedSelect NarrowCopy"
+)
 """Operations that take a piece of a signal."""
 
 NORMALIZATIONS = _names(
@@ -61,17 +77,26 @@ NORMALIZATIONS = _names(
     "NativeGroupNorm GroupNorm InstanceNorm"
 )
 
-LINEAR = _names(
-    "Add Sub Rsub Neg Alias AsStrided View UnsafeView Reshape ReshapeAlias Transpose T Permute Expand Slice Cat Stack "
-    "Split SplitWithSizes UnsafeSplit Unbind Chunk Select Squeeze Unsqueeze Clone Copy ToCopy Detach Mean Sum Repeat "
-    "AvgPool1D AvgPool2D AvgPool3D MkldnnAdaptiveAvgPool2D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D "
-    "ConstantPadNd ReflectionPad1D ReflectionPad2D ReplicationPad1D ReplicationPad2D UpsampleNearest1D "
-    "UpsampleNearest2D UpsampleBilinear2D UpsampleBicubic2D PixelShuffle PixelUnshuffle Roll Flip Index IndexSelect "
-    "Gather Scatter ScatterAdd IndexAdd IndexPut NativeDropout MaskedFill Where Unfold Im2Col Col2Im Tril Triu "
-    "Contiguous Cumsum Movedim Embedding Diagonal Identity Addmm Addmv Addbmm Baddbmm Addcmul Lerp"
+LINEAR = PICKS | _names(
+    "Add Sub Rsub Neg NegView Addmm Addmv Addbmm Baddbmm Addcmul Lerp Sum Nansum Mean Cumsum Trace Deg2Rad Rad2Deg "
+    # shapes and places
+    "Alias AsStrided AsStridedScatter View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape Transpose T "
+    "Permute Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 Diagonal DiagEmbed "
+    "DiagonalScatter Tril Triu Cat Stack BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SelectScatter "
+    "SliceScatter SliceInverse Scatter ScatterAdd IndexAdd IndexCopy IndexFill IndexPut IndexPutImpl UnsafeIndexPut "
+    "UnsafeMaskedIndex UnsafeMaskedIndexPutAccumulate Put MaskedFill MaskedScatter Where Embedding ConstantPadNd "
+    "ReflectionPad1D ReflectionPad2D ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D "
+    # copies and types
+    "Clone LazyClone Contiguous Copy ToCopy Detach Identity Lift LiftFresh PinMemory ToDense ToSparse ToMkldnn "
+    "Complex Conj ConjPhysical ViewAsComplex ViewAsReal "
+    # resampling, and what a fixed matrix does
+    "AvgPool2D AvgPool3D MkldnnAdaptiveAvgPool2D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D "
+    "UpsampleLinear1D UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleNearestExact1D "
+    "UpsampleNearestExact2D UpsampleNearestExact3D UpsampleBilinear2D UpsampleBilinear2DAa UpsampleBicubic2D "
+    "UpsampleBicubic2DAa UpsampleTrilinear3D FftC2C FftC2R FftR2C NativeDropout FusedDropout"
 )
 # bilinear: linear while one factor alone carries the signal
-BILINEAR = _names("Mul Mm Bmm Mv Dot Addmm Addmv Addbmm Baddbmm Addcmul Prod Linear Convolution")
+BILINEAR = _names("Mul Dot Vdot Prod") | frozenset(CONTRACTIONS)
 
 HIDDEN = {
     "CompiledFunction": "was compiled; measure the model without torch.compile",
@@ -81,6 +106,11 @@ HIDDEN = {
 
 OPAQUE = frozenset({"CopySlices", "MkldnnRnnLayer", "CudnnRnn", "MiopenRnn", "ThnnFusedLstmCell", "ThnnFusedGruCell"})
 """Operations that may hold several weights or another operation: what is inside is not counted."""
+
+ELEMENTWISE = _names(
+    "PreluKernel Pow Maximum Minimum Fmax Fmin Atan2 Hypot Logaddexp Logaddexp2 Remainder Fmod Xlogy Cdiv"
+)
+"""Nonlinearities that meet a parameter entry by entry: no weight is inside."""
 
 
 def operation(node: Node) -> str:
@@ -105,6 +135,8 @@ def role(name: str, signals: set[int]) -> str:
         return "product" if {1, 2} <= signals else "linear"
     if name == "Lerp":
         return "product" if 2 in signals and len(signals) > 1 else "linear"
+    if name.startswith("GridSampler"):
+        return "linear" if signals == {0} else "nonlinear"
     if name in BILINEAR:
         return "linear" if len(signals) == 1 else "product"
     return "linear" if name in LINEAR else "nonlinear"

@@ -1,21 +1,21 @@
 """An outline of a network as its gradient sees it: weights, residual blocks, parallel sums, what stays opaque."""
 
-from collections import deque
-from collections.abc import Iterator
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
-import torch
 from torch import Tensor, nn
-from torch.autograd.graph import Node
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.paths.graph import Edge, Graph, Target, read, saved_parameter
-from skipglass.paths.merges import Merge, classify, span
+from skipglass.paths.graph import Edge, Graph, Target, read
+from skipglass.paths.merges import Merge, classify, sides
+from skipglass.paths.naming import common_prefix, contracts, name_of_operands, name_of_weight, names_of_blocks
 from skipglass.paths.operations import CONTRACTIONS
 from skipglass.paths.walk import Counted
 
-__all__ = ["UNITS", "Block", "PathGraph", "outline"]
+__all__ = ["UNITS", "Block", "PathGraph", "named", "outline"]
 
 UNITS = ("weights", "blocks")
 
@@ -27,11 +27,12 @@ class Block:
     Attributes
     ----------
     name
-        The common prefix of its weights' names, or "block 3" (forward order) where no model names them.
+        The module that holds its weights, the modules ("bottom+up") where it is none alone, or "block 3" (forward
+        order) where no model names them. "step#2" is the second use of a module.
     side
-        Which operand of the addition is the branch: 0 the first, 1 the second.
+        Which operand of the addition is the branch: 0 the first, 1 the second, ….
     shortcut
-        "identity" or "projected".
+        "identity", "projected", or "parallel" where ``blocks`` made a block of a parallel sum.
     merge
         Where it is in the graph.
     """
@@ -49,11 +50,11 @@ class PathGraph:
     Attributes
     ----------
     blocks
-        The residual merges.
+        The residual merges, or those that were asked for.
     weights
         The name of each contraction with something computed from parameters alone.
     sums
-        Parallel sums, as "operation (number of signals)"; not counted.
+        Sums that are not counted, as "operation (number of signals)".
     norms
         The normalisations that are one operation.
     opaque
@@ -71,18 +72,29 @@ class PathGraph:
     graph: Graph
 
     def counted(self, unit: str) -> Counted:
-        """Return the counted steps, (node, slot), of a unit."""
+        """Return the counted steps, (node, slot), of a unit; warn where operations may hide weights."""
         check.choice("unit", unit, UNITS)
         if unit == "blocks":
+            hidden = sum(
+                i == "CopySlices" and len(e) > 1 for i, e in zip(self.graph.operations, self.graph.edges, strict=True)
+            )
+            if hidden:
+                warnings.warn(
+                    f"{hidden} sums written in place on a slice (CopySlices) may be residual, and are not counted",
+                    stacklevel=3,
+                )
             return {(b.merge.node, b.merge.branch.slot) for b in self.blocks if b.merge.branch}
+        if self.opaque:
+            what = ", ".join(dict.fromkeys(self.opaque))
+            warnings.warn(f"what these operations may hold is not counted as weights: {what}", stacklevel=3)
         return {
-            (i, e.slot) for i in _weights(self.graph) for e in self.graph.edges[i] if _contracts(self.graph, i, e.slot)
+            (i, e.slot) for i in _weights(self.graph) for e in self.graph.edges[i] if contracts(self.graph, i, e.slot)
         }
 
     def __str__(self) -> str:
         width = max([len(b.name) for b in self.blocks] + [5])
         lines = [f"{'block':{width}}  branch  shortcut"]
-        lines += [f"{b.name:{width}}  {('first', 'second')[b.side]:6}  {b.shortcut}" for b in self.blocks]
+        lines += [f"{b.name:{width}}  {_operand(b.side):6}  {b.shortcut}" for b in self.blocks]
         for what in ("weights", "sums", "norms", "opaque"):
             found = getattr(self, what)
             names = list(dict.fromkeys(found))
@@ -91,7 +103,11 @@ class PathGraph:
         return "\n".join(lines)
 
 
-def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGraph:
+def _operand(side: int) -> str:
+    return ("first", "second")[side] if side < 2 else f"no. {side + 1}"
+
+
+def outline(loss: Tensor, x: Target, model: nn.Module | None = None, blocks: Sequence[str] | None = None) -> PathGraph:
     """Read the network between ``loss`` and ``x``: its weights, residual blocks and parallel sums.
 
     Parameters
@@ -102,6 +118,9 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
         The tensor, or tuple of tensors, that the paths lead to.
     model
         Names the weights; without it blocks are numbered.
+    blocks
+        What to count as blocks instead: names of residual blocks, or prefixes of them, or of modules whose weights
+        alone make up one side of a sum.
 
     Returns
     -------
@@ -111,10 +130,12 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
     Raises
     ------
     InputError
-        If there is no graph from the loss to x, a piece of it is hidden, or the model is no module.
+        If there is no graph from the loss to x, a piece of it is hidden, the model is no module, or a name in
+        ``blocks`` fits nothing.
 
     Examples
     --------
+    >>> import torch
     >>> from skipglass.models import ResidualMLP
     >>> model, x = ResidualMLP(5, depth=3, width=4), torch.ones(2, 5, requires_grad=True)
     >>> print(outline(model(x).sum(), x, model))
@@ -130,94 +151,100 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None) -> PathGrap
         raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
     graph = read(loss, x)
     names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
-    weights = {i: _name_of_weight(graph, i, names) for i in reversed(_weights(graph))}
+    weights = {i: name_of_weight(graph, i, names) for i in reversed(_weights(graph))}
+    hidden = {i: name_of_operands(graph, i, names) for i, role in enumerate(graph.roles) if role == "opaque"}
     merges = classify(graph)[::-1]
-    residual = {m.node for m in merges if m.branch is not None}
-    blocks: list[Block] = []
-    for merge in merges:
-        if merge.branch is not None and merge.shortcut is not None:
-            number, prefix = len(blocks), _prefix(graph, merge, merge.branch, residual, weights) if names else ""
-            taken = sum(b.name.split("#")[0] == prefix for b in blocks)
-            name = f"{prefix}#{taken + 1}" if taken else prefix
-            side = 0 if merge.branch.slot < merge.shortcut.slot else 1
-            blocks.append(Block(name or f"block {number}", side, "projected" if merge.projected else "identity", merge))
+    found = _blocks(graph, merges, weights | hidden, model)
+    if blocks is not None:
+        found = _chosen(graph, merges, weights, found, blocks)
+    counted = {b.merge.node for b in found}
     backwards = range(len(graph.nodes) - 1, -1, -1)
     return PathGraph(
-        tuple(blocks),
+        tuple(found),
         tuple(weights.values()),
-        tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in merges if m.branch is None),
+        tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in merges if m.node not in counted),
         tuple(graph.operations[i] for i in backwards if graph.roles[i] == "norm"),
-        tuple(what for i in backwards if (what := _not_understood(graph, i))),
+        tuple(what for i in backwards if (what := _not_understood(graph, i, hidden))),
         graph,
     )
 
 
-def _not_understood(graph: Graph, i: int) -> str:
+def _blocks(graph: Graph, merges: list[Merge], weights: dict[int, str], model: nn.Module | None) -> list[Block]:
+    """The residual merges, by name."""
+    residual = [m for m in merges if m.branch is not None]
+    called = names_of_blocks(graph, residual, weights, model)
+    return [_block(merge, name) for merge, name in zip(residual, called, strict=True)]
+
+
+def _block(merge: Merge, name: str) -> Block:
+    side = 0 if merge.branch and merge.shortcut and merge.branch.slot < merge.shortcut.slot else 1
+    return Block(name, side, "projected" if merge.projected else "identity", merge)
+
+
+def _chosen(
+    graph: Graph, merges: list[Merge], weights: dict[int, str], found: list[Block], names: Sequence[str]
+) -> list[Block]:
+    """The blocks of these names: residual ones, or sides of sums that a module's weights make up."""
+    if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"blocks must be a list of names, not {names!r}")
+    chosen: dict[tuple[int, Edge | None], Block] = {}
+    for name in names:
+        try:
+            fits = list(named(found, [name]))
+        except InputError as unknown:
+            own = {weight for weight in weights.values() if weight.startswith(f"{name}.")}
+            fits = [
+                Block(f"{name}#{k}" if k > 1 else name, graph.edges[m.node].index(m.branch), "parallel", m)
+                for k, m in enumerate(sides(graph, merges, weights, own), 1)
+                if m.branch is not None
+            ]
+            if not fits:
+                hint = "its weights make up no side of a sum" if own else "no module of that name holds a weight"
+                raise InputError(f"{unknown}; {hint}") from None
+        chosen |= {(b.merge.node, b.merge.branch): b for b in fits}
+    return sorted(chosen.values(), key=lambda b: -b.merge.node)
+
+
+def named(blocks: Sequence[Block], names: Sequence[str]) -> tuple[Block, ...]:
+    """Return the blocks that are called, or lie below, one of the names: "layer3" gives "layer3.0", "layer3.1", ….
+
+    Parameters
+    ----------
+    blocks
+        To choose from.
+    names
+        Names of blocks, or dotted prefixes of them.
+
+    Returns
+    -------
+    tuple of Block
+        In the order of ``blocks``.
+
+    Raises
+    ------
+    InputError
+        If a name fits no block; the line lists the nearest that there are.
+    """
+    known = {b.name: b for b in blocks}
+    chosen: set[str] = set()
+    for name in names:
+        fits = {name} & set(known) or {b for b in known if b.startswith((f"{name}.", f"{name}#"))}
+        if not fits:
+            near = get_close_matches(name, known, n=3, cutoff=0.4) or list(known)[:3]
+            hint = f"nearest: {', '.join(near)}" if near else "so there is none to choose"
+            raise InputError(f"no residual block is called {name!r}; {len(known)} were found, {hint}")
+        chosen |= fits
+    return tuple(b for b in blocks if b.name in chosen)
+
+
+def _not_understood(graph: Graph, i: int, hidden: dict[int, str]) -> str:
     """What may hide a weight: fused operations, and contractions with a constant that is no parameter."""
     name = graph.operations[i]
-    if graph.roles[i] == "opaque":
-        return name
-    return f"{name} with a constant" if name in CONTRACTIONS and graph.roles[i] == "linear" else ""
+    if i in hidden:
+        module = common_prefix([hidden[i]]) if hidden[i] else ""
+        return f"{name} ({module})" if module else name
+    return f"{name} with a constant" if name in CONTRACTIONS and graph.roles[i] == "linear" and graph.edges[i] else ""
 
 
 def _weights(graph: Graph) -> list[int]:
     return [i for i, role in enumerate(graph.roles) if role == "weight"]
-
-
-def _contracts(graph: Graph, node: int, slot: int) -> bool:
-    """Whether this edge of a node crosses a weight."""
-    if graph.roles[node] != "weight":
-        return False
-    return any(own == slot for own, _, _ in CONTRACTIONS[graph.operations[node]])
-
-
-def _name_of_weight(graph: Graph, i: int, names: dict[int, str]) -> str:
-    """The parameters that a weight was computed from, by name, or else by shape."""
-    node, live = graph.nodes[i], {e.slot for e in graph.edges[i]}
-    for own, other, saved in CONTRACTIONS[graph.operations[i]]:
-        if own in live and other not in live:
-            following = node.next_functions[other][0]
-            if following is not None:
-                found = list(_leaves(following))
-            else:
-                frozen = saved_parameter(node, saved)
-                found = [] if frozen is None else [frozen]
-            return "+".join(names.get(id(p), f"weight {tuple(p.shape)}") for p in found) or "weight"
-    return "weight"
-
-
-def _leaves(root: Node) -> Iterator[Tensor]:
-    """The leaf tensors below a node, nearest first."""
-    seen, queue = {root}, deque([root])
-    while queue:
-        node = queue.popleft()
-        variable = getattr(node, "variable", None)
-        if isinstance(variable, torch.Tensor):
-            yield variable
-        for after, _ in node.next_functions:
-            if after is not None and after not in seen:
-                seen.add(after)
-                queue.append(after)
-
-
-def _prefix(graph: Graph, merge: Merge, branch: Edge, residual: set[int], weights: dict[int, str]) -> str:
-    """The common prefix of a branch's weights; of those above the next blocks, where a branch reaches far."""
-    own = [weights[merge.node]] if _contracts(graph, merge.node, branch.slot) else []
-    for stops in (set[int](), residual):
-        inside = [weights[v] for v in span(graph, branch, merge.join, stops) if v in weights]
-        if prefix := _common_prefix(own + inside):
-            return prefix
-    return ""
-
-
-def _common_prefix(names: list[str]) -> str:
-    """The longest common dotted prefix of weights' names, each by its nearest parameter and without its last part."""
-    modules = [name.split("+")[0].split(".")[:-1] for name in names]
-    if not modules:
-        return ""
-    prefix = []
-    for parts in zip(*modules, strict=False):
-        if len(set(parts)) > 1:
-            break
-        prefix.append(parts[0])
-    return ".".join(prefix)

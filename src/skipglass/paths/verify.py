@@ -4,16 +4,21 @@ import math
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
 from skipglass.errors import DecompositionError, InputError
 from skipglass.paths.graph import Graph, Target, as_targets
-from skipglass.paths.walk import explain
+from skipglass.paths.regions import Regions
+from skipglass.paths.walk import explain, fire
 
-__all__ = ["BOUNDS", "inner", "reference", "verify"]
+__all__ = ["BOUNDS", "bound", "capture", "inner", "judge", "reference", "size", "verify"]
 
 BOUNDS = {torch.float64: 1e-12, torch.complex128: 1e-12, torch.float32: 1e-5, torch.complex64: 1e-5}
 """Largest error ‖Σ g_r - g‖/Σ ‖g_r‖ of each precision (DESIGN.md); 2e-2 for the half precisions."""
 HALF = 2e-2
+
+Captured = dict[tuple[int, int], Tensor]
+"""(node, output) → the whole gradient there."""
 
 
 def reference(loss: Tensor, x: Target) -> list[Tensor]:
@@ -29,10 +34,37 @@ def reference(loss: Tensor, x: Target) -> list[Tensor]:
         g = torch.autograd.grad(loss, targets, torch.ones_like(loss), retain_graph=True)
     except RuntimeError as error:
         raise explain(error) from error
+    return _finite(list(g))
+
+
+def capture(loss: Tensor, graph: Graph, regions: Regions) -> tuple[list[Tensor], Captured]:
+    """Return g and, from the same backward pass, the gradient wherever a region ends.
+
+    Raises
+    ------
+    InputError
+        If the graph was freed or overwritten, or g holds NaN or infinity.
+    """
+    places = {end: None for h in regions.heads for end in regions.ends(graph, h)}
+    places |= dict.fromkeys([*graph.targets, (0, graph.loss.output_nr)])
+    edges = [GradientEdge(graph.nodes[node], output) for node, output in places]
+    try:
+        values = torch.autograd.grad(loss, edges, torch.ones_like(loss), retain_graph=True)
+    except RuntimeError as error:
+        raise explain(error) from error
+    found = dict(zip(places, values, strict=True))
+    g = _finite([found[target] for target in graph.targets])
+    for node, output in regions.hooked & set(found):
+        if node in regions.forks:  # on its way further down it is captured before its hooks
+            found[node, output] = fire(graph, node, output, found[node, output])
+    return g, found
+
+
+def _finite(g: list[Tensor]) -> list[Tensor]:
     for part in g:
         if not torch.isfinite(part).all():
             raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")
-    return list(g)
+    return g
 
 
 def inner(a: list[Tensor], b: list[Tensor]) -> float:
@@ -40,9 +72,28 @@ def inner(a: list[Tensor], b: list[Tensor]) -> float:
     return sum(float(torch.real(torch.sum(wide(u).conj() * wide(v)))) for u, v in zip(a, b, strict=True))
 
 
+def size(*a: Tensor) -> float:
+    """‖a‖ in float64, of all tensors together."""
+    return math.sqrt(sum(float(torch.linalg.vector_norm(u, dtype=_wide(u))) ** 2 for u in a))
+
+
 def wide(a: Tensor) -> Tensor:
     """Return the tensor in double precision."""
-    return a.to(torch.complex128 if a.is_complex() else torch.float64)
+    return a.to(_wide(a))
+
+
+def _wide(a: Tensor) -> torch.dtype:
+    return torch.complex128 if a.is_complex() else torch.float64
+
+
+def bound(graph: Graph) -> float:
+    """The largest error that the lowest precision of a graph allows."""
+    return max(
+        BOUNDS.get(meta.dtype, HALF)
+        for node in graph.nodes
+        for meta in node._input_metadata
+        if meta.dtype.is_floating_point or meta.dtype.is_complex
+    )
 
 
 def verify(graph: Graph, parts: list[list[Tensor]], g: list[Tensor]) -> float:
@@ -63,19 +114,23 @@ def verify(graph: Graph, parts: list[list[Tensor]], g: list[Tensor]) -> float:
         If it is above the bound.
     """
     difference = [sum((wide(p) for p in part), -wide(whole)) for part, whole in zip(parts, g, strict=True)]
-    lengths = sum(math.sqrt(inner([p], [p])) for part in parts for p in part)
-    gap = math.sqrt(inner(difference, difference))
-    error = gap / lengths if lengths else (math.inf if gap else 0.0)
-    bound = max(
-        BOUNDS.get(meta.dtype, HALF)
-        for node in graph.nodes
-        for meta in node._input_metadata
-        if meta.dtype.is_floating_point or meta.dtype.is_complex
-    )
-    if not error <= bound:
+    lengths = sum(size(p) for part in parts for p in part)
+    gap = size(*difference)
+    return judge(graph, gap / lengths if lengths else (math.inf if gap else 0.0))
+
+
+def judge(graph: Graph, error: float, where: str = "") -> float:
+    """Return an error that is within the bound of a graph.
+
+    Raises
+    ------
+    DecompositionError
+        If it is not.
+    """
+    if not error <= bound(graph):
         raise DecompositionError(
-            f"the parts of the gradient do not sum to it: error {error:.1e}, bound {bound:g}; possible causes are a "
-            "backward pass that is not linear (hooks, gradient clipping, quantised gradients) or hooks on a tensor "
-            "where paths meet"
+            f"the parts of the gradient do not sum to it{where}: error {error:.1e}, bound {bound(graph):g}; possible "
+            "causes are a backward pass that is not linear (hooks, gradient clipping, quantised gradients) or hooks "
+            "on an operation where paths meet"
         )
     return error

@@ -1,17 +1,15 @@
 """One walk down the backward pass, in any algebra that says what crossing a counted step does.
 
-The graph is cut into *regions* entered at one node, their head: at the loss, at a counted step, and wherever
-two regions meet. A region runs as one public call of ``torch.autograd.grad`` from its head to the heads
-below, once for each live channel; a node whose operands lead apart (a *fork*) is called by hand, and its
-gradients are reduced and cast as the engine does. Every node so runs once for each live channel.
+A region (see `regions`) runs as one public call of ``torch.autograd.grad`` from its head to the heads below,
+once for each live channel; a fork is called by hand, and its gradients are reduced and cast as the engine does.
+Every node so runs once for each live channel.
 
 A *graded* gradient is a dict from channel to tensor. The channels are lengths r for the spectrum, and the
 derivatives c_k = (1/k!) ∂ᵏ/∂tᵏ Σ_r g_r tʳ at t = 1 for the moments (MATH.md §6).
 """
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -19,91 +17,40 @@ from torch.autograd.graph import GradientEdge, Node
 
 from skipglass.errors import InputError
 from skipglass.paths.graph import Graph
+from skipglass.paths.regions import Counted, Regions, partition
 
-__all__ = ["Counted", "Graded", "explain", "partition", "walk"]
+__all__ = ["Arrived", "Counted", "Graded", "explain", "fire", "partition", "walk"]
 
 Graded = dict[int, Tensor]
-Counted = set[tuple[int, int]]
-"""Counted steps: (node, slot) of an edge."""
+Arrived = dict[int, Graded]
+"""What has arrived at a head: output → graded gradient."""
 
 FAINT = 1e-15  # our choice: far above float32's smallest normal number, 1e-38, a region's own shrinking included
+LARGEST_LIFT = 100  # 2¹⁰⁰ lifts the faintest subnormal number of float32, and fits its range
+LOOKED_AT = 4096  # entries of a tensor that say how faint it is
 
 
-@dataclass(frozen=True)
-class Regions:
-    """Heads in order, the forks among them, and for each other head the edges by which its region ends."""
+def walk(
+    graph: Graph,
+    regions: Regions,
+    counted: Counted,
+    cross: Callable[[Graded], Graded],
+    visit: Callable[[int, Arrived], None] | None = None,
+    send: Callable[[int, tuple[int, int] | None, Graded], Graded] | None = None,
+) -> list[Graded]:
+    """Send the gradient 1 of the loss down to x.
 
-    heads: list[int]
-    forks: set[int]
-    exits: dict[int, list[tuple[int, int]]]
-
-
-def partition(graph: Graph, counted: Counted) -> Regions:
-    """Cut the graph into single-entry regions whose ends do not lead to one another.
-
-    Requested ends that lead to one another would each include what flows through the other, so where they
-    do, the forks they spread from become heads of their own.
-    """
-    at_end = {node for node, _ in graph.targets}
-    steps = {node for node, _ in counted}
-    forks = {i for i in steps if len(graph.edges[i]) > 1}
-    below = _reachable(graph)
-    while True:
-        head = _heads(graph, forks, steps | at_end)
-        heads = sorted({i for i, h in enumerate(head) if h == i})
-        exits: dict[int, dict[tuple[int, int], None]] = {h: {} for h in heads}
-        ends: list[int] = [0] * len(head)  # bit sets of the heads each node leads to, within its region
-        spread = set()
-        for i in range(len(head) - 1, -1, -1):
-            for e in graph.edges[i]:
-                if head[e.to] == e.to:
-                    exits[head[i]][e.to, e.output] = None
-                    ends[i] |= 1 << e.to
-                else:
-                    ends[i] |= ends[e.to]
-            if len(graph.edges[i]) > 1 and i not in forks and _some_lead_to_others(ends[i], below):
-                spread.add(i)
-        if not spread:
-            return Regions(heads, forks, {h: list(ends) for h, ends in exits.items() if h not in forks})
-        forks |= spread
-
-
-def _heads(graph: Graph, forks: set[int], special: set[int]) -> list[int]:
-    """The head of each node's region."""
-    head = [-1] * len(graph.nodes)
-    head[0] = 0
-    for i, edges in enumerate(graph.edges):
-        if i in special or i in forks:
-            head[i] = i
-        for e in edges:
-            came = e.to if i in forks else head[i]
-            head[e.to] = came if head[e.to] in {-1, came} else e.to
-    return head
-
-
-def _reachable(graph: Graph) -> list[int]:
-    """For each node the bit set of the nodes below it."""
-    below = [0] * len(graph.nodes)
-    for i in range(len(below) - 1, -1, -1):
-        for e in graph.edges[i]:
-            below[i] |= below[e.to] | 1 << e.to
-    return below
-
-
-def _some_lead_to_others(ends: int, below: list[int]) -> bool:
-    if ends & (ends - 1) == 0:
-        return False
-    rest = ends
-    while rest:
-        lowest = rest & -rest
-        if below[lowest.bit_length() - 1] & ends:
-            return True
-        rest ^= lowest
-    return False
-
-
-def walk(graph: Graph, counted: Counted, cross: Callable[[Graded], Graded]) -> list[Graded]:
-    """Send the gradient 1 of the loss down to x, applying ``cross`` at each counted step.
+    Parameters
+    ----------
+    graph, regions, counted
+        Where to walk, in which pieces, and what counts.
+    cross
+        What a counted step does to a graded gradient.
+    visit
+        Called at each head with all that has arrived there; may change it.
+    send
+        Called with (head, end, graded) before a gradient leaves, and may change it: with each end of a fork,
+        and with None where a region is about to run.
 
     Returns
     -------
@@ -115,76 +62,116 @@ def walk(graph: Graph, counted: Counted, cross: Callable[[Graded], Graded]) -> l
     InputError
         If the graph was freed or a tensor that it needs was overwritten.
     """
-    regions = partition(graph, counted)
-    arriving: list[dict[int, Graded]] = [{} for _ in graph.nodes]  # output → graded gradient
-    meta = graph.nodes[0]._input_metadata[graph.loss.output_nr]
-    one = torch.ones(meta.shape, dtype=meta.dtype, device=meta.device)
-    arriving[0][graph.loss.output_nr] = {0: one}
+    arriving: list[Arrived] = [{} for _ in graph.nodes]
+    arriving[0][graph.loss.output_nr] = {0: start(graph, regions)}
     found: list[Graded] = [{} for _ in graph.targets]
     with torch.no_grad():
         for h in regions.heads:
             at, arriving[h] = arriving[h], {}
+            if visit:
+                visit(h, at)
             for k, (node, output) in enumerate(graph.targets):
                 if node == h:
-                    found[k] = at.get(output, {})
-            edges = graph.edges[h]
-            if not edges or not at:
+                    found[k] = dict(at.get(output, {}))
+            if not graph.edges[h] or not at:
                 continue
             try:
                 if h in regions.forks:
-                    leaving = _call(graph, h, at)
-                    for e, graded in zip(edges, leaving, strict=True):
-                        _arrive(arriving[e.to], e.output, cross(graded) if (h, e.slot) in counted else graded)
+                    _fork(graph, regions, h, at, counted, cross, send, arriving)
                 else:
-                    if (h, edges[0].slot) in counted:
+                    if (h, graph.edges[h][0].slot) in counted:
                         at = {output: cross(graded) for output, graded in at.items()}
-                    ends = regions.exits[h]
-                    for (to, output), graded in zip(ends, _run(graph, h, ends, at), strict=True):
-                        _arrive(arriving[to], output, graded)
+                    if send:
+                        at = {output: send(h, None, graded) for output, graded in at.items()}
+                    _run(graph, h, regions.exits[h], at, arriving)
             except RuntimeError as error:
                 raise explain(error) from error
     return found
 
 
-def _arrive(at: dict[int, Graded], output: int, graded: Graded) -> None:
-    """Add a graded gradient to what has reached an output already."""
-    if graded:
-        before = at.get(output)
-        at[output] = graded if before is None else add(before, graded)
+def start(graph: Graph, regions: Regions) -> Tensor:
+    """Return the gradient 1 of the loss, past its hooks where the engine will not fire them."""
+    meta = graph.nodes[0]._input_metadata[graph.loss.output_nr]
+    one = torch.ones(meta.shape, dtype=meta.dtype, device=meta.device)
+    return fire(graph, 0, graph.loss.output_nr, one) if 0 in regions.forks else one
 
 
-def add(a: Graded, b: Graded) -> Graded:
-    """Return the sum of two graded gradients."""
-    return a | {r: a[r] + v if r in a else v for r, v in b.items()}
+def fire(graph: Graph, node: int, output: int, value: Tensor) -> Tensor:
+    """Let the hooks of a place change a gradient."""
+    edge = GradientEdge(graph.nodes[node], output)
+    return torch.autograd.grad(edge, edge, value, retain_graph=True)[0]
 
 
-def _run(graph: Graph, head: int, ends: list[tuple[int, int]], at: dict[int, Graded]) -> list[Graded]:
-    """Run a region in autograd's engine, one channel after the other."""
+def _arrive(at: Arrived, output: int, r: int, value: Tensor) -> None:
+    """Add a channel to what has reached an output already."""
+    graded = at.setdefault(output, {})
+    graded[r] = graded.pop(r) + value if r in graded else value
+
+
+def _run(graph: Graph, head: int, ends: list[tuple[int, int]], at: Arrived, arriving: list[Arrived]) -> None:
+    """Run a region in autograd's engine, one channel after the other, each let go as soon as it is through."""
     inputs = [GradientEdge(graph.nodes[to], output) for to, output in ends]
-    found: list[Graded] = [{} for _ in ends]
     for r in sorted({r for graded in at.values() for r in graded}):
-        here = {output: graded[r] for output, graded in at.items() if r in graded}
+        here = {output: graded.pop(r) for output, graded in at.items() if r in graded}
         edges = [GradientEdge(graph.nodes[head], output) for output in here]
-        scale = _scale(here.values())
-        values = [v * scale for v in here.values()] if scale != 1 else list(here.values())
-        gradients = torch.autograd.grad(edges, inputs, values, retain_graph=True, allow_unused=True)
-        for graded, gradient in zip(found, gradients, strict=True):
+        values = list(here.values())
+        del here
+        scale = _scale(values)
+        if scale != 1:
+            values = [v * scale for v in values]
+        gradients: list[Tensor | None] = list(
+            torch.autograd.grad(edges, inputs, values, retain_graph=True, allow_unused=True)
+        )
+        del values
+        for k, (to, output) in enumerate(ends):
+            gradient, gradients[k] = gradients[k], None
             if gradient is not None:
-                graded[r] = gradient / scale if scale != 1 else gradient
-    return found
+                _arrive(arriving[to], output, r, gradient if scale == 1 else gradient / scale)
+            del gradient
 
 
-def _scale(values: Iterable[Tensor]) -> float:
+def _scale(values: list[Tensor]) -> float:
     """A power of two that lifts vanishing values (long paths) out of the subnormal numbers, slow and inexact."""
-    peak = 0.0
-    for v in values:
-        if v.numel():  # not a norm: the square of a faint value is zero, and the maximum norm is slow on a CPU
-            lo, hi = torch.aminmax(torch.view_as_real(v) if v.is_complex() else v)
-            peak = max(peak, -float(lo), float(hi))
-    return 2.0 ** -math.frexp(peak)[1] if 0 < peak < FAINT else 1.0
+    if any(_peak(v, 1 + v.numel() // LOOKED_AT) >= FAINT for v in values):
+        return 1.0
+    peak = max((_peak(v) for v in values), default=0.0)
+    return 2.0 ** min(-math.frexp(peak)[1], LARGEST_LIFT) if 0 < peak < FAINT else 1.0
 
 
-def _call(graph: Graph, head: int, at: dict[int, Graded]) -> list[Graded]:
+def _peak(v: Tensor, every: int = 1) -> float:
+    """The largest magnitude among a tensor's entries, or every so many of them."""
+    if not v.numel():
+        return 0.0
+    if every > 1 and v.is_contiguous():
+        v = v.view(-1)[::every]
+    # not a norm: the square of a faint value is zero, and the maximum norm is slow on a CPU
+    lo, hi = torch.aminmax(torch.view_as_real(v) if v.is_complex() else v)
+    return max(-float(lo), float(hi))
+
+
+def _fork(
+    graph: Graph,
+    regions: Regions,
+    h: int,
+    at: Arrived,
+    counted: Counted,
+    cross: Callable[[Graded], Graded],
+    send: Callable[[int, tuple[int, int] | None, Graded], Graded] | None,
+    arriving: list[Arrived],
+) -> None:
+    """Call a fork by hand and cross the counted ones of its edges."""
+    for e, graded in zip(graph.edges[h], _call(graph, h, at), strict=True):
+        if (e.to, e.output) in regions.hooked:
+            graded = {r: fire(graph, e.to, e.output, v) for r, v in graded.items()}
+        if (h, e.slot) in counted:
+            graded = cross(graded)
+        if send:
+            graded = send(h, (e.to, e.output), graded)
+        for r in sorted(graded):
+            _arrive(arriving[e.to], e.output, r, graded[r])
+
+
+def _call(graph: Graph, head: int, at: Arrived) -> list[Graded]:
     """Call one node by hand, one channel after the other."""
     node, edges = graph.nodes[head], graph.edges[head]
     backward: Callable = node if callable(node) else node.apply  # type: ignore[attr-defined] # custom functions

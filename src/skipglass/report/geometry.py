@@ -76,5 +76,5 @@ def _range(axis: Axis, columns: list[NDArray[np.float64]], rules: list[Rule], ma
     pad = margin * (high - low) or 0.5 * (abs(high) or 1.0)
     # a zero that ends the data is an edge to stand on, not a point that needs room
     low -= 0.0 if low == 0 and not axis.log else pad
-    high += 0.0 if high == 0 and not axis.log else pad
+    high += 0.0 if high == 0 > low and not axis.log else pad
     return (10**low, 10**high) if axis.log else (low, high)

@@ -1,0 +1,88 @@
+"""The page of one profile: what was measured, its panels, and the blocks by name."""
+
+from skipglass import __version__
+from skipglass.paths import Profile
+from skipglass.paths.profile_figure import blocks_table, length_panels, map_panel, participation_panel
+from skipglass.record import provenance
+from skipglass.report import Report, Section, Table
+
+__all__ = ["profile_report"]
+
+LENGTHS = (
+    "The gradient of the loss is an exact sum of parts g_r, one for each path length r. Where weight lies at small r, "
+    "the network acts as a shallow one, however many layers it has."
+)
+BLOCKS = "A block participates by the part of the gradient that passes its branch rather than the shortcut around it."
+
+
+def profile_report(spec: str, said: str, profile: Profile) -> Report:
+    """Build the page of a profile.
+
+    Parameters
+    ----------
+    spec, said
+        What the model is, and on which inputs it was measured.
+    profile
+        The numbers.
+
+    Returns
+    -------
+    Report
+        Ready for `render_page`.
+    """
+    lead = (
+        f"{profile.model} ({spec}) in {profile.mode} mode on {said}; loss: {profile.loss}. Its gradient takes paths "
+        f"through {profile.effective_depth:.3g} of at most {int(profile.lengths[-1])} {profile.unit} on average."
+    )
+    sections = [
+        Section("In numbers", "\n\n".join(f"Note: {note}." for note in profile.notes), (_numbers(profile),)),
+        Section("By path length", LENGTHS, length_panels(profile)),
+    ]
+    if profile.blocks:
+        items = (participation_panel(profile), map_panel(profile), blocks_table(profile))
+        sections.append(Section("By block", BLOCKS, items))
+    return Report(f"The effective depth of {profile.model}", lead, tuple(sections), _footer())
+
+
+def _numbers(profile: Profile) -> Table:
+    fits = [
+        row
+        for fit in profile.fits
+        for row in (
+            (
+                f"{'β' if fit.reading == 'coherent' else 'b'}, {fit.reading} reading",
+                _with_interval(fit.beta, fit.interval),
+            ),
+            (f"distance to the {fit.reading} reading [nats]", fit.distance),
+        )
+    ]
+    return Table(
+        "numbers",
+        "What was found",
+        "The effective depth is the mean length of the paths that carry the gradient; a higher one means that more of "
+        "the network's depth is used. The error says how exactly the parts sum to the gradient, and the cancellation "
+        "by how much they exceed it: far above 1, single shares mean little.",
+        ("quantity", "value"),
+        [
+            (f"effective depth [{profile.unit}]", profile.effective_depth),
+            *fits,
+            ("error ‖Σ g_r - g‖ / Σ ‖g_r‖", profile.error),
+            ("cancellation Σ ‖g_r‖ / ‖g‖", profile.cancellation),
+            ("samples", str(profile.samples)),
+            ("residual blocks", str(len(profile.blocks))),
+            ("weights", str(len(profile.weights))),
+            ("parallel sums, not counted", str(len(profile.sums))),
+            ("opaque operations", ", ".join(dict.fromkeys(profile.opaque)) or "none"),
+            ("precision", profile.dtype),
+        ],
+    )
+
+
+def _with_interval(beta: float, interval: tuple[float, float] | None) -> str:
+    spread = "" if interval is None else f" (95 % {interval[0]:.3g} to {interval[1]:.3g})"
+    return f"{beta:.4g}{spread}"
+
+
+def _footer() -> str:
+    about = provenance()
+    return f"skipglass {__version__}. Made by `{about['command']}` on {about['machine']}, {about['created']}."

@@ -1,0 +1,97 @@
+"""A small dense net for CIFAR (Huang et al., 2017), the architecture of the paper's Sec. 6.
+
+Each layer sees all layers before it in its stage, concatenated: h ← [h, W R(BN(h))]. Its paths, in weights,
+have the lengths of a plain net with every subset of a stage's layers left out: no addition, so no blocks.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skipglass import check
+from skipglass.errors import InputError
+from skipglass.models.initialize import initialize
+
+__all__ = ["DenseLayer", "DenseNet"]
+
+STAGES = 3
+START = 16  # channels of the first convolution
+
+
+class DenseLayer(nn.Module):
+    """Batch norm, ReLU and a 3x3 convolution whose output is appended to its input."""
+
+    def __init__(self, channels: int, growth: int) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(channels)
+        self.conv = nn.Conv2d(channels, growth, 3, 1, 1, bias=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map (N, channels, H, W) to (N, channels + growth, H, W)."""
+        return torch.cat([h, self.conv(F.relu(self.bn(h)))], dim=1)
+
+
+class Transition(nn.Module):
+    """Batch norm, ReLU, a 1x1 convolution and a 2x2 average between two stages."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(channels)
+        self.conv = nn.Conv2d(channels, channels, 1, bias=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map (N, channels, H, W) to (N, channels, H/2, W/2)."""
+        return F.avg_pool2d(self.conv(F.relu(self.bn(h))), 2)
+
+
+class DenseNet(nn.Module):
+    """A dense net of three stages for 32x32 images.
+
+    Parameters
+    ----------
+    depth
+        3n + 4 weight layers on the longest path; 40 in the reference.
+    growth
+        Channels that each layer adds; 12 in the reference.
+    classes
+        Outputs of the last linear layer.
+    seed
+        Of the initial weights; see `initialize`.
+
+    Raises
+    ------
+    InputError
+        If the depth is not 3n + 4.
+
+    Examples
+    --------
+    >>> DenseNet(depth=13, growth=4)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(self, depth: int = 40, *, growth: int = 12, classes: int = 10, seed: int = 0) -> None:
+        super().__init__()
+        check.integer("depth", depth, 7)
+        if depth % STAGES != 1:
+            raise InputError(f"depth must be 3n + 4 (7, 10, 13, … 40), found {depth}")
+        check.integer("growth", growth)
+        check.integer("classes", classes, 2)
+        layers = (depth - 4) // STAGES
+        first, second, third = (START + layers * growth * (k + 1) for k in range(STAGES))
+
+        def stage(channels: int) -> nn.Sequential:
+            return nn.Sequential(*[DenseLayer(channels + k * growth, growth) for k in range(layers)])
+
+        self.conv1 = nn.Conv2d(3, START, 3, 1, 1, bias=False)
+        self.dense1, self.transition1 = stage(START), Transition(first)
+        self.dense2, self.transition2 = stage(first), Transition(second)
+        self.dense3 = stage(second)
+        self.bn = nn.BatchNorm2d(third)
+        self.linear = nn.Linear(third, classes)
+        initialize(self, seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, 32, 32) to logits (N, classes)."""
+        h = self.transition1(self.dense1(self.conv1(x)))
+        h = self.dense3(self.transition2(self.dense2(h)))
+        return self.linear(F.relu(self.bn(h)).mean(dim=(2, 3)))

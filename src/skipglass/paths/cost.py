@@ -1,0 +1,109 @@
+"""What a walk will cost, in backwards, before it is walked: live channels times the work of each region.
+
+A *backward* is one ``torch.autograd.grad(loss, x)`` on the same graph. A region's work is taken to be the number
+of entries that its operations give out, our choice: within some 20 % for networks of like blocks.
+"""
+
+import logging
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from skipglass import check
+from skipglass.paths.graph import Graph, Target
+from skipglass.paths.outline import outline
+from skipglass.paths.regions import Counted, Regions, partition
+
+__all__ = ["announce", "backwards", "cost", "work"]
+
+LONG = 60.0  # seconds; calls that take longer say so first
+log = logging.getLogger("skipglass.paths")
+
+
+def cost(
+    loss: Tensor,
+    x: Target,
+    unit: str = "weights",
+    max_length: int | None = None,
+    model: nn.Module | None = None,
+    blocks: Sequence[str] | None = None,
+) -> float:
+    """Predict what `spectrum` costs, in backwards: about half the number of lengths.
+
+    Parameters
+    ----------
+    loss, x, unit, max_length, model, blocks
+        As for `spectrum`.
+
+    Returns
+    -------
+    float
+        The cost, the reference backward included.
+
+    Raises
+    ------
+    InputError
+        If there is no graph from the loss to x, or an argument is out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skipglass.models import ResidualMLP
+    >>> model, x = ResidualMLP(5, depth=20, width=4), torch.ones(1, 5, requires_grad=True)
+    >>> loss = model(x).sum()
+    >>> cost(loss, x) > 2 * cost(loss, x, max_length=3)
+    True
+    """
+    if max_length is not None:
+        check.integer("max_length", max_length)
+    found = outline(loss, x, model, blocks)
+    counted = found.counted(unit)
+    return backwards(found.graph, partition(found.graph, counted), counted, max_length)
+
+
+def work(graph: Graph, regions: Regions) -> dict[int, int]:
+    """The entries that the operations of each region give out."""
+    total = dict.fromkeys(regions.heads, 0)
+    for i, h in enumerate(regions.head):
+        total[h] += sum(math.prod(graph.nodes[e.to]._input_metadata[e.output].shape) for e in graph.edges[i])
+    return total
+
+
+def backwards(graph: Graph, regions: Regions, counted: Counted, max_length: int | None) -> float:
+    """The cost of a spectrum: 1 + Σ channels·work/Σ work over regions."""
+    lengths = [0] * len(graph.nodes)  # bit sets
+    lengths[0] = 1
+    weight, spent = work(graph, regions), 0
+    for h in regions.heads:
+        here = lengths[h]
+        spent += here.bit_count() * weight[h]
+        for e, (to, _) in zip(_ways(graph, regions, h), regions.ends(graph, h), strict=True):
+            lengths[to] |= _one_longer(here, max_length) if (h, e) in counted else here
+    return 1 + spent / max(1, sum(weight.values()))
+
+
+def _ways(graph: Graph, regions: Regions, h: int) -> list[int]:
+    """The slot by which each end of a region is left."""
+    slots = [e.slot for e in graph.edges[h]]
+    return slots if h in regions.forks else slots[:1] * len(regions.exits[h])
+
+
+def _one_longer(lengths: int, max_length: int | None) -> int:
+    longer = lengths << 1
+    if max_length is not None and longer >> (max_length + 2):
+        longer = longer & ((1 << (max_length + 2)) - 1) | 1 << (max_length + 1)
+    return longer
+
+
+def announce(what: str, number: float, seconds: float, advice: str = "") -> None:
+    """Say on the log, which goes to stderr unless configured, how long a call longer than a minute will take."""
+    if number * seconds > LONG:
+        log.warning(
+            "%s: about %.0f minutes, %.0f times a backward pass of %.1f s%s",
+            what,
+            max(1, number * seconds / 60),
+            number,
+            seconds,
+            advice,
+        )

@@ -1,0 +1,276 @@
+"""One eager forward pass for measuring: from (model, inputs, targets, loss_fn) to a loss and the x to split.
+
+What is split: the floating-point inputs, or the input embedding where the inputs are token ids. Without a
+``loss_fn`` the loss is, in this order,
+
+- the outputs' own ``loss`` where they carry one (Hugging Face, called with labels);
+- without targets the sum over samples of each one's largest output, the last token's where outputs are
+  (samples, tokens, classes): the score of what the network would answer;
+- for integer targets the mean cross entropy of the outputs with them, position by position (nothing is shifted);
+- for floating-point targets of the outputs' shape the mean squared error.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skipglass.errors import InputError
+from skipglass.paths.graph import Target
+from skipglass.paths.state import as_found
+
+__all__ = ["Forward", "LossFunction", "arguments", "default_loss", "eager", "forward", "prediction", "splittable"]
+
+LossFunction = Callable[..., Tensor]
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """What a forward pass left: the loss with its graph, what to split, and the eager model that names things."""
+
+    loss: Tensor
+    x: Target
+    outputs: Any
+    model: nn.Module
+
+
+@contextmanager
+def forward(
+    model: nn.Module, inputs: object, targets: object = None, loss_fn: LossFunction | None = None
+) -> Iterator[Forward]:
+    """Run a model once with gradients on, and leave it as it was found when the context is left.
+
+    Parameters
+    ----------
+    model
+        Any module; a compiled one runs eagerly, a distributed one by the module it wraps.
+    inputs
+        A tensor, a tuple of positional or a mapping of named arguments. The floating-point tensors among them are
+        split (those named "...mask" are not), or the input embedding of token ids.
+    targets
+        Passed on to the loss.
+    loss_fn
+        loss_fn(outputs, targets), or loss_fn(outputs) without targets; see the module for the default.
+
+    Yields
+    ------
+    Forward
+        Valid inside the context.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to split, the model or the loss fails, or the loss is no scalar with a graph.
+
+    Examples
+    --------
+    >>> model = nn.Linear(3, 2)
+    >>> with forward(model, torch.ones(4, 3), torch.zeros(4, dtype=torch.long)) as run:
+    ...     run.x.shape, run.loss.requires_grad
+    (torch.Size([4, 3]), True)
+    """
+    model = eager(model)
+    if loss_fn is not None and not callable(loss_fn):
+        raise InputError(f"loss_fn must be a function of (outputs, targets), not {type(loss_fn).__name__}")
+    args, kwargs = arguments(inputs)
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(as_found(model))
+        with splittable(model, args, kwargs) as (given, split):
+            outputs = _attempt("the model", lambda: model(*given[0], **given[1]))
+        if not split:
+            raise InputError("no input embedding was called with the integer inputs; pass floating-point inputs")
+        if loss_fn is None:
+            loss = default_loss(outputs, targets)
+        else:
+            rest = () if targets is None else (targets,)
+            loss = _attempt("loss_fn", lambda: loss_fn(outputs, *rest))
+        yield Forward(_checked(loss), split[0] if len(split) == 1 else tuple(split), outputs, model)
+
+
+def eager(model: nn.Module) -> nn.Module:
+    """Return the module to run: the one inside a compiled or a distributed wrapper.
+
+    Raises
+    ------
+    InputError
+        If it is no module, or spread over devices in a way that hides its parameters.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    if isinstance(model, torch._dynamo.eval_frame.OptimizedModule):
+        return eager(model._orig_mod)
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        return eager(model.module)
+    for module in model.modules():
+        kind = type(module).__name__
+        if kind in {"DataParallel", "FullyShardedDataParallel"}:
+            what = "pass model.module" if kind == "DataParallel" else "use fully_shard, or measure an unsharded copy"
+            raise InputError(f"{kind} hides the parameters of the network; {what}")
+        if isinstance(module, torch.jit.ScriptModule):
+            raise InputError("TorchScript hides the network's operations; pass the module it was made from")
+    return model
+
+
+def arguments(inputs: object) -> Arguments:
+    """Read inputs as the positional and the named arguments of a model's forward.
+
+    Raises
+    ------
+    InputError
+        If they hold no tensor.
+    """
+    if isinstance(inputs, Mapping):
+        args, kwargs = (), {str(name): value for name, value in inputs.items()}
+    else:
+        args, kwargs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,), {}
+    if not any(isinstance(value, Tensor) for value in (*args, *kwargs.values())):
+        kind = type(inputs).__name__
+        raise InputError(f"inputs must be a tensor, or a tuple or mapping that holds one, found {kind} without any")
+    return args, kwargs
+
+
+@contextmanager
+def splittable(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[tuple[Arguments, list[Tensor]]]:
+    """Give arguments whose gradients can be taken, and the leaves they hang on, for one call of the model.
+
+    Yields
+    ------
+    tuple
+        The arguments, and the list of leaves; an embedding's leaf joins it during the call.
+    """
+    places: dict[int | str, Any] = dict(enumerate(args))
+    places.update(kwargs)
+    places = {k: v.clone() if isinstance(v, Tensor) and v.is_inference() else v for k, v in places.items()}
+    tensors = {k: v for k, v in places.items() if isinstance(v, Tensor)}
+    main: Any = getattr(model, "main_input_name", None)
+    signals = [k for k, v in tensors.items() if _differentiable(v) and "mask" not in str(k)]
+    if main in tensors:
+        signals = [main] if main in signals else []
+    leaves: list[Tensor] = []
+    for k in signals:
+        leaves.append(tensors[k].detach().clone().requires_grad_())
+        places[k] = leaves[-1].clone()  # not the leaf itself: a model may write to its input
+    hooks = []
+    if not signals:
+        own = _input_embedding(model)
+        ids = tensors[main] if main in tensors else next(iter(tensors.values()), None)
+        every = [m for m in model.modules() if isinstance(m, nn.Embedding)]
+        found = every if own is None else [own, *(m for m in every if m is not own and m.weight is own.weight)]  # T5's
+
+        def hook(_module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor | None:
+            if leaves or not (own is not None or (given and _same(given[0], ids))):
+                return None
+            leaves.append(output.detach().clone().requires_grad_())
+            return leaves[-1].clone()
+
+        hooks = [m.register_forward_hook(hook) for m in found]
+    try:
+        yield (tuple(places[k] for k in range(len(args))), {k: places[k] for k in kwargs}), leaves
+    finally:
+        for handle in hooks:
+            handle.remove()
+
+
+def _differentiable(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def _input_embedding(model: nn.Module) -> nn.Module | None:
+    """What the model says is its input embedding (Hugging Face)."""
+    try:
+        found = model.get_input_embeddings()  # type: ignore[operator]
+    except (AttributeError, NotImplementedError, TypeError):
+        return None
+    return found if isinstance(found, nn.Module) else None
+
+
+def _same(a: object, b: Tensor | None) -> bool:
+    if not isinstance(a, Tensor) or b is None:
+        return False
+    return a is b or (a.numel() == b.numel() and torch.equal(a.flatten(), b.flatten()))
+
+
+def _attempt(what: str, call: Callable[[], Any]) -> Any:
+    """Call the user's code; its own mistakes become one line."""
+    try:
+        return call()
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        text = (str(error).strip() or "no message").splitlines()[0]
+        raise InputError(f"{what} raised {type(error).__name__}: {text}") from error
+
+
+def _checked(loss: object) -> Tensor:
+    if not isinstance(loss, Tensor):
+        raise InputError(f"the loss must be a tensor, not {type(loss).__name__}")
+    if loss.numel() != 1:
+        raise InputError(f"the loss must be a scalar, found the shape {tuple(loss.shape)}; sum it or take its mean")
+    if not loss.requires_grad:
+        raise InputError("the loss does not depend on the inputs by differentiable operations; was it detached?")
+    return loss
+
+
+def prediction(outputs: object) -> Tensor:
+    """Return what a model predicts: its ``logits``, its ``last_hidden_state``, or its first tensor.
+
+    Raises
+    ------
+    InputError
+        If the outputs hold no floating-point tensor.
+    """
+    if isinstance(outputs, Mapping):
+        named = [outputs[k] for k in ("logits", "last_hidden_state") if k in outputs]
+        outputs = (*named, *outputs.values())
+    elif hasattr(outputs, "logits"):
+        outputs = outputs.logits
+    for tensor in outputs if isinstance(outputs, (tuple, list)) else (outputs,):
+        if isinstance(tensor, Tensor) and _differentiable(tensor):
+            return tensor
+    raise InputError(f"the model's output, {type(outputs).__name__}, holds no tensor; pass a loss_fn")
+
+
+def default_loss(outputs: object, targets: object = None) -> Tensor:
+    """Return the loss for lack of a ``loss_fn``; see the module.
+
+    Raises
+    ------
+    InputError
+        If outputs and targets do not fit each other.
+    """
+    own = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", None)
+    if isinstance(own, Tensor) and targets is None:
+        return own
+    y = prediction(outputs)
+    if targets is None:
+        scores = y[:, -1] if y.ndim == 3 else y
+        return scores.flatten(1).max(dim=1).values.sum() if scores.ndim > 1 else scores.sum()
+    if not isinstance(targets, Tensor):
+        raise InputError(f"targets must be a tensor, not {type(targets).__name__}, or pass a loss_fn")
+    if _differentiable(targets) and targets.shape == y.shape:
+        return F.mse_loss(y, targets)
+    if not _differentiable(targets) and targets.dtype != torch.bool:
+        for classes in {y.ndim - 1, min(1, y.ndim - 1)}:
+            if y.ndim > 1 and y.shape[:classes] + y.shape[classes + 1 :] == targets.shape:
+                return _cross_entropy(y.movedim(classes, 1), targets.long())
+    kind = str(targets.dtype).removeprefix("torch.")
+    raise InputError(
+        f"targets of shape {tuple(targets.shape)} ({kind}) do not fit outputs of shape {tuple(y.shape)}; pass a loss_fn"
+    )
+
+
+def _cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
+    wrong = targets[(targets != -100) & ((targets < 0) | (targets >= scores.shape[1]))]  # -100: PyTorch's "ignore"
+    if len(wrong):
+        raise InputError(f"targets must be classes in 0..{scores.shape[1] - 1}, found {int(wrong[0])}")
+    return F.cross_entropy(scores, targets)

@@ -1,0 +1,78 @@
+"""What users hang on a graph: hooks that change a gradient, and gradients that are retained.
+
+A tensor's hooks fire where a region ends and again where the next one starts; `listening` finds them, so that the
+walk can step over such a place by hand, which fires them once. ``retain_grad`` accumulates whatever passes, so
+the tensors that ask for it get their gradient back.
+"""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from skipglass.paths.graph import Graph
+from skipglass.paths.walk import fire
+
+__all__ = ["listening"]
+
+Place = tuple[int, int]
+
+
+class _Heard(Exception):
+    """Something listened to a gradient and computed with it."""
+
+
+class _Silence(TorchDispatchMode):
+    """Under it any tensor operation raises, before it has an effect."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        raise _Heard
+
+
+@contextmanager
+def listening(graph: Graph) -> Iterator[set[Place]]:
+    """Give the (node, output) where hooks change the gradient; on leaving, retained gradients are as before.
+
+    Each place is asked by handing it zeros, which fires its hooks once. Where something computes with them, a
+    hook or ``retain_grad``, the living tensors are searched for those that retain: the graph does not tell.
+    """
+    asked = {(e.to, e.output) for edges in graph.edges for e in edges} | {(0, graph.loss.output_nr)}
+    zeros: dict[tuple, Tensor] = {}
+    places = [(place, _zero(graph, place, zeros)) for place in sorted(asked)]
+    changed, heard = set(), []
+    with _Silence():
+        for place, zero in places:
+            try:
+                if fire(graph, *place, zero) is not zero:
+                    changed.add(place)
+            except (_Heard, RuntimeError):
+                heard.append((place, zero))
+    retaining = [(t, t.grad) for t in _tensors() if not t.is_leaf and t.retains_grad] if heard else []
+    try:
+        for place, zero in heard:
+            try:
+                if fire(graph, *place, zero) is not zero:
+                    changed.add(place)
+            except RuntimeError:  # a hook that works in place
+                changed.add(place)
+        yield changed
+    finally:
+        for tensor, before in retaining:
+            tensor.grad = before
+
+
+def _zero(graph: Graph, place: Place, known: dict[tuple, Tensor]) -> Tensor:
+    meta = graph.nodes[place[0]]._input_metadata[place[1]]
+    kind = (tuple(meta.shape), meta.dtype, meta.device)
+    if kind not in known:
+        known[kind] = torch.zeros((), dtype=meta.dtype, device=meta.device).expand(meta.shape)
+    return known[kind]
+
+
+def _tensors() -> list[Tensor]:
+    living = gc.get_objects()
+    kinds = {kind for kind in set(map(type, living)) if issubclass(kind, Tensor)}
+    return [o for o in living if type(o) in kinds]

@@ -1,0 +1,214 @@
+"""Lesions: run a network with the branches of chosen residual blocks set to zero (Veit et al., 2016).
+
+No model surgery. Each call is first rehearsed on the side: its graph says which additions are residual merges,
+and which operand is the branch. In the call itself that operand is replaced by zeros as the addition is made.
+An addition is recognised by where it stands in the code: the module, the instruction, and how often it ran.
+"""
+
+import functools
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from skipglass.errors import InputError
+from skipglass.paths.forward import eager, splittable
+from skipglass.paths.outline import Block, PathGraph, named, outline
+from skipglass.paths.state import as_found
+
+__all__ = ["lesion"]
+
+_SUMS = ("add", "sub", "subtract", "rsub", "addmm", "addmv", "addbmm", "baddbmm", "addcmul")
+_SYMBOLS = {f"__{prefix}{name}__" for prefix in ("", "r", "i") for name in ("add", "sub")}
+ADDING = {*_SUMS, *(f"{name}_" for name in _SUMS), *_SYMBOLS}
+"""Functions that may make a residual merge, by name."""
+
+Place = tuple[object, ...]
+"""Which addition of a call: its module, the instructions that led to it from there, how many came before."""
+Operand = int | str
+"""A positional or a named argument."""
+
+
+@contextmanager
+def lesion(model: nn.Module, blocks: str | Sequence[str]) -> Iterator[None]:
+    """Inside the context the named residual blocks' branches give zero, in the forward and the backward pass.
+
+    A call costs two: it is rehearsed first, with the random numbers and the buffers put back. Branches are still
+    computed, so that random numbers fall as without the lesion. Contexts nest.
+
+    Parameters
+    ----------
+    model
+        Any module. Its mode, and whether gradients are taken, are the caller's.
+    blocks
+        Names as in ``outline(...).blocks``, or prefixes of them: "layer3" for all blocks of that stage.
+
+    Yields
+    ------
+    None
+        Once.
+
+    Raises
+    ------
+    InputError
+        If the model is no module; and when the model is called, if a name is unknown, a merge is hidden, or
+        the lesion would not survive the recomputation of a checkpoint.
+
+    Examples
+    --------
+    >>> from skipglass.models import ResidualMLP
+    >>> model, x = ResidualMLP(5, depth=3, width=4), torch.ones(2, 5)
+    >>> with lesion(model, ["layers.1", "layers.2"]):
+    ...     shallow = model(x)
+    >>> bool((shallow == model(x)).all())
+    False
+    """
+    names = [blocks] if isinstance(blocks, str) else list(blocks)
+    if not all(isinstance(name, str) for name in names):
+        raise InputError(f"blocks must be names of residual blocks, not {blocks!r}")
+    model = eager(model)
+    own = model.__dict__
+    before = own.get("forward")
+    lesioned = before if isinstance(before, _Lesioned) else _Lesioned(model)
+    lesioned.names.append(names)
+    own["forward"] = lesioned
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        lesioned.names.remove(names)
+        if not lesioned.names:
+            del own["forward"]
+            if before is not None and before is not lesioned:
+                own["forward"] = before
+
+
+class _Lesioned:
+    """A model's forward method with some branches set to zero."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.original = model, model.forward
+        self.names: list[list[str]] = []
+        functools.update_wrapper(self, self.original)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        sites = self._rehearse(args, kwargs)
+        with _Cut(sites) as cut:
+            outputs = self.original(*args, **kwargs)
+        if missed := set(sites) - cut.made:
+            raise InputError(
+                f"{len(missed)} lesioned additions were not made: without the branches the model takes another way"
+            )
+        return outputs
+
+    def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Operand]:
+        """Where the branches enter their additions, from a call that leaves no trace."""
+        with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Recorder() as recorder:
+            with splittable(self.model, args, kwargs) as (given, leaves):
+                outputs = self.original(*given[0], **given[1])
+            signals = [t for t in tree_leaves(outputs) if isinstance(t, Tensor) and t.requires_grad]
+            if not leaves or not signals:
+                raise InputError("lesion finds no path from floating-point inputs or an embedding to the outputs")
+            ends = torch.stack([t.abs().sum().double() for t in signals])
+            found = outline(ends.sum(), tuple(leaves), self.model)
+        wanted = [name for names in self.names for name in names]
+        return dict(_site(found, block, recorder) for block in named(found.blocks, wanted))
+
+
+def _site(found: PathGraph, block: Block, recorder: "_Recorder") -> tuple[Place, Operand]:
+    merge, graph = block.merge, found.graph
+    if merge.branch is not None and graph.nodes[merge.node] in recorder.additions:
+        place, operands = recorder.additions[graph.nodes[merge.node]]
+        for operand, edge in operands:
+            if edge.node is graph.nodes[merge.branch.to] and edge.output_nr == merge.branch.output:
+                return place, operand
+    raise InputError(
+        f"the addition of block {block.name!r} is made where it cannot be reached, inside a fused function"
+    )
+
+
+class _Additions(TorchFunctionMode):
+    """Tells the additions of one call apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: Counter[Place] = Counter()
+
+    def place(self, frame: FrameType | None) -> Place:
+        steps: list[object] = []
+        while frame is not None:
+            steps.append((frame.f_code, frame.f_lasti))
+            module = frame.f_locals.get("self")
+            if isinstance(module, nn.Module):
+                steps.append(id(module))
+                break
+            frame = frame.f_back
+        which = tuple(steps)
+        self.count[which] += 1
+        return (*which, self.count[which])
+
+
+class _Recorder(_Additions):
+    """Keeps for the node of each addition its place, and which operand came from where."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.additions: dict[Node, tuple[Place, list[tuple[Operand, GradientEdge]]]] = {}
+
+    def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ not in ADDING:
+            return func(*args, **kwargs)
+        place = self.place(sys._getframe(1))
+        given = [*enumerate(args), *kwargs.items()]
+        operands = [(k, get_gradient_edge(v)) for k, v in given if isinstance(v, Tensor) and v.requires_grad]
+        result = func(*args, **kwargs)
+        if isinstance(result, Tensor) and result.grad_fn is not None:
+            self.additions[result.grad_fn] = place, operands
+        return result
+
+
+class _Cut(_Additions):
+    """Replaces chosen operands by zeros."""
+
+    def __init__(self, sites: dict[Place, Operand]) -> None:
+        super().__init__()
+        self.sites = sites
+        self.made: set[Place] = set()
+
+    def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ not in ADDING:
+            return func(*args, **kwargs)
+        place = self.place(sys._getframe(1))
+        if place not in self.sites:
+            return func(*args, **kwargs)
+        if _checkpointing():
+            raise InputError("a checkpoint would recompute the branch; run the lesion without checkpoints or gradients")
+        operand = self.sites[place]
+        self.made.add(place)
+        if operand == 0 and _in_place(func.__name__):
+            branch = args[0] if args[0]._is_view() else args[0].detach_()  # a view cannot leave its graph
+            branch.zero_()
+            return func(*args, **kwargs)
+        given: dict[Operand, Any] = {**dict(enumerate(args)), **kwargs}
+        given[operand] = torch.zeros_like(given[operand])
+        return func(*(given[k] for k in range(len(args))), **{k: given[k] for k in kwargs})
+
+
+def _in_place(name: str) -> bool:
+    return name.startswith("__i") or (name.endswith("_") and not name.startswith("__"))
+
+
+def _checkpointing() -> bool:
+    """Whether what is saved for the backward pass will be recomputed, out of the lesion's sight."""
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True) if torch.is_grad_enabled() else None
+    return hooks is not None and "_checkpoint_hook" in getattr(hooks[0], "__qualname__", "")

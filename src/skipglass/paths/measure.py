@@ -1,0 +1,170 @@
+"""Everything about one network in one call: spectrum, census, participation and the theory's fits."""
+
+import math
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from skipglass import check
+from skipglass.errors import DecompositionError
+from skipglass.paths.census import census
+from skipglass.paths.forward import Forward, LossFunction, eager, forward
+from skipglass.paths.outline import UNITS
+from skipglass.paths.participation import participation_of
+from skipglass.paths.profile import Profile
+from skipglass.paths.spectrum import Spectrum, spectrum
+from skipglass.theory import Fit, fit
+from skipglass.theory.ensemble import READINGS
+
+__all__ = ["measure"]
+
+
+def measure(
+    model: nn.Module,
+    inputs: object,
+    targets: object = None,
+    loss_fn: LossFunction | None = None,
+    unit: str = "blocks",
+    progress: Callable[[str], None] | None = None,
+) -> Profile:
+    """Measure how the gradient of one batch flows through a network, by path length and by block.
+
+    One forward pass serves all of it; attention runs by its plain formula, as fused kernels cannot be differentiated
+    twice. What is kept holds no tensor.
+
+    Parameters
+    ----------
+    model
+        Any module, in the mode that is to be measured; it is left as found.
+    inputs
+        A tensor, tuple or mapping; of token ids the input embedding is split. See `forward`.
+    targets
+        Passed on to the loss.
+    loss_fn
+        loss_fn(outputs, targets); the default is in `forward`.
+    unit
+        "blocks", residual branches, or "weights", the paper's r.
+    progress
+        Called with a line of text before each step; `spectrum` announces what will take longer than a minute.
+
+    Returns
+    -------
+    Profile
+        What was found; prints itself, plots, saves and compares.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be run, or nothing in it can be split.
+    DecompositionError
+        If the parts do not sum to the gradient.
+
+    Examples
+    --------
+    >>> from skipglass.models import ResidualMLP
+    >>> profile = measure(ResidualMLP(5, 3, depth=5, width=8), torch.ones(4, 5))
+    >>> profile.blocks
+    ('layers.1', 'layers.2', 'layers.3', 'layers.4')
+    >>> profile.census
+    {0: 1, 1: 4, 2: 6, 3: 4, 4: 1}
+    """
+    check.choice("unit", unit, UNITS)
+    say = progress or (lambda _: None)
+    mode = _mode(eager(model))
+    say("forward pass")
+    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
+        warnings.filterwarnings("ignore", "what these operations may hold")  # the notes say so
+        paths = census(run.loss, run.x, unit, run.model)
+        say(f"spectrum in {unit}, up to length {max(paths)}")
+        split = spectrum(run.loss, run.x, unit, model=run.model, at="blocks")
+        say("participation of each block")
+        blocks = tuple(b.name for b in split.graph.blocks)
+        notes = []
+        try:
+            part = participation_of(run.loss, run.x, run.model)
+            participation, per_sample = part.share, part.share_per_sample
+        except DecompositionError as error:
+            notes.append(f"participation could not be measured: {error}")
+            participation = np.full(len(blocks), math.nan)
+            per_sample = np.full((len(blocks), split.share_per_sample.shape[1]), math.nan)
+        dtype = str((run.x if isinstance(run.x, Tensor) else run.x[0]).dtype).removeprefix("torch.")
+        loss = _describe(run, targets, loss_fn)
+    outline = split.graph
+    at_blocks = np.zeros((0, 0)) if split.at_blocks is None else split.at_blocks
+    return Profile(
+        model=type(run.model).__name__,
+        mode=mode,
+        dtype=dtype,
+        loss=loss,
+        unit=unit,
+        blocks=blocks,
+        weights=outline.weights,
+        sums=outline.sums,
+        norms=outline.norms,
+        opaque=outline.opaque,
+        census=paths,
+        lengths=split.lengths,
+        norm=split.norm,
+        share=split.share,
+        norm_per_sample=split.norm_per_sample,
+        share_per_sample=split.share_per_sample,
+        norm_at_blocks=at_blocks,
+        participation=participation,
+        participation_per_sample=per_sample,
+        fits=_fits(split, paths),
+        error=split.error,
+        cancellation=split.cancellation,
+        independent_samples=split.independent_samples,
+        notes=(*_notes(split, dtype), *notes),
+    )
+
+
+def _mode(model: nn.Module) -> str:
+    modes = {module.training for module in model.modules()}
+    return "mixed" if len(modes) > 1 else "train" if modes.pop() else "eval"
+
+
+def _describe(run: Forward, targets: object, loss_fn: LossFunction | None) -> str:
+    """What the loss was, by the rules of `forward`."""
+    if loss_fn is not None:
+        return getattr(loss_fn, "__name__", type(loss_fn).__name__)
+    if targets is None:
+        own = getattr(run.outputs, "loss", None) is not None
+        return "the outputs' own" if own else "the largest output of each sample, summed"
+    floats = isinstance(targets, Tensor) and targets.is_floating_point()
+    return "mean squared error" if floats else "cross entropy"
+
+
+def _fits(split: Spectrum, paths: dict[int, int]) -> tuple[Fit, ...]:
+    """Both readings; none where the gradient is zero or all paths are of one length."""
+    if not split.norm.any() or sum(int(r) in paths for r in split.lengths) < 2:
+        return ()
+    norms = split.norm_per_sample if split.independent_samples else split.norm
+    return tuple(fit(split.lengths, norms**2, paths, reading) for reading in READINGS)
+
+
+def _notes(split: Spectrum, dtype: str) -> list[str]:
+    """What a reader should know before trusting the numbers."""
+    notes, outline = [], split.graph
+    if not split.norm.any():
+        notes.append("the gradient is zero: shares and participation are undefined")
+    limit = 1 / math.sqrt(torch.finfo(getattr(torch, dtype)).eps)
+    if split.cancellation > limit:
+        notes.append(
+            f"the parts cancel {split.cancellation:.1e}-fold, above 1/√eps = {limit:.0e} of {dtype}: shares keep few "
+            "digits; measure in a higher precision"
+        )
+    if not split.independent_samples:
+        notes.append(
+            "samples mix (batch norm in training mode): figures per sample are no samples' own, and β has no interval"
+        )
+    if split.unit == "blocks" and not outline.blocks:
+        notes.append("no residual merge was found: all paths have length 0 in blocks; measure with unit='weights'")
+    if outline.opaque and split.unit == "weights":
+        kinds = ", ".join(dict.fromkeys(outline.opaque))
+        notes.append(f"{len(outline.opaque)} opaque operations ({kinds}): weights inside them are not counted")
+    return notes

@@ -1,0 +1,262 @@
+"""Participation: each residual block's part in the gradient, all blocks at once (MATH.md §6).
+
+Let g be the gradient at x, B_l the gradient on the edge from branch l into its addition, and F_l the tangent
+at that branch's output when x moves along g. With J_l the derivative of the branch's output by x,
+
+    F_l = J_l g,    s_l = ⟨B_l, F_l⟩/‖g‖² = ⟨J_lᵀ B_l, g⟩/‖g‖²,
+
+the share of the gradient that passes branch l, and Σ_l s_l is the effective depth in blocks.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from skipglass.errors import DecompositionError
+from skipglass.paths.forward import LossFunction, forward
+from skipglass.paths.graph import Graph, Target, as_targets
+from skipglass.paths.hooks import listening
+from skipglass.paths.outline import PathGraph, outline
+from skipglass.paths.tangents import at_once, gradients, one_by_one, per_sample
+from skipglass.paths.verify import bound, inner
+from skipglass.paths.walk import explain
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+__all__ = ["Participation", "participation", "participation_of"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Participation:
+    """Each residual block's share s_l of the gradient, L blocks and N samples; prints as a table.
+
+    Attributes
+    ----------
+    blocks
+        Their names, in forward order.
+    share
+        s_l, (L,); it may be negative or above 1. NaN where the gradient is zero.
+    effective_depth
+        Σ_l s_l, the mean number of blocks that the gradient passes.
+    share_per_sample
+        The same for each sample alone, (L, N); NaN where samples mix or a branch has no rows of its own for each.
+    effective_depth_per_sample
+        (N,), exact in either case.
+    error
+        |Σ_l ⟨B_l, F_l⟩ - ⟨z, g⟩| / Σ_l ‖B_l‖‖F_l‖.
+    independent_samples
+        False where samples mix, as batch norm in training mode makes them.
+    graph
+        What was found in the network.
+    """
+
+    blocks: tuple[str, ...]
+    share: Array
+    effective_depth: float
+    share_per_sample: Array
+    effective_depth_per_sample: Array
+    error: float
+    independent_samples: bool
+    graph: PathGraph
+
+    def __repr__(self) -> str:
+        return f"Participation({len(self.blocks)} blocks, effective depth {self.effective_depth:.3g})"
+
+    def __str__(self) -> str:
+        width = max([len(name) for name in self.blocks] + [5])
+        lines = [f"{'block':{width}}   share  median over samples"]
+        for name, share, median in zip(self.blocks, self.share, self._medians(), strict=True):
+            lines.append(f"{name:{width}}  {share:6.3f}  {median:6.3f}")
+        lines.append(f"effective depth {self.effective_depth:.4g} of {len(self.blocks)} blocks, error {self.error:.0e}")
+        if not self.independent_samples:
+            lines.append("samples mix: shares of single samples are undefined")
+        return "\n".join(lines)
+
+    def _medians(self) -> Array:
+        """Over the samples whose shares are defined."""
+        defined = self.share_per_sample[:, ~np.isnan(self.share_per_sample).any(axis=0)]
+        return np.median(defined, axis=1) if defined.size else np.full(len(self.blocks), np.nan)
+
+    def to_xarray(self) -> "xr.Dataset":
+        """Return the shares as a dataset over (block, sample)."""
+        import xarray as xr
+
+        return xr.Dataset(
+            {
+                "share": ("block", self.share, {"long_name": "share of the gradient", "units": "1"}),
+                "share_per_sample": (("block", "sample"), self.share_per_sample, {"units": "1"}),
+                "effective_depth_per_sample": ("sample", self.effective_depth_per_sample, {"units": "blocks"}),
+            },
+            {"block": list(self.blocks), "sample": np.arange(self.share_per_sample.shape[1])},
+            {
+                "effective_depth": self.effective_depth,
+                "error": self.error,
+                "independent_samples": int(self.independent_samples),
+            },
+        )
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the share of each block, and its median over samples.
+
+        Parameters
+        ----------
+        ax
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes.
+        """
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots()[1] if ax is None else ax
+        places = np.arange(len(self.blocks))
+        ax.bar(places, self.share, label="batch", color="#9ecae1")
+        medians = self._medians()
+        if not np.isnan(medians).all():
+            ax.plot(places, medians, "o", color="#08519c", label="median over samples")
+            ax.legend()
+        shown = places[:: max(1, math.ceil(len(places) / 24))]
+        ax.set_xticks(shown, [self.blocks[l] for l in shown], rotation=90, fontsize="small")
+        ax.axhline(0, color="black", linewidth=0.8)
+        ax.set(ylabel="share of the gradient", title=f"effective depth {self.effective_depth:.3g} blocks")
+        return ax
+
+
+def participation(
+    model: nn.Module,
+    inputs: object,
+    targets: object = None,
+    loss_fn: LossFunction | None = None,
+    blocks: Sequence[str] | None = None,
+) -> Participation:
+    """Measure each residual block's share of the gradient, with one forward and about three backward passes.
+
+    Attention runs by its plain formula (PyTorch's "math" kernel): the fused ones cannot be differentiated twice.
+
+    Parameters
+    ----------
+    model
+        Any module; it is left as found.
+    inputs
+        A tensor, tuple or mapping; token ids are split at the input embedding. See `forward`.
+    targets
+        Passed on to the loss.
+    loss_fn
+        loss_fn(outputs, targets); the default is in `forward`.
+    blocks
+        What to count instead of the residual blocks; see `outline`.
+
+    Returns
+    -------
+    Participation
+        Shares by block.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be run or split.
+    DecompositionError
+        If the backward pass is not linear.
+
+    Examples
+    --------
+    >>> from skipglass.models import ResidualMLP
+    >>> p = participation(ResidualMLP(5, depth=4, width=8), torch.ones(2, 5))
+    >>> p.blocks, p.share.shape
+    (('layers.1', 'layers.2', 'layers.3'), (3,))
+    """
+    with sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
+        return participation_of(run.loss, run.x, run.model, blocks)
+
+
+def participation_of(
+    loss: Tensor, x: Target, model: nn.Module | None = None, blocks: Sequence[str] | None = None
+) -> Participation:
+    """Measure each residual block's share of ∂loss/∂x on a graph that is there; see `participation`.
+
+    Where an operation on the way cannot be differentiated twice (fused attention, custom functions), each block
+    takes a backward pass of its own.
+
+    Parameters
+    ----------
+    loss
+        A scalar with a live graph; the graph stays usable.
+    x
+        The tensor, or tuple of tensors, whose gradient is shared out; its first dimension counts samples.
+    model
+        Names the blocks; see `outline`.
+    blocks
+        What to count instead of the residual blocks; see `outline`.
+
+    Returns
+    -------
+    Participation
+        Shares by block.
+
+    Raises
+    ------
+    InputError
+        If there is no graph from the loss to x, or it was freed.
+    DecompositionError
+        If the backward pass is not linear.
+
+    Examples
+    --------
+    >>> x = torch.ones(2, 3, requires_grad=True)
+    >>> h = x + 2 * x @ torch.nn.Parameter(torch.eye(3))
+    >>> participation_of(h.sum(), x).share.round(6)
+    array([0.666667])
+    """
+    found = outline(loss, x, model, blocks)
+    targets, graph = as_targets(x), found.graph
+    branches = [(b.merge.node, b.merge.branch) for b in found.blocks if b.merge.branch is not None]
+    with torch.enable_grad(), listening(graph):
+        try:
+            g, B = gradients(graph, loss, targets, branches)
+            products = at_once(graph, targets, branches, g, B) or one_by_one(graph, targets, branches, g, B)
+        except RuntimeError as complaint:
+            raise explain(complaint) from complaint
+    if not products.error <= bound(graph):
+        raise DecompositionError(
+            f"the blocks' shares do not sum to the effective depth: error {products.error:.1e}, bound "
+            f"{bound(graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients)"
+        )
+    square, squares = inner(g, g), per_sample(g, g)
+    independent = products.rows is not None and not _batch_norm_trains(graph)
+    rows = products.rows if independent else None
+    share = _over(products.blocks, np.array(square))
+    return Participation(
+        tuple(b.name for b in found.blocks),
+        share,
+        float(share.sum()) if square else math.nan,
+        _over(np.full((len(branches), len(squares)), np.nan) if rows is None else rows, squares),
+        _over(products.depth_rows, squares),
+        products.error,
+        independent,
+        found,
+    )
+
+
+def _over(a: Array, b: Array) -> Array:
+    """a/b, NaN where b is zero."""
+    return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b != 0)
+
+
+def _batch_norm_trains(graph: Graph) -> bool:
+    return any(
+        "BatchNorm" in name and bool(getattr(node, "_saved_training", True))
+        for node, name in zip(graph.nodes, graph.operations, strict=True)
+    )

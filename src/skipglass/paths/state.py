@@ -1,0 +1,56 @@
+"""Leave a model as it was found: mode, buffers, gradients and random numbers, also after an error."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+__all__ = ["as_found"]
+
+
+@contextmanager
+def as_found(model: nn.Module) -> Iterator[None]:
+    """Put back what a forward pass may change in a model, and the state of the random generators.
+
+    Covers every module's training flag and buffers (batch norm's running statistics), every parameter's gradient
+    and ``requires_grad``, and the global generators of torch (CPU and CUDA), NumPy and Python.
+
+    Yields
+    ------
+    None
+        Once, for the pass.
+    """
+    modules = [(module, module.training, dict(module._buffers)) for module in model.modules()]
+    values = {b: b.detach().clone() for b in model.buffers()}
+    parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
+    generators = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 # the user's
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    try:
+        yield
+    finally:
+        for module, training, buffers in modules:
+            module.training = training
+            for name, buffer in buffers.items():
+                module._buffers[name] = buffer
+        for buffer, value in values.items():
+            _restore(buffer, value)
+        for p, required, gradient in parameters:
+            p.grad = gradient
+            p.requires_grad_(required)
+        torch.set_rng_state(generators[0])
+        random.setstate(generators[1])
+        np.random.set_state(generators[2])  # noqa: NPY002
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+def _restore(buffer: Tensor, value: Tensor) -> None:
+    """Write a buffer back where it changed, behind the back of graphs that saved it: to them it is as it was.
+
+    Batch norm's kernels do not count their writes, so that values are compared.
+    """
+    if not torch.equal(buffer, value):
+        buffer.data.copy_(value)

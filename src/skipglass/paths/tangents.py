@@ -1,0 +1,161 @@
+"""Tangents without forward-mode differentiation, from the graph of a loss that is there.
+
+The backward pass is linear in what enters it, so z = Σ_l J_lᵀ u_l, one backward pass that starts at all
+branches, gives F_l = J_l g = ∂⟨z, g⟩/∂u_l for all of them by one more. Started from u_l = B_l it is also a check:
+⟨z, g⟩ = Σ_l ⟨B_l, F_l⟩, sample by sample where samples do not mix.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from skipglass.errors import InputError
+from skipglass.paths.graph import Edge, Graph
+from skipglass.paths.verify import bound, inner, wide
+from skipglass.paths.walk import FAINT, _call
+
+__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "per_sample"]
+
+Array = NDArray[np.float64]
+Branch = tuple[int, Edge]
+"""A sum, and the live edge from it into the branch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """⟨B_l, F_l⟩ for each block; for each sample of it, if known; their sum over blocks by another way; the error."""
+
+    blocks: Array
+    rows: Array | None
+    depth_rows: Array
+    error: float
+
+
+def gradients(
+    graph: Graph, loss: Tensor, targets: tuple[Tensor, ...], branches: list[Branch]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return g, and B_l for each branch, in one backward pass.
+
+    Where the branch's output has other uses as well, its sum is called by hand: their gradients do not count.
+    """
+    uses = Counter((e.to, e.output) for edges in graph.edges for e in edges)
+    places = [(e.to, e.output) if uses[e.to, e.output] == 1 else (node, 0) for node, e in branches]
+    edges = {place: GradientEdge(graph.nodes[place[0]], place[1]) for place in places}
+    found = torch.autograd.grad(
+        loss, [*map(get_gradient_edge, targets), *edges.values()], torch.ones_like(loss), retain_graph=True
+    )
+    g, arriving = list(found[: len(targets)]), dict(zip(edges, found[len(targets) :], strict=True))
+    for part in g:
+        if not torch.isfinite(part).all():
+            raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")
+    with torch.no_grad():
+        B = [
+            arriving[place] if place != (node, 0) else _leaving(graph, node, e, arriving[place])
+            for place, (node, e) in zip(places, branches, strict=True)
+        ]
+        peak = max((float(part.abs().max()) for part in g if part.numel()), default=0.0)
+        if 0 < peak < FAINT:  # their products would vanish; no share depends on the scale
+            scale = 2.0 ** -math.frexp(peak)[1]
+            g, B = [part * scale for part in g], [part * scale for part in B]
+    return g, B
+
+
+def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
+    """The gradient on one edge out of a node, as the engine would pass it on, hooks of the node's output included."""
+    place = GradientEdge(graph.nodes[node], 0)
+    (entering,) = torch.autograd.grad(place, place, entering, retain_graph=True)
+    return _call(graph, node, {0: {0: entering}})[graph.edges[node].index(edge)][0]
+
+
+def at_once(
+    graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
+) -> Products | None:
+    """All tangents by differentiating the backward pass; None where an operation does not allow it."""
+    starts = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in branches]
+    u = [b.detach().requires_grad_() for b in B]
+    try:
+        z = torch.autograd.grad(starts, targets, u, create_graph=True, allow_unused=True) if u else g[:0]
+        reached = [(part, v) for part, v in zip(z, g, strict=False) if part is not None and part.requires_grad]
+        ends, values = [part for part, _ in reached], [v for _, v in reached]
+        F = torch.autograd.grad(ends, u, values, allow_unused=True) if u else ()
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        return None
+    with torch.no_grad():
+        whole = _without_gaps(z or [None] * len(g), g)
+        found = _multiplied(graph, B, _without_gaps(F, B), whole, g)
+    # NaN: such as the standard deviation of a constant, 0·∞ in its second derivative;
+    # large: a custom function whose backward pass is not recorded
+    return found if found.error <= bound(graph) else None
+
+
+def one_by_one(
+    graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
+) -> Products:
+    """The same from J_lᵀ B_l, one backward pass a block."""
+
+    def down(starts: list[Branch], values: list[Tensor]) -> list[Tensor]:
+        edges = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in starts]
+        return _without_gaps(torch.autograd.grad(edges, targets, values, retain_graph=True, allow_unused=True), g)
+
+    parts = [down([branch], [b]) for branch, b in zip(branches, B, strict=True)]
+    depth = per_sample(down(branches, B), g)
+    rows = np.stack([per_sample(part, g) for part in parts])
+    size = sum(math.sqrt(inner(part, part) * inner(g, g)) for part in parts)
+    gap = abs(float(rows.sum() - depth.sum()))
+    error = gap / size if size else (math.inf if gap else 0.0)
+    return Products(rows.sum(axis=1), rows, depth, error)
+
+
+def _without_gaps(found: Sequence[Tensor | None], like: list[Tensor]) -> list[Tensor]:
+    return [torch.zeros_like(v) if part is None else part for part, v in zip(found, like, strict=True)]
+
+
+def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor], g: list[Tensor]) -> Products:
+    """⟨B_l, F_l⟩, and for each sample where their sums over blocks say that samples do not mix."""
+    depth = per_sample(z, g)
+    n = len(depth)
+    layouts = [_layout(b, n) for b in B]
+    products, sizes = np.zeros((len(B), n)), np.zeros((len(B), n))
+    for l, (b, f, layout) in enumerate(zip(B, F, layouts, strict=True)):
+        sample = layout.index(n) if layout else 0
+        b, f = (_at_least_single(t).reshape(layout or (1, -1)).movedim(sample, 0).flatten(1) for t in (b, f))
+        products[l, : len(b)] = torch.linalg.vecdot(b, f).real.cpu().numpy()
+        sizes[l, : len(b)] = (torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1)).cpu().numpy()
+    size = float(sizes.sum())
+    gap = abs(float(products.sum() - depth.sum()))
+    error = gap / size if size else (math.inf if gap else 0.0)
+    unmixed = np.abs(products.sum(axis=0) - depth) <= math.sqrt(bound(graph)) * sizes.sum(axis=0)
+    known = None not in layouts and bool(unmixed.all())
+    return Products(products.sum(axis=1), products if known else None, depth, error)
+
+
+def _at_least_single(t: Tensor) -> Tensor:
+    return t.float() if t.dtype in {torch.float16, torch.bfloat16} else t
+
+
+def _layout(b: Tensor, n: int) -> tuple[int, ...] | None:
+    """The shape in which one dimension counts the n samples; they may be folded into the first (windows, tokens)."""
+    if n in b.shape:
+        return (*b.shape, 1)
+    return (n, -1) if b.ndim and b.shape[0] % n == 0 else None
+
+
+def per_sample(a: list[Tensor], b: list[Tensor]) -> Array:
+    """⟨a, b⟩ for each sample, (N,); one sample where the tensors have no first dimension in common."""
+    sizes = {u.shape[0] if u.ndim else 1 for u in a}
+    n = sizes.pop() if len(sizes) == 1 else 0
+    if n == 0:
+        return np.array([inner(a, b)])
+    total = np.zeros(n)
+    for u, v in zip(a, b, strict=True):
+        total += torch.real(wide(u).conj() * wide(v)).reshape(n, -1).sum(dim=1).cpu().numpy()
+    return total

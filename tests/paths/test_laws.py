@@ -1,0 +1,246 @@
+"""Independent ways to the same parts: real t, matrix products, all subsets; and what else a result says."""
+
+import logging
+import sys
+from collections import Counter
+from itertools import combinations, product
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+import torch.utils.checkpoint
+from torch import nn
+
+from skipglass import paths
+from skipglass.errors import InputError
+
+mpl.use("Agg")
+
+
+class Chain(nn.Module):
+    def __init__(self, L, width=4, linear=False, checkpoint=False):
+        super().__init__()
+        self.stem, self.head = nn.Linear(3, width), nn.Linear(width, 2)
+        self.f = nn.ModuleList(nn.Linear(width, width) for _ in range(L))
+        self.activation = nn.Identity() if linear else nn.Tanh()
+        self.checkpoint = checkpoint
+
+    def forward(self, x):
+        h = self.stem(x)
+        for f in self.f:
+            if self.checkpoint:
+                h = h + torch.utils.checkpoint.checkpoint(lambda v, f=f: self.activation(f(v)), h, use_reentrant=False)
+            else:
+                h = h + self.activation(f(h))
+        return self.head(h)
+
+
+def inputs(*shape):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+
+@pytest.mark.parametrize("unit", ["weights", "blocks"])
+def test_hooks_at_real_t_and_a_vandermonde_system_give_the_same_parts(unit):
+    """g(t) at R Chebyshev points from hooks on the branches' tensors, solved for its coefficients."""
+    L = 5
+    torch.manual_seed(0)
+    model, x = Chain(L).double(), inputs(2, 3)
+    s = paths.spectrum(model(x).square().sum(), x, unit, keep=True)
+    points = 1.5 * np.cos(np.pi * (np.arange(len(s.lengths)) + 0.5) / len(s.lengths))
+    values = []
+    for t in points:
+        h = model.stem(x)
+        if unit == "weights":
+            h.register_hook(lambda g, t=t: g * t)
+        for f in model.f:
+            branch = f(h).tanh()
+            branch.register_hook(lambda g, t=t: g * t)
+            h = h + branch
+        y = model.head(h)
+        if unit == "weights":
+            y.register_hook(lambda g, t=t: g * t)
+        values.append(torch.autograd.grad(y.square().sum(), x)[0].numpy().ravel())
+    system = points[:, None] ** s.lengths
+    solved = np.linalg.solve(system, np.array(values))
+    np.testing.assert_allclose(s.gradients.reshape(len(points), -1), solved, atol=1e-11 * np.abs(solved).max())
+
+
+@pytest.mark.parametrize("L", [4, 10])
+def test_a_linear_network_is_a_sum_of_matrix_products(L):
+    """g_r = Sᵀ Σ_{l1 < … < lr} W_l1ᵀ … W_lrᵀ Vᵀ 1, all subsets of up to 10 blocks written out."""
+    torch.manual_seed(1)
+    model, x = Chain(L, linear=True).double(), inputs(1, 3)
+    loss = model(x).sum()
+    expected = torch.zeros(L + 1, 3, dtype=torch.float64)
+    with torch.no_grad():
+        for r in range(L + 1):
+            for subset in combinations(range(L), r):
+                v = model.head.weight.sum(0)
+                for l in reversed(subset):
+                    v = model.f[l].weight.T @ v
+                expected[r] += model.stem.weight.T @ v
+    for unit, shift in (("blocks", 0), ("weights", 2)):
+        s = paths.spectrum(loss, x, unit, keep=True)
+        np.testing.assert_array_equal(s.lengths, np.arange(L + 1) + shift)
+        for found, slow in zip(s.gradients[:, 0], expected, strict=True):
+            assert float((found - slow).norm()) <= 1e-12 * float(slow.norm())
+
+
+def test_non_reentrant_checkpoints_change_nothing():
+    torch.manual_seed(0)
+    plain, x = Chain(4).double(), inputs(2, 3)
+    again = Chain(4, checkpoint=True).double()
+    again.load_state_dict(plain.state_dict())
+    for unit in ("weights", "blocks"):
+        a = paths.spectrum(plain(x).square().sum(), x, unit, keep=True)
+        b = paths.spectrum(again(x).square().sum(), x, unit, keep=True)
+        torch.testing.assert_close(b.gradients, a.gradients, rtol=1e-12, atol=1e-12)
+        m, n = (paths.moments(net(x).square().sum(), x, unit) for net in (plain, again))
+        assert n.mean == pytest.approx(m.mean, rel=1e-12)
+
+
+def test_autocast_agrees_with_full_precision_to_its_own():
+    torch.manual_seed(0)
+    model = Chain(6, width=16)
+    x = torch.randn(8, 3, requires_grad=True)
+    full = paths.spectrum(model(x).square().sum(), x, "blocks")
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(x).float().square().sum()
+    half = paths.spectrum(loss, x, "blocks")
+    assert 1e-6 < half.error <= 2e-2
+    np.testing.assert_allclose(half.share, full.share, atol=3e-2)
+    assert paths.moments(loss, x, "blocks").mean == pytest.approx(half.effective_depth, abs=5e-2)
+    assert paths.census(loss, x) == paths.census(model(x).sum(), x)
+
+
+def test_a_distributed_model_is_measured_like_its_module(tmp_path):
+    torch.manual_seed(0)
+    model, x = Chain(3).double(), inputs(2, 3)
+    expected = paths.spectrum(model(x).square().sum(), x, "blocks", model=model)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        parallel = nn.parallel.DistributedDataParallel(model)
+        loss = parallel(x).square().sum()
+        found = paths.spectrum(loss, x, "blocks", model=parallel)
+        np.testing.assert_allclose(found.share, expected.share, rtol=1e-12)
+        assert [b.name for b in found.graph.blocks] == [f"module.f.{l}" for l in range(3)]
+        assert all(p.grad is None for p in model.parameters())
+        loss.backward()
+        assert all(p.grad is not None for p in model.parameters())
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("unit", ["weights", "blocks"])
+def test_the_input_of_a_block_is_a_target_like_any_other(unit):
+    torch.manual_seed(0)
+    model, x = Chain(5).double(), inputs(2, 3)
+    h, entering = model.stem(x), []
+    for f in model.f:
+        entering.append(h)
+        h = h + f(h).tanh()
+    loss = model.head(h).square().sum()
+    s = paths.spectrum(loss, x, unit, at="blocks")
+    assert s.at_blocks.shape == (5, s.lengths[-1] + 1)
+    for row, target in zip(s.at_blocks, entering, strict=True):
+        alone = paths.spectrum(loss, target, unit)
+        expected = np.zeros(len(row))
+        expected[alone.lengths] = alone.norm
+        np.testing.assert_allclose(row, expected, rtol=1e-12, atol=1e-14)
+    assert paths.spectrum(loss, x, unit).at_blocks is None
+
+
+def test_samples_and_tokens_are_split_alone():
+    torch.manual_seed(0)
+    model, x = Chain(3).double(), inputs(2, 4, 3)
+    s = paths.spectrum(model(x).square().sum(), x, "blocks", keep=True)
+    t = paths.spectrum(model(x).square().sum(), x, "blocks", per="token")
+    np.testing.assert_allclose(s.norm_per_sample, s.gradients.flatten(2).norm(dim=2))
+    np.testing.assert_allclose(t.norm_per_sample, s.gradients.norm(dim=3))
+    g = s.gradients.sum(0)
+    np.testing.assert_allclose(t.share_per_sample, (s.gradients * g).sum(-1) / (g * g).sum(-1), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(t.effective_depth_per_sample, np.tensordot(t.lengths, t.share_per_sample, 1))
+    assert t.effective_depth_per_sample.shape == (2, 4)
+    np.testing.assert_allclose(t.share, s.share)
+    np.testing.assert_allclose(s.median_share, np.median(s.share_per_sample, axis=1))
+    assert set(t.to_xarray().sizes) == {"length", "sample", "token"}
+    with pytest.raises(InputError, match="per"):
+        paths.spectrum(model(x).sum(), x, per="batch")
+    with pytest.raises(InputError, match="at"):
+        paths.spectrum(model(x).sum(), x, at="block")
+
+
+def test_a_spectrum_shows_itself():
+    torch.manual_seed(0)
+    model, x = Chain(40).double(), inputs(2, 3)
+    loss = model(x).square().sum()
+    s = paths.spectrum(loss, x, "blocks", model=model, at="blocks")
+    text = str(s)
+    assert "effective depth" in text
+    assert "left out" in text
+    assert len(text.splitlines()) < 40
+    data = s.to_xarray()
+    assert dict(data.sizes) == {"length": 41, "sample": 2, "block": 40, "block_length": 41}
+    np.testing.assert_array_equal(data["norm_at_block"], s.at_blocks)
+    assert data.attrs["unit"] == "blocks"
+    ax = s.plot()
+    np.testing.assert_allclose(sum(patch.get_height() for patch in ax.patches), 2)
+    assert "path length" in ax.get_xlabel()
+    mpl.pyplot.close("all")
+    m = paths.moments(loss, x, "blocks")
+    assert f"{m.mean:.4g}" in str(m)
+    assert float(m.to_xarray()["variance"]) == m.variance
+    assert "undefined" in str(paths.spectrum(loss * 0, x, "blocks"))
+    assert "undefined" in str(paths.moments(loss * 0, x, "blocks"))
+
+
+def test_faint_paths_do_not_overflow():
+    """Float32 parts of 1e-40: subnormal numbers that no power of two within float32 lifts to 1."""
+    model = Chain(25, width=4)
+    with torch.no_grad():
+        for f in model.f:
+            f.weight.mul_(1e-3)
+    x = torch.randn(2, 3, requires_grad=True)
+    s = paths.spectrum(model(x).square().sum(), x, "blocks")
+    assert np.isfinite(s.norm).all()
+    assert s.error <= 1e-5
+    assert 0 < s.norm[10] < 1e-20
+
+
+def test_cost_counts_the_channels_of_a_chain():
+    """With equal blocks the live lengths are 1, 2, …, L + 1 from the loss down, or at most m + 2."""
+    L = 60
+    model, x = Chain(L, width=64).double(), inputs(8, 3)
+    loss = model(x).sum()
+    assert paths.cost(loss, x, "blocks") == pytest.approx(1 + (L + 1) / 2, rel=0.05)
+    for m in (2, 5, 10):
+        assert paths.cost(loss, x, "blocks", max_length=m) == pytest.approx(1 + m + 2, rel=0.15)
+
+
+def test_long_calls_say_so_first(monkeypatch, caplog):
+    costs = sys.modules["skipglass.paths.cost"]
+    model, x = Chain(3).double(), inputs(2, 3)
+    with caplog.at_level(logging.WARNING, "skipglass.paths"):
+        paths.spectrum(model(x).sum(), x)
+        assert not caplog.records
+        monkeypatch.setattr(costs, "LONG", 0.0)
+        paths.spectrum(model(x).sum(), x)
+    assert "backward pass" in caplog.text
+
+
+def test_the_census_of_a_dense_net_is_a_count_of_layer_sequences():
+    """In each stage any increasing sequence of layers, through a transition between stages."""
+    from skipglass.models import DenseNet
+
+    model = DenseNet(depth=13, growth=2)
+    x = torch.randn(1, 3, 8, 8, requires_grad=True)
+
+    found = paths.census(model(x).sum(), x)
+    n = sum(type(m).__name__ == "DenseLayer" for m in model.modules()) // 3
+    transitions = sum(type(m).__name__ == "Transition" for m in model.modules())
+    number: Counter = Counter()
+    for chosen in product(range(n + 1), repeat=3):
+        ways = np.prod([len(list(combinations(range(n), k))) for k in chosen])
+        number[sum(chosen) + 2 + transitions] += int(ways)  # and the first convolution and the classifier
+    assert found == dict(sorted(number.items()))

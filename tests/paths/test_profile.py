@@ -1,0 +1,237 @@
+"""measure: the parts it is made of, what it leaves behind, notes, files and comparisons."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from cases import CASES, ConvNet, Recurrent
+from torch import nn
+
+import skipglass as sg
+from skipglass import paths
+from skipglass.errors import InputError, StorageError
+from skipglass.models import ResidualMLP
+from skipglass.paths import Profile
+from skipglass.record import save
+
+
+def batch(model, *shape, classes=3):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(*shape, generator=generator, dtype=torch.float64)
+    return model.double(), x, torch.arange(len(x)) % classes
+
+
+def residual_mlp(depth=5, **options):
+    model, x, y = batch(ResidualMLP(4, 3, depth=depth, width=6, **options), 7, 4)
+    return model, x, y
+
+
+def same(a, b):
+    """Whether two results hold the same, fields of fields included."""
+    if dataclasses.is_dataclass(a):
+        return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+    if isinstance(a, tuple):
+        return isinstance(b, tuple) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, np.ndarray):
+        return a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    return a == b or (a != a and b != b)
+
+
+@pytest.mark.parametrize("unit", ["blocks", "weights"])
+def test_a_profile_is_what_its_parts_say(unit):
+    model, x, y = residual_mlp()
+    profile = sg.measure(model, x, y, unit=unit)
+    leaf = x.clone().requires_grad_()
+    loss = nn.functional.cross_entropy(model(leaf), y)
+    s = paths.spectrum(loss, leaf, unit=unit, model=model, keep=True)
+    part = paths.participation(model, x, y)
+    np.testing.assert_allclose(profile.share, s.share, atol=1e-12)
+    np.testing.assert_allclose(profile.norm, s.norm, rtol=1e-12)
+    np.testing.assert_allclose(profile.share_per_sample, s.share_per_sample, atol=1e-12)
+    np.testing.assert_allclose(profile.norm_per_sample, s.gradients.norm(dim=2), rtol=1e-10)
+    np.testing.assert_allclose(profile.participation, part.share, atol=1e-12)
+    np.testing.assert_allclose(profile.participation_per_sample, part.share_per_sample, atol=1e-12)
+    assert profile.blocks == part.blocks == tuple(f"layers.{l}" for l in range(1, 5))
+    assert profile.census == paths.census(loss, leaf, unit)
+    assert profile.effective_depth == pytest.approx(s.effective_depth, rel=1e-12)
+    for fitted in profile.fits:
+        assert same(fitted, sg.theory.fit(s.lengths, profile.norm_per_sample**2, profile.census, fitted.reading))
+    assert [f.reading for f in profile.fits] == ["coherent", "independent"]
+    assert (profile.loss, profile.mode, profile.dtype, profile.samples) == ("cross entropy", "train", "float64", 7)
+    assert profile.notes == ()
+    if unit == "blocks":
+        assert profile.effective_depth == pytest.approx(profile.participation.sum(), rel=1e-10)
+
+
+def test_the_package_offers_it_at_the_top():
+    assert sg.measure is paths.measure
+    assert "measure" in dir(sg)
+
+
+def test_the_map_ends_in_the_branchings_of_the_whole_network():
+    """At the input of a chain's block l only the L - l blocks above it and its own branch can have been crossed."""
+    model, x, y = residual_mlp()
+    profile = sg.measure(model, x, y)
+    L = len(profile.blocks)
+    reached = profile.norm_at_blocks > 0
+    assert reached.shape[0] == L
+    for l in range(L):
+        np.testing.assert_array_equal(np.flatnonzero(reached[l]), range(L - l + 1))
+
+
+def test_the_model_is_left_as_found_also_after_an_error():
+    model, x, y = batch(ConvNet(pre=False), 4, 3, 6, 6)
+    model.layer1.eval()
+    model.fc.weight.requires_grad_(False)
+    model.conv.weight.grad = torch.ones_like(model.conv.weight)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    modes, state = [m.training for m in model.modules()], torch.get_rng_state()
+    assert sg.measure(model, x, y).mode == "mixed"
+    with pytest.raises(InputError):
+        sg.measure(model, x, y[:2])
+    assert [m.training for m in model.modules()] == modes
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(model.conv.weight.grad, torch.ones_like(model.conv.weight))
+    assert [p.grad is None for p in model.parameters()].count(False) == 1
+    assert not model.fc.weight.requires_grad
+    assert not x.requires_grad
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path):
+    model, x, y = residual_mlp(depth=80)
+    profile = sg.measure(model, x, y)
+    assert max(profile.census.values()) > 2**64  # beyond any integer of a file
+    loaded = Profile.load(profile.save(tmp_path / "profile.nc"))
+    for fitted, again in zip(profile.fits, loaded.fits, strict=True):
+        np.testing.assert_allclose(again.measured, fitted.measured, rtol=1e-12, atol=1e-300)
+    assert same(dataclasses.replace(loaded, fits=()), dataclasses.replace(profile, fits=()))
+    assert str(loaded) == str(profile)
+    assert profile.to_xarray().identical(loaded.to_xarray())
+
+
+def test_a_file_that_holds_no_profile_is_refused(tmp_path):
+    model, x, y = residual_mlp()
+    data = sg.measure(model, x, y).to_xarray()
+    save(data, tmp_path / "other.nc", "panel")
+    with pytest.raises(StorageError, match="'profile'"):
+        Profile.load(tmp_path / "other.nc")
+    save(data.drop_vars("share"), tmp_path / "less.nc", "profile")
+    with pytest.raises(StorageError, match="share"):
+        Profile.load(tmp_path / "less.nc")
+
+
+def test_a_network_without_residual_merges_says_so(tmp_path):
+    torch.manual_seed(0)
+    model, x, y = batch(nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)), 6, 4)
+    profile = sg.measure(model, x, y)
+    assert (profile.lengths.tolist(), profile.share.tolist(), profile.fits) == ([0], [pytest.approx(1, rel=1e-12)], ())
+    assert profile.participation.shape == (0,)
+    assert "unit='weights'" in " ".join(profile.notes)
+    assert "no residual merge" in str(profile)
+    assert len(profile.plot().axes) == 2
+    assert same(Profile.load(profile.save(tmp_path / "p.nc")), profile)
+    assert sg.measure(model, x, y, unit="weights").lengths.tolist() == [2]
+
+
+class Closed(nn.Module):
+    """x - (1 - gap)·x: two parts that nearly cancel."""
+
+    def __init__(self, gap):
+        super().__init__()
+        self.f = nn.Linear(3, 3, bias=False)
+        self.f.weight.data = -(1 - gap) * torch.eye(3)
+
+    def forward(self, x):
+        return x + self.f(x)
+
+
+def test_a_zero_gradient_leaves_shares_undefined():
+    profile = sg.measure(Closed(0.0), torch.ones(2, 3), loss_fn=lambda y: (y * 0).sum())
+    assert np.isnan(profile.share).all()
+    assert profile.fits == ()
+    assert "gradient is zero" in profile.notes[0]
+    assert "nan" in str(profile)
+    profile.plot()
+
+
+def test_cancellation_is_warned_of_and_noted():
+    with pytest.warns(UserWarning, match="cancel"):
+        profile = sg.measure(Closed(1e-5), torch.ones(2, 3))
+    assert any("1/√eps" in note for note in profile.notes)
+    assert sg.measure(Closed(1e-2), torch.ones(2, 3)).notes == ()
+
+
+def test_mixed_samples_and_opaque_operations_are_noted(tmp_path):
+    model, x, y = batch(ConvNet(pre=True), 4, 3, 6, 6)
+    profile = sg.measure(model, x, y)
+    assert not profile.independent_samples
+    assert "samples mix" in profile.notes[0]
+    loaded = Profile.load(profile.save(tmp_path / "p.nc"))
+    assert [fit.interval for fit in (*profile.fits, *loaded.fits)] == [None] * 4
+    assert sg.measure(model.eval(), x, y).notes == ()
+    hidden = sg.measure(Recurrent(), torch.randn(3, 2, 4), unit="weights")
+    assert any("opaque" in note for note in hidden.notes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "loss"),
+    [
+        ({}, "the largest output of each sample, summed"),
+        ({"targets": torch.ones(7, 3, dtype=torch.float64)}, "mean squared error"),
+        ({"loss_fn": torch.sum}, "sum"),
+        ({"loss_fn": nn.CrossEntropyLoss(), "targets": torch.zeros(7, dtype=torch.long)}, "CrossEntropyLoss"),
+    ],
+)
+def test_the_loss_is_described(arguments, loss):
+    model, x, _ = residual_mlp(depth=2)
+    assert sg.measure(model, x, **arguments).loss == loss
+
+
+def test_profiles_compare_by_the_names_of_blocks():
+    model, x, y = residual_mlp()
+    before = sg.measure(model, x, y)
+    with torch.no_grad():
+        model.layers[3].weight *= 4
+    after = sg.measure(model, x, y)
+    c = before.compare(after)
+    assert c.blocks == before.blocks
+    np.testing.assert_array_equal(c.there - c.here, after.participation - before.participation)
+    assert c.moved[0] == np.argmax(np.abs(after.participation - before.participation))
+    assert f"{after.effective_depth:.4g}" in str(c)
+    deeper = sg.measure(*residual_mlp(depth=7))
+    c = before.compare(deeper)
+    assert (c.only_here, c.only_there) == ((), ("layers.5", "layers.6"))
+    assert "only in the other: layers.5, layers.6" in str(c)
+    with pytest.raises(InputError, match="dict"):
+        before.compare({})
+    with pytest.raises(InputError, match="unit"):
+        before.compare(sg.measure(model, x, y, unit="weights"))
+    with pytest.raises(InputError, match="no block"):
+        before.compare(sg.measure(*batch(ConvNet(pre=True).eval(), 4, 3, 6, 6)))
+
+
+@pytest.mark.parametrize("name", ["GPT-2", "encoder-decoder"])
+def test_other_networks_have_four_panels_and_a_colour_scale(name):
+    model, _, x = CASES[name].make()
+    inputs = {"inputs_embeds": x.detach()} if name == "GPT-2" else x.detach()
+    profile = sg.measure(model.eval(), inputs)
+    figure = profile.plot()
+    assert len(figure.axes) == 5
+    assert all(ax.get_xlabel() and ax.get_ylabel() for ax in figure.axes[:4])
+    assert profile.census == dict(enumerate([1, 4, 6, 4, 1] if name == "GPT-2" else [1, 3, 3, 1]))
+
+
+def test_mistakes_are_named():
+    model, x, y = residual_mlp(depth=2)
+    for arguments, words in [
+        ((model, x, y, None, "layers"), "unit"),
+        ((torch.relu, x), "Module"),
+        ((model, x.int()), "raised|embedding"),
+        ((model, [1.0]), "tensor"),
+        ((model, x, y, 3), "loss_fn"),
+        ((model, x[:, :2]), "raised"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            sg.measure(*arguments)
