@@ -1,4 +1,4 @@
-"""The claims about networks in training: absorbed norms, multipliers, and the depth itself, from recordings of ResNets."""
+"""The claims about networks in training, from recordings of ResNets: absorbed norms, multipliers, and the depth."""
 
 from itertools import groupby
 
@@ -119,7 +119,7 @@ def _over_settings(verdicts: dict[str, bool]) -> str:
 NETWORK_CLAIMS = (
     Claim("Sec. 6, Fig. 2", "The mean absorbed norm grows while training.", absorbed_norms_grow, "resnet-"),
     Claim("Fig. 2, drop", "Its growth speeds up when the learning rate drops.", growth_speeds_up, "resnet-"),
-    Claim("Fig. 3, drop", "The multipliers λ turn down when the learning rate drops.", multipliers_turn_down, "resnet-"),
+    Claim("Fig. 3, drop", "The multipliers λ fall after the learning rate drops.", multipliers_turn_down, "resnet-"),
     Claim(
         "Fig. 3, decay", "That fall is weight decay's: without decay on λ it vanishes (our question).",
         decay_makes_them_fall, "resnet-",

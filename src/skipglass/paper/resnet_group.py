@@ -77,11 +77,11 @@ class Group:
         return self.data[name].transpose("seed", "evaluation", ...).values
 
     def scale(self, name: str) -> Array:
-        """Mean over the layers, (seed, evaluation); of the weights, over the convolutions: the head has no batch norm."""
+        """Mean over the layers, (seed, evaluation), as `layers` has them."""
         return self.layers(name).mean(axis=-1)
 
     def layers(self, name: str) -> Array:
-        """Norms by layer, (seed, evaluation, layer), without the head."""
+        """Norms by layer, (seed, evaluation, layer); of the weights without the head, which no batch norm follows."""
         values = self.values(name)
         return values[..., :-1] if "layer" in self.data[name].dims else values
 
