@@ -36,8 +36,11 @@ class Group:
     @property
     def label(self) -> str:
         """The setting in a few words, for legends and claims."""
-        spared = "" if self.attrs["decay_scales"] else ", λ spared"
-        return self.title.replace("ResNet-", "").replace(" images", "") + spared
+        a = self.attrs
+        kind = "pre-activation ResNet" if a["preactivation"] else "ResNet"
+        parts = [f"{NAMES[a['dataset']]} {kind}-{a['depth']} × {a['width']:g}", f"{a['epochs']} epochs"]
+        parts += [f"{a['images']:,} images"] if a["subset"] != "none" else []
+        return ", ".join(parts + ([] if a["decay_scales"] else ["λ spared"]))
 
     @property
     def title(self) -> str:
