@@ -17,4 +17,4 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def recordings(folder):
-    return reproduce.load_recordings(folder / "recordings", ["figure1"])
+    return reproduce.load_recordings(folder / "recordings")

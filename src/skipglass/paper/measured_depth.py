@@ -3,7 +3,7 @@
 import numpy as np
 
 from skipglass.paper.resnet_group import Group
-from skipglass.paper.scale_panels import drop_rules, shown, spread
+from skipglass.paper.scale_panels import banded, drop_rules, shown
 from skipglass.report import Axis, Panel, Rule, Series
 
 __all__ = ["CURVES", "depth_dependence", "depth_panel", "participation_panel"]
@@ -40,7 +40,7 @@ def depth_panel(group: Group) -> Panel:
         "from norms; here it is measured.",
         Axis("training step + 1", log=True),
         Axis("effective depth", f"blocks of {blocks}"),
-        tuple(Series(label, steps, *spread(group.values(name))) for label, name in CURVES.items()),
+        tuple(banded(label, steps, group.values(name)) for label, name in CURVES.items()),
         rules=rules,
         note=f"Probe of N = {samples} training images. Eval mode: median over them, each with its own gradient; a "
         "batch figure weighs images by their gradient. In train mode batch norm mixes them. "
@@ -59,7 +59,7 @@ def participation_panel(group: Group) -> Panel:
         "means that more of the gradient goes through the block, a fall that it goes around it.",
         Axis("block, in forward order"),
         Axis("share s_l, median over samples"),
-        tuple(Series(f"{group.epochs[row]:.3g}", x, *spread(values[:, row])) for row in shown(group)),
+        tuple(banded(f"{group.epochs[row]:.3g}", x, values[:, row]) for row in shown(group)),
         color=Axis("epoch"),
         note=f"Eval mode, N = {group.data.sizes['sample']} training images, {group.seeds} seeds.",
     )
@@ -83,11 +83,10 @@ def depth_dependence(same: list[Group]) -> Panel:
     series = []
     for k, (label, epoch) in enumerate(moments.items()):
         found = [g.at(g.values("effective_depth_median"), epoch) / g.data.sizes["block"] for g in ordered]
-        bands = [spread(values[:, None]) for values in found]
+        mean = np.array([values.mean() for values in found])
+        deviation = np.array([values.std(ddof=1) if values.size > 1 else np.nan for values in found])
         x = [g.data.sizes["block"] + 0.25 * (k - 1) for g in ordered]
-        whole = all(len(band) == 3 for band in bands)
-        columns = zip(*(band[: 3 if whole else 1] for band in bands), strict=True)
-        series.append(Series(label, x, *(np.concatenate(column) for column in columns)))
+        series.append(Series(label, x, mean, mean - deviation, mean + deviation))
     title = ordered[0].title.replace(f"-{ordered[0].attrs['depth']},", "s,")
     return Panel(
         f"depths-{ordered[0].slug}-{_decay(ordered[0])}",

@@ -1,4 +1,4 @@
-"""The claims about networks in training: absorbed norms, multipliers, and the depth itself, from recordings of ResNets."""
+"""The claims about networks in training, from recordings of ResNets: absorbed norms, multipliers, and the depth."""
 
 from itertools import groupby
 
@@ -21,16 +21,21 @@ def absorbed_norms_grow(recordings: Recordings) -> Finding:
 
 
 def growth_speeds_up(recordings: Recordings) -> Finding:
-    """Its slope is larger after the first drop of the learning rate than before (Fig. 2)."""
-    changes = {}
+    """After the first drop of the learning rate it grows, and faster than before (Fig. 2)."""
+    changes, slopes = {}, []
     for group in groups(recordings):
         first, second = group.drops[0], group.drops[-1]
         window = (second - first) / 2
-        mean = group.scale(figure2.VARIABLE)
-        before, at, after = (group.at(mean, epoch) for epoch in (first - window, first, first + window))
-        changes[group.label] = ((after - at) - (at - before)) / window / mean[:, 0]
-    what = "slope after minus slope before the first drop, relative to the start, per epoch"
-    return growth(changes, f"{what} (half the time between the drops, each side)")
+        mean = group.scale(figure2.VARIABLE) / group.scale(figure2.VARIABLE)[:, :1]
+        low, at, high = (group.at(mean, epoch) for epoch in (first - window, first, first + window))
+        before, after = (at - low) / window, (high - at) / window
+        changes[group.label] = np.minimum(after, after - before)
+        slopes.append(f"{group.label} {before.mean():+.4f} → {after.mean():+.4f}")
+    finding = growth(changes, "smaller of the slope after the first drop and its excess over the slope before")
+    what = (
+        "slope before → after the first drop, relative to the start, per epoch (half the time to the next, each side)"
+    )
+    return Finding(finding.verdict, f"{what}: {'; '.join(slopes)}. {finding.measured}", finding.seeds)
 
 
 def multipliers_turn_down(recordings: Recordings) -> Finding:
@@ -119,7 +124,7 @@ def _over_settings(verdicts: dict[str, bool]) -> str:
 NETWORK_CLAIMS = (
     Claim("Sec. 6, Fig. 2", "The mean absorbed norm grows while training.", absorbed_norms_grow, "resnet-"),
     Claim("Fig. 2, drop", "Its growth speeds up when the learning rate drops.", growth_speeds_up, "resnet-"),
-    Claim("Fig. 3, drop", "The multipliers λ turn down when the learning rate drops.", multipliers_turn_down, "resnet-"),
+    Claim("Fig. 3, drop", "The multipliers λ fall after the learning rate drops.", multipliers_turn_down, "resnet-"),
     Claim(
         "Fig. 3, decay", "That fall is weight decay's: without decay on λ it vanishes (our question).",
         decay_makes_them_fall, "resnet-",

@@ -1,21 +1,23 @@
 """The page: the panels of each figure, what they show beside the paper, and the table of claims."""
 
+from collections.abc import Sequence
+
 import xarray as xr
 
 from skipglass import __version__
 from skipglass.paper import figure1, figure1f
 from skipglass.paper.claims import claims_table
-from skipglass.paper.critical_points import agreement_table, layer_panels
-from skipglass.paper.glass import glass_panels
+from skipglass.paper.glass_page import glass_sections
+from skipglass.paper.network_page import NETWORK_FIGURES, network_sections
 from skipglass.paper.theorems import convergence_panels
 from skipglass.report import Panel, Report, Section, Table
 
-__all__ = ["report_of"]
+__all__ = ["paper_report"]
 
 LEAD = (
     "A residual network is an ensemble of paths of many lengths. Littwin and Wolf (2017) say how those lengths are "
     "distributed, why training shifts them deeper, and what that does to the critical points of the loss. This page "
-    "computes and measures it, and says which claims hold."
+    "computes and measures its figures and the theorems behind them, and says which claims hold."
 )
 DISTRIBUTION = (
     "ε_r weighs the products of r weights in the network's output. Its peak lies at the fraction β/(1+β) of the "
@@ -37,39 +39,48 @@ LANDSCAPE = (
     "paper drops the interactions of order 1, which are a field. Kept, the field makes the landscape trivial below "
     "a threshold β_c ≈ 1/p."
 )
-COUNTS = (
-    "Small spin glasses can be searched until all their critical points are found. Their mean numbers are known "
-    "exactly (Kac-Rice), in total and of each index; and deep down only minima are left, the layers of Auffinger, "
-    "Ben Arous and Černý."
-)
-DESCENT = (
-    "What the number of critical points means for an optimiser: descents in sampled glasses. Those of deep networks "
-    "have interactions of a hundred orders, whose couplings nobody could store; they are drawn only where the "
-    "descents look, exactly in law. Below β_c every start ends in one minimum; above it each ends in its own."
-)
 
 
-def report_of(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Panel, ...]]:
-    """Build the page, and the combined Figure 1, from the recordings that are there.
+def paper_report(
+    recordings: dict[str, xr.Dataset], figures: Sequence[str]
+) -> tuple[Report, dict[str, tuple[Panel, ...]]]:
+    """Build the page and the combined figures from the recordings.
 
     Parameters
     ----------
     recordings
-        {name: recording}: "theorems" and the runs of `figure1.RUNS`, the recordings of the glasses, or both.
+        {name: recording}: "theorems" and the runs of `figure1.RUNS`, those of ResNets and of glasses.
+    figures
+        Which figures the page shows.
 
     Returns
     -------
     tuple
-        The report, and the panels (a-f) of the combined figure, none without Figure 1's recordings.
+        The report, and {figure: the panels of its combined drawing}.
     """
-    sections, combined = _figure1(recordings) if "theorems" in recordings else ((), ())
-    if "glass_descent" in recordings:
-        sections = (*sections, *_glasses(recordings))
-    report = Report("The loss surface of residual networks, measured", LEAD, sections, footer=_footer(recordings))
-    return report, combined
+    table = Table(
+        "claims",
+        "What holds",
+        "One row a claim of the paper: what was measured, on how many seeds or draws, and the verdict.",
+        ("claim", "verdict", "statement", "measured", "seeds"),
+        claims_table(recordings),
+    )
+    claims = any(figure != "glass" for figure in figures)  # none rests on the glasses alone
+    sections, combined = [Section("Claims", "", (table,))] if claims else [], {}
+    if "figure1" in figures:
+        more, combined["figure1"] = _figure1(recordings)
+        sections += more
+    if any(figure in figures for figure in NETWORK_FIGURES):
+        more, drawings = network_sections(recordings, figures)
+        sections += more
+        combined |= drawings
+    if "glass" in figures:
+        sections += glass_sections(recordings)
+    title = "The loss surface of residual networks, measured"
+    return Report(title, LEAD, tuple(sections), footer=_footer(recordings)), combined
 
 
-def _figure1(recordings: dict[str, xr.Dataset]) -> tuple[tuple[Section, ...], tuple[Panel, ...]]:
+def _figure1(recordings: dict[str, xr.Dataset]) -> tuple[list[Section], tuple[Panel, ...]]:
     histograms = figure1.histograms()
     training = {run: figure1.multiplier_panel(run, recordings[run]) for run in figure1.runs_of("d")}
     epochs = figure1.epoch_panel({run: recordings[run] for run in figure1.runs_of("d")})
@@ -79,29 +90,14 @@ def _figure1(recordings: dict[str, xr.Dataset]) -> tuple[tuple[Section, ...], tu
     ]
     convergence = convergence_panels(recordings["theorems"])
     complexity = figure1f.complexity_panel()
-    table = Table(
-        "claims",
-        "What holds",
-        "One row a claim of the paper: what was measured, on how many seeds or draws, and the verdict.",
-        ("claim", "verdict", "statement", "measured", "seeds"),
-        claims_table(recordings),
-    )
-    sections = (
-        Section("Claims", "", (table,)),
+    critical = (complexity, figure1f.field_panel(), figure1f.finite_panel())
+    sections = [
         Section("Path lengths: Fig. 1(a-c)", DISTRIBUTION, (*histograms, figure1f.beta_panel(), *convergence)),
         Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*training.values(), epochs)),
         Section("Weight norm while training: Fig. 1(e)", NORMS, tuple(norms)),
-        Section("Critical points: Fig. 1(f)", LANDSCAPE, (complexity, figure1f.field_panel(), figure1f.finite_panel())),
-    )
+        Section("Critical points: Fig. 1(f)", LANDSCAPE, critical),
+    ]
     return sections, (*histograms, training[figure1.runs_of("d")[0]], norms[0], complexity)
-
-
-def _glasses(recordings: dict[str, xr.Dataset]) -> tuple[Section, ...]:
-    counted = recordings["glass_agreement"]
-    return (
-        Section("Critical points, all of them", COUNTS, (agreement_table(counted), *layer_panels(counted))),
-        Section("Descents in the glass", DESCENT, glass_panels(recordings["glass_descent"])),
-    )
 
 
 def _footer(recordings: dict[str, xr.Dataset]) -> str:

@@ -36,8 +36,11 @@ class Group:
     @property
     def label(self) -> str:
         """The setting in a few words, for legends and claims."""
-        spared = "" if self.attrs["decay_scales"] else ", λ spared"
-        return self.title.replace("ResNet-", "").replace(" images", "") + spared
+        a = self.attrs
+        kind = "pre-activation ResNet" if a["preactivation"] else "ResNet"
+        parts = [f"{NAMES[a['dataset']]} {kind}-{a['depth']} × {a['width']:g}", f"{a['epochs']} epochs"]
+        parts += [f"{a['images']:,} images"] if a["subset"] != "none" else []
+        return ", ".join(parts + ([] if a["decay_scales"] else ["λ spared"]))
 
     @property
     def title(self) -> str:
@@ -77,11 +80,11 @@ class Group:
         return self.data[name].transpose("seed", "evaluation", ...).values
 
     def scale(self, name: str) -> Array:
-        """Mean over the layers, (seed, evaluation); of the weights, over the convolutions: the head has no batch norm."""
+        """Mean over the layers, (seed, evaluation), as `layers` has them."""
         return self.layers(name).mean(axis=-1)
 
     def layers(self, name: str) -> Array:
-        """Norms by layer, (seed, evaluation, layer), without the head."""
+        """Norms by layer, (seed, evaluation, layer); of the weights without the head, which no batch norm follows."""
         values = self.values(name)
         return values[..., :-1] if "layer" in self.data[name].dims else values
 

@@ -5,7 +5,7 @@ import numpy as np
 from skipglass.paper.resnet_group import Group
 from skipglass.report import Axis, Panel, Rule, Series
 
-__all__ = ["drop_rules", "layer_panel", "mean_panel", "shown", "spread"]
+__all__ = ["banded", "drop_rules", "layer_panel", "mean_panel", "shown"]
 
 
 def layer_panel(name: str, title: str, variable: str, axis: Axis, group: Group) -> Panel:
@@ -29,8 +29,7 @@ def layer_panel(name: str, title: str, variable: str, axis: Axis, group: Group) 
     """
     values = group.layers(variable)
     series = tuple(
-        Series(f"{group.epochs[row]:.3g}", np.arange(1, values.shape[-1] + 1), *spread(values[:, row]))
-        for row in shown(group)
+        banded(f"{group.epochs[row]:.3g}", np.arange(1, values.shape[-1] + 1), values[:, row]) for row in shown(group)
     )
     decay = "weight decay on λ too" if group.attrs["decay_scales"] else "no weight decay on λ"
     return Panel(
@@ -62,8 +61,7 @@ def mean_panel(name: str, title: str, variable: str, axis: Axis, same: list[Grou
         Drops of the learning rate are marked.
     """
     series = [
-        Series("decay on λ" if g.attrs["decay_scales"] else "λ spared", g.epochs, *spread(g.scale(variable)))
-        for g in same
+        banded("decay on λ" if g.attrs["decay_scales"] else "λ spared", g.epochs, g.scale(variable)) for g in same
     ]
     return Panel(
         f"{name}-{same[0].slug}-mean",
@@ -91,13 +89,13 @@ def shown(group: Group) -> list[int]:
     return sorted({int(np.abs(group.epochs - epoch).argmin()) for epoch in wanted})
 
 
-def spread(values: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the mean over seeds (the first axis), and one standard deviation around it where there are several."""
+def banded(name: str, x: object, values: np.ndarray) -> Series:
+    """Return the mean over seeds, (seed, n), and one standard deviation around it where there are several."""
     mean = values.mean(axis=0)
     if len(values) == 1:
-        return (mean,)
+        return Series(name, x, mean)
     deviation = values.std(axis=0, ddof=1)
-    return mean, mean - deviation, mean + deviation
+    return Series(name, x, mean, mean - deviation, mean + deviation)
 
 
 def _note(group: Group) -> str:
