@@ -1,4 +1,4 @@
-"""Residual networks for CIFAR: depth 6n + 2, three stages of n blocks (He et al., 2016a, Sec. 4.2; MATH.md §7).
+"""Residual networks for CIFAR: depth 6n + 2, three stages (He et al., 2016a, Sec. 4.2; docs/mathematics.md §7).
 
     post-activation:  h ← R(s(h) + BN(W₂ R(BN(W₁ h)))),    pre-activation:  h ← s(h) + W₂ R(BN(W₁ R(BN(h)))),
 

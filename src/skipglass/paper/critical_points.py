@@ -88,9 +88,8 @@ def _layers(found: Levels) -> Panel:
     for k in range(LOWEST):
         seen = np.isfinite(found.rate[k])
         series.append(Series(f"index {k}, counted", found.edges[seen], found.rate[k][seen], marks="points"))
-    for k in range(LOWEST):
-        near = (found.complexity[k] >= lowest) & (found.edges <= 0)
-        series.append(Series(f"index {k}, Λ → ∞", found.edges[near], found.complexity[k][near]))
+    near = (found.complexity[0] >= lowest) & (found.edges <= 0)
+    series.append(Series("index 0, Λ → ∞", found.edges[near], found.complexity[0][near]))
     return Panel(
         f"glass-layers-{found.p}",
         f"Layers of critical points, p = {found.p}",
@@ -104,6 +103,6 @@ def _layers(found: Levels) -> Panel:
             Rule(value, name, axis="x")
             for value, name in ((ground_state_energy(found.p), "-E_0"), (threshold_energy(found.p), "-E_∞"))
         ),
-        note=f"Λ = {found.size}, {found.samples} glasses, all critical points. Lines: the annealed complexity Θ_k(u); "
+        note=f"Λ = {found.size}, {found.samples} glasses, all critical points. Line: the annealed complexity Θ_0(u); "
         "at finite Λ the numbers differ from it by O(ln Λ/Λ), the order of the layers does not.",
     )

@@ -219,7 +219,8 @@ def _setting(recording: xr.Dataset) -> str:
     a = recording.attrs
     return (
         f"p = {a['depth']}, Λ = {a['size']}, {recording.sizes['seed']} glasses a point, {recording.sizes['start']} "
-        f"starts each, at most {a['steps']} steps of descent."
+        f"starts each, at most {a['steps']} steps of descent; {int(recording.converged.sum())} of "
+        f"{recording.converged.size} descents had converged, the others were still going down."
     )
 
 
@@ -235,9 +236,9 @@ def _energies(recording: xr.Dataset) -> Panel:
     reached = partial(_spread, x=betas, dims=("seed", "start"))
     return Panel(
         "glass-depth",
-        "Energy that descent reaches, network of depth 100",
-        "Lower is better optimised: below β_c descent reaches the one minimum at -√ν′; above it, it slows down "
-        "near the threshold -E_∞, the line at which minima give way to saddles, or stays above it.",
+        f"Energy after {recording.attrs['steps']} steps of descent, network of depth 100",
+        "Lower is better optimised: below β_c descent reaches the one minimum at -√ν′; above it, it slows down on "
+        "its way to the threshold -E_∞, the line at which minima give way to saddles.",
         Axis("β", log=True),
         Axis("energy per spin H/Λ"),
         (
@@ -257,8 +258,8 @@ def _overlaps(recording: xr.Dataset) -> Panel:
     threshold = recording.attrs["threshold_beta"]
     return Panel(
         "glass-overlap",
-        "Do two starts end in the same minimum?",
-        "1 means that both descents ended at one point, 0 at unrelated ones; left of β_c there is one minimum only.",
+        "Do two starts come to the same point?",
+        "1 means that both descents came to one point, 0 to unrelated ones; left of β_c there is one minimum only.",
         Axis("β", log=True),
         Axis("overlap of the end points ⟨w,w'⟩/Λ", zero=True),
         tuple(

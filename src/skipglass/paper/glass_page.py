@@ -26,7 +26,7 @@ COUNTS = (
 DESCENT = (
     "What the number of critical points means for an optimiser: descents in sampled glasses. Those of deep networks "
     "have interactions of a hundred orders, whose couplings nobody could store; they are drawn only where the "
-    "descents look, exactly in law. Below β_c every start ends in one minimum; above it each ends in its own."
+    "descents look, exactly in law. Below β_c every start comes to the one minimum; above it they part."
 )
 
 

@@ -28,7 +28,7 @@ def train_resnet(
     tensorboard: Path | None = None,
     on_step: Progress | None = None,
 ) -> xr.Dataset:
-    """Train one residual network by the recipe of MATH.md §7 while a monitor watches it.
+    """Train one residual network by the recipe of docs/mathematics.md §7 while a monitor watches it.
 
     Under torchrun the processes share each batch. Ctrl-C ends the training early; what was recorded is returned, with
     ``epochs_done`` below ``epochs``.

@@ -1,4 +1,4 @@
-"""What a training run of a CIFAR ResNet is made of: the images, the network, the recipe of MATH.md §7."""
+"""What a training run of a CIFAR ResNet is made of: the images, the network, the recipe of docs/mathematics.md §7."""
 
 import os
 from dataclasses import asdict, dataclass
