@@ -8,8 +8,7 @@ import xarray as xr
 from rich.progress import Progress
 
 from skipglass.errors import StorageError
-from skipglass.paper import CLAIMS, LIVE, claims_table, recorded, write_report
-from skipglass.paper import reproduce
+from skipglass.paper import CLAIMS, LIVE, claims_table, recorded, reproduce, write_report
 from skipglass.paper import resnet_runs as runs
 from skipglass.paper.measured_depth import depth_dependence, depth_panel, participation_panel
 from skipglass.paper.network_page import network_sections
@@ -17,7 +16,7 @@ from skipglass.paper.reproduce import load_networks
 from skipglass.paper.resnet_group import groups
 from skipglass.record import load, save
 
-TINY = replace(LIVE, depth=8, width=0.25, epochs=4, subset=128, batch_size=32, every=2)
+TINY = replace(LIVE, depth=8, width=0.25, epochs=4, subset=128, batch_size=32, every=4)
 SETTINGS = runs.both_ways(TINY, range(2))
 
 
