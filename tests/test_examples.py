@@ -36,8 +36,11 @@ def test_a_trained_sentence_transformer_is_deeper_than_a_fresh_one():
     example = load("trained_networks.py")
     study = example["minilm"](8)
     data = example["measure"](study)
-    assert data.sizes == {"block": 12, "sample": 8}
-    np.testing.assert_allclose(data.after_batch.sum(), 3, atol=1.5)
-    assert float(data.after.sum("block").median()) > 3 * float(data.before.sum("block").median())
-    assert data.lesion.idxmax() == data.after.median("sample").idxmax() == "encoder.layer.5.attention"
+    assert (data.sizes["block"], data.sizes["sample"], data.sizes["length"]) == (12, 8, 13)
+    depth = data.effective_depth.median("sample")
+    assert float(depth.sel(when="after")) > 3 * float(depth.sel(when="before"))
+    np.testing.assert_allclose(data.participation.sum("block"), data.effective_depth, rtol=1e-3)
+    values = example["predictors"](data)
+    assert data.lesion.values.argmax() == values["participation (median)"].argmax() == 10  # the last attention
     assert ((data.influence > 0) & (data.influence < 1)).all()
+    assert np.isfinite(example["spread"](data, draws=20)).all()

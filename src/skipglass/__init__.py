@@ -10,6 +10,7 @@ from importlib.metadata import version as _version
 __all__ = [
     "Monitor",
     "data",
+    "glass",
     "measure",
     "models",
     "paper",

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from skipglass import __version__
-from skipglass.cli import measure, reproduce, theory, train
+from skipglass.cli import glass, measure, reproduce, theory, train
 from skipglass.errors import UserError
 
 __all__ = ["app", "main"]
@@ -19,6 +19,7 @@ app = typer.Typer(
     help="How deep is your residual network really, and what does that do to its loss surface?",
 )
 app.command("theory")(theory.theory)
+app.command("glass")(glass.glass)
 app.command("measure")(measure.measure)
 app.command("train")(train.train)
 app.command("reproduce")(reproduce.reproduce)

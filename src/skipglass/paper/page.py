@@ -7,6 +7,7 @@ import xarray as xr
 from skipglass import __version__
 from skipglass.paper import figure1, figure1f
 from skipglass.paper.claims import claims_table
+from skipglass.paper.glass_page import glass_sections
 from skipglass.paper.network_page import NETWORK_FIGURES, network_sections
 from skipglass.paper.theorems import convergence_panels
 from skipglass.report import Panel, Report, Section, Table
@@ -48,7 +49,7 @@ def paper_report(
     Parameters
     ----------
     recordings
-        {name: recording}: "theorems" and the runs of `figure1.RUNS`, those of ResNets, or both.
+        {name: recording}: "theorems" and the runs of `figure1.RUNS`, those of ResNets and of glasses.
     figures
         Which figures the page shows.
 
@@ -64,7 +65,8 @@ def paper_report(
         ("claim", "verdict", "statement", "measured", "seeds"),
         claims_table(recordings),
     )
-    sections, combined = [Section("Claims", "", (table,))], {}
+    claims = any(figure != "glass" for figure in figures)  # none rests on the glasses alone
+    sections, combined = [Section("Claims", "", (table,))] if claims else [], {}
     if "figure1" in figures:
         more, combined["figure1"] = _figure1(recordings)
         sections += more
@@ -72,6 +74,8 @@ def paper_report(
         more, drawings = network_sections(recordings, figures)
         sections += more
         combined |= drawings
+    if "glass" in figures:
+        sections += glass_sections(recordings)
     title = "The loss surface of residual networks, measured"
     return Report(title, LEAD, tuple(sections), footer=_footer(recordings)), combined
 

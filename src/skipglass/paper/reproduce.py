@@ -12,6 +12,7 @@ from rich.progress import Progress, TaskID
 from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper import figure1
+from skipglass.paper.glass_page import has_glass, load_glass, measure_glass
 from skipglass.paper.network_page import NETWORK_FIGURES
 from skipglass.paper.page import paper_report
 from skipglass.paper.resnet_runs import train_runs
@@ -21,14 +22,14 @@ from skipglass.training import ResNetSettings, train
 
 __all__ = ["FIGURES", "has_networks", "measure", "measure_networks", "recorded", "write_report"]
 
-FIGURES = ("figure1", *NETWORK_FIGURES)
+FIGURES = ("figure1", *NETWORK_FIGURES, "glass")
 THEOREMS = "theorems"
 
 
 def measure(
     folder: Path, figures: list[str], *, seeds: int, epochs: int, progress: Progress, resume: bool = False
 ) -> None:
-    """Train every run of Figure 1, if it is chosen, and keep its recording in FOLDER/recordings.
+    """Train every run of Figure 1 and sample the glasses, if they are chosen; recordings go to FOLDER/recordings.
 
     Parameters
     ----------
@@ -48,9 +49,14 @@ def measure(
     KeyboardInterrupt
         On Ctrl-C; the recordings of finished runs are kept.
     """
-    if "figure1" not in figures:
-        return
     recordings = record.output_folder(folder / "recordings")
+    if "figure1" in figures:
+        _measure_figure1(recordings, seeds, epochs, progress, resume)
+    if "glass" in figures:
+        measure_glass(recordings, progress, resume)
+
+
+def _measure_figure1(recordings: Path, seeds: int, epochs: int, progress: Progress, resume: bool) -> None:
     task = progress.add_task("theorems", total=1)
     record.save(theorems(), recordings / f"{THEOREMS}.nc", kind=THEOREMS)
     progress.advance(task)
@@ -114,12 +120,12 @@ def recorded(folder: Path) -> list[str]:
         If the recordings of no figure are complete.
     """
     missing = [run for run in (THEOREMS, *figure1.RUNS) if not (folder / "recordings" / f"{run}.nc").is_file()]
-    networks = list(NETWORK_FIGURES) if has_networks(folder) else []
-    if missing and not networks:
+    others = [*(NETWORK_FIGURES if has_networks(folder) else ()), *(["glass"] if has_glass(folder) else [])]
+    if missing and not others:
         raise StorageError(
             f"{folder} has no complete recordings: {missing[0]}.nc is missing; run skipglass reproduce --out {folder}"
         )
-    return [*([] if missing else ["figure1"]), *networks]
+    return [*([] if missing else ["figure1"]), *others]
 
 
 def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Path:
@@ -143,6 +149,8 @@ def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Pat
     recordings = load_recordings(folder / "recordings") if "figure1" in figures else {}
     if any(figure in figures for figure in NETWORK_FIGURES):
         recordings |= load_networks(folder / "recordings")
+    if "glass" in figures:
+        recordings |= load_glass(folder / "recordings")
     report, combined = paper_report(recordings, figures)
     panels = [item for section in report.sections for item in section.items if isinstance(item, Panel)]
     task = progress.add_task("drawing, panels", total=len(panels) + len(combined) + 1)

@@ -243,7 +243,7 @@ def _not_understood(graph: Graph, i: int, hidden: dict[int, str]) -> str:
     if i in hidden:
         module = common_prefix([hidden[i]]) if hidden[i] else ""
         return f"{name} ({module})" if module else name
-    return f"{name} with a constant" if name in CONTRACTIONS and graph.roles[i] == "linear" else ""
+    return f"{name} with a constant" if name in CONTRACTIONS and graph.roles[i] == "linear" and graph.edges[i] else ""
 
 
 def _weights(graph: Graph) -> list[int]:

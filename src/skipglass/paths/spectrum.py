@@ -30,7 +30,7 @@ from skipglass.paths.locate import locate
 from skipglass.paths.outline import PathGraph, outline
 from skipglass.paths.regions import Counted, Regions, partition
 from skipglass.paths.verify import inner, reference, size, verify, wide
-from skipglass.paths.walk import Arrived, Graded, walk
+from skipglass.paths.walk import FAINT, Arrived, Graded, walk
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -300,7 +300,15 @@ class _AtBlocks:
 
 
 def _norms(parts: list[Graded]) -> dict[int, float]:
-    return {r: size(*(part[r] for part in parts if r in part)) for r in {r for part in parts for r in part}}
+    return {
+        r: math.hypot(*(_norm(part[r]) for part in parts if r in part)) for r in {r for part in parts for r in part}
+    }
+
+
+def _norm(v: Tensor) -> float:
+    """‖v‖ in its own precision, which is faster, unless its square might leave the range."""
+    norm = float(torch.linalg.vector_norm(v))
+    return norm if FAINT < norm < 1 / FAINT else size(v)
 
 
 def _reduced(

@@ -46,11 +46,11 @@ def absorb(model: nn.Module, inputs: object = None) -> nn.Module:
     True
     """
     model = eager(model)
-    found = inputs if isinstance(inputs, Pairs) or has_layers(model) else pairs(model, inputs)
     try:
-        twin = copy.deepcopy(model).eval()
+        twin = copy.deepcopy(model).eval()  # before it is run: some keep what they computed, with its graph
     except (RuntimeError, TypeError) as error:
         raise InputError(f"the model cannot be copied: {error}") from error
+    found = inputs if isinstance(inputs, Pairs) or has_layers(model) else pairs(model, inputs)
     with torch.no_grad():
         if has_layers(twin):
             absorb_layers(twin)

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import InputError, StorageError
+from skipglass.models import ResidualLayer
 from skipglass.paths.forward import LossFunction, arguments, eager
 from skipglass.paths.graph import Target
 from skipglass.paths.moments import moments
 from skipglass.paths.outline import UNITS
 from skipglass.paths.spectrum import spectrum
-from skipglass.watch.probe import MODES, Row, read_scales, scale_norms, take
+from skipglass.watch.probe import MODES, Row, copied, read_scales, scale_norms, take
 from skipglass.watch.recording import Recording
 from skipglass.watch.tensorboard import TensorBoard
 
@@ -69,8 +70,9 @@ class Monitor:
         Training steps from one spectrum to the next, a multiple of ``every``; None takes 10 evaluations, 0 never
         measures it. The first evaluation has one.
     mode
-        "eval", running statistics of batch norm; "frozen", the probe's own, held constant, which do not lag behind
-        the weights; or "train", in which samples mix. See `skipglass.watch.probe`.
+        The statistics of batch norm: "frozen", the probe's own, held constant; "eval", the running ones, which lag
+        behind the weights in the first steps; or "train", in which samples mix. See `skipglass.watch.probe`. Absorbed
+        norms always take the running ones.
     unit
         Of the spectrum: "blocks" or "weights".
     tensorboard
@@ -103,15 +105,17 @@ class Monitor:
         *,
         every: int = EVERY,
         spectrum_every: int | None = None,
-        mode: str = "eval",
+        mode: str = "frozen",
         unit: str = "blocks",
         tensorboard: str | Path | None = None,
     ) -> None:
         self.model = eager(model)
         if not isinstance(probe, (tuple, list)) or len(probe) != 2:
             raise InputError("probe must be (inputs, targets); targets may be None")
-        self.inputs, self.targets = _kept(probe[0]), _kept(probe[1])
+        self.inputs, self.targets = copied(probe[0]), copied(probe[1])
         arguments(self.inputs)
+        if any(isinstance(m, ResidualLayer) and m.weight.ndim > 2 for m in self.model.modules()):
+            raise InputError("the model holds several seeds; watch a network of one")
         self.loss_fn = loss_fn
         self.every = check.integer("every", every, 1)
         self.spectrum_every = (
@@ -232,14 +236,3 @@ class Monitor:
     def _note(self, text: str) -> None:
         LOG.warning(text)
         self.recording.notes.append(text)
-
-
-def _kept(value: Any) -> Any:
-    """A copy that later changes do not reach."""
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, dict):
-        return {name: _kept(part) for name, part in value.items()}
-    if isinstance(value, (tuple, list)):
-        return tuple(_kept(part) for part in value)
-    return value

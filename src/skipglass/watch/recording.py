@@ -113,7 +113,7 @@ class Recording:
             if any(name in row for row in rows):
                 yield name, (along, [row.get(name, math.nan) for row in rows], {"long_name": text})
         for name, (dimension, key, text) in LABELLED.items():
-            if any(name in row for row in rows):
+            if dimension in coordinates and any(name in row for row in rows):
                 labels = list(coordinates[dimension])  # type: ignore[call-overload]
                 absent = 0.0 if dimension == "length" else math.nan  # a length that no path has
                 yield name, ((along, dimension), _aligned(rows, name, key, labels, absent), {"long_name": text})

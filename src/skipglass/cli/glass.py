@@ -1,0 +1,158 @@
+"""`skipglass glass`: sample spin glasses, count their critical points, or descend them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from skipglass.report import Panel
+    from skipglass.theory import Mixture
+
+__all__ = ["glass"]
+
+
+def glass(
+    orders: Annotated[
+        str | None, typer.Option(help="Count critical points: orders, 3 or 2,3, or with powers, 1:0.3,3:0.7.")
+    ] = None,
+    depth: Annotated[int | None, typer.Option(help="Descend the glass of a network of this depth.")] = None,
+    beta: Annotated[float | None, typer.Option(help="β of that network (Eq. 17).")] = None,
+    field: Annotated[bool, typer.Option("--field", help="Keep its paths of length 1, a field.")] = False,
+    size: Annotated[int | None, typer.Option(help="Λ; 6 for critical points, 2000 for descents if left out.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Glasses; 200, or 3 for descents, if left out.")] = None,
+    starts: Annotated[int, typer.Option(help="Descents in each glass.")] = 2,
+    steps: Annotated[int, typer.Option(help="The most of each descent.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of the first glass; the next have the next.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; their number changes no result.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder for the figure and the recording.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Sample spin glasses: critical points (--orders), or descents (--depth and --beta)."""
+    from skipglass import check
+    from skipglass.cli.render import progress
+    from skipglass.errors import InputError
+
+    if (orders is None) == (depth is None):
+        raise InputError("ask for critical points with --orders, or for descents with --depth and --beta: one of them")
+    counting = orders is not None
+    mixture = _mixture_of_orders(orders) if orders is not None else _mixture_of_network(depth, beta, field)
+    Λ = check.integer("size", size if size is not None else (6 if counting else 2000), 2)
+    count = check.integer("samples", samples if samples is not None else (200 if counting else 3), 2 if counting else 1)
+    first = check.seed("seed", seed)
+    start_count, step_count = check.integer("starts", starts, 1), check.integer("steps", steps, 1)
+    processes, seeds = check.integer("workers", workers, 1), range(first, first + count)
+    from skipglass.paper import samples as sampled  # torch: only once there is something to compute
+
+    with progress() as bar:
+        task = bar.add_task("critical points, samples" if counting else "descents, glasses", total=count)
+
+        def on_sample() -> None:
+            bar.advance(task)
+
+        if counting:
+            recording = sampled.counts(mixture, Λ, seeds, processes, on_sample)
+        else:
+            recording = sampled.descents(
+                mixture, Λ, seeds, starts=start_count, steps=step_count, workers=processes, on_sample=on_sample
+            )
+    if depth is not None:
+        recording.attrs["name"] = f"depth {depth}, β = {beta:g}, {'field kept' if field else 'no field'}"
+    panel = sampled.count_panel(recording) if counting else sampled.descent_panel(recording)
+    if out is not None:
+        _write(recording, panel, out)
+    (_show_counts if counting else _show_descents)(recording, as_json)
+
+
+def _mixture_of_orders(text: str) -> "Mixture":
+    """{order: power} of "3", "2,3" (equal powers) or "1:0.3,3:0.7"."""
+    from skipglass.errors import InputError
+    from skipglass.theory import Mixture
+
+    parts = [part.split(":") for part in text.split(",")]
+    try:
+        powers = {int(part[0]): float(part[1]) if len(part) > 1 else 1 / len(parts) for part in parts}
+    except ValueError:
+        powers = {}
+    if len(powers) != len(parts) or len({len(part) for part in parts}) != 1 or len(parts[0]) > 2:
+        raise InputError(f"orders must be like 3, or 2,3, or 1:0.3,3:0.7 (order:power), each order once, not {text!r}")
+    return Mixture(powers)
+
+
+def _mixture_of_network(depth: int | None, beta: float | None, field: bool) -> "Mixture":
+    from skipglass.errors import InputError
+    from skipglass.theory import DepthEnsemble
+
+    if depth is None or beta is None:
+        raise InputError("the glass of a network needs --depth and --beta")
+    return DepthEnsemble(depth, beta).mixture(field=field)
+
+
+def _write(recording: "xr.Dataset", panel: "Panel", out: Path) -> None:
+    from skipglass.record import output_folder, save
+    from skipglass.report import save_figures
+
+    folder = output_folder(out)
+    save_figures(panel, folder)
+    save(recording, folder / f"{panel.name}-samples.nc", kind="glass")
+
+
+def _show_counts(recording: "xr.Dataset", as_json: bool) -> None:
+    from skipglass.cli.render import print_json, print_table
+    from skipglass.paper.samples import compared
+
+    rows = compared(recording)
+    complete, total = int(recording.complete.sum()), recording.sizes["sample"]
+    columns = ["index", "exact", "measured", "standard error", "z"]
+    if as_json:
+        print_json(
+            {
+                **{name: recording.attrs[name] for name in ("mixture", "size")},
+                "samples": total,
+                "complete": complete,
+                "rows": [dict(zip(columns, row, strict=True)) for row in rows],
+            }
+        )
+    else:
+        print_table(
+            f"critical points, {recording.attrs['mixture']}, Λ = {recording.attrs['size']}, {total} samples",
+            columns,
+            rows,
+        )
+    if complete < total:
+        typer.echo(
+            f"warning: {total - complete} of {total} samples lack evidence that all their points were found; "
+            "their counts may be low",
+            err=True,
+        )
+
+
+def _show_descents(recording: "xr.Dataset", as_json: bool) -> None:
+    from skipglass.cli.render import print_json, print_table
+
+    a, names = recording.attrs, {"threshold": "-E_∞", "minimum": "-√ν′", "ground": "-E_0"}
+    columns = ["sample", "start", "H/Λ", "gradient", "points", "converged", "overlap"]
+    measured = ("energy", "gradient_norm", "evaluations", "converged")
+    rows = [
+        (s, k, *(recording[name].values[i, k].item() for name in measured), float(recording.overlap[i]))
+        for i, s in enumerate(recording.sample.values.tolist())
+        for k in range(recording.sizes["start"])
+    ]
+    if as_json:
+        keys = ["sample", "start", *measured, "overlap"]
+        print_json(
+            {
+                "mixture": a["mixture"],
+                "name": a["name"],
+                "size": a["size"],
+                "landmarks": {name: a[name] for name in names},
+                "rows": [dict(zip(keys, row, strict=True)) for row in rows],
+            }
+        )
+        return
+    told = ", ".join(f"{sign} = {a[name]:.4f}" for name, sign in names.items() if a[name] == a[name])
+    unknown = "" if a["ground"] == a["ground"] else "; E_0 is not known for mixtures"
+    print_table(f"descents, {a['name']}, Λ = {a['size']}: {told}{unknown}", columns, rows)
+    typer.echo("gradient: ‖P∇H‖ over a typical one, √(Λν′); overlap: mean ⟨w,w'⟩/Λ of the end points in one glass")

@@ -1,0 +1,314 @@
+"""Counted critical points against the exact mean (Kac-Rice), case by case.
+
+    python -m skipglass.glass.agreement results/glass/recordings/glass_agreement.nc 500
+
+Case by case: sample glasses, find all their critical points, and compare the mean number, in total and of each
+index, with `theory.expected_critical_points`. Seeds are fixed beforehand: glass i of case c has the seed
+1,000,000 c + i, so that no two cases share couplings and the joint test sees independent cases.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+
+from skipglass import check
+from skipglass.errors import InputError
+from skipglass.glass.critical_points import CriticalPoints, critical_points
+from skipglass.glass.hamiltonian import SphericalGlass
+from skipglass.record import save
+from skipglass.theory import Mixture, expected_critical_points
+from skipglass.theory.mixture import require_mixture
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["CASES", "Agreement", "agreement", "largest_z", "recording", "sweep"]
+
+CASES: list[tuple[str, Mixture, int]] = [
+    *((f"p = 3, Λ = {size}", Mixture.pure(3), size) for size in range(2, 9)),
+    *((f"p = 4, Λ = {size}", Mixture.pure(4), size) for size in range(2, 7)),
+    ("p = 5, Λ = 3", Mixture.pure(5), 3),
+    ("orders 2 and 3, Λ = 5", Mixture({2: 0.4, 3: 0.6}), 5),
+    ("field below its threshold strength, Λ = 5", Mixture({1: 0.3, 3: 0.7}), 5),  # x = 1.75: many points
+    ("field above its threshold strength, Λ = 5", Mixture({1: 0.8, 3: 0.2}), 5),  # x = 0.857: trivial as Λ → ∞
+]
+"""Name, mixture and Λ of each case."""
+
+LAYERED = [(Mixture.pure(3), 8), (Mixture.pure(4), 6)]
+"""Cases whose energies a recording keeps, for `levels`."""
+
+SEEDS_APART = 1_000_000
+CHUNK = 20  # samples searched side by side; fixed, so that results do not depend on the number of workers
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Measured and exact mean numbers of critical points of one case.
+
+    Attributes
+    ----------
+    mixture, size
+        The case.
+    counts : ndarray
+        (samples, Λ), how many critical points of index k each sample has.
+    exact : ndarray
+        (Λ,), E[Crt_k].
+    energies, indices : ndarray
+        Of all points of all samples, H/Λ and k.
+    incomplete : int
+        Samples without full evidence; they are counted all the same.
+    euler, within_bound, saturated : int
+        Samples of which each holds.
+    symmetric : int or None
+        Samples in which w and -w were both reached for all pairs; None where H is neither even nor odd.
+    starts : int
+        Newton iterations in all.
+    """
+
+    mixture: Mixture
+    size: int
+    counts: NDArray[np.int64]
+    exact: NDArray[np.float64]
+    energies: NDArray[np.float64]
+    indices: NDArray[np.int64]
+    incomplete: int
+    euler: int
+    within_bound: int
+    saturated: int
+    symmetric: int | None
+    starts: int
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """(1 + Λ,): the mean number in total, then of each index."""
+        return _with_total(self.counts).mean(0)
+
+    @property
+    def standard_error(self) -> NDArray[np.float64]:
+        """(1 + Λ,): of the mean."""
+        return _with_total(self.counts).std(0, ddof=1) / np.sqrt(len(self.counts))
+
+    @property
+    def expected(self) -> NDArray[np.float64]:
+        """(1 + Λ,): the exact mean, in total, then of each index."""
+        return _with_total(self.exact)
+
+    @property
+    def z(self) -> NDArray[np.float64]:
+        """(1 + Λ,): (mean - expected)/standard error; 0 where a number never varies and is right."""
+        off, error = self.mean - self.expected, self.standard_error
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where((error == 0) & (np.abs(off) < 1e-9), 0.0, off / error)
+
+    @property
+    def hotelling(self) -> tuple[float, int]:
+        """χ² and its degrees of freedom for all indices together, correlations allowed for.
+
+        Hotelling's T² on the numbers that vary freely (Σ(-1)^k N_k and, in pure models, the symmetry do not), put on
+        the scale of χ² through its exact law for normal numbers.
+        """
+        off, n = self.mean[1:] - self.exact, len(self.counts)
+        values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(self.counts.T)))
+        free = values > 1e-9 * max(values.max(), 1.0)
+        d = int(free.sum())
+        if d == 0:
+            return 0.0, 0
+        T2 = n * float(((off @ vectors[:, free]) ** 2 / values[free]).sum())
+        p = stats.f.sf(T2 * (n - d) / (d * (n - 1)), d, n - d)
+        return float(stats.chi2.isf(p, d)), d
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.mixture!r}, size {self.size}: {len(self.counts)} samples, {self.incomplete} incomplete",
+            "index      exact   measured  standard error      z",
+        ]
+        rows = zip(["all", *range(self.size)], self.expected, self.mean, self.standard_error, self.z, strict=True)
+        lines += [f"{k:>5} {exact:10.4f} {mean:10.4f} {error:15.4f} {z:+6.2f}" for k, exact, mean, error, z in rows]
+        return "\n".join(lines)
+
+
+def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: int = 1) -> Agreement:
+    """Count the critical points of sampled glasses.
+
+    Parameters
+    ----------
+    mixture, size
+        ξ and Λ.
+    samples
+        How many glasses, at least 2; their seeds are ``seed``, ``seed`` + 1, ….
+    seed
+        The first seed.
+    jobs
+        Worker processes (joblib); the result is the same for any number.
+
+    Returns
+    -------
+    Agreement
+        Measured against exact.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> a = agreement(Mixture.pure(2), size=3, samples=4)  # ± the eigenvectors of a symmetric matrix
+    >>> a.mean, a.z
+    (array([6., 2., 2., 2.]), array([0., 0., 0., 0.]))
+    """
+    mixture, size = require_mixture(mixture), check.integer("size", size, 2)
+    samples, seed = check.integer("samples", samples, 2), check.seed("seed", seed)
+    exact, _ = expected_critical_points(mixture, size, per_index=True)
+    seeds = range(seed, seed + samples)
+    chunks = [list(seeds[first : first + CHUNK]) for first in range(0, samples, CHUNK)]
+    found = [c for chunk in _spread(mixture, size, chunks, check.integer("jobs", jobs, 1)) for c in chunk]
+    evidence = [c.evidence for c in found]
+    return Agreement(
+        mixture=mixture,
+        size=size,
+        counts=np.array([c.counts for c in found]),
+        exact=exact,
+        energies=np.concatenate([c.energies for c in found]),
+        indices=np.concatenate([c.indices for c in found]),
+        incomplete=sum(not e.complete for e in evidence),
+        euler=sum(e.euler for e in evidence),
+        within_bound=sum(e.within_bound for e in evidence),
+        saturated=sum(e.saturated for e in evidence),
+        symmetric=None if evidence[0].symmetric is None else sum(bool(e.symmetric) for e in evidence),
+        starts=sum(e.starts for e in evidence),
+    )
+
+
+def largest_z(results: list[Agreement]) -> tuple[float, float]:
+    """Return the largest |z| over all cases and indices, and its 99.9 % point for so many independent tests.
+
+    Errors are estimated from the samples, so that a z follows Student's law.
+    """
+    z = np.concatenate([r.z for r in results])
+    return float(np.abs(z).max()), float(stats.t.isf((1 - 0.999 ** (1 / len(z))) / 2, len(results[0].counts) - 1))
+
+
+def sweep(samples: int, jobs: int = 1, on_case: Callable[[str, Agreement], None] | None = None) -> list[Agreement]:
+    """Run every case.
+
+    Parameters
+    ----------
+    samples
+        Glasses for each case, at most 1,000,000.
+    jobs
+        Worker processes.
+    on_case
+        Called with the name and the result of each case.
+
+    Returns
+    -------
+    list of Agreement
+        One for each of CASES.
+    """
+    results = []
+    for case, (name, mixture, size) in enumerate(CASES):
+        results.append(agreement(mixture, size, samples, seed=SEEDS_APART * case, jobs=jobs))
+        if on_case is not None:
+            on_case(name, results[-1])
+    return results
+
+
+def recording(results: list[Agreement]) -> "xr.Dataset":
+    """Label a sweep: one table over cases and indices (-1: total), and the energies of the LAYERED cases by index.
+
+    Parameters
+    ----------
+    results
+        By `sweep`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Numbers a case; NaN for indices that a case does not have.
+    """
+    import xarray as xr
+
+    width = 1 + max(r.size for r in results)
+    columns = ("expected", "mean", "standard_error", "z")
+    table = {
+        name: (
+            ("case", "index"),
+            np.array([np.pad(getattr(r, name), (0, width - 1 - r.size), constant_values=np.nan) for r in results]),
+        )
+        for name in columns
+    }
+    names = ("incomplete", "euler", "within_bound", "saturated", "starts")
+    evidence = {name: ("case", np.array([getattr(r, name) for r in results])) for name in names}
+    symmetric = ("case", np.array([np.nan if r.symmetric is None else r.symmetric for r in results]))
+    shown = [case for case, r in enumerate(results) if (r.mixture, r.size) in LAYERED]
+    lengths = [len(results[case].energies) for case in shown]
+    energies = np.concatenate([results[case].energies for case in shown]).astype(np.float32)
+    points = {
+        "energy": ("point", energies, {"long_name": "H/Λ"}),
+        "point_index": ("point", np.concatenate([results[case].indices for case in shown]).astype(np.int8)),
+        "point_case": ("point", np.repeat(shown, lengths).astype(np.int8)),
+    }
+    tests = np.array([r.hotelling for r in results])
+    largest, limit = largest_z(results)
+    return xr.Dataset(
+        {
+            **table,
+            **evidence,
+            "symmetric": symmetric,
+            **points,
+            "chi2": ("case", tests[:, 0]),
+            "dof": ("case", tests[:, 1]),
+        },
+        coords={
+            "name": ("case", [name for name, _, _ in CASES][: len(results)]),
+            "size": ("case", [r.size for r in results]),
+            "index": np.arange(-1, width - 1),
+        },
+        attrs={
+            "samples": len(results[0].counts),
+            "largest_z": largest,
+            "largest_z_limit": limit,
+            "joint_p": float(stats.chi2.sf(tests[:, 0].sum(), tests[:, 1].sum())),
+        },
+    )
+
+
+def _with_total(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    values = values.astype(float)
+    return np.concatenate([values.sum(-1, keepdims=True), values], -1)
+
+
+def _spread(mixture: Mixture, size: int, chunks: list[list[int]], jobs: int) -> list[list[CriticalPoints]]:
+    if jobs == 1:
+        return [_chunk(mixture, size, seeds) for seeds in chunks]
+    try:
+        from joblib import Parallel, delayed
+    except ImportError:
+        raise InputError("more than one job needs joblib: pip install 'skipglass[train]', or take jobs=1") from None
+    return list(Parallel(n_jobs=jobs)(delayed(_chunk)(mixture, size, seeds) for seeds in chunks))
+
+
+def _chunk(mixture: Mixture, size: int, seeds: list[int]) -> list[CriticalPoints]:
+    """Search some samples side by side, on one thread: the matrices are tiny."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return critical_points([SphericalGlass(mixture, size, seed=s) for s in seeds], warn=False)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _show(name: str, result: Agreement) -> None:
+    sys.stderr.write(f"{name}\n{result}\n")
+
+
+if __name__ == "__main__":
+    save(recording(sweep(int(sys.argv[2]), on_case=_show)), Path(sys.argv[1]), kind="agreement")

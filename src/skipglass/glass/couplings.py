@@ -1,0 +1,255 @@
+"""The couplings of one order r, packed, and the one pass over them.
+
+For r ≥ 2 a coupling belongs to a sorted tuple (I, j, k), I the r-2 smallest indices. A band holds those of a few
+neighbouring j: a matrix A with a row for each j of the band and each k, and a column for each I, so that energy
+and gradient are products of a matrix without gaps, for one point or many. With m_I the monomial of I,
+
+    Y_jk = Σ_I A[jk,I] m_I          E = Σ_{j≤k} w_j w_k Y_jk
+    v_I  = Σ_{j≤k} w_j w_k A[jk,I]  ∇E = (Y + Yᵀ) w + ∇(Σ_I v_I m_I)
+
+and, with X[b,I] = Σ_{k≥b} w_k A[bk,I] + Σ_{j≤b} w_j A[jb,I] and Z_ba = ∂_a Σ_I X[b,I] m_I,
+
+    ∇²E = Y + Yᵀ + Z + Zᵀ + ∇²(Σ_I v_I m_I).
+
+There are C(Λ+r-1, r) couplings, up to r! times fewer than Λ^r. Within a band a few places belong to no sorted
+tuple (k < j, or an index of I above j); they hold zeros, about r/Λ of the couplings for each j in a band. Bands of one
+j waste nothing, but at p = 3, Λ = 200 the calls then take longer than the arithmetic.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skipglass.glass import polynomial
+
+__all__ = ["Couplings", "draw_couplings", "index_tuples"]
+
+_PADDING = 1 / 16  # our choice: the share of zeros that bands may hold
+
+
+@dataclass(frozen=True)
+class Couplings:
+    """Couplings of order r in packed form, of one glass or of a stack of them.
+
+    Attributes
+    ----------
+    order, size : int
+        r and Λ.
+    values : Tensor
+        (*samples, stored): the bands one after the other; Λ numbers at r = 1.
+    """
+
+    order: int
+    size: int
+    values: Tensor
+
+    def bands(self) -> list[Tensor]:
+        """Return the bands, each (*samples, j, k, I) with k from the band's first j on, without copying."""
+        shapes = [(stop - start, self.size - start, columns) for start, stop, columns in _bands(self.order, self.size)]
+        pieces = self.values.split([math.prod(shape) for shape in shapes], -1)
+        return [piece.unflatten(-1, shape) for piece, shape in zip(pieces, shapes, strict=True)]
+
+    def blocks(self) -> list[Tensor]:
+        """Return the couplings of each j, (*samples, k ≥ j, I ≤ j), without copying."""
+        return [
+            band[..., t, t:, : polynomial.number(start + t + 1, self.order - 2)]
+            for band, (start, stop, _) in zip(self.bands(), _bands(self.order, self.size), strict=True)
+            for t in range(stop - start)
+        ]
+
+    def coefficients(self) -> Tensor:
+        """Return the couplings alone, (*samples, C(Λ+r-1, r)), in the order of `index_tuples`."""
+        return self.values if self.order == 1 else torch.cat([block.flatten(-2) for block in self.blocks()], -1)
+
+    def derivatives(self, w: Tensor, number: int) -> list[Tensor]:
+        """Return energy, ambient gradient and ambient Hessian, the first ``number`` + 1 of them.
+
+        Parameters
+        ----------
+        w
+            (*samples, B, Λ).
+        number
+            0, 1 or 2.
+
+        Returns
+        -------
+        list of Tensor
+            (*samples, B), then (*samples, B, Λ), then (*samples, B, Λ, Λ).
+        """
+        if self.order == 1:
+            return self._field(w, number)
+        powers = polynomial.monomials(w, self.order - 2)
+        if number == 1 and self.order > 2 and w.ndim == 2 and len(w) == 1 and w.device.type == "cpu":
+            return self._one_point(w, powers)
+        Y, v, X = self._pass(w, powers[-1], number)
+        explicit = (Y @ w[..., None] + Y.mT @ w[..., None]).squeeze(-1)
+        found = [(explicit * w).sum(-1) / 2]
+        if number:
+            found.append(explicit + polynomial.gradient(v[..., None, :], w, powers, self.order - 2).squeeze(-2))
+        if number == 2:
+            mixed = Y + polynomial.gradient(X, w, powers, self.order - 2)
+            found.append(mixed + mixed.mT + polynomial.hessian(v, w, powers, self.order - 2))
+        return found
+
+    def _field(self, w: Tensor, number: int) -> list[Tensor]:
+        field = self.values[..., None, :].expand_as(w)
+        return [(w * field).sum(-1), field, w.new_zeros(*w.shape, self.size)][: number + 1]
+
+    @cached_property
+    def _arrays(self) -> list[Any]:
+        return [_array(band) for band in self.bands()]
+
+    @cached_property
+    def _spare(self) -> "list[_OnePoint]":
+        return []
+
+    def __reduce__(self) -> tuple[type, tuple[int, int, Tensor]]:
+        return Couplings, (self.order, self.size, self.values)
+
+    def _one_point(self, w: Tensor, powers: list[Tensor]) -> list[Tensor]:
+        """Energy and gradient of one point, as descent asks for them: the same pass in buffers kept for it."""
+        try:
+            buffers = self._spare.pop()  # atomic: no two threads get the same ones
+        except IndexError:
+            buffers = _OnePoint(self, w.dtype)
+        explicit, v = buffers.run(w[0].numpy(), powers[-1][0].numpy())
+        energy = torch.as_tensor(explicit @ buffers.w / 2, dtype=w.dtype)
+        inner = polynomial.gradient(torch.from_numpy(v)[None, None], w, powers, self.order - 2)[:, 0]
+        self._spare.append(buffers)
+        return [energy[None], torch.from_numpy(explicit) + inner]
+
+    def _pass(self, w: Tensor, m: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return Y (…, Λ, Λ), v (…, columns) and X (…, Λ, columns), the last two zero where not asked for."""
+        Y, v = w.new_zeros(*w.shape, self.size), torch.zeros_like(m)
+        X = w.new_zeros(*w.shape[:-1], self.size if number == 2 else 0, m.shape[-1])
+        pairs = w[..., :, None] * w[..., None, :]
+        self._fill(number, *map(_array, (w, m, pairs, Y, v, X)))
+        return Y, v, X
+
+    def _fill(self, number: int, w: Any, m: Any, pairs: Any, Y: Any, v: Any, X: Any) -> None:
+        """Fill Y, v and X. NumPy and torch read these lines alike; on the CPU NumPy's slices cost a tenth."""
+        inner = self.order > 2  # at order 2 the only I is empty, and m_0 = 1
+        points = w.shape[:-1]
+        for A, (i, j, n) in zip(self._arrays, _bands(self.order, self.size), strict=True):
+            *samples, width, rows, _ = A.shape
+            matrix = A.reshape(*samples, width * rows, n)
+            Y[..., i:j, i:] = (m[..., :n] @ matrix.mT).reshape(*points, width, rows)
+            if number and inner:
+                v[..., :n] += pairs[..., i:j, i:].reshape(*points, -1) @ matrix
+            if number == 2 and inner:
+                X[..., i:j, :n] += (w[..., None, None, i:] @ A[..., None, :, :, :])[..., 0, :]
+                X[..., i:, :n] += (w[..., i:j] @ A.reshape(*samples, width, -1)).reshape(*points, rows, n)
+
+
+class _OnePoint:
+    """Buffers of the pass for one point with the views of them: making these anew took half of the time."""
+
+    def __init__(self, couplings: Couplings, dtype: torch.dtype) -> None:
+        size = couplings.size
+        columns = polynomial.number(size, couplings.order - 2)
+        self.w, self.m, self.v, scratch = (
+            torch.zeros(n, dtype=dtype).numpy() for n in (size, columns, columns, columns)
+        )
+        self.Y, y, pairs = (torch.zeros(size, size, dtype=dtype).numpy() for _ in range(3))
+        self.steps = []
+        for A, (i, j, n) in zip(couplings._arrays, _bands(couplings.order, size), strict=True):
+            width, rows, _ = A.shape
+            used = width * rows
+            inputs = (A.reshape(used, n), self.m[:n], self.w[i:j, None], self.w[i:])
+            flat = (y.reshape(-1)[:used], pairs.reshape(-1)[:used])
+            squares = (flat[0].reshape(width, rows), flat[1].reshape(width, rows), self.Y[i:j, i:])
+            self.steps.append((*inputs, *flat, *squares, scratch[:n], self.v[:n]))
+
+    def run(self, w: Any, m: Any) -> tuple[Any, Any]:
+        """Return (Y + Yᵀ) w and v."""
+        self.w[:], self.m[:], self.v[:] = w, m, 0
+        for matrix, m_I, left, right, y, pairs, y_jk, pairs_jk, place, scratch, v in self.steps:
+            np.dot(matrix, m_I, y)
+            np.copyto(place, y_jk)
+            np.multiply(left, right, pairs_jk)
+            np.dot(pairs, matrix, scratch)
+            np.add(v, scratch, v)
+        return self.Y @ self.w + self.w @ self.Y, self.v.copy()
+
+
+def draw_couplings(order: int, size: int, power: float, seed: int, dtype: torch.dtype) -> Couplings:
+    """Draw the couplings of order r: independent normals of variance ε_r² Λ^{-(r-1)} r!/Π m_i!.
+
+    Parameters
+    ----------
+    order, size
+        r and Λ.
+    power
+        ε_r².
+    seed
+        Each order has a stream of its own, made of the seed and r: the orders that a mixture has do not
+        change one another.
+    dtype
+        Of the result; the numbers are drawn in float64 on the CPU and then rounded.
+
+    Returns
+    -------
+    Couplings
+        On the CPU.
+    """
+    stream = np.random.SeedSequence(seed, spawn_key=(order,)).generate_state(1, np.uint64)[0]
+    generator = torch.Generator().manual_seed(int(stream) >> 1)
+    if order == 1:
+        values = torch.randn(size, generator=generator, dtype=torch.float64) * math.sqrt(power)
+        return Couplings(1, size, values.to(dtype))
+    stored = sum((stop - start) * (size - start) * columns for start, stop, columns in _bands(order, size))
+    couplings = Couplings(order, size, torch.zeros(stored, dtype=dtype))
+    deviations = _deviations(order, size, math.log(power) - (order - 1) * math.log(size))
+    for block, (first, others) in zip(couplings.blocks(), deviations, strict=True):
+        drawn = torch.randn(block.shape, generator=generator, dtype=torch.float64)
+        drawn[0] *= first
+        drawn[1:] *= others
+        block.copy_(drawn)
+    return couplings
+
+
+def _deviations(order: int, size: int, log_variance: float) -> list[tuple[Tensor, Tensor]]:
+    """Return, for each j, the standard deviations for k = j, which is one index more of a kind, and for k > j."""
+    logs, runs = polynomial.multiplicities(size, order - 1)
+    sizes = polynomial.block_sizes(size, order - 1)
+    others = ((logs + math.log(order) + log_variance) / 2).exp()
+    first = others / (runs + 1).sqrt()
+    return list(zip(first.split(sizes), others.split(sizes), strict=True))
+
+
+@lru_cache(maxsize=64)
+def _bands(order: int, size: int) -> list[tuple[int, int, int]]:
+    """Return the first j, the last but one and the number of columns of each band, r ≥ 2."""
+    width = max(1, int(_PADDING * size / order))
+    stops = [*range(width, size, width), size]
+    return [(start, stop, polynomial.number(stop, order - 2)) for start, stop in zip([0, *stops], stops, strict=False)]
+
+
+def index_tuples(size: int, order: int) -> Tensor:
+    """Return the sorted index tuples, in the order of the packed couplings: (C(Λ+r-1, r), r)."""
+    if order == 1:
+        return torch.arange(size)[:, None]
+    inner = _colex(size, order - 2)
+    tuples = []
+    for j in range(size):
+        I = inner[: polynomial.number(j + 1, order - 2)]
+        tuples += [torch.cat([I, torch.tensor([[j, k]]).expand(len(I), 2)], 1) for k in range(j, size)]
+    return torch.cat(tuples)
+
+
+def _colex(size: int, order: int) -> Tensor:
+    found = torch.zeros(1, 0, dtype=torch.int64)
+    for s in range(1, order + 1):
+        sizes = polynomial.block_sizes(size, s)
+        found = torch.cat([torch.cat([found[:n], torch.full((n, 1), k)], 1) for k, n in enumerate(sizes)])
+    return found
+
+
+def _array(t: Tensor) -> Any:
+    """On the CPU, the same memory as a NumPy array."""
+    return t.detach().numpy() if t.device.type == "cpu" else t

@@ -1,0 +1,147 @@
+"""Langevin dynamics on the sphere at a temperature, with Metropolis' correction.
+
+    dw = -P∇H dt + √(2T) P dB,   invariant law ∝ exp(-H/T) on ‖w‖² = Λ.
+
+A step moves along the geodesic that leaves w with v = -g dt + √(2T dt) ξ, ξ a standard normal tangent vector, and
+is accepted with Metropolis' probability (MALA; Roberts & Tweedie 1996). The geodesic's Jacobian depends on its
+length alone, and the way back starts from the end with -v, transported; so the ratio of the two proposals is that
+of their normal densities, and exp(-H/T) is invariant whatever the time step. Small steps follow the dynamics.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skipglass import check
+from skipglass.glass import sphere
+from skipglass.glass.descent import Glass, step_count
+from skipglass.glass.trajectory import Trajectory
+
+__all__ = ["langevin"]
+
+TIME_STEP = 0.5
+"""Of the default step, times 1/(largest eigenvalue of the Hessian · Λ^{1/3}) (Roberts & Rosenthal 1998); our choice."""
+
+
+def langevin(
+    h: Glass,
+    start: Tensor,
+    temperature: float,
+    steps: int | None = None,
+    time_step: float | None = None,
+    seed: int = 0,
+    *,
+    project: bool = False,
+    on_step: Callable[[int], None] | None = None,
+) -> Trajectory:
+    """Move at a temperature; after long times points are distributed as exp(-H/T).
+
+    Parameters
+    ----------
+    h
+        A SphericalGlass, or a LazyGlass, for which each step costs one more point.
+    start
+        (..., Λ) on ‖w‖² = Λ; one chain each.
+    temperature
+        T > 0, in the units of H.
+    steps
+        How many; if None 1000, or 100 for a LazyGlass, whose points cost more the more they are.
+    time_step
+        dt; if None small enough for most steps to be accepted.
+    seed
+        Of the thermal noise.
+    project
+        Scale starts that are off the sphere onto it.
+    on_step
+        Called with the number of steps done after each.
+
+    Returns
+    -------
+    Trajectory
+        With the share of accepted steps.
+
+    Examples
+    --------
+    >>> from skipglass.glass import LazyGlass
+    >>> from skipglass.theory import Mixture
+    >>> z = LazyGlass(Mixture.pure(3), size=500, seed=0)
+    >>> run = langevin(z, z.random_points(1), temperature=1.0, steps=30)
+    >>> run.energies.shape, bool(run.acceptance > 0.5)
+    ((1, 31), True)
+    """
+    T = check.real("temperature", temperature, 0.0, above=True)
+    count = step_count(h, steps)
+    stiffness = 2 * math.sqrt(h.mixture.nu2) + math.sqrt(h.mixture.nu1)
+    dt = TIME_STEP / (stiffness * h.size ** (1 / 3)) if time_step is None else time_step
+    dt = check.real("time_step", dt, 0.0, above=True)
+    w = sphere.require_points(start, h.size, h.dtype, h.device, onto=project)
+    noise = torch.Generator(w.device).manual_seed(check.seed("seed", seed))
+    chains = _Chains(h, w.reshape(-1, h.size).clone(), T, dt, noise)
+    for done in range(1, count + 1):
+        chains.step()
+        if on_step is not None:
+            on_step(done)
+    return chains.result(w.shape[:-1], {"temperature": T, "time_step": dt, "seed": seed})
+
+
+class _Chains:
+    """n chains side by side."""
+
+    def __init__(self, h: Glass, w: Tensor, T: float, dt: float, noise: torch.Generator) -> None:
+        self.h, self.T, self.dt, self.noise = h, T, dt, noise
+        self.w, (self.energy, self.gradient) = w, h.energy_and_gradient(w)
+        self.accepted = torch.zeros_like(self.energy)
+        self.energies, self.norms = [self.energy / h.size], [self._norm()]
+
+    def step(self) -> None:
+        """Propose a step of every chain, and take it or not."""
+        w, radius = self.w, math.sqrt(self.h.size)
+        kick = torch.randn(w.shape, generator=self.noise, dtype=w.dtype, device=w.device)
+        kick -= (kick * w).sum(-1, keepdim=True) / self.h.size * w
+        v = math.sqrt(2 * self.T * self.dt) * kick - self.dt * self.gradient
+        length = v.norm(dim=-1, keepdim=True)
+        angle, direction = length / radius, v / length
+        new = w * torch.cos(angle) + direction * (radius * torch.sin(angle))
+        new *= radius / new.norm(dim=-1, keepdim=True)
+        back = length * (w * (torch.sin(angle) / radius) - direction * torch.cos(angle))
+        energy, gradient = self.h.energy_and_gradient(new)
+        log = (self._cost(v, self.gradient) - self._cost(back, gradient)) - (energy - self.energy) / self.T
+        u = torch.rand(log.shape, generator=self.noise, dtype=w.dtype, device=w.device)
+        # half a turn and more would reach the same point by several geodesics: never taken
+        taken = (u.log() < log) & (angle[:, 0] < math.pi)
+        self.w = torch.where(taken[:, None], new, w)
+        self.energy = torch.where(taken, energy, self.energy)
+        self.gradient = torch.where(taken[:, None], gradient, self.gradient)
+        self.accepted += taken
+        self.energies.append(self.energy / self.h.size)
+        self.norms.append(self._norm())
+
+    def _cost(self, v: Tensor, gradient: Tensor) -> Tensor:
+        """-ln of the density of proposing v."""
+        return ((v + self.dt * gradient) ** 2).sum(-1) / (4 * self.T * self.dt)
+
+    def _norm(self) -> Tensor:
+        return self.gradient.norm(dim=-1) / math.sqrt(self.h.size)
+
+    def result(self, batch: torch.Size, settings: dict[str, float]) -> Trajectory:
+        """The chains' record, in the shape of the starts."""
+
+        def shaped(values: Tensor) -> np.ndarray:
+            return values.reshape(batch + values.shape[1:]).double().cpu().numpy()
+
+        done = len(self.energies) - 1
+        steps = np.full(batch, done, dtype=np.int64)
+        return Trajectory(
+            "langevin",
+            shaped(torch.stack(self.energies, dim=-1)),
+            shaped(torch.stack(self.norms, dim=-1)),
+            self.w.reshape(*batch, self.h.size),
+            steps,
+            np.full(batch, True),
+            steps + 1,
+            settings,
+            shaped(self.accepted / max(done, 1)),
+        )

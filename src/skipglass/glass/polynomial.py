@@ -1,0 +1,101 @@
+"""Homogeneous polynomials of Λ variables in packed form: one number for each monomial.
+
+A monomial of order s is a sorted tuple i_1 ≤ … ≤ i_s. In *colexicographic* order (the last index counts most)
+the monomials whose last index is k form one block, and dropping that index leaves the first
+C(k+s-1, s-1) monomials of order s-1: every block is a multiple of a prefix of the order below,
+
+    m_s = [w_0 m_{s-1}[:n_0], w_1 m_{s-1}[:n_1], …],   n_k = C(k+s-1, s-1),
+
+so that no table of indices is needed, here or in the derivatives.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["block_sizes", "gradient", "hessian", "monomials", "multiplicities", "number"]
+
+
+def number(size: int, order: int) -> int:
+    """Return C(Λ+s-1, s), how many monomials of order s there are in Λ variables."""
+    return math.comb(size + order - 1, order)
+
+
+def block_sizes(size: int, order: int) -> list[int]:
+    """Return n_k, the sizes of the blocks of order s ≥ 1, one for each last index k."""
+    return [number(k + 1, order - 1) for k in range(size)]
+
+
+def monomials(w: Tensor, order: int) -> list[Tensor]:
+    """Return m_0, …, m_s at w (..., Λ), each (..., number)."""
+    size = w.shape[-1]
+    found = [torch.ones_like(w[..., :1])]
+    for s in range(1, order + 1):
+        below, sizes = found[-1], block_sizes(size, s)
+        found.append(w if s == 1 else torch.cat([below[..., :n] * w[..., k, None] for k, n in enumerate(sizes)], -1))
+    return found
+
+
+def gradient(a: Tensor, w: Tensor, powers: list[Tensor], order: int) -> Tensor:
+    """Return the gradients of polynomials of one order.
+
+    Parameters
+    ----------
+    a
+        (..., R, number), the coefficients of R polynomials for each point.
+    w
+        (..., Λ).
+    powers
+        m_0, …, m_{s-1} at w.
+    order
+        s.
+
+    Returns
+    -------
+    Tensor
+        (..., R, Λ).
+    """
+    size = w.shape[-1]
+    if order == 0:
+        return a.new_zeros(*a.shape[:-1], size)
+    if order == 1:
+        return a
+    below = a.new_zeros(*a.shape[:-1], number(size, order - 1))
+    explicit = []
+    for k, (block, n) in enumerate(zip(a.split(block_sizes(size, order), -1), block_sizes(size, order), strict=True)):
+        explicit.append((block @ powers[order - 1][..., :n, None]).squeeze(-1))
+        below[..., :n] += block * w[..., k, None, None]
+    return torch.stack(explicit, -1) + gradient(below, w, powers, order - 1)
+
+
+def hessian(a: Tensor, w: Tensor, powers: list[Tensor], order: int) -> Tensor:
+    """Return the Hessian of one polynomial a (..., number) for each point w: (..., Λ, Λ).
+
+    With the block of last index k read as a polynomial q_k of order s-1, the polynomial is Σ_k w_k q_k(w) and
+    ∂_a∂_b Σ_k w_k q_k = ∂_b q_a + ∂_a q_b + Σ_k w_k ∂_a∂_b q_k.
+    """
+    size = w.shape[-1]
+    if order < 2:
+        return a.new_zeros(*a.shape[:-1], size, size)
+    rows = a.new_zeros(*a.shape[:-1], size, number(size, order - 1))
+    for k, block in enumerate(a.split(block_sizes(size, order), -1)):
+        rows[..., k, : block.shape[-1]] = block
+    mixed = gradient(rows, w, powers, order - 1)
+    below = (w[..., None, :] @ rows).squeeze(-2)
+    return mixed + mixed.mT + hessian(below, w, powers, order - 1)
+
+
+def multiplicities(size: int, order: int) -> tuple[Tensor, Tensor]:
+    """Return, for each monomial of order s, ln(s!/Π m_i!) and how often its last index occurs."""
+    logs, runs = torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    for s in range(1, order + 1):
+        new_logs, new_runs = [], []
+        for k, n in enumerate(block_sizes(size, s)):
+            run = torch.ones(n, dtype=torch.float64)
+            first = number(k, s - 1) if s > 1 else n  # from here on the order below ends in k too
+            run[first:] += runs[first:n]
+            new_runs.append(run)
+            new_logs.append(logs[:n] + math.log(s) - run.log())
+        logs, runs = torch.cat(new_logs), torch.cat(new_runs)
+    return logs, runs
