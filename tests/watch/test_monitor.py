@@ -13,7 +13,7 @@ from torch import nn
 import skipglass as sg
 from skipglass.errors import InputError, StorageError
 from skipglass.models import CifarResNet, ResidualMLP
-from skipglass.watch import huggingface_callback, lightning_callback
+from skipglass.watch import Recording, huggingface_callback, lightning_callback
 from skipglass.watch.monitor import is_due
 
 
@@ -125,7 +125,7 @@ def set_statistics(model, x):
         x = module.eval()(x)
 
 
-@pytest.mark.parametrize("form", ["plain", "in place", "reversed", "alpha", "subtracted"])
+@pytest.mark.parametrize("form", ["plain", "in place", "reversed", "alpha", "subtracted", "taken from"])
 def test_the_gain_is_the_ratio_of_what_is_added(form):
     seen = []
 
@@ -137,13 +137,15 @@ def test_the_gain_is_the_ratio_of_what_is_added(form):
         def forward(self, x):
             x = x * 2
             branch = self.f(x).tanh() * 2
-            factor = 3 if form == "alpha" else 1
+            factor = 3 if form in {"alpha", "taken from"} else 1
             seen[:] = [float(factor * branch.norm() / x.norm())]
             if form == "in place":
                 branch += x
                 return branch
             if form == "alpha":
                 return torch.add(x, branch, alpha=3)
+            if form == "taken from":
+                return torch.rsub(branch, x, alpha=3)
             if form == "subtracted":
                 return x - branch
             return branch + x if form == "reversed" else x + branch
@@ -233,12 +235,13 @@ def test_a_resumed_run_has_the_same_recording(tmp_path):
     train(model, 3, first.step)
     torch.save({"monitor": first.state_dict(), "model": model.state_dict()}, tmp_path / "checkpoint.pt")
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    live = first.state_dict()
     _, second = started()
     second.load_state_dict(state["monitor"])
     assert second.steps == 3
     xr.testing.assert_identical(second.recording.to_xarray(), first.recording.to_xarray())
     first.step()
-    assert len(second.recording.rows) == len(first.recording.rows) - 1  # the state is a copy
+    assert len(live["rows"]) == len(second.recording.rows) == len(first.recording.rows) - 1  # the state is a copy
     for _ in range(5):
         second.step()
     assert [row["step"] for row in second.recording.rows] == [row["step"] for row in monitor.recording.rows]
@@ -313,6 +316,33 @@ def test_the_probe_is_a_copy():
     assert first["loss"] == second["loss"]
 
 
+@pytest.mark.parametrize("mode", ["frozen", "eval", "train"])
+def test_the_same_network_measures_the_same_again(mode):
+    """With dropout, other random numbers in between, and a layer that writes to its input."""
+    model = nn.Sequential(nn.LeakyReLU(inplace=True), *network())
+    monitor = sg.Monitor(model, probe=batch(), every=1, mode=mode)
+    torch.rand(7)
+    monitor.step()
+    first, second = monitor.recording.rows
+    assert not monitor.recording.notes
+    assert first["loss"] == second["loss"]
+    assert first["participation"] == second["participation"]
+
+
+def test_lengths_and_blocks_that_come_and_go_are_aligned():
+    """A length that no path has counts 0, a block that was not there is NaN, as is what was not measured."""
+    rows = [
+        {"step": 0, "lengths": [1, 2], "share": [0.4, 0.6], "blocks": ["a"], "participation": [0.3]},
+        {"step": 1, "lengths": [2, 3], "share": [0.9, 0.1], "blocks": ["b", "a"], "participation": [0.5, 0.7]},
+        {"step": 2},
+    ]
+    data = Recording(rows).to_xarray()
+    nan = np.nan
+    np.testing.assert_array_equal(data.share, [[0.4, 0.6, 0], [0, 0.9, 0.1], [nan] * 3])
+    assert data.block.values.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(data.participation, [[0.3, nan], [0.7, 0.5], [nan] * 2])
+
+
 def test_tensorboard_reads_the_scalars_back(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -342,6 +372,9 @@ def test_hugging_face_steps_with_the_optimizer():
     for state.global_step in (1, 2, 3, 4):
         callback.on_step_end(None, state, None, model=None)
     assert [row["step"] for row in monitor.recording.rows] == [0, 1, 2, 4]
+    state.global_step = 4
+    callback.on_step_end(None, state, None)  # gradients were accumulated
+    assert monitor.steps == 4
     state.is_world_process_zero = False
     state.global_step = 6
     callback.on_step_end(None, state, None)

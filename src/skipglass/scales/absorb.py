@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from skipglass.errors import InputError
 from skipglass.paths.forward import eager
+from skipglass.scales.absorption import Norm, Pairs
 from skipglass.scales.norms import factor, spread, state_of
-from skipglass.scales.pairs import Norm, Pairs, pairs
+from skipglass.scales.pairs import pairs
 from skipglass.scales.residual_layers import absorb_layers, has_layers
 
 __all__ = ["absorb"]

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from skipglass.errors import InputError
 from skipglass.paths.forward import eager
-from skipglass.scales.pairs import Absorption, Norm, Pairs, pairs
+from skipglass.scales.absorption import Absorption, Norm, Pairs
+from skipglass.scales.pairs import pairs
 from skipglass.scales.residual_layers import absorbed_layers, has_layers, layer_multipliers, layer_norms
 
 __all__ = ["absorbed_norms", "factor", "multipliers", "spread", "state_of", "weight_norms"]

@@ -19,7 +19,7 @@ from skipglass.paths.constants import SUMS
 
 __all__ = ["Gains"]
 
-REFLECTED = {torch.rsub, torch.Tensor.__rsub__}  # autograd's first operand is the call's second
+REFLECTED = {torch.rsub, torch.Tensor.__rsub__}  # ``alpha`` scales what is taken away, here the first operand
 
 
 class Gains(TorchFunctionMode):
@@ -53,7 +53,7 @@ class Gains(TorchFunctionMode):
 
 
 def _sizes(func: Callable, args: tuple, named: dict[str, Any]) -> tuple[Tensor, Tensor] | None:
-    """The norms of the two operands, ``alpha`` included, in autograd's order."""
+    """The norms of the two operands, ``alpha`` included."""
     first, second = args[0] if args else named.get("input"), args[1] if len(args) > 1 else named.get("other")
     if not (isinstance(first, Tensor) and isinstance(second, Tensor)):
         return None
@@ -61,8 +61,9 @@ def _sizes(func: Callable, args: tuple, named: dict[str, Any]) -> tuple[Tensor, 
         return None
     shape = torch.broadcast_shapes(first.shape, second.shape)
     sizes = [torch.linalg.vector_norm(t.detach().expand(shape), dtype=_wide(t)) for t in (first, second)]
-    sizes[1] = sizes[1] * abs(named.get("alpha", 1))
-    return (sizes[1], sizes[0]) if func in REFLECTED else (sizes[0], sizes[1])
+    scaled = 0 if func in REFLECTED else 1
+    sizes[scaled] = sizes[scaled] * abs(named.get("alpha", 1))
+    return sizes[0], sizes[1]
 
 
 def _wide(tensor: Tensor) -> torch.dtype:
