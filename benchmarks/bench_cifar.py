@@ -2,7 +2,8 @@
 
 The plain loop is what a user would write: the same network and batch, the whole set as normalised tensors, crop and
 flip by one draw for the batch's every image, SGD. Neither evaluates nor watches here (the monitor has a benchmark of
-its own). Ratios are medians over interleaved repetitions; images are random bytes of CIFAR's shape.
+its own). Ratios are medians over interleaved repetitions, of CPU seconds on one thread (other work on the machine does
+not count) for the loops and of wall time for the processes; images are random bytes of CIFAR's shape.
 
     python benchmarks/bench_cifar.py [DEPTH]
 """
@@ -38,7 +39,7 @@ def plain(settings: ResNetSettings, data: Images) -> float:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
     inputs = data.normalized(data.inputs)
     generator = torch.Generator().manual_seed(0)
-    start = time.perf_counter()
+    start = time.process_time()
     order = torch.randperm(len(data.targets), generator=generator)
     for step in range(STEPS):
         chosen = order[step * BATCH : (step + 1) * BATCH]
@@ -48,7 +49,7 @@ def plain(settings: ResNetSettings, data: Images) -> float:
         loss.backward()
         optimizer.step()
         loss.item()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def prepared(settings: ResNetSettings, data: Images) -> ResNetRun:
@@ -62,13 +63,13 @@ def prepared(settings: ResNetSettings, data: Images) -> ResNetRun:
 
 def ours(run: ResNetRun) -> tuple[float, float]:
     """Seconds of an epoch, and of its data alone."""
-    start = time.perf_counter()
+    start = time.process_time()
     run.epoch()
-    whole = time.perf_counter() - start
-    start = time.perf_counter()
+    whole = time.process_time() - start
+    start = time.process_time()
     for _ in run.batches.epoch():
         pass
-    return whole, time.perf_counter() - start
+    return whole, time.process_time() - start
 
 
 def processes(script: str, count: int) -> float:
