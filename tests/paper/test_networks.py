@@ -16,7 +16,7 @@ from skipglass.paper.reproduce import load_networks
 from skipglass.paper.resnet_group import groups
 from skipglass.record import load, save
 
-TINY = replace(LIVE, depth=8, width=0.25, epochs=4, subset=128, batch_size=32, every=2)
+TINY = replace(LIVE, depth=8, width=0.25, epochs=4, subset=128, batch_size=32, every=4)
 SETTINGS = runs.both_ways(TINY, range(2))
 
 
