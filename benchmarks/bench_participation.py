@@ -1,7 +1,7 @@
 """Participation of all blocks in units of one backward pass, and the spectrum against random paths.
 
 One backward is ``torch.autograd.grad(loss, x)`` on the same graph; ratios are medians over interleaved
-repetitions. The target is one forward and four backward passes, whatever the depth.
+repetitions, processor time on one thread. The target is one forward and four backward passes, whatever the depth.
 
 The Monte Carlo baseline (Veit et al., 2016) draws, for each length k, sets of k blocks and sends the gradient
 through their branches and the other blocks' shortcuts; each set costs one backward pass. A pilot run gives the
@@ -38,29 +38,63 @@ def network(depth: int, width: int) -> nn.Module:
 
 
 def seconds(call: Callable, *arguments: object, **options: object) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     call(*arguments, **options)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def loss_of(outputs: torch.Tensor) -> torch.Tensor:
     return outputs.logsumexp(1).mean()
 
 
-def one_depth(depth: int, width: int, repeats: int) -> str:
-    model, inputs = network(depth, width), torch.randn(128, 64)
+Made = tuple[nn.Module, dict[str, torch.Tensor], Callable | None]
+"""A model, its named inputs (x comes first), and its loss if its outputs carry none."""
+
+
+def mlp(depth: int, width: int) -> Made:
+    return network(depth, width), {"input": torch.randn(128, 64)}, loss_of
+
+
+def resnet(images: int, side: int) -> Made:
+    """ResNet-50."""
+    import transformers
+
+    torch.manual_seed(0)
+    model = transformers.ResNetForImageClassification(transformers.ResNetConfig(num_labels=10))
+    return model, {"pixel_values": torch.randn(images, 3, side, side), "labels": torch.arange(images)}, None
+
+
+def gpt2() -> Made:
+    """GPT-2's twelve layers at a third of its width and of its vocabulary: its proportion of head to blocks."""
+    import transformers
+
+    torch.manual_seed(0)
+    settings = transformers.GPT2Config(
+        vocab_size=16384, n_embd=256, n_head=4, n_positions=128, bos_token_id=0, eos_token_id=0
+    )
+    model = transformers.GPT2LMHeadModel(settings)
+    return model, {"inputs_embeds": torch.randn(4, 128, 256), "labels": torch.randint(16384, (4, 128))}, None
+
+
+def one_network(name: str, make: Callable[[], Made], repeats: int, *, training: bool = True) -> str:
+    model, inputs, loss_fn = make()
+    model.train(training)
+    main = next(iter(inputs))
     forward, ratio = [], []
-    for _ in range(repeats):
-        x = inputs.clone().requires_grad_()
-        start = time.perf_counter()
-        loss = loss_of(model(x))
-        ahead = time.perf_counter() - start
+    for repeat in range(repeats + 1):
+        x = inputs[main].clone().requires_grad_()
+        start = time.process_time()
+        outputs = model(**inputs | {main: x})
+        loss = outputs.loss if loss_fn is None else loss_fn(outputs)
+        ahead = time.process_time() - start
         back = seconds(torch.autograd.grad, loss, x, retain_graph=True)
-        del loss
-        forward.append(ahead / back)
-        ratio.append(seconds(paths.participation, model, inputs, loss_fn=loss_of) / back)
+        del loss, outputs
+        whole = seconds(paths.participation, model, inputs, None, loss_fn)
+        if repeat:  # the first one warms up
+            forward.append(ahead / back)
+            ratio.append(whole / back)
     ahead = statistics.median(forward)
-    return f"| {depth} | {width} | {ahead:.2f} | {show(ratio)} | {ahead + 4:.2f} |"
+    return f"| {name}, {'train' if training else 'eval'} | {ahead:.2f} | {show(ratio)} | {ahead + 4:.2f} |"
 
 
 class RandomPaths:
@@ -104,10 +138,16 @@ def random_paths(depth: int) -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
-    print("| blocks | width | forward | forward + participation, in backwards | target |\n|---|---|---|---|---|")
-    one_depth(2, 8, 1)  # first calls import
+    print("| network | forward | forward + participation, in backwards | target |\n|---|---|---|---|")
     for depth, width in ((10, 128), (10, 512), (100, 128), (100, 512), (1000, 256)):
-        print(one_depth(depth, width, REPEATS if depth < 1000 else 3), flush=True)
+        name, repeats = f"MLP of {depth} blocks of {width}", REPEATS if depth < 1000 else 3
+        print(one_network(name, lambda d=depth, w=width: mlp(d, w), repeats), flush=True)  # type: ignore[misc]
+    for training in (True, False):
+        for images, side in ((8, 64), (4, 112)):
+            name = f"ResNet-50, {images} images of {side}"
+            make = lambda n=images, s=side: resnet(n, s)  # noqa: E731
+            print(one_network(name, make, REPEATS, training=training), flush=True)
+        print(one_network("GPT-2", gpt2, REPEATS, training=training), flush=True)
     print("\n| blocks | random sets until 1 % | their time / the spectrum's |\n|---|---|---|")
     for depth in (8, 16, 32):
         print(random_paths(depth))

@@ -7,6 +7,7 @@ the loss (0) downwards, every edge going to a higher number; several nodes may b
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -60,6 +61,11 @@ class Graph:
     edges: list[list[Edge]]
     loss: GradientEdge
     targets: list[tuple[int, int]]
+
+    @cached_property
+    def dtypes(self) -> set[torch.dtype]:
+        """What the gradients on the way consist of."""
+        return {meta.dtype for node in self.nodes for meta in node._input_metadata}
 
 
 def as_targets(x: Target) -> tuple[Tensor, ...]:

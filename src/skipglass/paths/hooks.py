@@ -16,20 +16,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from skipglass.paths.graph import Graph
 from skipglass.paths.walk import fire
 
-__all__ = ["listening"]
+__all__ = ["Heard", "Silence", "listening"]
 
 Place = tuple[int, int]
 
 
-class _Heard(Exception):
-    """Something listened to a gradient and computed with it."""
+class Heard(Exception):
+    """Something computed where nothing should: a hook with a gradient, a checkpoint for a saved tensor."""
 
 
-class _Silence(TorchDispatchMode):
+class Silence(TorchDispatchMode):
     """Under it any tensor operation raises, before it has an effect."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        raise _Heard
+        raise Heard
 
 
 @contextmanager
@@ -43,12 +43,12 @@ def listening(graph: Graph) -> Iterator[set[Place]]:
     zeros: dict[tuple, Tensor] = {}
     places = [(place, _zero(graph, place, zeros)) for place in sorted(asked)]
     changed, heard = set(), []
-    with _Silence():
+    with Silence():
         for place, zero in places:
             try:
                 if fire(graph, *place, zero) is not zero:
                     changed.add(place)
-            except (_Heard, RuntimeError):
+            except (Heard, RuntimeError):
                 heard.append((place, zero))
     retaining = [(t, t.grad) for t in _tensors() if not t.is_leaf and t.retains_grad] if heard else []
     try:

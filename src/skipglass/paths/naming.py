@@ -1,5 +1,6 @@
 """Names: a weight goes by its parameters, a residual block by the module that holds its branch's weights."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 from torch import Tensor, nn
@@ -56,14 +57,22 @@ def names_of_blocks(graph: Graph, residual: list[Merge], weights: dict[int, str]
     containers = {name for name, m in model.named_modules() if type(m) in CONTAINERS}
     nodes = {m.node for m in residual}
     found: list[str] = []
+    called: dict[str, set[int]] = {}  # by exactly this name
+    uses: Counter[str] = Counter()  # numbered ones too
     for number, merge in enumerate(residual):
         name = _name(graph, merge, nodes, known, containers)
-        inside = set(_span(graph, merge))
-        for k, inner in enumerate(residual[:number]):
-            if name and found[k] == name and inner.node in inside:
-                found[k] = _children(_inside(graph, inner, known), name)
-        taken = sum(other == name or other.startswith(f"{name}#") for other in found)
-        found.append((f"{name}#{taken + 1}" if taken else name) or f"block {number}")
+        same = called.get(name, set()) if name else set()
+        inside = set(_span(graph, merge)) if same else set()
+        for k in sorted(k for k in same if residual[k].node in inside):
+            found[k] = _children(_inside(graph, residual[k], known), name)
+            same.discard(k)
+            called.setdefault(found[k], set()).add(k)
+            uses[name] -= 1
+            uses[found[k]] += 1
+        found.append((f"{name}#{uses[name] + 1}" if uses[name] else name) or f"block {number}")
+        called.setdefault(found[-1], set()).add(number)
+        if name:
+            uses[name] += 1
     return found
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "NORMALIZATIONS",
     "OPAQUE",
     "PICKS",
+    "SELF_ADJOINT",
     "operation",
     "role",
 ]
@@ -97,6 +98,15 @@ LINEAR = PICKS | _names(
 )
 # bilinear: linear while one factor alone carries the signal
 BILINEAR = _names("Mul Dot Vdot Prod") | frozenset(CONTRACTIONS)
+
+SELF_ADJOINT = _names(
+    # entry by entry, after broadcasting
+    "Add Sub Rsub Neg Mul Div Addcmul Lerp Pow Where Maximum Minimum Clone NativeDropout Relu Gelu Silu Mish Sigmoid "
+    "Tanh Exp Log Sqrt Rsqrt Reciprocal Abs Sin Cos Erf Softplus LeakyRelu Elu Hardtanh Hardswish Hardsigmoid Clamp "
+    # symmetric: diag(s) - s sᵀ
+    "Softmax SafeSoftmax"
+)
+"""Operations whose derivative by each operand is its own transpose."""
 
 HIDDEN = {
     "CompiledFunction": "was compiled; measure the model without torch.compile",

@@ -24,7 +24,7 @@ from skipglass.paths.forward import LossFunction, forward
 from skipglass.paths.graph import Graph, Target, as_targets
 from skipglass.paths.hooks import listening
 from skipglass.paths.outline import PathGraph, outline
-from skipglass.paths.tangents import at_once, gradients, one_by_one, per_sample
+from skipglass.paths.tangents import at_once, gradients, one_by_one, per_sample, pushed
 from skipglass.paths.verify import bound, inner
 from skipglass.paths.walk import explain
 
@@ -142,7 +142,7 @@ def participation(
     loss_fn: LossFunction | None = None,
     blocks: Sequence[str] | None = None,
 ) -> Participation:
-    """Measure each residual block's share of the gradient, with one forward and about three backward passes.
+    """Measure each residual block's share of the gradient, with one forward pass and about three backward passes' time.
 
     Attention runs by its plain formula (PyTorch's "math" kernel): the fused ones cannot be differentiated twice.
 
@@ -187,8 +187,8 @@ def participation_of(
 ) -> Participation:
     """Measure each residual block's share of ∂loss/∂x on a graph that is there; see `participation`.
 
-    Where an operation on the way cannot be differentiated twice (fused attention, custom functions), each block
-    takes a backward pass of its own.
+    Where an operation on the way cannot be differentiated twice (fused attention, some custom functions), each
+    block takes a backward pass of its own.
 
     Parameters
     ----------
@@ -223,10 +223,11 @@ def participation_of(
     found = outline(loss, x, model, blocks)
     targets, graph = as_targets(x), found.graph
     branches = [(b.merge.node, b.merge.branch) for b in found.blocks if b.merge.branch is not None]
-    with torch.enable_grad(), listening(graph):
+    with torch.enable_grad(), listening(graph) as changed:
         try:
             g, B = gradients(graph, loss, targets, branches)
-            products = at_once(graph, targets, branches, g, B) or one_by_one(graph, targets, branches, g, B)
+            ways = (at_once, one_by_one) if changed else (pushed, at_once, one_by_one)
+            products = next(p for way in ways if (p := way(graph, targets, branches, g, B)) is not None)
         except RuntimeError as complaint:
             raise explain(complaint) from complaint
     if not products.error <= bound(graph):

@@ -1,8 +1,8 @@
 """Tangents without forward-mode differentiation, from the graph of a loss that is there.
 
-The backward pass is linear in what enters it, so z = Σ_l J_lᵀ u_l, one backward pass that starts at all
-branches, gives F_l = J_l g = ∂⟨z, g⟩/∂u_l for all of them by one more. Started from u_l = B_l it is also a check:
-⟨z, g⟩ = Σ_l ⟨B_l, F_l⟩, sample by sample where samples do not mix.
+F_l = J_l g is pushed forward from node to node (`pushforward`). z = Σ_l J_lᵀ B_l, one backward pass that starts at all
+branches, is the check on it: ⟨z, g⟩ = Σ_l ⟨B_l, F_l⟩, sample by sample where samples do not mix. Where g cannot be
+pushed, z is differentiated: the backward pass is linear in what enters it, so that F_l = ∂⟨z(u), g⟩/∂u_l.
 """
 
 import math
@@ -18,10 +18,11 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from skipglass.errors import InputError
 from skipglass.paths.graph import Edge, Graph
+from skipglass.paths.pushforward import push
 from skipglass.paths.verify import bound, inner, wide
 from skipglass.paths.walk import FAINT, _call
 
-__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "per_sample"]
+__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "per_sample", "pushed"]
 
 Array = NDArray[np.float64]
 Branch = tuple[int, Edge]
@@ -74,6 +75,27 @@ def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
     return _call(graph, node, {0: {0: entering}})[graph.edges[node].index(edge)][0]
 
 
+def pushed(
+    graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
+) -> Products | None:
+    """All tangents by pushing g forward; None where that fails the check."""
+    if any(kind.is_complex for kind in graph.dtypes):
+        return None
+    ends = [(edge.to, edge.output) for _, edge in branches]
+    try:
+        F = push(graph, ends, g)
+        if F is None:
+            return None
+        z = _down(graph, targets, branches, B, g)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        return None
+    with torch.no_grad():
+        found = _multiplied(graph, B, _without_gaps(F, B), z, g)
+    return found if found.error <= bound(graph) else None
+
+
 def at_once(
     graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
 ) -> Products | None:
@@ -101,13 +123,8 @@ def one_by_one(
     graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
 ) -> Products:
     """The same from J_lᵀ B_l, one backward pass a block."""
-
-    def down(starts: list[Branch], values: list[Tensor]) -> list[Tensor]:
-        edges = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in starts]
-        return _without_gaps(torch.autograd.grad(edges, targets, values, retain_graph=True, allow_unused=True), g)
-
-    parts = [down([branch], [b]) for branch, b in zip(branches, B, strict=True)]
-    depth = per_sample(down(branches, B), g)
+    parts = [_down(graph, targets, [branch], [b], g) for branch, b in zip(branches, B, strict=True)]
+    depth = per_sample(_down(graph, targets, branches, B, g), g)
     rows = np.stack([per_sample(part, g) for part in parts])
     size = sum(math.sqrt(inner(part, part) * inner(g, g)) for part in parts)
     gap = abs(float(rows.sum() - depth.sum()))
@@ -117,6 +134,16 @@ def one_by_one(
 
 def _without_gaps(found: Sequence[Tensor | None], like: list[Tensor]) -> list[Tensor]:
     return [torch.zeros_like(v) if part is None else part for part, v in zip(found, like, strict=True)]
+
+
+def _down(
+    graph: Graph, targets: tuple[Tensor, ...], starts: list[Branch], values: list[Tensor], like: list[Tensor]
+) -> list[Tensor]:
+    """Σ J_lᵀ u_l at each of the targets."""
+    edges = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in starts]
+    if not edges:
+        return [torch.zeros_like(v) for v in like]
+    return _without_gaps(torch.autograd.grad(edges, targets, values, retain_graph=True, allow_unused=True), like)
 
 
 def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor], g: list[Tensor]) -> Products:

@@ -88,12 +88,7 @@ def _wide(a: Tensor) -> torch.dtype:
 
 def bound(graph: Graph) -> float:
     """The largest error that the lowest precision of a graph allows."""
-    return max(
-        BOUNDS.get(meta.dtype, HALF)
-        for node in graph.nodes
-        for meta in node._input_metadata
-        if meta.dtype.is_floating_point or meta.dtype.is_complex
-    )
+    return max(BOUNDS.get(kind, HALF) for kind in graph.dtypes if kind.is_floating_point or kind.is_complex)
 
 
 def verify(graph: Graph, parts: list[list[Tensor]], g: list[Tensor]) -> float:

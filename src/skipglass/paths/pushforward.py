@@ -1,0 +1,206 @@
+"""Tangents pushed forward along the graph of a loss, node by node.
+
+A node of the backward pass applies Jᵀ, the transpose of its operation's derivative; here each applies J. There are
+three ways to it: an operation that works entry by entry has a diagonal J and a softmax a symmetric one, so that the
+node itself is called with the tangent; contractions and normalisations have J in closed form, from what the node has
+saved; any other node is differentiated by the gradient that enters it, which it is linear in.
+"""
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node
+
+from skipglass.paths.graph import Graph
+from skipglass.paths.hooks import Heard, Silence
+from skipglass.paths.operations import SELF_ADJOINT
+from skipglass.paths.walk import _call
+
+__all__ = ["push"]
+
+Place = tuple[int, int]
+"""A (node, output)."""
+Operands = Mapping[int, Tensor]
+"""The tangent of each operand, by slot."""
+
+
+def push(graph: Graph, ends: list[Place], g: list[Tensor]) -> list[Tensor | None] | None:
+    """Return the tangent at each of some places when x moves along g; None where x does not reach one.
+
+    Parameters
+    ----------
+    graph
+        Of real numbers, and without hooks that change a gradient: they are not seen here.
+    ends
+        Where to give the tangent.
+    g
+        For each tensor of x, its direction.
+
+    Returns
+    -------
+    list of torch.Tensor, or None
+        None for all where a node's saved tensors are computed when asked for, as checkpoints do: once for every
+        node of the checkpoint would be too often.
+    """
+    needed = _below(graph, ends)
+    rules = {i: RULES[graph.operations[i]] for i in needed if graph.operations[i] in RULES}
+    try:
+        with Silence():
+            saved = {
+                i: [getattr(graph.nodes[i], f"_saved_{name}") for name in names] for i, (_, names) in rules.items()
+            }
+    except Heard:
+        return None
+    uses = Counter((e.to, e.output) for i in needed for e in graph.edges[i]) + Counter(ends)
+    known: dict[Place, Tensor] = {}
+    for target, direction in zip(graph.targets, g, strict=True):
+        known[target] = known[target] + direction if target in known else direction
+    with torch.no_grad(), torch.autocast(g[0].device.type, enabled=False):
+        for i in needed:
+            operands = {e.slot: known[e.to, e.output] for e in graph.edges[i] if (e.to, e.output) in known}
+            for e in graph.edges[i]:
+                uses[e.to, e.output] -= 1
+                if not uses[e.to, e.output]:
+                    known.pop((e.to, e.output), None)
+            if not operands:
+                continue
+            for output, tangent in _step(graph, i, operands, rules[i][0] if i in rules else None, saved.get(i, [])):
+                known[i, output] = known[i, output] + tangent if (i, output) in known else tangent
+    return [known.get(end) for end in ends]
+
+
+def _below(graph: Graph, ends: list[Place]) -> list[int]:
+    """The nodes that lead from x to some places, from x up."""
+    seen = {node for node, _ in ends}
+    stack = list(seen)
+    while stack:
+        for e in graph.edges[stack.pop()]:
+            if e.to not in seen:
+                seen.add(e.to)
+                stack.append(e.to)
+    return sorted(seen, reverse=True)
+
+
+def _step(
+    graph: Graph, i: int, operands: Operands, rule: Callable[..., Tensor | None] | None, saved: list
+) -> list[tuple[int, Tensor]]:
+    """The tangents of a node's outputs, in the cheapest way that it allows."""
+    node = graph.nodes[i]
+    if graph.operations[i] in SELF_ADJOINT:
+        return [(0, _applied(node, operands))]
+    if rule is not None and (own := rule(operands, *saved)) is not None:
+        return [(0, _fit(own, node, 0))]
+    return [(k, _fit(v, node, k)) for k, v in _transposed(graph, i, operands).items()]
+
+
+def _fit(tangent: Tensor, node: Node, output: int) -> Tensor:
+    """Broadcast and cast, as the operation has done."""
+    meta = node._input_metadata[output]
+    if tangent.shape != meta.shape:
+        tangent = tangent.expand(meta.shape)
+    return tangent if tangent.dtype == meta.dtype else tangent.to(meta.dtype)
+
+
+def _applied(node: Node, operands: Operands) -> Tensor:
+    """J where each operand's part of it is its own transpose: what the node makes of the tangent."""
+    call: Any = node
+    rest = [None] * (len(node._input_metadata) - 1)
+    parts: list[Tensor] = []
+    for slot, tangent in operands.items():
+        leaving = call(_fit(tangent, node, 0), *rest)
+        parts.append(leaving[slot] if isinstance(leaving, tuple) else leaving)
+    return functools.reduce(torch.add, parts)
+
+
+def _transposed(graph: Graph, i: int, operands: Operands) -> dict[int, Tensor]:
+    """J of any node, as the derivative of what it passes on by what enters it."""
+    metas = enumerate(graph.nodes[i]._input_metadata)
+    with torch.enable_grad():
+        entering = {
+            k: torch.zeros((), dtype=m.dtype, device=m.device).expand(m.shape).requires_grad_()
+            for k, m in metas
+            if m.dtype.is_floating_point
+        }
+        leaving = _call(graph, i, {k: {0: v} for k, v in entering.items()})
+    pairs = [
+        (graded[0], operands[e.slot])
+        for e, graded in zip(graph.edges[i], leaving, strict=True)
+        if e.slot in operands and 0 in graded and graded[0].requires_grad
+    ]
+    if not pairs:
+        return {}
+    found = torch.autograd.grad(
+        [v for v, _ in pairs], list(entering.values()), [t for _, t in pairs], allow_unused=True
+    )
+    return {k: v for k, v in zip(entering, found, strict=True) if v is not None}
+
+
+def _matmul(product: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    def rule(t: Operands, left: Any, right: Any) -> Tensor:
+        parts = [product(t[0], right)] if 0 in t else []
+        parts += [product(left, t[1])] if 1 in t else []
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+    return rule
+
+
+def _addmm(product: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor | None]:
+    multiplied = _matmul(product)
+
+    def rule(t: Operands, left: Any, right: Any, alpha: float, beta: float) -> Tensor | None:
+        factors = {slot - 1: v for slot, v in t.items() if slot}
+        total = multiplied(factors, left, right) if factors else None
+        if total is not None and alpha != 1:
+            total = total * alpha
+        if 0 not in t:
+            return total
+        added = t[0] if beta == 1 else t[0] * beta
+        return added if total is None else total + added
+
+    return rule
+
+
+def _convolution(t: Operands, weight: Tensor, *settings: Any) -> Tensor | None:
+    return torch.convolution(t[0], weight, None, *settings) if set(t) == {0} else None
+
+
+def _batch_norm(t: Operands, x: Tensor, weight: Tensor | None, *settings: Any) -> Tensor | None:
+    """Its centring is symmetric, so that J is Jᵀ with the gain on the other side."""
+    if set(t) != {0}:
+        return None
+    mean, variance, centre, spread, training, eps = settings
+    still = torch.ops.aten.native_batch_norm_backward(
+        t[0], x, None, mean, variance, centre, spread, training, eps, [True, False, False]
+    )[0]
+    return still if weight is None else still.mul_(weight.view(-1, *[1] * (x.ndim - 2)))
+
+
+def _layer_norm(
+    t: Operands, x: Tensor, shape: tuple[int, ...], mean: Tensor, spread: Tensor, weight: Tensor | None
+) -> Tensor | None:
+    if set(t) != {0}:
+        return None
+    still = torch.ops.aten.native_layer_norm_backward(t[0], x, shape, mean, spread, None, None, [True, False, False])[0]
+    return still if weight is None else still * weight
+
+
+RULES: dict[str, tuple[Callable[..., Tensor | None], tuple[str, ...]]] = {
+    "Mm": (_matmul(torch.mm), ("self", "mat2")),
+    "Bmm": (_matmul(torch.bmm), ("self", "mat2")),
+    "Addmm": (_addmm(torch.mm), ("mat1", "mat2", "alpha", "beta")),
+    "Baddbmm": (_addmm(torch.bmm), ("batch1", "batch2", "alpha", "beta")),
+    "Convolution": (
+        _convolution,
+        ("weight", "stride", "padding", "dilation", "transposed", "output_padding", "groups"),
+    ),
+    "NativeBatchNorm": (
+        _batch_norm,
+        ("input", "weight", "running_mean", "running_var", "result1", "result2", "training", "eps"),
+    ),
+    "NativeLayerNorm": (_layer_norm, ("input", "normalized_shape", "result1", "result2", "weight")),
+}
+"""For an operation, J in closed form (None for operands that it does not cover), and the saved values it takes."""
