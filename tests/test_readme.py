@@ -9,8 +9,9 @@ import pytest
 from skipglass.paper.survey import counts
 from skipglass.record import load
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-MEASURED, CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+MEASURED, CODE, GLASS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 PRINTED = re.search(r"```\n(CifarResNet, .*?)```", README, re.DOTALL).group(1)
 
 
@@ -43,7 +44,7 @@ def test_the_example_is_ten_to_twenty_lines_and_most_end_in_numbers():
 
 
 def test_the_make_targets_and_files_it_names_exist():
-    root = Path(__file__).parents[1]
+    root = ROOT
     targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)) <= targets
     for target in re.findall(r"\]\(([^)]+)\)", README):
@@ -51,7 +52,7 @@ def test_the_make_targets_and_files_it_names_exist():
 
 
 def test_the_survey_s_numbers_are_those_of_the_recording():
-    table = load(Path(__file__).parents[1] / "results" / "figure1_survey.nc", kind="survey")
+    table = load(ROOT / "results" / "figure1_survey.nc", kind="survey")
     (learn, up, down), (few, rise, fall) = (counts(table, "d", task) for task in ("gaussians", "digits"))
     text = " ".join(README.split())
     assert f"in {up} of the {learn} Gaussian settings that learn and below it in {down}" in text
@@ -74,11 +75,23 @@ def test_the_profile_is_the_one_that_is_printed(capsys):
 
 def test_the_trained_networks_are_as_the_text_says():
     resnet, sentences = (
-        load(Path(__file__).parents[1] / "results" / "trained" / f"{name}.nc", "trained network")
-        for name in ("resnet44", "minilm")
+        load(ROOT / "results" / "trained" / f"{name}.nc", "trained network") for name in ("resnet44", "minilm")
     )
     for data, depths in ((resnet, (7.3, 6.3)), (sentences, (0.48, 3.0))):
         np.testing.assert_allclose(data.effective_depth.median("sample"), depths, rtol=0.01)
     assert float(resnet.distance.sel(when="before", reading="independent")) == pytest.approx(0.0005, abs=1e-4)
     assert float(resnet.distance.sel(when="after", reading="coherent")) == pytest.approx(0.003, abs=5e-4)
     assert (resnet.distance.argmin("reading").values == [1, 0]).all()
+
+
+def test_the_spin_glass_is_the_one_described():
+    scope = {}
+    exec(CODE, scope)
+    exec(GLASS, scope)
+    assert f"({len(scope['c'].energies)}, {scope['c'].complete})" in GLASS
+    exact = scope["sg"].theory.expected_critical_points(scope["sg"].theory.Mixture.pure(3), size=6)
+    assert f"is {exact:.2f}" in GLASS
+    assert float(scope["run"].energy) < -1.6
+    counted = load(ROOT / "results" / "glass" / "recordings" / "glass_agreement.nc", "agreement")
+    assert f"largest |z| {counted.largest_z:.2f}" in README
+    assert f"in all {counted.sizes['case']} cases" in " ".join(README.split())

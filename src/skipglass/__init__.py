@@ -7,7 +7,21 @@ folders that touch networks import torch.
 from importlib import import_module
 from importlib.metadata import version as _version
 
-__all__ = ["data", "glass", "measure", "models", "paper", "paths", "record", "report", "scales", "theory", "training"]
+__all__ = [
+    "Monitor",
+    "data",
+    "glass",
+    "measure",
+    "models",
+    "paper",
+    "paths",
+    "record",
+    "report",
+    "scales",
+    "theory",
+    "training",
+    "watch",
+]
 
 __version__ = _version("skipglass")
 
@@ -15,6 +29,8 @@ __version__ = _version("skipglass")
 def __getattr__(name: str) -> object:
     if name == "measure":
         return import_module("skipglass.paths").measure
+    if name == "Monitor":
+        return import_module("skipglass.watch").Monitor
     if name in __all__:
         return import_module(f"skipglass.{name}")
     raise AttributeError(f"module 'skipglass' has no attribute {name!r}")

@@ -145,7 +145,7 @@ def test_reproduce_measures_draws_and_redraws(tmp_path):
     assert run("report", tmp_path)[0] == 0
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "recordings").iterdir()} == before
     assert (tmp_path / "report.html").read_text() == page
-    resumed, _, log = run("reproduce", "--out", tmp_path, "--seeds", 2, "--epochs", 1, "--resume")
+    resumed, _, log = run("reproduce", "figure1", "--out", tmp_path, "--seeds", 2, "--epochs", 1, "--resume")
     assert resumed == 0
     assert "figure1d" not in log
     swapped = tmp_path / "recordings" / "figure1e-digits-nearest.nc"

@@ -1,17 +1,20 @@
 """The glass figures: what is drawn is what was recorded, and the recorded runs say what the captions claim."""
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from rich.progress import Progress
 
-from skipglass.paper import glass, samples
+from skipglass.paper import glass, recorded, samples, write_report
+from skipglass.paper.critical_points import layers
 from skipglass.record import load
 from skipglass.theory import DepthEnsemble, Mixture, ground_state_energy, threshold_energy
 
-RECORDED = Path(__file__).parents[2] / "results" / "glass_descent.nc"
+RECORDED = Path(__file__).parents[2] / "results" / "glass" / "recordings" / "glass_descent.nc"
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +82,32 @@ def test_the_committed_recording_says_what_the_figure_claims():
     assert (recording.pure_index.where(pure.notnull(), 0) == 0).all()
     assert (pure.where(pure.notnull(), 0) > ground_state_energy(3) - 0.1).all()
     assert float(pure.isel(pure_size=-1).mean()) == pytest.approx(threshold_energy(3), abs=0.05)
+
+
+def test_the_page_shows_the_committed_recordings(tmp_path):
+    shutil.copytree(RECORDED.parent, tmp_path / "recordings")
+    assert recorded(tmp_path) == ["glass"]
+    with Progress(disable=True) as progress:
+        page = write_report(tmp_path, ["glass"], progress=progress).read_text()
+    assert {p.stem for p in (tmp_path / "figures").glob("*.png")} == {
+        "glass-layers-3",
+        "glass-layers-4",
+        "glass-depth",
+        "glass-overlap",
+        "glass-size",
+    }
+    assert "500 glasses a case" in page
+
+
+def test_layers_lie_in_order_of_their_index():
+    recording = load(RECORDED.parent / "glass_agreement.nc", "agreement")
+    for p in (3, 4):
+        found = layers(recording, p)
+        assert (np.diff(found.medians[: found.size // 2]) > 0).all()
+        deepest = [found.edges[np.isfinite(rate).argmax()] for rate in found.rate[:3]]
+        assert deepest == sorted(deepest)
+
+
+def test_the_quick_recording_is_smaller_in_every_way():
+    assert set(glass.QUICK_FACTORS) < set(glass.FACTORS)
+    assert set(glass.QUICK_SAMPLES) < set(glass.SAMPLES)

@@ -5,7 +5,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from skipglass.paper import CLAIMS
-from skipglass.paper.page import figure1_report
+from skipglass.paper.page import paper_report
 from skipglass.report import Panel
 
 pytestmark = pytest.mark.browser
@@ -15,7 +15,7 @@ DRAWN = "return document.querySelectorAll('.chart.drawn').length"
 
 @pytest.fixture(scope="module")
 def panels(recordings):
-    report, _ = figure1_report(recordings)
+    report, _ = paper_report(recordings, ["figure1"])
     return [item for section in report.sections for item in section.items if isinstance(item, Panel)]
 
 
@@ -46,7 +46,7 @@ def test_every_chart_is_drawn_and_nothing_complains_or_overflows(browser, folder
         ), panel.name
     rows = browser.find_elements(By.CSS_SELECTOR, "#claims tbody tr")
     assert len(rows) == len(CLAIMS)
-    assert all("hold" in row.text for row in rows)
+    assert all("hold" in row.text or "not testable: no recording" in row.text for row in rows)
 
 
 @pytest.mark.parametrize("name", ["figure1-beta", "figure1d-epochs"])

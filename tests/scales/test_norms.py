@@ -59,5 +59,5 @@ def test_measuring_returns_copies():
 def test_networks_without_scales_are_named():
     with pytest.raises(InputError, match="no multipliers"):
         multipliers(ResidualMLP(5))
-    with pytest.raises(InputError, match="Linear"):
-        weight_norms(torch.nn.Linear(2, 2))
+    with pytest.raises(InputError, match="no weights"):
+        weight_norms(torch.nn.ReLU(), torch.ones(2, 3))

@@ -156,3 +156,6 @@ def _show_descents(recording: "xr.Dataset", as_json: bool) -> None:
     unknown = "" if a["ground"] == a["ground"] else "; E_0 is not known for mixtures"
     print_table(f"descents, {a['name']}, Λ = {a['size']}: {told}{unknown}", columns, rows)
     typer.echo("gradient: ‖P∇H‖ over a typical one, √(Λν′); overlap: mean ⟨w,w'⟩/Λ of the end points in one glass")
+    going = int((recording.converged == 0).sum())
+    if going:
+        typer.echo(f"{going} of {len(rows)} descents were still going down: --steps takes them further")

@@ -1,7 +1,7 @@
 """`skipglass reproduce` and `skipglass report`: the paper's figures, measured or redrawn, on one page."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,24 +9,43 @@ __all__ = ["report", "reproduce"]
 
 
 def reproduce(
-    figures: Annotated[list[str] | None, typer.Argument(help="figure1, …; all if none is named.")] = None,
+    figures: Annotated[
+        list[str] | None, typer.Argument(help="figure1, figure2, figure3, glass; all if none is named.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for recordings, figures and the page.")] = Path("out"),
-    seeds: Annotated[int, typer.Option(help="Networks trained for each setting.")] = 16,
-    epochs: Annotated[int, typer.Option(help="Epochs of each training.")] = 20,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep finished recordings of the same settings.")] = False,
+    seeds: Annotated[int | None, typer.Option(help="Networks a setting [figure1 16, figures 2 and 3: 3].")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Of each training [figure1 20, digits 10, CIFAR 164].")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep finished recordings of figure1 too.")] = False,
+    dataset: Annotated[str | None, typer.Option(help="Figures 2, 3: digits, cifar10 or cifar100 [digits].")] = None,
+    depth: Annotated[int | None, typer.Option(help="Figures 2, 3: weight layers [digits 14, CIFAR 32].")] = None,
+    width: Annotated[float | None, typer.Option(help="Figures 2, 3: channel factor [digits 0.5, CIFAR 1].")] = None,
+    subset: Annotated[int | None, typer.Option(help="Figures 2, 3: train on so many images [all].")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the CIFAR files [$SKIPGLASS_DATA].")] = None,
+    device: Annotated[str, typer.Option(help="Figures 2, 3: auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Train and compute what the paper's figures show, draw it, and write DIR/report.html."""
+    """Train and compute what the paper's figures show, draw it, and write DIR/report.html.
+
+    Figures 2 and 3 are drawn from the recordings in DIR/recordings if there are any and no training is asked for by
+    --dataset, --depth, --width, --subset, --epochs or --seeds; finished recordings are never trained again.
+    """
     from skipglass import check
     from skipglass.cli.render import progress
-    from skipglass.paper import FIGURES, measure, write_report
+    from skipglass.paper import FIGURES, NETWORK_FIGURES, has_networks, measure, measure_networks, write_report
     from skipglass.record import output_folder
 
     chosen = [check.choice("a figure", name, FIGURES) for name in figures or FIGURES]
-    count, passes = check.integer("seeds", seeds, 1), check.integer("epochs", epochs, 1)
+    count = check.integer("seeds", 16 if seeds is None else seeds, 1)
+    passes = check.integer("epochs", 20 if epochs is None else epochs, 1)
+    wishes = {"dataset": dataset, "epochs": epochs, "depth": depth, "width": width, "subset": subset}
+    networks = any(figure in chosen for figure in NETWORK_FIGURES)
+    runs = _runs(wishes, 3 if seeds is None else count) if networks else []
+    asked = seeds is not None or any(value is not None for value in wishes.values())
     folder = output_folder(out)
     try:
         with progress() as bar:
             measure(folder, chosen, seeds=count, epochs=passes, progress=bar, resume=resume)
+            if networks and (asked or not has_networks(folder)):
+                measure_networks(folder, runs, data=data, device=device, progress=bar)
             page = write_report(folder, chosen, progress=bar)
     except KeyboardInterrupt:
         typer.echo(
@@ -36,6 +55,18 @@ def reproduce(
         )
         raise typer.Exit(130) from None
     typer.echo(f"{page}: open it in a browser")
+
+
+def _runs(wishes: dict[str, Any], seeds: int) -> list:
+    """The ResNets to train: the small one on digits, or the paper's, with what was asked for instead."""
+    from dataclasses import replace
+
+    from skipglass.paper import LIVE, both_ways
+    from skipglass.training import ResNetSettings
+
+    given = {name: value for name, value in wishes.items() if value is not None}
+    start = LIVE if given.get("dataset", "digits") == "digits" else ResNetSettings("cifar10")
+    return both_ways(replace(start, **given), range(seeds))
 
 
 def report(

@@ -1,4 +1,4 @@
-"""`skipglass train`: train a residual MLP on Gaussians or digits and record its scales."""
+"""`skipglass train`: train a residual network and record its scales; which options apply depends on the experiment."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,80 +7,66 @@ import typer
 
 __all__ = ["train"]
 
+MLP_ONLY = ("seeds", "normalization", "placement", "scale", "separation", "dtype")
+RESNET_ONLY = (
+    "data", "download", "preactivation", "subset", "no_scale_decay", "device", "precision", "compiled", "every",
+    "tensorboard",
+)  # fmt: skip
+
 
 def train(
-    experiment: Annotated[str, typer.Argument(help="gaussians or digits.")],
+    experiment: Annotated[
+        str, typer.Argument(help="gaussians or digits (residual MLPs); cifar10, cifar100 or digits-resnet (ResNets).")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the recording and the checkpoint.")],
-    epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 30,
-    seeds: Annotated[int, typer.Option(help="How many networks to train side by side.")] = 1,
-    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
-    depth: Annotated[int, typer.Option(help="p, weight layers.")] = 10,
-    width: Annotated[int, typer.Option(help="n, units a layer.")] = 20,
-    normalization: Annotated[str, typer.Option(help="none, batch, or paper (Eq. 22).")] = "batch",
-    placement: Annotated[str, typer.Option(help="Normalise before or after the ReLU.")] = "after",
-    scale: Annotated[float | None, typer.Option(help="C of the initial weights; 1/√fan_in if left out.")] = None,
-    learning_rate: Annotated[float, typer.Option(help="Of SGD.")] = 0.1,
-    momentum: Annotated[float, typer.Option(help="Of SGD.")] = 0.0,
-    weight_decay: Annotated[float, typer.Option(help="Of SGD, on every parameter.")] = 0.0,
-    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 50,
-    separation: Annotated[float, typer.Option(help="Of the Gaussians, in standard deviations.")] = 4.0,
-    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training set [MLP 30, ResNet 164].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the run (MLP: the first seed) [0].")] = None,
+    depth: Annotated[int | None, typer.Option(help="Weight layers [MLP 10, ResNet 32].")] = None,
+    width: Annotated[float | None, typer.Option(help="MLP: units a layer [20]; ResNet: channel factor [1].")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of SGD [0.1]; a ResNet's drops twice.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="MLP: plain [0]; ResNet: Nesterov's [0.9].")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="On every parameter [MLP 0, ResNet 1e-4].")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples a step [MLP 50, ResNet 128].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    seeds: Annotated[int | None, typer.Option(help="MLP: how many to train side by side [1].")] = None,
+    normalization: Annotated[str | None, typer.Option(help="MLP: none, batch, or paper (Eq. 22) [batch].")] = None,
+    placement: Annotated[str | None, typer.Option(help="MLP: normalise before or after the ReLU [after].")] = None,
+    scale: Annotated[float | None, typer.Option(help="MLP: C of the initial weights [1/√fan_in].")] = None,
+    separation: Annotated[float | None, typer.Option(help="Gaussians: class distance in deviations [4].")] = None,
+    dtype: Annotated[str | None, typer.Option(help="MLP: float32 or float64 [float32].")] = None,
+    data: Annotated[Path | None, typer.Option(help="ResNet: folder of the CIFAR files [$SKIPGLASS_DATA].")] = None,
+    download: Annotated[bool, typer.Option("--download", help="ResNet: fetch CIFAR into --data first.")] = False,
+    preactivation: Annotated[bool, typer.Option("--preactivation", help="ResNet: normalise first.")] = False,
+    subset: Annotated[int | None, typer.Option(help="ResNet: train on so many images [all].")] = None,
+    no_scale_decay: Annotated[bool, typer.Option("--no-scale-decay", help="ResNet: spare λ the decay.")] = False,
+    device: Annotated[str | None, typer.Option(help="ResNet: auto, cpu, cuda or cuda:N [auto].")] = None,
+    precision: Annotated[str | None, typer.Option(help="ResNet: float32, bfloat16 or float64 [float32].")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="ResNet: run through torch.compile.")] = False,
+    every: Annotated[int | None, typer.Option(help="ResNet: steps between two measurements [100].")] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="ResNet: write for TensorBoard into this folder.")] = None,
 ) -> None:
-    """Train residual MLPs and record their scales in DIR/EXPERIMENT.nc."""
-    from math import isfinite
-
+    """Train residual networks and record their scales in DIR/EXPERIMENT.nc."""
     from skipglass import check
-    from skipglass.cli.render import print_table, progress
-    from skipglass.errors import InputError
-    from skipglass.record import output_folder, save
-    from skipglass.training import Settings, total_norm
-    from skipglass.training import train as run
+    from skipglass.cli.train_mlp import train_mlp
+    from skipglass.cli.train_resnet import RESNETS, train_resnet
+    from skipglass.training import EXPERIMENTS
 
-    count = check.integer("seeds", seeds, 1)
-    first = check.seed("seed", seed)
-    settings = Settings(
-        experiment=experiment,
-        depth=depth,
-        width=width,
-        normalization=normalization,
-        placement=placement,
-        scale=scale,
-        learning_rate=learning_rate,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        batch_size=batch_size,
-        epochs=epochs,
-        separation=separation,
-        seeds=range(first, first + count),
-        dtype=dtype,
-    )
-    folder = output_folder(out)
-    with progress() as bar:
-        task = bar.add_task(f"training {experiment}, epochs", total=settings.epochs)
-        recording = run(settings, folder=folder, resume=resume, on_epoch=lambda done: bar.update(task, completed=done))
-    if recording.sizes["evaluation"]:
-        path = save(recording, folder / f"{experiment}.nc", kind="training")
-        norm = total_norm(recording)
-        last, growth = recording.isel(evaluation=-1), (norm[-1] / norm[0]).values.tolist()
-        print_table(
-            f"{experiment} after epoch {float(last.epoch):g}: {path}",
-            ["seed", "train loss", "train accuracy", "test accuracy", "‖w‖ / ‖w‖ at the start"],
-            [
-                (s, *(float(last[name][k]) for name in ("train_loss", "train_accuracy", "test_accuracy")), growth[k])
-                for k, s in enumerate(settings.seeds)
-            ],
-        )
-        diverged = [s for k, s in enumerate(settings.seeds) if not isfinite(growth[k] + float(last.train_loss[k]))]
-        if diverged:
-            raise InputError(
-                f"the networks of seeds {diverged} diverged (their loss or weights are not finite at the end); try a "
-                f"learning rate below {settings.learning_rate:g}. The recording is kept in {path}"
-            )
-    if recording.epochs_done < settings.epochs:
-        typer.echo(
-            f"stopped after epoch {recording.epochs_done} of {settings.epochs}; "
-            "the same command with --resume goes on from there",
-            err=True,
-        )
-        raise typer.Exit(130)
+    options = {name: value for name, value in locals().items() if name in train.__annotations__}
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    for name in ("experiment", "out", "resume"):
+        given.pop(name, None)
+    check.choice("experiment", experiment, (*EXPERIMENTS, *RESNETS))
+    if experiment in RESNETS:
+        _refuse(experiment, given, MLP_ONLY)
+        train_resnet(experiment, out, given, resume=resume)
+    else:
+        _refuse(experiment, given, RESNET_ONLY)
+        train_mlp(experiment, out, given, resume=resume)
+
+
+def _refuse(experiment: str, given: dict, others: tuple[str, ...]) -> None:
+    from skipglass.errors import InputError
+
+    wrong = [f"--{'compile' if name == 'compiled' else name.replace('_', '-')}" for name in others if name in given]
+    if wrong:
+        raise InputError(f"{', '.join(wrong)} does not apply to {experiment}; leave it out")

@@ -1,4 +1,4 @@
-"""The augmentation of the CIFAR recipe: a random crop with padding 4 and a random horizontal flip (MATH.md §7).
+"""The augmentation of the CIFAR recipe, random crops and flips (docs/mathematics.md §7).
 
 For the crop at (dy, dx) of an image padded with zeros by P pixels on each side, and its flip,
 

@@ -1,10 +1,10 @@
 """Counted critical points against the exact mean (Kac-Rice), case by case.
 
-    python -m skipglass.glass.agreement results/glass_agreement.nc 300
+    python -m skipglass.glass.agreement results/glass/recordings/glass_agreement.nc 500
 
 Case by case: sample glasses, find all their critical points, and compare the mean number, in total and of each
-index, with `theory.expected_critical_points`. Seeds are fixed beforehand: glass i of case c has the seed 1,000,000 c + i,
-so that no two cases share couplings and the joint test sees independent cases.
+index, with `theory.expected_critical_points`. Seeds are fixed beforehand: glass i of case c has the seed
+1,000,000 c + i, so that no two cases share couplings and the joint test sees independent cases.
 """
 
 import sys
@@ -40,6 +40,9 @@ CASES: list[tuple[str, Mixture, int]] = [
     ("field above its threshold strength, Λ = 5", Mixture({1: 0.8, 3: 0.2}), 5),  # x = 0.857: trivial as Λ → ∞
 ]
 """Name, mixture and Λ of each case."""
+
+LAYERED = [(Mixture.pure(3), 8), (Mixture.pure(4), 6)]
+"""Cases whose energies a recording keeps, for `levels`."""
 
 SEEDS_APART = 1_000_000
 CHUNK = 20  # samples searched side by side; fixed, so that results do not depend on the number of workers
@@ -185,9 +188,12 @@ def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: in
 
 
 def largest_z(results: list[Agreement]) -> tuple[float, float]:
-    """Return the largest |z| over all cases and indices, and its 99.9 % point for so many independent tests."""
+    """Return the largest |z| over all cases and indices, and its 99.9 % point for so many independent tests.
+
+    Errors are estimated from the samples, so that a z follows Student's law.
+    """
     z = np.concatenate([r.z for r in results])
-    return float(np.abs(z).max()), float(stats.norm.isf((1 - 0.999 ** (1 / len(z))) / 2))
+    return float(np.abs(z).max()), float(stats.t.isf((1 - 0.999 ** (1 / len(z))) / 2, len(results[0].counts) - 1))
 
 
 def sweep(samples: int, jobs: int = 1, on_case: Callable[[str, Agreement], None] | None = None) -> list[Agreement]:
@@ -216,7 +222,7 @@ def sweep(samples: int, jobs: int = 1, on_case: Callable[[str, Agreement], None]
 
 
 def recording(results: list[Agreement]) -> "xr.Dataset":
-    """Label a sweep: one table over cases and indices (-1: total), and the energies of the points by index.
+    """Label a sweep: one table over cases and indices (-1: total), and the energies of the LAYERED cases by index.
 
     Parameters
     ----------
@@ -242,11 +248,13 @@ def recording(results: list[Agreement]) -> "xr.Dataset":
     names = ("incomplete", "euler", "within_bound", "saturated", "starts")
     evidence = {name: ("case", np.array([getattr(r, name) for r in results])) for name in names}
     symmetric = ("case", np.array([np.nan if r.symmetric is None else r.symmetric for r in results]))
-    lengths = [len(r.energies) for r in results]
+    shown = [case for case, r in enumerate(results) if (r.mixture, r.size) in LAYERED]
+    lengths = [len(results[case].energies) for case in shown]
+    energies = np.concatenate([results[case].energies for case in shown]).astype(np.float32)
     points = {
-        "energy": ("point", np.concatenate([r.energies for r in results]).astype(np.float32), {"long_name": "H/Λ"}),
-        "point_index": ("point", np.concatenate([r.indices for r in results]).astype(np.int8)),
-        "point_case": ("point", np.repeat(np.arange(len(results)), lengths).astype(np.int8)),
+        "energy": ("point", energies, {"long_name": "H/Λ"}),
+        "point_index": ("point", np.concatenate([results[case].indices for case in shown]).astype(np.int8)),
+        "point_case": ("point", np.repeat(shown, lengths).astype(np.int8)),
     }
     tests = np.array([r.hotelling for r in results])
     largest, limit = largest_z(results)

@@ -84,7 +84,10 @@ class Couplings:
         if self.order == 1:
             return self._field(w, number)
         powers = polynomial.monomials(w, self.order - 2)
-        explicit, v, X, Y = self._pass(w, powers[-1], number)
+        if number == 1 and self.order > 2 and w.ndim == 2 and len(w) == 1 and w.device.type == "cpu":
+            return self._one_point(w, powers)
+        Y, v, X = self._pass(w, powers[-1], number)
+        explicit = (Y @ w[..., None] + Y.mT @ w[..., None]).squeeze(-1)
         found = [(explicit * w).sum(-1) / 2]
         if number:
             found.append(explicit + polynomial.gradient(v[..., None, :], w, powers, self.order - 2).squeeze(-2))
@@ -101,37 +104,77 @@ class Couplings:
     def _arrays(self) -> list[Any]:
         return [_array(band) for band in self.bands()]
 
+    @cached_property
+    def _spare(self) -> "list[_OnePoint]":
+        return []
+
     def __reduce__(self) -> tuple[type, tuple[int, int, Tensor]]:
         return Couplings, (self.order, self.size, self.values)
 
-    def _pass(self, w: Tensor, m: Tensor, number: int) -> list[Tensor]:
-        """Return (Y + Yᵀ) w (…, Λ), v (…, columns), X (…, Λ, columns) and Y (…, Λ, Λ); zero where not asked for."""
-        rows = self.size if number == 2 else 0
-        found = [
-            w.new_zeros(*w.shape[:-1], *shape)
-            for shape in ((self.size,), m.shape[-1:], (rows, m.shape[-1]), (rows, self.size))
-        ]
-        self._fill(number, *map(_array, (w, m, *found)))
-        return found
+    def _one_point(self, w: Tensor, powers: list[Tensor]) -> list[Tensor]:
+        """Energy and gradient of one point, as descent asks for them: the same pass in buffers kept for it."""
+        try:
+            buffers = self._spare.pop()  # atomic: no two threads get the same ones
+        except IndexError:
+            buffers = _OnePoint(self, w.dtype)
+        explicit, v = buffers.run(w[0].numpy(), powers[-1][0].numpy())
+        energy = torch.as_tensor(explicit @ buffers.w / 2, dtype=w.dtype)
+        inner = polynomial.gradient(torch.from_numpy(v)[None, None], w, powers, self.order - 2)[:, 0]
+        self._spare.append(buffers)
+        return [energy[None], torch.from_numpy(explicit) + inner]
 
-    def _fill(self, number: int, w: Any, m: Any, explicit: Any, v: Any, X: Any, Y: Any) -> None:
-        """Fill the last four. NumPy and torch read these lines alike; on the CPU NumPy's slices cost a tenth."""
+    def _pass(self, w: Tensor, m: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return Y (…, Λ, Λ), v (…, columns) and X (…, Λ, columns), the last two zero where not asked for."""
+        Y, v = w.new_zeros(*w.shape, self.size), torch.zeros_like(m)
+        X = w.new_zeros(*w.shape[:-1], self.size if number == 2 else 0, m.shape[-1])
+        pairs = w[..., :, None] * w[..., None, :]
+        self._fill(number, *map(_array, (w, m, pairs, Y, v, X)))
+        return Y, v, X
+
+    def _fill(self, number: int, w: Any, m: Any, pairs: Any, Y: Any, v: Any, X: Any) -> None:
+        """Fill Y, v and X. NumPy and torch read these lines alike; on the CPU NumPy's slices cost a tenth."""
         inner = self.order > 2  # at order 2 the only I is empty, and m_0 = 1
         points = w.shape[:-1]
         for A, (i, j, n) in zip(self._arrays, _bands(self.order, self.size), strict=True):
             *samples, width, rows, _ = A.shape
             matrix = A.reshape(*samples, width * rows, n)
-            left, right = w[..., i:j], w[..., i:]
-            y = (m[..., :n] @ matrix.mT).reshape(*points, width, rows)
-            explicit[..., i:j] += (y @ right[..., None])[..., 0]
-            explicit[..., i:] += (left[..., None, :] @ y)[..., 0, :]
+            Y[..., i:j, i:] = (m[..., :n] @ matrix.mT).reshape(*points, width, rows)
             if number and inner:
-                v[..., :n] += (left[..., None] * right[..., None, :]).reshape(*points, -1) @ matrix
-            if number == 2:
-                Y[..., i:j, i:] = y
+                v[..., :n] += pairs[..., i:j, i:].reshape(*points, -1) @ matrix
             if number == 2 and inner:
-                X[..., i:j, :n] += (right[..., None, None, :] @ A[..., None, :, :, :])[..., 0, :]
-                X[..., i:, :n] += (left @ A.reshape(*samples, width, -1)).reshape(*points, rows, n)
+                X[..., i:j, :n] += (w[..., None, None, i:] @ A[..., None, :, :, :])[..., 0, :]
+                X[..., i:, :n] += (w[..., i:j] @ A.reshape(*samples, width, -1)).reshape(*points, rows, n)
+
+
+class _OnePoint:
+    """Buffers of the pass for one point with the views of them: making these anew took half of the time."""
+
+    def __init__(self, couplings: Couplings, dtype: torch.dtype) -> None:
+        size = couplings.size
+        columns = polynomial.number(size, couplings.order - 2)
+        self.w, self.m, self.v, scratch = (
+            torch.zeros(n, dtype=dtype).numpy() for n in (size, columns, columns, columns)
+        )
+        self.Y, y, pairs = (torch.zeros(size, size, dtype=dtype).numpy() for _ in range(3))
+        self.steps = []
+        for A, (i, j, n) in zip(couplings._arrays, _bands(couplings.order, size), strict=True):
+            width, rows, _ = A.shape
+            used = width * rows
+            inputs = (A.reshape(used, n), self.m[:n], self.w[i:j, None], self.w[i:])
+            flat = (y.reshape(-1)[:used], pairs.reshape(-1)[:used])
+            squares = (flat[0].reshape(width, rows), flat[1].reshape(width, rows), self.Y[i:j, i:])
+            self.steps.append((*inputs, *flat, *squares, scratch[:n], self.v[:n]))
+
+    def run(self, w: Any, m: Any) -> tuple[Any, Any]:
+        """Return (Y + Yᵀ) w and v."""
+        self.w[:], self.m[:], self.v[:] = w, m, 0
+        for matrix, m_I, left, right, y, pairs, y_jk, pairs_jk, place, scratch, v in self.steps:
+            np.dot(matrix, m_I, y)
+            np.copyto(place, y_jk)
+            np.multiply(left, right, pairs_jk)
+            np.dot(pairs, matrix, scratch)
+            np.add(v, scratch, v)
+        return self.Y @ self.w + self.w @ self.Y, self.v.copy()
 
 
 def draw_couplings(order: int, size: int, power: float, seed: int, dtype: torch.dtype) -> Couplings:

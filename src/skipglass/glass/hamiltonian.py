@@ -19,6 +19,8 @@ from skipglass.glass.couplings import Couplings, draw_couplings, index_tuples
 from skipglass.theory import Mixture
 from skipglass.theory.mixture import require_mixture
 
+_WORKSPACE = 1 << 20  # numbers: points are taken in parts, so that Λ² numbers for each of them stay in a cache
+
 __all__ = ["Evaluation", "SphericalGlass", "riemannian"]
 
 
@@ -61,7 +63,7 @@ class SphericalGlass:
     --------
     >>> h = SphericalGlass(Mixture.pure(3), size=200, seed=0)
     >>> h
-    SphericalGlass(Mixture({3: 1}), size=200, seed=0): 1353400 couplings, 10.8 MB (full tensors: 64.0 MB)
+    SphericalGlass(Mixture({3: 1}), size=200, seed=0): 1353400 couplings, 11.3 MB (full tensors: 64.0 MB)
     >>> w = h.random_points(5)
     >>> h.energy(w).shape, h.gradient(w).shape, h.hessian(w).shape
     (torch.Size([5]), torch.Size([5, 200]), torch.Size([5, 200, 200]))
@@ -234,7 +236,15 @@ class SphericalGlass:
         """
         derivatives = check.integer("derivatives", derivatives, 0, 2)
         w = sphere.require_points(points, self.size, self.dtype, self.device, onto=project)
-        found = riemannian(self.couplings, w.reshape(-1, self.size), derivatives)
+        parts = [
+            riemannian(self.couplings, part, derivatives)
+            for part in w.reshape(-1, self.size).split(max(16, _WORKSPACE // self.size**2))
+        ]
+        found = (
+            parts[0]
+            if len(parts) == 1
+            else [torch.cat(values) for values in zip(*parts, strict=True) if None not in values]
+        )
         return Evaluation(*(value.reshape((*w.shape[:-1], *value.shape[1:])) for value in found if value is not None))
 
     def indices(self, points: Tensor, *, project: bool = False) -> Tensor:

@@ -25,7 +25,7 @@ STREAM = 5  # any number that is this class's own
 
 
 class LazyGlass:
-    """H(w) and its gradient, drawn on demand (MATH.md §3).
+    """H(w) and its gradient, drawn on demand (docs/mathematics.md §3).
 
     Every evaluation is kept: the next is drawn given all of them, in order, and a point that was seen before
     gives what it gave then. Exact in law, up to an independent variance of 1e-9 of its own for each observation.

@@ -26,15 +26,16 @@ class Rules:
 
     Attributes
     ----------
-    round_size : int
-        Starts a sample and round.
+    first_round, largest_round : int
+        Starts a sample in the first round, doubled from round to round up to the largest.
     patience : int
         Starts without a new point after which a set counts as saturated, ``patience_each`` more for each
         point (pair of points ±w) found; every point must also have been reached twice.
     max_starts : int
         Where a search gives up.
     iterations : int
-        Newton steps a start; those that have not arrived are dropped.
+        Newton steps a start; those that have not arrived are dropped: most that arrive do so by then, and hidden
+        points are reached as often as with twice as many.
     step : float
         The longest step, in units of √Λ.
     residual : float
@@ -43,11 +44,12 @@ class Rules:
         ‖w - w'‖/√Λ below which two points are one.
     """
 
-    round_size: int = 64
+    first_round: int = 128
+    largest_round: int = 256
     patience: int = 64
-    patience_each: int = 20
+    patience_each: int = 30
     max_starts: int = 40_000
-    iterations: int = 24
+    iterations: int = 12
     step: float = 0.5
     residual: float = 1e-12
     distance: float = 1e-6
@@ -81,7 +83,7 @@ def search(
     Parameters
     ----------
     stack
-        Couplings of each order, values (samples, …), float64.
+        Couplings of each order, values (samples, …), float64, on the CPU: the matrices are tiny.
     parity
         1 or -1 where H(-w) = ±H(w), else 0.
     seeds
@@ -97,19 +99,21 @@ def search(
     list of Found
         One a sample.
     """
-    size, device = stack[0].size, stack[0].values.device
+    size = stack[0].size
     generators = [np.random.default_rng(seed) for seed in seeds]
-    found = [Found(torch.zeros(0, size, dtype=torch.float64, device=device)) for _ in seeds]
+    found = [Found(torch.zeros(0, size, dtype=torch.float64)) for _ in seeds]
     active = list(range(len(seeds)))
     tensors = [(c.order, _second_derivatives(c)) for c in stack]
     scale = math.sqrt(sum(float(c.values.square().sum()) for c in stack) / len(seeds))
+    starts = rules.first_round
     while active:
         kept = [(r, D[active]) for r, D in tensors]
-        drawn = np.stack([generators[s].standard_normal((rules.round_size, size)) for s in active])
-        ends, arrived = newton(kept, sphere.project(torch.from_numpy(drawn).to(device)), scale, rules)
+        drawn = np.stack([generators[s].standard_normal((starts, size)) for s in active])
+        ends, arrived = newton(kept, sphere.project(torch.from_numpy(drawn)), scale, rules)
         for place, s in enumerate(active):
-            _add(found[s], ends[place][arrived[place]], parity, rules)
+            _add(found[s], ends[place][arrived[place]], starts, parity, rules)
         active = [s for s in active if not _finished(s, found[s], accept, rules)]
+        starts = min(2 * starts, rules.largest_round)  # the same for every sample, whoever it is searched with
     return found
 
 
@@ -118,8 +122,8 @@ def newton(tensors: list[tuple[int, Tensor]], w: Tensor, scale: float, rules: Ru
     size = w.shape[-1]
     root = math.sqrt(size)
     tolerance = rules.residual * scale * root
-    ends, arrived = w.clone(), torch.zeros(w.shape[:-1], dtype=torch.bool, device=w.device)
-    places = torch.arange(w.shape[-2], device=w.device).expand(w.shape[:-1])  # of the starts still on their way
+    ends, arrived = w.clone(), torch.zeros(w.shape[:-1], dtype=torch.bool)
+    places = torch.arange(w.shape[-2]).expand(w.shape[:-1])  # of the starts still on their way
     for _ in range(rules.iterations):
         ambient, hessian = _ambient(tensors, w)
         radial = (ambient * w).sum(-1, keepdim=True) / size
@@ -176,17 +180,17 @@ def _second_derivatives(c: Couplings) -> Tensor:
     for s, t in itertools.permutations(range(r), 2):
         rest = [u for u in range(r) if u not in (s, t)]  # sorted still; colex rank: Σ_i C(x_i + i, i + 1)
         column = sum((ranks[i][tuples[:, u]] for i, u in enumerate(rest)), torch.zeros(len(tuples), dtype=torch.int64))
-        place = (column * size * size + tuples[:, s] * size + tuples[:, t]).to(values.device)
+        place = column * size * size + tuples[:, s] * size + tuples[:, t]
         D.flatten(1).index_add_(1, place, values)
     return D
 
 
 def _take(values: Tensor, order: Tensor) -> Tensor:
     """Return values[s, order[s]] for each sample s."""
-    return values[torch.arange(len(order), device=order.device)[:, None], order]
+    return values[torch.arange(len(order))[:, None], order]
 
 
-def _add(found: Found, ends: Tensor, parity: int, rules: Rules) -> None:
+def _add(found: Found, ends: Tensor, starts: int, parity: int, rules: Rules) -> None:
     """Count hits of known points; append new ones."""
     close = 1 - rules.distance**2 / 2
     size = ends.shape[-1]
@@ -204,8 +208,8 @@ def _add(found: Found, ends: Tensor, parity: int, rules: Rules) -> None:
         found.hits = torch.cat([found.hits, torch.zeros(len(new), 2, dtype=torch.int64)])
     found.hits[:, 0] += (match & (overlap > 0)).sum(0)
     found.hits[:, 1] += (match & (overlap <= 0)).sum(0)
-    found.starts += rules.round_size
-    found.since_new = 0 if len(found.points) > before else found.since_new + rules.round_size
+    found.starts += starts
+    found.since_new = 0 if len(found.points) > before else found.since_new + starts
 
 
 def _finished(sample: int, found: Found, accept: Accept, rules: Rules) -> bool:

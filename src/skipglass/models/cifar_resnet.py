@@ -1,10 +1,12 @@
-"""Residual networks for CIFAR: depth 6n + 2, three stages of n blocks (He et al., 2016a, Sec. 4.2; MATH.md §7).
+"""Residual networks for CIFAR: depth 6n + 2, three stages (He et al., 2016a, Sec. 4.2; docs/mathematics.md §7).
 
     post-activation:  h ← R(s(h) + BN(W₂ R(BN(W₁ h)))),    pre-activation:  h ← s(h) + W₂ R(BN(W₁ R(BN(h)))),
 
 R = ReLU and s the shortcut without parameters ("option A"): every second pixel, zeros for the new channels.
 Parameters are named as in the common PyTorch checkpoints: conv1, bn1, layer1.0.conv1, …, linear.
 """
+
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,17 +35,22 @@ class CifarBlock(nn.Module):
         Batch norm and ReLU before each convolution (He et al., 2016b) instead of after.
     padding
         New channels are zeros "after" the old ones (fb.resnet.torch), or on "both" sides.
+    normalized
+        False leaves the batch norms out (BN is then the identity).
     """
 
-    def __init__(self, channels: int, out: int, stride: int, *, preactivation: bool, padding: str) -> None:
+    def __init__(
+        self, channels: int, out: int, stride: int, *, preactivation: bool, padding: str, normalized: bool = True
+    ) -> None:
         super().__init__()
+        norm = nn.BatchNorm2d if normalized else nn.Identity
         self.stride, self.preactivation = stride, preactivation
         before = (out - channels) // 2 if padding == "both" else 0
         self.pad = (0, 0, 0, 0, before, out - channels - before)
         self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels if preactivation else out)
+        self.bn1 = norm(channels if preactivation else out)
         self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(out)
+        self.bn2 = norm(out)
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (N, channels, H, W) to (N, out, H/stride, W/stride)."""
@@ -69,7 +76,7 @@ class CifarResNet(nn.Module):
         6n + 2 weight layers on the longest path: 20, 32, 44, 56, 110. Depth 32 has 0.46 million parameters.
     width
         Multiplies the channels 16, 32, 64.
-    preactivation, padding
+    preactivation, padding, normalized
         See `CifarBlock`.
     classes
         Outputs of the last linear layer.
@@ -94,6 +101,7 @@ class CifarResNet(nn.Module):
         width: float = 1.0,
         preactivation: bool = False,
         padding: str = "after",
+        normalized: bool = True,
         classes: int = 10,
         seed: int = 0,
     ) -> None:
@@ -107,14 +115,13 @@ class CifarResNet(nn.Module):
         self.depth, self.width, self.preactivation = depth, width, preactivation
         channels = [round(width * c) for c in CHANNELS]
         self.conv1 = nn.Conv2d(3, channels[0], 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels[-1] if preactivation else channels[0])
+        norm = nn.BatchNorm2d if normalized else nn.Identity
+        self.bn1 = norm(channels[-1] if preactivation else channels[0])
 
         def stage(before: int, out: int, stride: int) -> nn.Sequential:
-            first = CifarBlock(before, out, stride, preactivation=preactivation, padding=padding)
-            rest = [
-                CifarBlock(out, out, 1, preactivation=preactivation, padding=padding) for _ in range(depth // BLOCK - 1)
-            ]
-            return nn.Sequential(first, *rest)
+            shapes = [(before, stride), *[(out, 1)] * (depth // BLOCK - 1)]
+            kind: dict[str, Any] = {"preactivation": preactivation, "padding": padding, "normalized": normalized}
+            return nn.Sequential(*[CifarBlock(channels, out, step, **kind) for channels, step in shapes])
 
         self.layer1 = stage(channels[0], channels[0], 1)
         self.layer2 = stage(channels[0], channels[1], 2)

@@ -1,4 +1,4 @@
-"""The initial weights of the CIFAR recipe (fb.resnet.torch; MATH.md §7)."""
+"""The initial weights of the CIFAR recipe (fb.resnet.torch; docs/mathematics.md §7)."""
 
 import math
 

@@ -3,7 +3,7 @@
 The glass of a network of depth 100 has interactions of a hundred orders; no couplings are stored, LazyGlass draws
 it where the descents look. The pure 3-spin, with its couplings, shows what finite size does to the energy reached.
 
-    python -m skipglass.paper.glass results/glass_descent.nc
+    python -m skipglass.paper.glass results/glass/recordings/glass_descent.nc
 """
 
 import math
@@ -27,7 +27,7 @@ from skipglass.theory import (
     trivialization_threshold,
 )
 
-__all__ = ["depth_sweep", "finite_size", "glass_panels", "landmarks", "lazy_descents", "run_all"]
+__all__ = ["depth_sweep", "finite_size", "glass_panels", "landmarks", "lazy_descents", "quick", "run_all"]
 
 DEPTH, SIZE, STEPS = 100, 4000, 40
 FACTORS = (0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.35, 1.7, 2.5, 5.0, 15.0, 50.0)
@@ -178,6 +178,27 @@ def run_all(path: str, on_run: Callable[[], None] | None = None) -> None:
     save(xr.merge([sweep, finite_size(on_run=on_run)], combine_attrs="drop_conflicts"), path, kind="glass")
 
 
+QUICK_FACTORS, QUICK_SEEDS, QUICK_SAMPLES = (0.25, 0.5, 1.0, 1.35, 2.5, 15.0, 50.0), (0,), {50: 4, 100: 3, 200: 2}
+QUICK_RUNS = 2 * len(QUICK_FACTORS) * len(QUICK_SEEDS) + sum(QUICK_SAMPLES.values())
+
+
+def quick(on_run: Callable[[], None] | None = None) -> xr.Dataset:
+    """Both at a size that takes half a minute: Λ = 1000, one glass a mixture.
+
+    Parameters
+    ----------
+    on_run
+        Called after each of the QUICK_RUNS glasses.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `run_all` records it.
+    """
+    swept = depth_sweep(QUICK_FACTORS, QUICK_SEEDS, size=1000, on_run=on_run)
+    return xr.merge([swept, finite_size(QUICK_SAMPLES, on_run)], combine_attrs="drop_conflicts")
+
+
 def glass_panels(recording: xr.Dataset) -> tuple[Panel, Panel, Panel]:
     """Return the energy reached against β, the overlap of two starts against β, and finite size at p = 3.
 
@@ -198,7 +219,8 @@ def _setting(recording: xr.Dataset) -> str:
     a = recording.attrs
     return (
         f"p = {a['depth']}, Λ = {a['size']}, {recording.sizes['seed']} glasses a point, {recording.sizes['start']} "
-        f"starts each, at most {a['steps']} steps of descent."
+        f"starts each, at most {a['steps']} steps of descent; {int(recording.converged.sum())} of "
+        f"{recording.converged.size} descents had converged, the others were still going down."
     )
 
 
@@ -214,9 +236,9 @@ def _energies(recording: xr.Dataset) -> Panel:
     reached = partial(_spread, x=betas, dims=("seed", "start"))
     return Panel(
         "glass-depth",
-        "Energy that descent reaches, network of depth 100",
-        "Lower is better optimised: below β_c descent reaches the one minimum at -√ν′; above it, it slows down "
-        "near the threshold -E_∞, the line at which minima give way to saddles, or stays above it.",
+        f"Energy after {recording.attrs['steps']} steps of descent, network of depth 100",
+        "Lower is better optimised: below β_c descent reaches the one minimum at -√ν′; above it, it slows down on "
+        "its way to the threshold -E_∞, the line at which minima give way to saddles.",
         Axis("β", log=True),
         Axis("energy per spin H/Λ"),
         (
@@ -236,8 +258,8 @@ def _overlaps(recording: xr.Dataset) -> Panel:
     threshold = recording.attrs["threshold_beta"]
     return Panel(
         "glass-overlap",
-        "Do two starts end in the same minimum?",
-        "1 means that both descents ended at one point, 0 at unrelated ones; left of β_c there is one minimum only.",
+        "Do two starts come to the same point?",
+        "1 means that both descents came to one point, 0 to unrelated ones; left of β_c there is one minimum only.",
         Axis("β", log=True),
         Axis("overlap of the end points ⟨w,w'⟩/Λ", zero=True),
         tuple(

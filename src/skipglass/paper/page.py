@@ -1,20 +1,23 @@
-"""The page of Figure 1: its panels, what they show beside the paper, and the table of claims."""
+"""The page: the panels of each figure, what they show beside the paper, and the table of claims."""
+
+from collections.abc import Sequence
 
 import xarray as xr
 
 from skipglass import __version__
 from skipglass.paper import figure1, figure1f
 from skipglass.paper.claims import claims_table
-from skipglass.paper.glass import glass_panels
+from skipglass.paper.glass_page import glass_sections
+from skipglass.paper.network_page import NETWORK_FIGURES, network_sections
 from skipglass.paper.theorems import convergence_panels
 from skipglass.report import Panel, Report, Section, Table
 
-__all__ = ["figure1_report"]
+__all__ = ["paper_report"]
 
 LEAD = (
     "A residual network is an ensemble of paths of many lengths. Littwin and Wolf (2017) say how those lengths are "
     "distributed, why training shifts them deeper, and what that does to the critical points of the loss. This page "
-    "computes and measures Figure 1 and the theorems behind it, and says which claims hold."
+    "computes and measures its figures and the theorems behind them, and says which claims hold."
 )
 DISTRIBUTION = (
     "ε_r weighs the products of r weights in the network's output. Its peak lies at the fraction β/(1+β) of the "
@@ -36,26 +39,48 @@ LANDSCAPE = (
     "paper drops the interactions of order 1, which are a field. Kept, the field makes the landscape trivial below "
     "a threshold β_c ≈ 1/p."
 )
-DESCENT = (
-    "What the number of critical points means for an optimiser: descents in sampled glasses. Those of deep networks "
-    "have interactions of a hundred orders, whose couplings nobody could store; they are drawn only where the "
-    "descents look, exactly in law. Below β_c every start ends in one minimum; above it each ends in its own."
-)
 
 
-def figure1_report(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Panel, ...]]:
-    """Build the page and the combined figure from the recordings.
+def paper_report(
+    recordings: dict[str, xr.Dataset], figures: Sequence[str]
+) -> tuple[Report, dict[str, tuple[Panel, ...]]]:
+    """Build the page and the combined figures from the recordings.
 
     Parameters
     ----------
     recordings
-        {name: recording}: "theorems" and the runs of `figure1.RUNS`; "glass", if there is one, adds a section.
+        {name: recording}: "theorems" and the runs of `figure1.RUNS`, those of ResNets and of glasses.
+    figures
+        Which figures the page shows.
 
     Returns
     -------
     tuple
-        The report, and the panels (a-f) of the combined figure.
+        The report, and {figure: the panels of its combined drawing}.
     """
+    table = Table(
+        "claims",
+        "What holds",
+        "One row a claim of the paper: what was measured, on how many seeds or draws, and the verdict.",
+        ("claim", "verdict", "statement", "measured", "seeds"),
+        claims_table(recordings),
+    )
+    claims = any(figure != "glass" for figure in figures)  # none rests on the glasses alone
+    sections, combined = [Section("Claims", "", (table,))] if claims else [], {}
+    if "figure1" in figures:
+        more, combined["figure1"] = _figure1(recordings)
+        sections += more
+    if any(figure in figures for figure in NETWORK_FIGURES):
+        more, drawings = network_sections(recordings, figures)
+        sections += more
+        combined |= drawings
+    if "glass" in figures:
+        sections += glass_sections(recordings)
+    title = "The loss surface of residual networks, measured"
+    return Report(title, LEAD, tuple(sections), footer=_footer(recordings)), combined
+
+
+def _figure1(recordings: dict[str, xr.Dataset]) -> tuple[list[Section], tuple[Panel, ...]]:
     histograms = figure1.histograms()
     training = {run: figure1.multiplier_panel(run, recordings[run]) for run in figure1.runs_of("d")}
     epochs = figure1.epoch_panel({run: recordings[run] for run in figure1.runs_of("d")})
@@ -65,33 +90,14 @@ def figure1_report(recordings: dict[str, xr.Dataset]) -> tuple[Report, tuple[Pan
     ]
     convergence = convergence_panels(recordings["theorems"])
     complexity = figure1f.complexity_panel()
-    table = Table(
-        "claims",
-        "What holds",
-        "One row a claim of the paper: what was measured, on how many seeds or draws, and the verdict.",
-        ("claim", "verdict", "statement", "measured", "seeds"),
-        claims_table(recordings),
-    )
-    glass = recordings.get("glass")
-    descents = () if glass is None else (Section("Descents in the glass", DESCENT, glass_panels(glass)),)
-    report = Report(
-        "The loss surface of residual networks, measured",
-        LEAD,
-        (
-            Section("Claims", "", (table,)),
-            Section("Path lengths: Fig. 1(a-c)", DISTRIBUTION, (*histograms, figure1f.beta_panel(), *convergence)),
-            Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*training.values(), epochs)),
-            Section("Weight norm while training: Fig. 1(e)", NORMS, tuple(norms)),
-            Section(
-                "Critical points: Fig. 1(f)",
-                LANDSCAPE,
-                (complexity, figure1f.field_panel(), figure1f.finite_panel()),
-            ),
-            *descents,
-        ),
-        footer=_footer(recordings),
-    )
-    return report, (*histograms, training[figure1.runs_of("d")[0]], norms[0], complexity)
+    critical = (complexity, figure1f.field_panel(), figure1f.finite_panel())
+    sections = [
+        Section("Path lengths: Fig. 1(a-c)", DISTRIBUTION, (*histograms, figure1f.beta_panel(), *convergence)),
+        Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*training.values(), epochs)),
+        Section("Weight norm while training: Fig. 1(e)", NORMS, tuple(norms)),
+        Section("Critical points: Fig. 1(f)", LANDSCAPE, critical),
+    ]
+    return sections, (*histograms, training[figure1.runs_of("d")[0]], norms[0], complexity)
 
 
 def _footer(recordings: dict[str, xr.Dataset]) -> str:

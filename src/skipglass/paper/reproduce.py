@@ -1,6 +1,6 @@
 """One command: train what the figures need, record it, draw it, put it on one page."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,24 @@ from rich.progress import Progress, TaskID
 from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper import figure1
-from skipglass.paper.page import figure1_report
+from skipglass.paper.glass_page import has_glass, load_glass, measure_glass
+from skipglass.paper.network_page import NETWORK_FIGURES
+from skipglass.paper.page import paper_report
+from skipglass.paper.resnet_runs import train_runs
 from skipglass.paper.theorems import theorems
 from skipglass.report import Panel, render_page, save_figures, save_grid
-from skipglass.training import train
+from skipglass.training import ResNetSettings, train
 
-__all__ = ["FIGURES", "measure", "recorded", "write_report"]
+__all__ = ["FIGURES", "has_networks", "measure", "measure_networks", "recorded", "write_report"]
 
-FIGURES = ("figure1",)
+FIGURES = ("figure1", *NETWORK_FIGURES, "glass")
 THEOREMS = "theorems"
-GLASS = "glass_descent.nc"
-"""Made by ``python -m skipglass.paper.glass``; the page shows it where it lies beside the other recordings."""
 
 
 def measure(
     folder: Path, figures: list[str], *, seeds: int, epochs: int, progress: Progress, resume: bool = False
 ) -> None:
-    """Train every run of the figures and keep its recording in FOLDER/recordings.
+    """Train every run of Figure 1 and sample the glasses, if they are chosen; recordings go to FOLDER/recordings.
 
     Parameters
     ----------
@@ -49,10 +50,17 @@ def measure(
         On Ctrl-C; the recordings of finished runs are kept.
     """
     recordings = record.output_folder(folder / "recordings")
+    if "figure1" in figures:
+        _measure_figure1(recordings, seeds, epochs, progress, resume)
+    if "glass" in figures:
+        measure_glass(recordings, progress, resume)
+
+
+def _measure_figure1(recordings: Path, seeds: int, epochs: int, progress: Progress, resume: bool) -> None:
     task = progress.add_task("theorems", total=1)
     record.save(theorems(), recordings / f"{THEOREMS}.nc", kind=THEOREMS)
     progress.advance(task)
-    for run in figure1.RUNS if "figure1" in figures else ():
+    for run in figure1.RUNS:
         settings = figure1.settings_of(run, seeds=seeds, epochs=epochs)
         path = recordings / f"{run}.nc"
         if resume and path.is_file() and _same(record.load(path, "training"), settings.attributes()):
@@ -64,13 +72,42 @@ def measure(
         record.save(recording, path, kind="training")
 
 
+def measure_networks(
+    folder: Path, runs: Sequence[ResNetSettings], *, data: Path | None, device: str, progress: Progress
+) -> None:
+    """Train the ResNets of Figures 2 and 3 that have no finished recording in FOLDER/recordings.
+
+    Parameters
+    ----------
+    folder
+        The output folder.
+    runs
+        What to train.
+    data, device
+        As for `train_resnet`.
+    progress
+        Shows one bar a run.
+    """
+
+    def start(name: str) -> Callable[[int, int, float, float], None]:
+        task = progress.add_task(f"{name}, steps")
+        return lambda step, total, *_: progress.update(task, completed=step, total=total)
+
+    train_runs(folder, runs, data=data, device=device, on_start=start)
+
+
+def has_networks(folder: Path) -> bool:
+    """Tell whether a folder has recordings of ResNets."""
+    return any((folder / "recordings").glob("resnet-*.nc"))
+
+
 def recorded(folder: Path) -> list[str]:
     """Return the figures whose recordings lie in a folder.
 
     Parameters
     ----------
     folder
-        Written by `measure`.
+        Written by `measure` and `measure_networks`.
 
     Returns
     -------
@@ -83,11 +120,12 @@ def recorded(folder: Path) -> list[str]:
         If the recordings of no figure are complete.
     """
     missing = [run for run in (THEOREMS, *figure1.RUNS) if not (folder / "recordings" / f"{run}.nc").is_file()]
-    if missing:
+    others = [*(NETWORK_FIGURES if has_networks(folder) else ()), *(["glass"] if has_glass(folder) else [])]
+    if missing and not others:
         raise StorageError(
             f"{folder} has no complete recordings: {missing[0]}.nc is missing; run skipglass reproduce --out {folder}"
         )
-    return ["figure1"]
+    return [*([] if missing else ["figure1"]), *others]
 
 
 def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Path:
@@ -108,15 +146,20 @@ def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Pat
         The page, FOLDER/report.html.
     """
     drawings = record.output_folder(folder / "figures")
-    recordings = load_recordings(folder / "recordings")
-    report, combined = figure1_report(recordings)
+    recordings = load_recordings(folder / "recordings") if "figure1" in figures else {}
+    if any(figure in figures for figure in NETWORK_FIGURES):
+        recordings |= load_networks(folder / "recordings")
+    if "glass" in figures:
+        recordings |= load_glass(folder / "recordings")
+    report, combined = paper_report(recordings, figures)
     panels = [item for section in report.sections for item in section.items if isinstance(item, Panel)]
-    task = progress.add_task("drawing, panels", total=len(panels) + 2)
+    task = progress.add_task("drawing, panels", total=len(panels) + len(combined) + 1)
     for panel in panels:
         save_figures(panel, drawings)
         progress.advance(task)
-    save_grid(combined, drawings, "figure1")
-    progress.advance(task)
+    for name, together in combined.items():
+        save_grid(together, drawings, name)
+        progress.advance(task)
     page = render_page(report, folder / "report.html")
     progress.advance(task)
     return page
@@ -151,8 +194,34 @@ def load_recordings(folder: Path) -> dict[str, xr.Dataset]:
                 f"cannot draw from {folder / run}.nc: it is unfinished, or of other settings, seeds or epochs than "
                 "its name and its neighbours say; run skipglass reproduce again"
             )
-    glass = {"glass": record.load(folder / GLASS, "glass")} if (folder / GLASS).is_file() else {}
-    return {THEOREMS: record.load(folder / f"{THEOREMS}.nc", THEOREMS), **runs, **glass}
+    return {THEOREMS: record.load(folder / f"{THEOREMS}.nc", THEOREMS), **runs}
+
+
+def load_networks(folder: Path) -> dict[str, xr.Dataset]:
+    """Return {name: recording} of the ResNets in a folder.
+
+    Parameters
+    ----------
+    folder
+        With files "resnet-*.nc".
+
+    Returns
+    -------
+    dict
+        By name.
+
+    Raises
+    ------
+    StorageError
+        If there is none, or one is damaged or of an unfinished run.
+    """
+    found = {path.stem: record.load(path, "resnet") for path in sorted(folder.glob("resnet-*.nc"))}
+    if not found:
+        raise StorageError(f"{folder} has no recording of a ResNet; run skipglass reproduce figure2 figure3")
+    for name, recording in found.items():
+        if recording.attrs["epochs_done"] < recording.attrs["epochs"]:
+            raise StorageError(f"cannot draw from {folder / name}.nc: its run is unfinished; train it to its end")
+    return found
 
 
 def _advance(progress: Progress, task: TaskID, done: int) -> None:

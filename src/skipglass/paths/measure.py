@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from skipglass import check
 from skipglass.errors import DecompositionError
@@ -119,7 +120,7 @@ def measure(
         error=split.error,
         cancellation=split.cancellation,
         independent_samples=split.independent_samples,
-        notes=(*_notes(split, dtype), *notes),
+        notes=(*_notes(split, dtype), *_unused_statistics(run.model), *notes),
     )
 
 
@@ -166,5 +167,26 @@ def _notes(split: Spectrum, dtype: str) -> list[str]:
         notes.append("no residual merge was found: all paths have length 0 in blocks; measure with unit='weights'")
     if outline.opaque and split.unit == "weights":
         kinds = ", ".join(dict.fromkeys(outline.opaque))
-        notes.append(f"{len(outline.opaque)} opaque operations ({kinds}): weights inside them are not counted")
+        notes.append(
+            f"{len(outline.opaque)} opaque operations ({kinds}): weights inside them are not counted, so that paths "
+            "are longer than they seem"
+        )
     return notes
+
+
+def _unused_statistics(model: nn.Module) -> list[str]:
+    """Batch norms that use running statistics which no batch has filled."""
+    unused = [
+        m
+        for m in model.modules()
+        if isinstance(m, _BatchNorm)
+        and not m.training
+        and m.num_batches_tracked is not None
+        and int(m.num_batches_tracked) == 0
+    ]
+    if not unused:
+        return []
+    return [
+        f"{len(unused)} batch norms in evaluation mode have never seen a batch, so that they do not normalise: measure "
+        "in training mode, or let some batches through first"
+    ]

@@ -1,4 +1,4 @@
-"""Mean and variance of the path length, without the spectrum: two channels whatever the depth (MATH.md §6).
+"""Mean and variance of the path length, without the spectrum: two channels whatever the depth (docs/mathematics.md §6).
 
 With c_k = Σ_r C(r, k) g_r the expansion of g(t) = Σ_r g_r tʳ about t = 1, crossing a counted step maps
 c_k ← c_k + c_{k-1}, and in the signed shares ⟨g_r, g⟩/‖g‖²

@@ -1,4 +1,4 @@
-"""The output of a piecewise-linear network by path length (MATH.md §6).
+"""The output of a piecewise-linear network by path length (docs/mathematics.md §6).
 
 With gates fixed, ReLU, max pooling and batch norm with fixed statistics make Y linear in the input x and in the
 constants b added on the way (biases, and β - λ·mean/σ of each batch norm). Splitting every gradient by length,

@@ -1,4 +1,4 @@
-"""Participation: each residual block's part in the gradient, all blocks at once (MATH.md §6).
+"""Participation: each residual block's part in the gradient, all blocks at once (docs/mathematics.md §6).
 
 Let g be the gradient at x, B_l the gradient on the edge from branch l into its addition, and F_l the tangent
 at that branch's output when x moves along g. With J_l the derivative of the branch's output by x,

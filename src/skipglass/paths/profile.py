@@ -135,10 +135,11 @@ class Profile:
             return []
         largest = np.sort(np.argsort(-np.abs(self.participation), kind="stable")[:SHOWN])
         width = max(5, *(len(self.blocks[l]) for l in largest))
-        lines = [f"{'block':{width}}  participation   median"]
+        known = not np.isnan(self.participation_per_sample).all()
+        lines = [f"{'block':{width}}  participation" + ("   median" if known else "")]
         for l in largest:
-            middle = median(self.participation_per_sample[l])
-            lines.append(f"{self.blocks[l]:{width}}  {self.participation[l]:13.3f}  {middle:7.3f}")
+            middle = f"  {median(self.participation_per_sample[l]):7.3f}" if known else ""
+            lines.append(f"{self.blocks[l]:{width}}  {self.participation[l]:13.3f}{middle}")
         return [line.replace("-0.000", " 0.000") for line in lines] + _left_out(len(self.blocks))
 
     def to_xarray(self) -> "xr.Dataset":

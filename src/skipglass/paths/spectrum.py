@@ -1,4 +1,4 @@
-"""The spectrum of a gradient: the part g_r of it that flows along paths of each length r (MATH.md §6).
+"""The spectrum of a gradient: the part g_r of it that flows along paths of each length r (docs/mathematics.md §6).
 
 Give every counted step one power of t, a weight or a residual branch; the gradient of the loss becomes
 g(t) = Σ_r g_r tʳ, and its coefficients are carried down the backward pass exactly. They sum to g:

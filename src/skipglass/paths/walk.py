@@ -5,7 +5,7 @@ once for each live channel; a fork is called by hand, and its gradients are redu
 Every node so runs once for each live channel.
 
 A *graded* gradient is a dict from channel to tensor. The channels are lengths r for the spectrum, and the
-derivatives c_k = (1/k!) ∂ᵏ/∂tᵏ Σ_r g_r tʳ at t = 1 for the moments (MATH.md §6).
+derivatives c_k = (1/k!) ∂ᵏ/∂tᵏ Σ_r g_r tʳ at t = 1 for the moments (docs/mathematics.md §6).
 """
 
 import math

@@ -180,7 +180,7 @@ def _write(figure: "Figure", folder: Path, name: str) -> list[Path]:
 
 def _frame_axes(panel: Panel, ax: "Axes", frame: int) -> None:
     title = panel.title if panel.slider is None else f"{panel.title}, {panel.slider.label(frame)}"
-    ax.set_title(textwrap.fill(title, 58), loc="left")
+    ax.set_title(textwrap.fill(title, 54), loc="left")
     ax.set(xlabel=panel.x.title, ylabel=panel.y.title)
     if panel.x.log:
         ax.set_xscale("log")

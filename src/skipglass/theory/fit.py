@@ -113,7 +113,7 @@ def fit(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Fit:
-    """Fit β of a reading to measured squared norms by least Kullback-Leibler divergence (MATH.md §2).
+    """Fit β of a reading to measured squared norms by least Kullback-Leibler divergence (docs/mathematics.md §2).
 
     The percentile bootstrap draws samples with replacement. β grows with the mean length, so the quantiles of
     the resampled means give those of β, and only two more roots are sought.

@@ -2,6 +2,9 @@
 
 from skipglass.training.loop import train
 from skipglass.training.recording import total_norm
+from skipglass.training.resnet_loop import train_resnet
+from skipglass.training.resnet_run import Diverged
+from skipglass.training.resnet_settings import DATASETS, ResNetSettings
 from skipglass.training.settings import EXPERIMENTS, Settings
 
-__all__ = ["EXPERIMENTS", "Settings", "total_norm", "train"]
+__all__ = ["DATASETS", "EXPERIMENTS", "Diverged", "ResNetSettings", "Settings", "total_norm", "train", "train_resnet"]

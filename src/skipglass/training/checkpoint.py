@@ -19,7 +19,7 @@ def write_checkpoint(path: Path, state: dict[str, object]) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def read_checkpoint(path: Path, settings: dict[str, object]) -> dict:
+def read_checkpoint(path: Path, settings: dict[str, object], *, free: tuple[str, ...] = ("epochs",)) -> dict:
     """Read the state of a run that was started with the same settings.
 
     Parameters
@@ -27,7 +27,9 @@ def read_checkpoint(path: Path, settings: dict[str, object]) -> dict:
     path
         Written by `write_checkpoint`.
     settings
-        Of the run that would go on; ``epochs`` may differ.
+        Of the run that would go on.
+    free
+        Which of them may differ.
 
     Returns
     -------
@@ -42,17 +44,22 @@ def read_checkpoint(path: Path, settings: dict[str, object]) -> dict:
     if not path.is_file():
         raise StorageError(f"cannot resume: there is no checkpoint {path}; start without --resume")
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         stored = dict(state["settings"])
     except Exception as error:  # torch.load raises many unrelated types on a damaged file
         raise StorageError(
             f"cannot resume: {path} is damaged or no checkpoint ({type(error).__name__}); start without --resume"
         ) from error
-    differing = [name for name in settings if name != "epochs" and stored.get(name) != settings[name]]
+    if stored.keys() != settings.keys():
+        raise StorageError(
+            f"cannot resume: {path} belongs to another kind of training (it knows {', '.join(sorted(stored))}); "
+            "choose another --out"
+        )
+    differing = [name for name in settings if name not in free and stored[name] != settings[name]]
     if differing:
         name = differing[0]
         raise StorageError(
-            f"cannot resume: {path} was trained with {name} = {stored.get(name)}, not {settings[name]}; "
+            f"cannot resume: {path} was trained with {name} = {stored[name]}, not {settings[name]}; "
             "resume with the same settings or choose another --out"
         )
     return state

@@ -1,0 +1,78 @@
+"""The page's part on networks in training: Figures 2 and 3, and the depth itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import xarray as xr
+
+from skipglass.paper import figure2, figure3
+from skipglass.paper.measured_depth import depth_dependence, depth_panel, participation_panel
+from skipglass.paper.resnet_group import Group, family, groups
+from skipglass.report import Panel, Section
+
+__all__ = ["NETWORK_FIGURES", "network_sections"]
+
+NETWORK_FIGURES = ("figure2", "figure3")
+ABSORBED = (
+    "The paper trains a ResNet-32 on CIFAR-10 and CIFAR-100 and shows the norm of each convolution, with the batch "
+    "norm that follows absorbed into it, growing with the epochs, faster after the learning rate drops. The first "
+    "layer is the convolution before all blocks."
+)
+MULTIPLIERS = (
+    "The norm of each λ vector: in the paper it grows, and turns down where the learning rate drops. Its recipe "
+    "decays λ like every weight, which alone might turn it down; so the same networks are trained with λ spared."
+)
+DEPTH = (
+    "The paper infers the depth of the ensemble from norms. The effective depth can be measured: the mean number of "
+    "residual blocks that the gradient of the loss passes on its way to the input, split exactly (participation)."
+)
+
+
+def network_sections(
+    recordings: Mapping[str, xr.Dataset], figures: Sequence[str]
+) -> tuple[list[Section], dict[str, tuple[Panel, ...]]]:
+    """Return the sections of the chosen figures, and the panels of their combined drawings.
+
+    Parameters
+    ----------
+    recordings
+        Those of ResNets among them.
+    figures
+        Of `NETWORK_FIGURES`.
+
+    Returns
+    -------
+    tuple
+        Sections, and {figure: panels} with "depth" for the measured depth.
+    """
+    found = groups(recordings)
+    pairs = _alike(found, family)
+    sections: list[Section] = []
+    combined: dict[str, tuple[Panel, ...]] = {}
+    for name, figure, heading, text in (
+        ("figure2", figure2, "Absorbed norms while training: Fig. 2", ABSORBED),
+        ("figure3", figure3, "Multipliers while training: Fig. 3", MULTIPLIERS),
+    ):
+        if name in figures:
+            layers = [figure.by_layer(group) for group in found]
+            means = [figure.mean_over_layers(same) for same in pairs]
+            sections.append(Section(heading, text, (*means, *layers)))
+            combined[name] = (layers[0], means[0])
+    depths, parts = [depth_panel(g) for g in found], [participation_panel(g) for g in found]
+    across = [depth_dependence(same) for same in _alike(found, _but_depth) if len(same) > 1]
+    sections.append(Section("The depth itself", DEPTH, (*depths, *across, *parts)))
+    combined["depth"] = (depths[0], parts[0], *across[:1])
+    return sections, combined
+
+
+def _alike(found: list[Group], key: Callable[[Group], Any]) -> list[list[Group]]:
+    """Groups that agree in ``key``, in the order of their first."""
+    together = [list(same) for _, same in groupby(sorted(found, key=lambda g: str(key(g))), key=key)]
+    order = {id(group): k for k, group in enumerate(found)}
+    return sorted((sorted(same, key=lambda g: order[id(g)]) for same in together), key=lambda same: order[id(same[0])])
+
+
+def _but_depth(group: Group) -> tuple:
+    depth = group.attrs["depth"]
+    return tuple(value for value in (*family(group), group.attrs["decay_scales"]) if value is not depth)

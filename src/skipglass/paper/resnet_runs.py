@@ -1,0 +1,141 @@
+"""The long trainings behind Figures 2 and 3, as one table, and the command that runs them unattended.
+
+    python -m skipglass.paper.resnet_runs results/resnets depths resnet20 --data FOLDER
+
+Each run leaves FOLDER/recordings/NAME.nc; finished ones are skipped, and one that was killed goes on from its last
+epoch, so that the same command is given again until it has nothing left to do.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from skipglass import check, record
+from skipglass.errors import UserError
+from skipglass.training import ResNetSettings, train_resnet
+
+__all__ = ["LIVE", "RUNS", "both_ways", "is_finished", "run_name", "train_runs"]
+
+LIVE = ResNetSettings("digits", depth=14, width=0.5, epochs=10, batch_size=64, every=22)
+"""What `skipglass reproduce` trains where nothing was recorded: small enough to watch, and in need of no files."""
+
+
+def both_ways(settings: ResNetSettings, seeds: Sequence[int]) -> list[ResNetSettings]:
+    """Return the run with and without weight decay on λ, for each seed."""
+    return [replace(settings, seed=seed, decay_scales=decay) for seed in seeds for decay in (True, False)]
+
+
+SMALL = ResNetSettings("cifar10", width=0.5, subset=10_000, epochs=10)
+FULL = ResNetSettings("cifar10", depth=32, epochs=164, precision="bfloat16", every=200)
+
+RUNS: dict[str, list[ResNetSettings]] = {
+    "digits": both_ways(ResNetSettings("digits", depth=20, width=0.5, epochs=30, batch_size=64, every=22), range(3)),
+    "depths": [replace(SMALL, depth=depth, seed=seed) for seed in range(3) for depth in (20, 32, 44, 56)],
+    "resnet20": both_ways(ResNetSettings("cifar10", depth=20, epochs=30), [0, 1]),
+    "resnet32": [*both_ways(FULL, range(3)), *both_ways(replace(FULL, dataset="cifar100"), [0])],
+    "full-depths": [replace(FULL, depth=depth) for depth in (20, 44, 56, 110)],
+}
+"""Name of a set of runs → its runs; the last two want a GPU."""
+
+
+def run_name(settings: ResNetSettings) -> str:
+    """Return the stem of a run's files.
+
+    Examples
+    --------
+    >>> run_name(RUNS["resnet20"][1])
+    'resnet-cifar10-d20-w1-e30-spared-s0'
+    """
+    parts = [
+        f"resnet-{settings.dataset}-d{settings.depth}-w{settings.width:g}-e{settings.epochs}",
+        f"n{settings.subset}" if settings.subset else "",
+        "pre" if settings.preactivation else "",
+        "" if settings.decay_scales else "spared",
+        f"s{settings.seed}",
+    ]
+    return "-".join(part for part in parts if part)
+
+
+def is_finished(path: Path, settings: ResNetSettings) -> bool:
+    """Tell whether a recording is there, of these settings and to its last epoch."""
+    if not path.is_file():
+        return False
+    attrs = record.load(path, "resnet").attrs
+    wanted = {**settings.attributes(), "epochs_done": settings.epochs}
+    return all(name in attrs and attrs[name] == value for name, value in wanted.items())
+
+
+def train_runs(
+    folder: Path,
+    runs: Sequence[ResNetSettings],
+    *,
+    data: Path | str | None = None,
+    device: str = "auto",
+    on_start: Callable[[str], Callable[[int, int, float, float], None] | None] = lambda name: None,
+) -> None:
+    """Train what is not finished, one run after another.
+
+    Parameters
+    ----------
+    folder
+        Recordings go to FOLDER/recordings, states between two epochs to FOLDER/checkpoints, until a run is finished.
+    runs
+        Their settings.
+    data, device
+        As for `train_resnet`.
+    on_start
+        Called with the name of each run that is to train; returns what `train_resnet` tells its progress.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On Ctrl-C; the same call goes on from the last epoch.
+    """
+    recordings = record.output_folder(folder / "recordings")
+    for settings in runs:
+        name = run_name(settings)
+        if is_finished(recordings / f"{name}.nc", settings):
+            continue
+        scratch = record.output_folder(folder / "checkpoints" / name)
+        checkpoint = scratch / "checkpoint.pt"
+        recording = train_resnet(
+            settings, data=data, folder=scratch, resume=checkpoint.is_file(), device=device, on_step=on_start(name)
+        )
+        if recording.attrs["epochs_done"] < settings.epochs:
+            raise KeyboardInterrupt
+        record.save(recording, recordings / f"{name}.nc", kind="resnet")
+        checkpoint.unlink()
+        scratch.rmdir()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the sets that are named, one line a run."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("sets", nargs="+", help=", ".join(RUNS))
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--device", default="auto")
+    given = parser.parse_args(arguments)
+    try:
+        chosen = [run for name in given.sets for run in RUNS[check.choice("a set of runs", name, RUNS)]]
+        train_runs(given.folder, chosen, data=given.data, device=given.device, on_start=_announce)
+    except UserError as error:
+        sys.exit(f"skipglass: {error}")
+
+
+def _announce(name: str) -> Callable[[int, int, float, float], None]:
+    """Print each tenth of a run."""
+    sys.stdout.write(f"{name}\n")
+
+    def told(step: int, total: int, loss: float, error: float) -> None:
+        if step * 10 // total > (step - 1) * 10 // total:
+            sys.stdout.write(f"  {step}/{total} steps, loss {loss:.3f}, test error {error:.1%}\n")
+            sys.stdout.flush()
+
+    return told
+
+
+if __name__ == "__main__":
+    main()

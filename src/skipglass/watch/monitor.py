@@ -1,0 +1,238 @@
+"""Watch a network train: a fixed probe batch, remeasured on a schedule, with the training left as it is.
+
+`Monitor.step` is called once after every training step. It evaluates at step 0 (when the monitor is made), at
+1, 2, 5, 10, 20, 50, … below ``every``, as the first steps change most, and then at every multiple of ``every``.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from skipglass import check
+from skipglass.errors import InputError, StorageError
+from skipglass.models import ResidualLayer
+from skipglass.paths.forward import LossFunction, arguments, eager
+from skipglass.paths.graph import Target
+from skipglass.paths.moments import moments
+from skipglass.paths.outline import UNITS
+from skipglass.paths.spectrum import spectrum
+from skipglass.watch.probe import MODES, Row, copied, read_scales, scale_norms, take
+from skipglass.watch.recording import Recording
+from skipglass.watch.tensorboard import TensorBoard
+
+__all__ = ["Monitor", "is_due"]
+
+LOG = logging.getLogger("skipglass.watch")
+EVERY = 100  # our choice: with a probe of 32 samples, below 1 % of a training with batches of 128
+SPECTRA = 10  # evaluations from one spectrum to the next
+
+
+def is_due(step: int, every: int) -> bool:
+    """Tell whether a step is on the schedule: 0, 1, 2, 5, 10, 20, 50, … below ``every``, then its multiples.
+
+    Examples
+    --------
+    >>> [step for step in range(301) if is_due(step, 100)]
+    [0, 1, 2, 5, 10, 20, 50, 100, 200, 300]
+    """
+    if step >= every or step == 0:
+        return step % every == 0
+    leading = int(str(step)[0])
+    return leading in {1, 2, 5} and step == leading * 10 ** (len(str(step)) - 1)
+
+
+class Monitor:
+    """Remeasure a probe batch while a network trains.
+
+    An evaluation records, at its step: the norms of λ, of the weights and of the weights with batch norm absorbed, by
+    layer; the loss; participation and branch-to-shortcut gain of each block; the effective depth, of the batch and of
+    each sample; every so often the whole spectrum. The model runs eagerly, also beside a compiled loop, and is left as
+    found: buffers, gradients, random numbers, modes. A training with a monitor has the same numbers as one without.
+
+    The first evaluation, when the monitor is made, raises what is wrong with model or probe. Later ones never end a
+    training: what fails is written to the log "skipglass.watch" and to the recording's notes.
+
+    Parameters
+    ----------
+    model
+        The network that trains; a compiled or distributed wrapper is looked into. Under several processes, watch in
+        one of them.
+    probe
+        (inputs, targets), as in `skipglass.paths.participation`; targets may be None. 32 samples are enough for a
+        median, see the cost in ``benchmarks/bench_monitor.py``. Copies are kept.
+    loss_fn
+        loss_fn(outputs, targets); the default is that of `skipglass.measure`.
+    every
+        Training steps from one evaluation to the next.
+    spectrum_every
+        Training steps from one spectrum to the next, a multiple of ``every``; None takes 10 evaluations, 0 never
+        measures it. The first evaluation has one.
+    mode
+        The statistics of batch norm: "frozen", the probe's own, held constant; "eval", the running ones, which lag
+        behind the weights in the first steps; or "train", in which samples mix. See `skipglass.watch.probe`. Absorbed
+        norms always take the running ones.
+    unit
+        Of the spectrum: "blocks" or "weights".
+    tensorboard
+        A folder to write scalars to, for TensorBoard (extra "tensorboard").
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range, or the probe cannot be measured.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skipglass.models import ResidualMLP
+    >>> model = ResidualMLP(5, 3, depth=4, width=8, normalization="batch")
+    >>> x, y = torch.randn(16, 5), torch.randint(3, (16,))
+    >>> monitor = Monitor(model, probe=(x, y), loss_fn=torch.nn.functional.cross_entropy, every=2)
+    >>> for _ in range(4):
+    ...     _ = monitor.step()  # after each training step
+    >>> data = monitor.recording.to_xarray()
+    >>> data.step.values.tolist(), data.participation.dims
+    ([0, 1, 2, 4], ('evaluation', 'block'))
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        probe: tuple[object, object],
+        loss_fn: LossFunction | None = None,
+        *,
+        every: int = EVERY,
+        spectrum_every: int | None = None,
+        mode: str = "frozen",
+        unit: str = "blocks",
+        tensorboard: str | Path | None = None,
+    ) -> None:
+        self.model = eager(model)
+        if not isinstance(probe, (tuple, list)) or len(probe) != 2:
+            raise InputError("probe must be (inputs, targets); targets may be None")
+        self.inputs, self.targets = copied(probe[0]), copied(probe[1])
+        arguments(self.inputs)
+        if any(isinstance(m, ResidualLayer) and m.weight.ndim > 2 for m in self.model.modules()):
+            raise InputError("the model holds several seeds; watch a network of one")
+        self.loss_fn = loss_fn
+        self.every = check.integer("every", every, 1)
+        self.spectrum_every = (
+            SPECTRA * every if spectrum_every is None else check.integer("spectrum_every", spectrum_every)
+        )
+        if self.spectrum_every % self.every:
+            raise InputError(f"spectrum_every must be a multiple of every = {every}, not {spectrum_every}")
+        self.mode, self.unit = check.choice("mode", mode, MODES), check.choice("unit", unit, UNITS)
+        self.board = None if tensorboard is None else TensorBoard(tensorboard)
+        self.steps = 0
+        settings = {"mode": self.mode, "unit": self.unit, "every": self.every, "spectrum_every": self.spectrum_every}
+        self.recording = Recording(attributes=settings)
+        self.scales = read_scales(self.model, self.inputs)
+        self._add({"step": 0, **scale_norms(self.model, self.scales), **self._take()})
+
+    def step(self) -> bool:
+        """Count one training step, and evaluate if it is due.
+
+        Returns
+        -------
+        bool
+            Whether it was.
+        """
+        self.steps += 1
+        due = is_due(self.steps, self.every)
+        if due:
+            self.evaluate()
+        return due
+
+    def evaluate(self) -> None:
+        """Evaluate now, whatever the schedule; a step that has been evaluated already is left."""
+        if self.recording.rows and self.recording.rows[-1]["step"] == self.steps:
+            return
+        row: Row = {"step": self.steps}
+        try:
+            row |= scale_norms(self.model, self.scales)
+            row |= self._take()
+        except Exception as error:  # a measurement must not end a training
+            self._note(f"step {self.steps}: not measured, {type(error).__name__}: {error}")
+        self._add(row)
+
+    def observe(self, loss: Tensor, x: Target) -> None:
+        """Record mean, variance and spectrum of the path length of a live training loss, before its backward pass.
+
+        Costs some backward passes, see `skipglass.paths.cost`; the graph stays usable. A compiled model leaves no graph
+        that could be read.
+
+        Parameters
+        ----------
+        loss
+            A scalar with a live graph.
+        x
+            What the model was called with, requiring a gradient.
+
+        Raises
+        ------
+        InputError
+            If the graph cannot be read.
+        """
+        split = spectrum(loss, x, self.unit, model=self.model)
+        moment = moments(loss, x, self.unit, model=self.model)
+        self.recording.observations.append(
+            {
+                "step": self.steps,
+                "loss": float(loss.detach()),
+                "mean": moment.mean,
+                "variance": moment.variance,
+                "lengths": split.lengths.tolist(),
+                "share": split.share.tolist(),
+                "length_norm": split.norm.tolist(),
+            }
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the steps counted and the recording, in plain types that ``torch.load(weights_only=True)`` takes."""
+        return {"steps": self.steps, "every": self.every, "mode": self.mode, **self.recording.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where a checkpoint ended; what was recorded since the monitor was made is forgotten.
+
+        Parameters
+        ----------
+        state
+            By `state_dict`, of a monitor with the same cadence and mode.
+
+        Raises
+        ------
+        StorageError
+            If it is none.
+        """
+        for name in ("every", "mode"):
+            if not isinstance(state, dict) or state.get(name) != getattr(self, name):
+                found = state.get(name) if isinstance(state, dict) else type(state).__name__
+                raise StorageError(f"the state is of a monitor with {name} = {found}, not {getattr(self, name)}")
+        if not isinstance(state.get("steps"), int):
+            raise StorageError("the state holds no count of steps")
+        self.recording.load_state_dict(state)
+        self.steps = state["steps"]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the recording; see `Recording.save`."""
+        return self.recording.save(path)
+
+    def _take(self) -> Row:
+        due = self.spectrum_every > 0 and self.steps % self.spectrum_every == 0
+        return take(
+            self.model, self.inputs, self.targets, self.loss_fn, mode=self.mode, unit=self.unit, with_spectrum=due
+        )
+
+    def _add(self, row: Row) -> None:
+        self.recording.rows.append(row)
+        if self.board is not None:
+            try:
+                self.board.write(row)
+            except OSError as error:
+                self._note(f"step {self.steps}: not written to TensorBoard, {error}")
+
+    def _note(self, text: str) -> None:
+        LOG.warning(text)
+        self.recording.notes.append(text)

@@ -1,0 +1,43 @@
+"""The evaluations of a monitor as scalars for TensorBoard."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from skipglass.errors import InputError
+from skipglass.watch.recording import LABELLED, SCALARS
+
+__all__ = ["TensorBoard"]
+
+
+class TensorBoard:
+    """Write "effective_depth", "participation/layer3.4", "absorbed_norm/layer1.0.conv1", … under each step.
+
+    Parameters
+    ----------
+    folder
+        Of the event files.
+
+    Raises
+    ------
+    InputError
+        If TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise InputError("TensorBoard is not installed; pip install 'skipglass[tensorboard]'") from error
+        self.writer = SummaryWriter(str(folder))
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Write one evaluation's finite numbers; the spectrum is left to the recording."""
+        values = {name: row[name] for name in SCALARS if name in row}
+        for name, (dimension, key, _) in LABELLED.items():
+            if name in row and dimension != "length":
+                values |= {f"{name}/{label}": v for label, v in zip(row[key], row[name], strict=True)}
+        for name, value in values.items():
+            if math.isfinite(value):
+                self.writer.add_scalar(name, value, row["step"])
+        self.writer.flush()

@@ -1,0 +1,132 @@
+"""ResNets from the command line, in this process: what is left behind, and one line for each mistake."""
+
+import os
+import resource
+import signal
+import sys
+
+import pytest
+
+from skipglass import paper
+from skipglass.cli import main as cli
+from skipglass.record import load
+
+TINY = ["--depth", "8", "--width", "0.25", "--subset", "64", "--batch-size", "32", "--epochs", "2", "--device", "cpu"]
+
+
+@pytest.fixture
+def skipglass(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["skipglass", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        return end.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+def test_a_run_leaves_a_recording_and_a_checkpoint_and_resuming_a_finished_one_changes_nothing(skipglass, tmp_path):
+    status, out, _ = skipglass("train", "digits-resnet", "--out", tmp_path, *TINY, "--no-scale-decay", "--seed", 4)
+    assert status == 0
+    assert "test error" in out
+    recording = load(tmp_path / "digits-resnet.nc", kind="resnet")
+    assert (recording.attrs["seed"], recording.attrs["decay_scales"], recording.attrs["epochs_done"]) == (4, 0, 2)
+    assert "--no-scale-decay" in recording.attrs["command"]
+    for name in ("train_loss", "test_error", "learning_rate", "absorbed_norm", "multiplier_norm", "participation"):
+        assert name in recording
+    again = ["train", "digits-resnet", "--out", tmp_path, *TINY, "--no-scale-decay", "--seed", 4, "--resume"]
+    assert skipglass(*again)[0] == 0
+    assert load(tmp_path / "digits-resnet.nc").drop_attrs().identical(recording.drop_attrs())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["digits-resnet", "--separation", "3"], "--separation does not apply to digits-resnet"),
+        (["digits", "--no-scale-decay", "--compile"], "--no-scale-decay, --compile does not apply to digits"),
+        (["digit-resnet"], "did you mean 'digits-resnet'"),
+        (["digits-resnet", "--depth", "9"], "6n + 2"),
+        (["digits-resnet", "--device", "tpu"], "auto, cpu, cuda"),
+        (["digits-resnet", "--device", "cuda:77"], "cuda:77 is not there"),
+        (["digits-resnet", "--precision", "half"], "precision"),
+        (["digits-resnet", "--subset", "9999"], "1..1437"),
+        (["digits-resnet", "--resume"], "no checkpoint"),
+        (["cifar10"], "SKIPGLASS_DATA"),
+        (["cifar10", "--data", "nowhere"], "nowhere holds no cifar-10-batches-py"),
+        (["digits", "--width", "2.5"], "width"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_status_2(skipglass, tmp_path, arguments, words, monkeypatch):
+    monkeypatch.delenv("SKIPGLASS_DATA", raising=False)
+    status, out, err = skipglass("train", *arguments, "--out", tmp_path)
+    assert (status, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_loss_that_diverges_keeps_the_recording_and_exits_2(skipglass, tmp_path):
+    status, _, err = skipglass("train", "digits-resnet", "--out", tmp_path, *TINY, "--learning-rate", "1e30")
+    assert status == 2
+    assert "learning rate 1e+30" in err
+    assert "try a lower learning rate" in err
+    assert load(tmp_path / "digits-resnet.nc", kind="resnet").attrs["epochs_done"] == 0
+
+
+def test_ctrl_c_exits_130_and_names_resume(skipglass, tmp_path, monkeypatch):
+    from skipglass.training import resnet_loop
+
+    class Interrupted(resnet_loop.ResNetRun):
+        def epoch(self, on_step=None):
+            if self.epochs_done == 1:
+                signal.raise_signal(signal.SIGINT)
+            super().epoch(on_step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resnet_loop, "ResNetRun", Interrupted)
+        status, _, err = skipglass("train", "digits-resnet", "--out", tmp_path, *TINY)
+    assert status == 130
+    assert "stopped after epoch 1 of 2" in err
+    assert skipglass("train", "digits-resnet", "--out", tmp_path, *TINY, "--resume")[0] == 0
+    assert load(tmp_path / "digits-resnet.nc").attrs["epochs_done"] == 2
+
+
+def test_a_disk_that_cannot_take_the_checkpoint_is_one_line(tmp_path):
+    """In a child, as the limit on files stays."""
+    pid = os.fork()
+    if pid == 0:
+        with (tmp_path / "err").open("w") as sys.stderr:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
+            sys.argv = ["skipglass", "train", "digits-resnet", "--out", str(tmp_path / "out"), *TINY]
+            try:
+                cli.main()
+            except SystemExit as end:
+                sys.stderr.flush()
+                os._exit(end.code)
+        os._exit(99)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    error = (tmp_path / "err").read_text()
+    assert (status, error.count("\n")) == (2, 1), error
+    assert "File too large" in error
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_reproduce_draws_what_lies_there_and_trains_what_is_asked_for(skipglass, tmp_path, monkeypatch):
+    drawn = []
+
+    def draw(folder, figures, *, progress):
+        drawn.append((figures, sorted(path.stem for path in (folder / "recordings").iterdir())))
+        return folder / "report.html"
+
+    monkeypatch.setattr(paper, "write_report", draw)
+    small = ["--depth", 8, "--width", 0.25, "--subset", 64, "--epochs", 1, "--seeds", 1]
+    status, _, err = skipglass("reproduce", "figure3", "--out", tmp_path, *small)
+    assert status == 0, err
+    names = ["resnet-digits-d8-w0.25-e1-n64-s0", "resnet-digits-d8-w0.25-e1-n64-spared-s0"]
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "recordings").iterdir()}
+    assert skipglass("reproduce", "figure2", "figure3", "--out", tmp_path)[0] == 0
+    assert skipglass("report", tmp_path)[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "recordings").iterdir()} == written
+    assert drawn == [(["figure3"], names), (["figure2", "figure3"], names), (["figure2", "figure3"], names)]

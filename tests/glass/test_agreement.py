@@ -1,0 +1,95 @@
+"""Counted critical points have the exact mean, in every case, and sampling does not depend on the workers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from skipglass.errors import InputError
+from skipglass.glass.agreement import CASES, agreement, largest_z, recording, sweep
+from skipglass.glass.levels import levels
+from skipglass.record import load
+from skipglass.theory import Mixture, expected_critical_points, threshold_energy
+
+RECORDED = Path(__file__).parents[2] / "results" / "glass" / "recordings" / "glass_agreement.nc"
+
+
+@pytest.fixture(scope="module")
+def results():
+    return sweep(8)
+
+
+def test_the_cases_cover_what_is_promised():
+    shapes = {(tuple(m.orders.tolist()), size) for _, m, size in CASES}
+    promised = {((3,), size) for size in range(2, 9)} | {((4,), size) for size in range(2, 7)} | {((5,), 3)}
+    assert promised <= shapes
+    mixtures = [m for _, m, _ in CASES if len(m.orders) > 1]
+    assert len(mixtures) == 3
+    fields = sorted(m.ratio for m in mixtures if m.field)
+    assert fields[0] < 1 < fields[1]
+
+
+def test_every_search_is_complete_and_the_means_are_the_exact_ones(results):
+    assert [r.incomplete for r in results] == [0] * len(CASES)
+    largest, limit = largest_z(results)
+    assert largest < limit, [str(r) for r in results]
+    tests = np.array([r.hotelling for r in results])
+    assert stats.chi2.sf(tests[:, 0].sum(), tests[:, 1].sum()) > 1e-3, tests
+
+
+def test_the_recording_holds_the_promise():
+    ds = load(RECORDED, kind="agreement")
+    assert ds.attrs["samples"] >= 200
+    assert ds.attrs["largest_z"] < ds.attrs["largest_z_limit"]
+    assert ds.attrs["joint_p"] > 1e-3
+    assert int(ds.incomplete.sum()) == 0
+    for case, (name, mixture, size) in enumerate(CASES):
+        row = ds.isel(case=case)
+        assert row.z.notnull().sum() == size + 1
+        assert str(row.name.item()) == name
+        np.testing.assert_allclose(row.expected[0], expected_critical_points(mixture, size), rtol=1e-9)
+
+
+def test_results_do_not_depend_on_the_number_of_workers():
+    one, two = (agreement(Mixture.pure(3), 3, samples=24, seed=5, jobs=jobs) for jobs in (1, 2))
+    np.testing.assert_array_equal(one.counts, two.counts)
+    np.testing.assert_array_equal(one.energies, two.energies)
+    assert one.starts == two.starts
+
+
+def test_a_sweep_can_be_labelled(results):
+    ds = recording(results)
+    assert ds.sizes["case"] == len(CASES)
+    assert float(ds.expected.sel(index=-1)[0]) == pytest.approx(2 * np.sqrt(7))
+    assert np.isnan(ds["mean"].sel(index=7)[0])
+    assert "standard error" in str(results[0])
+
+
+@pytest.mark.parametrize("arguments", [{"samples": 1}, {"samples": 4, "jobs": 0}, {"samples": 4, "seed": -1}])
+def test_mistakes_are_named(arguments):
+    with pytest.raises(InputError):
+        agreement(Mixture.pure(3), 3, **arguments)
+
+
+@pytest.mark.parametrize(("p", "size"), [(3, 8), (4, 6)])
+def test_indices_lie_in_layers(p, size):
+    """Higher indices lie higher; below -E_∞ there are hardly any but minima, a little above few of index 2."""
+    ds = load(RECORDED, kind="agreement")
+    case = [(m, n) for _, m, n in CASES].index((Mixture.pure(p), size))
+    own = ds.point_case == case
+    found = levels(ds.energy[own], ds.point_index[own], p, size, ds.attrs["samples"])
+    assert np.all(np.diff(found.medians) > 0)
+    np.testing.assert_allclose(found.histogram.sum(1), ds["mean"][case, 1 : size + 1], rtol=1e-12)
+    lowest = found.histogram[:, found.edges[1:] <= threshold_energy(p)].sum(1)
+    assert lowest[0] > 10 * lowest[1:].sum()
+    low = found.histogram[:3, found.edges[1:] <= 0.7 * threshold_energy(p)].sum(1)
+    assert np.all(np.diff(low) < 0)
+    assert found.to_xarray().sizes == {"index": size, "bin": 40, "edge": 41}
+    assert len(found.plot().lines) == 2 + 2 * size + 1
+    assert len(found.plot_histogram().patches) == size
+
+
+def test_levels_need_points():
+    with pytest.raises(InputError, match="index for each point"):
+        levels([1.0], [0, 1], 3, 3, 1)

@@ -1,0 +1,204 @@
+"""Figures 2 and 3, the measured depth and their claims: functions of recordings, which a counterfeit changes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+from rich.progress import Progress
+
+from skipglass.errors import StorageError
+from skipglass.paper import CLAIMS, LIVE, claims_table, recorded, reproduce, write_report
+from skipglass.paper import resnet_runs as runs
+from skipglass.paper.measured_depth import depth_dependence, depth_panel, participation_panel
+from skipglass.paper.network_page import network_sections
+from skipglass.paper.reproduce import load_networks
+from skipglass.paper.resnet_group import groups
+from skipglass.record import load, save
+
+TINY = replace(LIVE, depth=8, width=0.25, epochs=4, subset=128, batch_size=32, every=4)
+SETTINGS = runs.both_ways(TINY, range(2))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("networks")
+    runs.train_runs(path, [*SETTINGS, replace(TINY, depth=14)], device="cpu")
+    return path
+
+
+@pytest.fixture(scope="module")
+def networks(folder):
+    return load_networks(folder / "recordings")
+
+
+def judge(name, recordings):
+    return next(claim for claim in CLAIMS if claim.name == name).finding(recordings)
+
+
+def forged(networks, course, variable, *, spared=None):
+    """The recordings with a variable that follows ``course(epoch)``, other seeds a little apart."""
+    out = {}
+    for name, recording in networks.items():
+        chosen = course if recording.attrs["decay_scales"] or spared is None else spared
+        value = recording[variable]
+        curve = xr.apply_ufunc(np.vectorize(chosen, otypes=[float]), recording.watched_epoch) * (
+            1 + 1e-3 * recording.attrs["seed"]
+        )
+        out[name] = recording.assign({variable: curve.broadcast_like(value).transpose(*value.dims)})
+    return out
+
+
+def test_finished_runs_are_not_trained_again_and_others_are(folder, monkeypatch):
+    started = []
+    monkeypatch.setattr(runs, "train_resnet", lambda settings, **_: started.append(settings) or pytest.fail("trained"))
+    runs.train_runs(folder, SETTINGS)
+    assert started == []
+    assert not list(folder.glob("checkpoints/*/*"))
+    changed = replace(SETTINGS[0], learning_rate=0.05)
+    with pytest.raises(BaseException, match="trained"):
+        runs.train_runs(folder, [changed])
+    assert started == [changed]
+
+
+def test_a_set_of_runs_that_is_stopped_goes_on(tmp_path):
+    settings, steps = SETTINGS[:2], []
+
+    def interrupt(name):
+        def told(step, *_):
+            steps.append((name, step))
+            if len(steps) == 6:
+                raise KeyboardInterrupt
+
+        return told
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.train_runs(tmp_path, settings, device="cpu", on_start=interrupt)
+    runs.train_runs(tmp_path, settings, device="cpu", on_start=interrupt)
+    assert [step for name, step in steps if name.endswith("e4-n128-s0")] == [*range(1, 7), *range(5, 17)]
+    assert sorted(p.stem for p in (tmp_path / "recordings").iterdir()) == sorted(map(runs.run_name, settings))
+
+
+def test_names_tell_all_runs_of_the_table_apart():
+    every = [run for some in runs.RUNS.values() for run in some]
+    assert len({runs.run_name(run) for run in every}) == len(every)
+    assert {run.depth for run in runs.RUNS["depths"]} == {20, 32, 44, 56}
+    assert len(runs.RUNS["depths"]) == 12
+
+
+def test_seeds_of_one_setting_are_put_together(networks):
+    found = groups(networks)
+    assert [(g.attrs["depth"], g.attrs["decay_scales"], g.seeds) for g in found] == [(14, 1, 1), (8, 1, 2), (8, 0, 2)]
+    decayed = found[1]
+    for row, seed in enumerate((0, 1)):
+        recording = networks[runs.run_name(replace(TINY, seed=seed))]
+        expected = recording.absorbed_norm.values[:, recording.layer.values != "linear"].mean(1)
+        np.testing.assert_allclose(decayed.scale("absorbed_norm")[row], expected)
+        np.testing.assert_allclose(decayed.values("effective_depth")[row], recording.effective_depth)
+        np.testing.assert_allclose(
+            decayed.at(decayed.values("effective_depth"), 1.0)[row],
+            recording.effective_depth.values[recording.step.values == 4],
+        )
+
+
+def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
+    found = groups(networks)
+    sections, combined = network_sections(networks, ["figure2", "figure3"])
+    panels = {panel.name: panel for section in sections for panel in section.items}
+    assert set(combined) == {"figure2", "figure3", "depth"}
+    for panel in panels.values():
+        assert "digits, ResNet" in panel.title
+        assert "width 0.25, 4 epochs, 128 images" in panel.title
+    for name, variable in (("figure2", "absorbed_norm"), ("figure3", "multiplier_norm")):
+        mean = next(p for key, p in panels.items() if key.startswith(f"{name}-digits-post8") and key.endswith("mean"))
+        assert mean.names == ("decay on λ", "λ spared")
+        np.testing.assert_allclose(mean.series[1].y, found[2].scale(variable).mean(0))
+        np.testing.assert_allclose([rule.value for rule in mean.rules], [4 * 81 / 164, 4 * 122 / 164])
+        layers = next(p for key, p in panels.items() if key.startswith(f"{name}-digits-post8") and "-decayed" in key)
+        assert layers.names[0] == "0"
+        np.testing.assert_allclose(layers.series[-1].y, found[1].layers(variable)[:, -1].mean(0))
+    depth = depth_panel(found[1])
+    np.testing.assert_allclose(depth.series[1].y, found[1].values("effective_depth_train").mean(0))
+    assert "N = 32" in depth.note
+    parts = participation_panel(found[1])
+    assert len(parts.series[0].x) == 3
+    both = depth_dependence([found[0], found[1]])
+    np.testing.assert_allclose(
+        both.series[2].y,
+        [found[k].values("effective_depth_median")[:, -1].mean() / blocks for k, blocks in ((1, 3), (0, 6))],
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "variable", "grows", "shrinks"),
+    [
+        ("Sec. 6, Fig. 2", "absorbed_norm", lambda t: 1 + t, lambda t: 9 - t),
+        ("Fig. 2, drop", "absorbed_norm", lambda t: 1 + t + max(0, t - 1.97), lambda t: 9 - t + 0.5 * max(0, t - 1.97)),
+        ("Fig. 2, drop", "absorbed_norm", lambda t: 1 + max(0, t - 1.97), lambda t: 1 + t - 0.5 * max(0, t - 1.97)),
+        ("Fig. 3, drop", "multiplier_norm", lambda t: 9 + t - 2 * max(0, t - 1.97), lambda t: 1 + t),
+        ("Claim 2, batch", "effective_depth", lambda t: 1 + t, lambda t: 9 - t),
+        ("Claim 2, train", "effective_depth_train", lambda t: 1 + t, lambda t: 9 - t),
+        ("Claim 2, samples", "effective_depth_median", lambda t: 1 + t, lambda t: 9 - t),
+    ],
+)
+def test_a_counterfeit_flips_each_verdict(networks, claim, variable, grows, shrinks):
+    assert judge(claim, forged(networks, grows, variable)).verdict == "holds"
+    assert judge(claim, forged(networks, shrinks, variable)).verdict == "does not hold"
+
+
+def test_decay_is_held_responsible_only_if_sparing_lambda_ends_the_fall(networks):
+    def falling(t):
+        return 9 + t - 2 * max(0, t - 1.97)
+
+    def rising(t):
+        return 1 + t
+
+    name = "Fig. 3, decay"
+    assert judge(name, forged(networks, falling, "multiplier_norm", spared=rising)).verdict == "holds"
+    assert judge(name, forged(networks, falling, "multiplier_norm")).verdict == "does not hold"
+    assert judge(name, forged(networks, rising, "multiplier_norm", spared=falling)).verdict == "does not hold"
+    one_way = {key: value for key, value in networks.items() if "spared" not in key}
+    assert judge(name, one_way).verdict.startswith("not testable")
+
+
+def test_one_seed_or_none_proves_nothing(networks):
+    single = {name: recording for name, recording in networks.items() if recording.attrs["seed"] == 0}
+    for claim in CLAIMS:
+        if claim.needs == "resnet-":
+            assert claim.finding(single).verdict.startswith("not testable with one seed"), claim.name
+            assert claim.finding({}).verdict == "not testable: no recording"
+
+
+def test_the_depth_s_course_is_told(networks):
+    course = forged(networks, lambda t: 2 - t if t <= 0.5 else 1 + t, "effective_depth_median")
+    measured = judge("Claim 2, samples", course).measured
+    assert "N = 32 images" in measured
+    assert "2.00 → 1.50 → 2.00 → 5.00 of 3" in measured
+
+
+def test_the_page_is_redrawn_from_recordings(folder, tmp_path, monkeypatch):
+    """One setting only, and its single panels undrawn: drawing is the slow part, and tested with the report."""
+    (tmp_path / "recordings").mkdir()
+    name = f"{runs.run_name(TINY)}.nc"
+    (tmp_path / "recordings" / name).write_bytes((folder / "recordings" / name).read_bytes())
+    monkeypatch.setattr(reproduce, "save_figures", lambda panel, _: panel.to_xarray())
+    assert recorded(tmp_path) == ["figure2", "figure3"]
+    with Progress(disable=True) as progress:
+        page = write_report(tmp_path, ["figure2", "figure3"], progress=progress).read_text()
+    for text in ("Absorbed norms while training", "The depth itself", "ResNet-8", "not testable: no recording"):
+        assert text in page
+    assert {"figure2.png", "figure3.pdf", "depth.png"} <= {path.name for path in (tmp_path / "figures").iterdir()}
+    assert len(claims_table({})) == len(CLAIMS)
+
+
+def test_an_unfinished_or_damaged_recording_is_named(folder, tmp_path):
+    with pytest.raises(StorageError, match="no recording of a ResNet"):
+        load_networks(tmp_path)
+    name = runs.run_name(TINY)
+    recording = load(folder / "recordings" / f"{name}.nc")
+    save(recording.assign_attrs(epochs_done=2), tmp_path / f"{name}.nc", kind="resnet")
+    with pytest.raises(StorageError, match=f"{name}.nc: its run is unfinished"):
+        load_networks(tmp_path)
+    (tmp_path / f"{name}.nc").write_bytes(b"half")
+    with pytest.raises(StorageError, match=f"{name}.nc"):
+        load_networks(tmp_path)
