@@ -230,3 +230,25 @@ def test_a_branch_that_is_added_to_in_place_leaves_the_graph():
     names = [b.name for b in paths.outline(loss, x, model).blocks]
     assert names == ["layer1.0", "layer2.0", "layer2.1"]
     assert paths.census(loss, x, "blocks") == {r: comb(3, r) for r in range(4)}
+
+
+class Dropping(nn.Module):
+    """Leaves out one layer a call, another one each time, by a count of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.f, self.calls = nn.ModuleList(nn.Linear(4, 4) for _ in range(3)), 0
+
+    def forward(self, x):
+        self.calls += 1
+        for k, f in enumerate(self.f):
+            if k != self.calls % 3:
+                x = x + torch.tanh(f(x))
+        return x
+
+
+def test_a_model_that_takes_another_way_each_time_is_refused():
+    torch.manual_seed(0)
+    model = Dropping()  # rehearsed without f.1, called without f.2: its second sum is another block's
+    with pytest.raises(InputError, match="another way"), paths.lesion(model, "f.2"):
+        model(torch.randn(2, 4))

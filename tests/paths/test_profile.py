@@ -170,6 +170,9 @@ def test_mixed_samples_and_opaque_operations_are_noted(tmp_path):
     assert "samples mix" in profile.notes[0]
     loaded = Profile.load(profile.save(tmp_path / "p.nc"))
     assert [fit.interval for fit in (*profile.fits, *loaded.fits)] == [None] * 4
+    model.eval()
+    assert any("never seen a batch" in note for note in sg.measure(model, x, y).notes)
+    model.train()(x)
     assert sg.measure(model.eval(), x, y).notes == ()
     hidden = sg.measure(Recurrent(), torch.randn(3, 2, 4), unit="weights")
     assert any("opaque" in note for note in hidden.notes)

@@ -1,5 +1,6 @@
 """Laws of the spectrum: parts sum to the whole, subsets of branches enumerate it, moments and census agree."""
 
+import math
 from itertools import combinations
 from math import comb
 
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from skipglass import paths
-from skipglass.errors import DecompositionError
+from skipglass.errors import DecompositionError, InputError
 from skipglass.models import ResidualMLP
 
 
@@ -155,3 +156,10 @@ def test_what_cannot_be_split_is_refused():
     met.register_hook(lambda g: g.clamp(-1e-2, 1e-2))
     with pytest.raises(DecompositionError, match="hooks"):
         paths.spectrum(model.head(met + model.blocks[1](met)).sum(), x, "blocks")
+
+
+@pytest.mark.parametrize("measure", [paths.spectrum, paths.moments, paths.participation_of])
+def test_a_loss_that_is_no_number_is_refused_though_its_gradient_is_finite(measure):
+    x = torch.ones(3, requires_grad=True)
+    with pytest.raises(InputError, match="loss is NaN or infinity"):
+        measure((2 * x).sum() + math.inf, x)

@@ -1,5 +1,7 @@
 """Recordings are written whole or not at all, and a reader refuses what is not one."""
 
+import os
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -83,3 +85,11 @@ def test_damaged_and_foreign_files_are_refused(dataset, tmp_path):
             record.load(bad)
     with pytest.raises(StorageError, match="'profile' recording was asked for, it holds a 'training' one"):
         record.load(path, kind="profile")
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe.nc"
+    os.mkfifo(pipe)
+    with pytest.raises(StorageError, match="no regular file"), record.write_atomically(pipe):
+        pass
+    assert pipe.is_fifo()

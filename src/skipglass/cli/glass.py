@@ -34,7 +34,10 @@ def glass(
     from skipglass import check
     from skipglass.cli.render import progress
     from skipglass.errors import InputError
+    from skipglass.record import output_folder
 
+    if orders is not None and (beta is not None or field):
+        raise InputError("--beta and --field belong to --depth; orders are given with their powers, like 1:0.3,3:0.7")
     if (orders is None) == (depth is None):
         raise InputError("ask for critical points with --orders, or for descents with --depth and --beta: one of them")
     counting = orders is not None
@@ -44,6 +47,8 @@ def glass(
     first = check.seed("seed", seed)
     start_count, step_count = check.integer("starts", starts, 1), check.integer("steps", steps, 1)
     processes, seeds = check.integer("workers", workers, 1), range(first, first + count)
+    if out is not None:
+        output_folder(out)
     from skipglass.paper import samples as sampled  # torch: only once there is something to compute
 
     with progress() as bar:

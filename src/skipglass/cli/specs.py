@@ -177,7 +177,7 @@ def _attempt(what: str, call: Callable[[], Any]) -> Any:
         return call()
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = (str(error).strip() or "no message").splitlines()[0]
         raise InputError(f"{what} raised {type(error).__name__}: {text}") from error
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
@@ -35,6 +36,9 @@ Place = tuple[object, ...]
 """Which addition of a call: its module, the instructions that led to it from there, how many came before."""
 Operand = int | str
 """A positional or a named argument."""
+Site = tuple[Operand, int]
+"""The branch among the operands, and the module that was called last before the addition."""
+ANOTHER_WAY = "without the branches, or from call to call, the model takes another way (layer drop, early exits)"
 
 
 @contextmanager
@@ -104,12 +108,10 @@ class _Lesioned:
         with _Cut(sites) as cut:
             outputs = self.original(*args, **kwargs)
         if missed := set(sites) - cut.made:
-            raise InputError(
-                f"{len(missed)} lesioned additions were not made: without the branches the model takes another way"
-            )
+            raise InputError(f"{len(missed)} lesioned additions were not made: {ANOTHER_WAY}")
         return outputs
 
-    def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Operand]:
+    def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, "Site"]:
         """Where the branches enter their additions, from a call that leaves no trace."""
         with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Recorder() as recorder:
             with splittable(self.model, args, kwargs) as (given, leaves):
@@ -123,13 +125,13 @@ class _Lesioned:
         return dict(_site(found, block, recorder) for block in named(found.blocks, wanted))
 
 
-def _site(found: PathGraph, block: Block, recorder: "_Recorder") -> tuple[Place, Operand]:
+def _site(found: PathGraph, block: Block, recorder: "_Recorder") -> tuple[Place, Site]:
     merge, graph = block.merge, found.graph
     if merge.branch is not None and graph.nodes[merge.node] in recorder.additions:
-        place, operands = recorder.additions[graph.nodes[merge.node]]
+        place, last, operands = recorder.additions[graph.nodes[merge.node]]
         for operand, edge in operands:
             if edge.node is graph.nodes[merge.branch.to] and edge.output_nr == merge.branch.output:
-                return place, operand
+                return place, (operand, last)
     raise InputError(
         f"the addition of block {block.name!r} is made where it cannot be reached, inside a fused function"
     )
@@ -141,6 +143,18 @@ class _Additions(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.count: Counter[Place] = Counter()
+        self.last = 0  # the module called last
+
+    def __enter__(self) -> Any:
+        self.listener = register_module_forward_pre_hook(self._called)
+        return super().__enter__()
+
+    def __exit__(self, *exc: Any) -> None:
+        self.listener.remove()
+        super().__exit__(*exc)
+
+    def _called(self, module: nn.Module, _: object) -> None:
+        self.last = id(module)
 
     def place(self, frame: FrameType | None) -> Place:
         steps: list[object] = []
@@ -161,7 +175,7 @@ class _Recorder(_Additions):
 
     def __init__(self) -> None:
         super().__init__()
-        self.additions: dict[Node, tuple[Place, list[tuple[Operand, GradientEdge]]]] = {}
+        self.additions: dict[Node, tuple[Place, int, list[tuple[Operand, GradientEdge]]]] = {}
 
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -172,14 +186,14 @@ class _Recorder(_Additions):
         operands = [(k, get_gradient_edge(v)) for k, v in given if isinstance(v, Tensor) and v.requires_grad]
         result = func(*args, **kwargs)
         if isinstance(result, Tensor) and result.grad_fn is not None:
-            self.additions[result.grad_fn] = place, operands
+            self.additions[result.grad_fn] = place, self.last, operands
         return result
 
 
 class _Cut(_Additions):
     """Replaces chosen operands by zeros."""
 
-    def __init__(self, sites: dict[Place, Operand]) -> None:
+    def __init__(self, sites: dict[Place, Site]) -> None:
         super().__init__()
         self.sites = sites
         self.made: set[Place] = set()
@@ -193,7 +207,9 @@ class _Cut(_Additions):
             return func(*args, **kwargs)
         if _checkpointing():
             raise InputError("a checkpoint would recompute the branch; run the lesion without checkpoints or gradients")
-        operand = self.sites[place]
+        operand, last = self.sites[place]
+        if last != self.last:
+            raise InputError(f"a lesioned addition follows another module than in the rehearsal: {ANOTHER_WAY}")
         self.made.add(place)
         if operand == 0 and _in_place(func.__name__):
             branch = args[0] if args[0]._is_view() else args[0].detach_()  # a view cannot leave its graph

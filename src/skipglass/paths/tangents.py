@@ -19,7 +19,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from skipglass.errors import InputError
 from skipglass.paths.graph import Edge, Graph
 from skipglass.paths.pushforward import push
-from skipglass.paths.verify import bound, inner, wide
+from skipglass.paths.verify import bound, inner, require_finite, wide
 from skipglass.paths.walk import FAINT, _call
 
 __all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "per_sample", "pushed"]
@@ -46,6 +46,7 @@ def gradients(
 
     Where the branch's output has other uses as well, its sum is called by hand: their gradients do not count.
     """
+    require_finite(loss)
     uses = Counter((e.to, e.output) for edges in graph.edges for e in edges)
     places = [(e.to, e.output) if uses[e.to, e.output] == 1 else (node, 0) for node, e in branches]
     edges = {place: GradientEdge(graph.nodes[place[0]], place[1]) for place in places}

@@ -11,7 +11,7 @@ from skipglass.paths.graph import Graph, Target, as_targets
 from skipglass.paths.regions import Regions
 from skipglass.paths.walk import explain, fire
 
-__all__ = ["BOUNDS", "bound", "capture", "inner", "judge", "reference", "size", "verify"]
+__all__ = ["BOUNDS", "bound", "capture", "inner", "judge", "reference", "require_finite", "size", "verify"]
 
 BOUNDS = {torch.float64: 1e-12, torch.complex128: 1e-12, torch.float32: 1e-5, torch.complex64: 1e-5}
 """Largest error ‖Σ g_r - g‖/Σ ‖g_r‖ of each precision (DESIGN.md); 2e-2 for the half precisions."""
@@ -30,6 +30,7 @@ def reference(loss: Tensor, x: Target) -> list[Tensor]:
         If the graph was freed or overwritten, or g holds NaN or infinity.
     """
     targets = as_targets(x)
+    require_finite(loss)
     try:
         g = torch.autograd.grad(loss, targets, torch.ones_like(loss), retain_graph=True)
     except RuntimeError as error:
@@ -45,6 +46,7 @@ def capture(loss: Tensor, graph: Graph, regions: Regions) -> tuple[list[Tensor],
     InputError
         If the graph was freed or overwritten, or g holds NaN or infinity.
     """
+    require_finite(loss)
     places = {end: None for h in regions.heads for end in regions.ends(graph, h)}
     places |= dict.fromkeys([*graph.targets, (0, graph.loss.output_nr)])
     edges = [GradientEdge(graph.nodes[node], output) for node, output in places]
@@ -58,6 +60,18 @@ def capture(loss: Tensor, graph: Graph, regions: Regions) -> tuple[list[Tensor],
         if node in regions.forks:  # on its way further down it is captured before its hooks
             found[node, output] = fire(graph, node, output, found[node, output])
     return g, found
+
+
+def require_finite(loss: Tensor) -> None:
+    """Refuse a loss that is NaN or infinity.
+
+    Raises
+    ------
+    InputError
+        If it is; its gradient may look sound all the same, as where a ReLU drops a NaN.
+    """
+    if not torch.isfinite(loss).all():
+        raise InputError("the loss is NaN or infinity; its gradient describes no network")
 
 
 def _finite(g: list[Tensor]) -> list[Tensor]:

@@ -34,6 +34,8 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         If the file cannot be written: the folder is missing or read-only, or the disk is full.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise StorageError(f"cannot write {path}: it is there and no regular file; choose another name")
     temporary = None
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
