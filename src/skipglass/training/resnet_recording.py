@@ -18,7 +18,7 @@ LABELS = {
     "test_error": ("test error after the epoch", "1"),
     "learning_rate": ("learning rate of the epoch's last step", "1"),
 }
-BATCH_FIGURES = ("effective_depth", "participation")  # defined also where samples mix
+BY_MODE = ("effective_depth", "participation", "effective_depth_median", "participation_median")  # kept of every mode
 BATCH = 1_000  # test images at once
 
 
@@ -38,8 +38,8 @@ class ResNetRecording:
         Parameters
         ----------
         watched
-            A monitor's recording for each mode: all of the first, and of the others the batch figures, named
-            ``effective_depth_train`` for the mode "train".
+            A monitor's recording for each mode: all of the first, and of the others depth and participation, named
+            ``effective_depth_train`` for the mode "train"; where samples mix there are no medians over them.
         attributes
             Of the run; "steps_per_epoch" turns the monitors' steps into epochs.
 
@@ -58,7 +58,8 @@ class ResNetRecording:
         for k, (mode, seen) in enumerate(watched.items()):
             chosen = seen.rename(loss="probe_loss")
             if k:
-                chosen = chosen[list(BATCH_FIGURES)].rename({name: f"{name}_{mode}" for name in BATCH_FIGURES})
+                kept = [name for name in BY_MODE if name in chosen]
+                chosen = chosen[kept].rename({name: f"{name}_{mode}" for name in kept})
             parts.append(chosen)
             notes += [seen.attrs["notes"]] if seen.attrs["notes"] else []
         merged = xr.merge(parts, combine_attrs="drop", compat="override", join="outer")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Diverged", "ResNetRun", "parameter_groups"]
 
 PROBE = 32  # images that the monitors measure; `Monitor` says why so few
-MODES = ("eval", "train")  # samples apart, and samples mixed as in a training step
+MODES = ("eval", "frozen", "train")  # running statistics; the probe's own, samples apart; the same, samples mixed
 CALIBRATION = 512  # images that set batch norm's running statistics before the first step
 PATIENCE = 20  # steps between two looks at the loss where looking waits for a GPU or for other processes
 
@@ -93,7 +93,8 @@ class ResNetRun:
         self.monitors = {
             mode: Monitor(
                 self.model, probe, F.cross_entropy, every=settings.every, mode=mode,
-                tensorboard=tensorboard if mode == "eval" else None,
+                spectrum_every=None if mode == MODES[0] else 0,
+                tensorboard=tensorboard if mode == MODES[0] else None,
             )
             for mode in (MODES if fabric.global_rank == 0 else ())
         }  # fmt: skip
