@@ -9,9 +9,10 @@ from skipglass.report import Axis, Panel, Rule, Series
 __all__ = ["CURVES", "depth_dependence", "depth_panel", "participation_panel"]
 
 CURVES = {
+    "batch, frozen statistics": "effective_depth_frozen",
     "batch, eval mode": "effective_depth",
-    "batch, train mode": "effective_depth_train",
-    "median of samples": "effective_depth_median",
+    "median of samples, frozen statistics": "effective_depth_median_frozen",
+    "median of samples, eval mode": "effective_depth_median",
 }
 """What is drawn → variable of the recording."""
 
@@ -27,12 +28,13 @@ def depth_panel(group: Group) -> Panel:
     Returns
     -------
     Panel
-        Three figures of one quantity: `CURVES`.
+        Four figures of one quantity: `CURVES`.
     """
     steps = group.data.step.values + 1
     blocks, samples = group.data.sizes["block"], group.data.sizes["sample"]
     scale = float(group.attrs["steps_per_epoch"])
     rules = (Rule(scale, "epoch 1", axis="x"), *drop_rules(group, scale))
+    mixed = np.nanmax(np.abs(group.values("effective_depth_train") - group.values("effective_depth_frozen")))
     return Panel(
         f"depth-{group.slug}-{_decay(group)}",
         f"Measured effective depth: {group.title}, {_words(group)}",
@@ -42,15 +44,16 @@ def depth_panel(group: Group) -> Panel:
         Axis("effective depth", f"blocks of {blocks}"),
         tuple(banded(label, steps, group.values(name)) for label, name in CURVES.items()),
         rules=rules,
-        note=f"Probe of N = {samples} training images. Eval mode: median over them, each with its own gradient; a "
-        "batch figure weighs images by their gradient. In train mode batch norm mixes them. "
-        f"Bands: standard deviation of {group.seeds} seeds.",
+        note=f"Probe of N = {samples} training images: the median over them, each with its own gradient; a batch figure"
+        " weighs them by their gradients. Frozen: batch norm's statistics are those of the probe, held constant, as in "
+        f"train mode but with samples apart (train mode itself: the batch figure to within {mixed:.2f}). Eval mode: "
+        f"the running ones, which lag in the first steps. Bands: standard deviation of {group.seeds} seeds.",
     )
 
 
 def participation_panel(group: Group) -> Panel:
     """Return each block's share of the gradient at growing epochs, the median over samples."""
-    values = group.values("participation_median")
+    values = group.values("participation_median_frozen")
     x = np.arange(1, values.shape[-1] + 1)
     return Panel(
         f"participation-{group.slug}-{_decay(group)}",
@@ -61,7 +64,7 @@ def participation_panel(group: Group) -> Panel:
         Axis("share s_l, median over samples"),
         tuple(banded(f"{group.epochs[row]:.3g}", x, values[:, row]) for row in shown(group)),
         color=Axis("epoch"),
-        note=f"Eval mode, N = {group.data.sizes['sample']} training images, {group.seeds} seeds.",
+        note=f"Frozen statistics, N = {group.data.sizes['sample']} training images, {group.seeds} seeds.",
     )
 
 
@@ -82,7 +85,7 @@ def depth_dependence(same: list[Group]) -> Panel:
     moments = {"initialisation": 0.0, "after one epoch": 1.0, "trained": float(same[0].attrs["epochs"])}
     series = []
     for k, (label, epoch) in enumerate(moments.items()):
-        found = [g.at(g.values("effective_depth_median"), epoch) / g.data.sizes["block"] for g in ordered]
+        found = [g.at(g.values("effective_depth_median_frozen"), epoch) / g.data.sizes["block"] for g in ordered]
         mean = np.array([values.mean() for values in found])
         deviation = np.array([values.std(ddof=1) if values.size > 1 else np.nan for values in found])
         x = [g.data.sizes["block"] + 0.25 * (k - 1) for g in ordered]
@@ -97,7 +100,7 @@ def depth_dependence(same: list[Group]) -> Panel:
         Axis("effective depth / blocks, median over samples"),
         tuple(series),
         marks="points",
-        note=f"Eval mode; bars: standard deviation over seeds ({', '.join(str(g.seeds) for g in ordered)}).",
+        note=f"Frozen statistics; bars: standard deviation over seeds ({', '.join(str(g.seeds) for g in ordered)}).",
     )
 
 

@@ -1,14 +1,12 @@
 """The page's part on networks in training: Figures 2 and 3, and the depth itself."""
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import xarray as xr
 
 from skipglass.paper import figure2, figure3
 from skipglass.paper.measured_depth import depth_dependence, depth_panel, participation_panel
-from skipglass.paper.resnet_group import Group, family, groups
+from skipglass.paper.resnet_group import alike, groups
 from skipglass.report import Panel, Section
 
 __all__ = ["NETWORK_FIGURES", "network_sections"]
@@ -47,7 +45,7 @@ def network_sections(
         Sections, and {figure: panels} with "depth" for the measured depth.
     """
     found = groups(recordings)
-    pairs = _alike(found, family)
+    pairs = alike(found, "decay_scales")
     sections: list[Section] = []
     combined: dict[str, tuple[Panel, ...]] = {}
     for name, figure, heading, text in (
@@ -60,19 +58,7 @@ def network_sections(
             sections.append(Section(heading, text, (*means, *layers)))
             combined[name] = (layers[0], means[0])
     depths, parts = [depth_panel(g) for g in found], [participation_panel(g) for g in found]
-    across = [depth_dependence(same) for same in _alike(found, _but_depth) if len(same) > 1]
+    across = [depth_dependence(same) for same in alike(found, "depth") if len(same) > 1]
     sections.append(Section("The depth itself", DEPTH, (*depths, *across, *parts)))
     combined["depth"] = (depths[0], parts[0], *across[:1])
     return sections, combined
-
-
-def _alike(found: list[Group], key: Callable[[Group], Any]) -> list[list[Group]]:
-    """Groups that agree in ``key``, in the order of their first."""
-    together = [list(same) for _, same in groupby(sorted(found, key=lambda g: str(key(g))), key=key)]
-    order = {id(group): k for k, group in enumerate(found)}
-    return sorted((sorted(same, key=lambda g: order[id(g)]) for same in together), key=lambda same: order[id(same[0])])
-
-
-def _but_depth(group: Group) -> tuple:
-    depth = group.attrs["depth"]
-    return tuple(value for value in (*family(group), group.attrs["decay_scales"]) if value is not depth)
