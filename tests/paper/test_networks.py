@@ -119,7 +119,8 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
         np.testing.assert_allclose(layers.series[-1].y, found[1].layers(variable)[:, -1].mean(0))
     depth = depth_panel(found[1])
     assert len(depth.series) == 4
-    np.testing.assert_allclose(depth.series[2].y, found[1].values("effective_depth_median_frozen").mean(0))
+    np.testing.assert_allclose(depth.series[0].y, found[1].values("effective_depth_median_frozen").mean(0))
+    np.testing.assert_allclose([rule.value for rule in depth.rules], [4 + 1, 16 * 81 / 164 + 1, 16 * 122 / 164 + 1])
     train, frozen = (found[1].values(f"effective_depth_{mode}") for mode in ("train", "frozen"))
     assert f"batch figure to within {abs(train - frozen).max():.2f})" in depth.note
     assert "N = 32" in depth.note

@@ -1,5 +1,7 @@
 """The panels that the paper lacks: the effective depth itself, measured while training, and who takes part in it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from skipglass.paper.resnet_group import Group
@@ -9,10 +11,10 @@ from skipglass.report import Axis, Panel, Rule, Series
 __all__ = ["CURVES", "depth_dependence", "depth_panel", "participation_panel"]
 
 CURVES = {
-    "batch, frozen statistics": "effective_depth_frozen",
-    "batch, eval mode": "effective_depth",
-    "median of samples, frozen statistics": "effective_depth_median_frozen",
-    "median of samples, eval mode": "effective_depth_median",
+    "median, frozen": "effective_depth_median_frozen",
+    "median, eval": "effective_depth_median",
+    "batch, frozen": "effective_depth_frozen",
+    "batch, eval": "effective_depth",
 }
 """What is drawn → variable of the recording."""
 
@@ -33,7 +35,8 @@ def depth_panel(group: Group) -> Panel:
     steps = group.data.step.values + 1
     blocks, samples = group.data.sizes["block"], group.data.sizes["sample"]
     scale = float(group.attrs["steps_per_epoch"])
-    rules = (Rule(scale, "epoch 1", axis="x"), *drop_rules(group, scale))
+    rules = [replace(r, value=r.value + 1) for r in (Rule(scale, "epoch 1", axis="x"), *drop_rules(group, scale))]
+    first, *others = (banded(label, steps, group.values(name)) for label, name in CURVES.items())
     mixed = np.nanmax(np.abs(group.values("effective_depth_train") - group.values("effective_depth_frozen")))
     return Panel(
         f"depth-{group.slug}-{_decay(group)}",
@@ -42,12 +45,12 @@ def depth_panel(group: Group) -> Panel:
         "from norms; here it is measured.",
         Axis("training step + 1", log=True),
         Axis("effective depth", f"blocks of {blocks}"),
-        tuple(banded(label, steps, group.values(name)) for label, name in CURVES.items()),
-        rules=rules,
+        (first, *(replace(series, low=None, high=None) for series in others)),
+        rules=tuple(rules),
         note=f"Probe of N = {samples} training images: the median over them, each with its own gradient; a batch figure"
         " weighs them by their gradients. Frozen: batch norm's statistics are those of the probe, held constant, as in "
         f"train mode but with samples apart (train mode itself: the batch figure to within {mixed:.2f}). Eval mode: "
-        f"the running ones, which lag in the first steps. Bands: standard deviation of {group.seeds} seeds.",
+        f"the running ones, which lag in the first steps. Mean of {group.seeds} seeds; band: standard deviation.",
     )
 
 
@@ -58,10 +61,11 @@ def participation_panel(group: Group) -> Panel:
     return Panel(
         f"participation-{group.slug}-{_decay(group)}",
         f"Participation of each block: {group.title}, {_words(group)}",
-        "The height is the share of the gradient that passes a block; the shares add up to the effective depth. A rise "
+        "The height is the share of the gradient that passes a block, median over samples; a sample's shares add up to "
+        "its effective depth. A rise "
         "means that more of the gradient goes through the block, a fall that it goes around it.",
         Axis("block, in forward order"),
-        Axis("share s_l, median over samples"),
+        Axis("median share s_l"),
         tuple(banded(f"{group.epochs[row]:.3g}", x, values[:, row]) for row in shown(group)),
         color=Axis("epoch"),
         note=f"Frozen statistics, N = {group.data.sizes['sample']} training images, {group.seeds} seeds.",
