@@ -4,6 +4,7 @@ Each verdict is a pure function of stored recordings: the same files give the sa
 """
 
 from skipglass.paper.finding import Claim, Finding, Recordings, growth, listed
+from skipglass.paper.landscape_claims import LANDSCAPE_CLAIMS
 from skipglass.paper.network_claims import NETWORK_CLAIMS
 from skipglass.training import total_norm
 
@@ -106,6 +107,7 @@ CLAIMS = (
         "figure1e",
     ),
     *NETWORK_CLAIMS,
+    *LANDSCAPE_CLAIMS,
 )
 
 
