@@ -41,7 +41,7 @@ def swapped(values, case, first, second):
         ("Def. 3, Eq. 33", "landscape", "rate", lambda v, _: v + 1.0),
         ("Fig. 1(f)", "landscape", "complexity", lambda v, _: -v),
         ("Def. 4, Eq. 32", "glass_agreement", "z", lambda v, _: v + 5),
-        ("Def. 4, Eq. 32", "glass_agreement", "chi2", lambda v, _: 3 * v),
+        ("Def. 4, Eq. 32", "glass_agreement", "chi2", lambda v, d: v + 2 * d.dof),
         ("Def. 4, Eq. 32", "glass_agreement", "incomplete", lambda v, _: v + 1),
         ("Sec. 2, layers", "glass_agreement", "point_index", lambda v, d: swapped(v, d.point_case >= 0, 0, 1)),
         ("Sec. 5, low index", "glass_descent", "pure_index", lambda v, _: v + 2),
