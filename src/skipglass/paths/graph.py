@@ -198,10 +198,10 @@ def leaves(root: Node) -> Iterator[Tensor]:
     seen, queue = {root}, deque([root])
     while queue:
         node = queue.popleft()
-        variable = getattr(node, "variable", None)
-        if isinstance(variable, Tensor):
+        following = node.next_functions
+        if not following and isinstance(variable := getattr(node, "variable", None), Tensor):
             yield variable
-        for after, _ in node.next_functions:
+        for after, _ in following:
             if after is not None and after not in seen:
                 seen.add(after)
                 queue.append(after)

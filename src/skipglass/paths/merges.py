@@ -67,16 +67,18 @@ def joins(graph: Graph) -> list[int]:
 
 def span(graph: Graph, edge: Edge, join: int, stops: Collection[int] = ()) -> list[int]:
     """The nodes between an edge and a join, in topological order; the join and the ``stops`` are left out."""
-    outside = {join, *stops}
-    if edge.to in outside:
+    met = {join, *stops}
+    if edge.to in met:
         return []
-    seen, stack = {edge.to}, [edge.to]
+    found, stack = [edge.to], [edge.to]
+    met.add(edge.to)
     while stack:
-        for e in graph.edges[stack.pop()]:
-            if e.to not in outside and e.to not in seen:
-                seen.add(e.to)
-                stack.append(e.to)
-    return sorted(seen)
+        for _, to, _ in graph.edges[stack.pop()]:
+            if to not in met:
+                met.add(to)
+                found.append(to)
+                stack.append(to)
+    return sorted(found)
 
 
 def classify(graph: Graph) -> list[Merge]:

@@ -152,13 +152,12 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
     depth = per_sample(z, g)
     n = len(depth)
     layouts = [_layout(b, n) for b in B]
-    found = []
+    inner, norms = [], []
     for b, f, layout in zip(B, F, layouts, strict=True):
         b, f = _rows(b, layout, n), _rows(f, layout, n)
-        norms = torch.linalg.vector_norm(b, dim=1), torch.linalg.vector_norm(f, dim=1)
-        found.append((torch.linalg.vecdot(b, f), *norms))
-    products, left, right = (_table(column, n) for column in zip(*found, strict=True)) if found else np.zeros((3, 0, n))
-    sizes = left * right
+        inner.append(torch.linalg.vecdot(b, f).real)
+        norms.append(torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1))
+    products, sizes = _table(inner, n), _table(norms, n)
     size = float(sizes.sum())
     gap = abs(float(products.sum() - depth.sum()))
     error = gap / size if size else (math.inf if gap else 0.0)
@@ -168,11 +167,11 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
 
 
 def _table(rows: Sequence[Tensor], n: int) -> Array:
-    """Rows of n or of one value, on whatever device, one below the other."""
-    lengths = {len(row) for row in rows}
-    if len(lengths) > 1 or lengths != {n}:
-        rows = [torch.nn.functional.pad(row, (0, n - len(row))) for row in rows]
-    return torch.stack([row.real.to(rows[0].device) for row in rows]).double().cpu().numpy()
+    """Rows of n values or of one, on whatever device, one below the other."""
+    if not rows:
+        return np.zeros((0, n))
+    padded = [row if len(row) == n else torch.nn.functional.pad(row, (0, n - len(row))) for row in rows]
+    return torch.stack([row.to(rows[0].device) for row in padded]).cpu().double().numpy()
 
 
 def _rows(t: Tensor, layout: tuple[int, ...] | None, n: int) -> Tensor:
