@@ -152,17 +152,26 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
     depth = per_sample(z, g)
     n = len(depth)
     layouts = [_layout(b, n) for b in B]
-    products, sizes = np.zeros((len(B), n)), np.zeros((len(B), n))
-    for l, (b, f, layout) in enumerate(zip(B, F, layouts, strict=True)):
+    inner, norms = [], []
+    for b, f, layout in zip(B, F, layouts, strict=True):
         b, f = _rows(b, layout, n), _rows(f, layout, n)
-        products[l, : len(b)] = torch.linalg.vecdot(b, f).real.cpu().numpy()
-        sizes[l, : len(b)] = (torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1)).cpu().numpy()
+        inner.append(torch.linalg.vecdot(b, f).real)
+        norms.append(torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1))
+    products, sizes = _table(inner, n), _table(norms, n)
     size = float(sizes.sum())
     gap = abs(float(products.sum() - depth.sum()))
     error = gap / size if size else (math.inf if gap else 0.0)
     unmixed = np.abs(products.sum(axis=0) - depth) <= math.sqrt(bound(graph)) * sizes.sum(axis=0)
     known = None not in layouts and bool(unmixed.all())
     return Products(products.sum(axis=1), products if known else None, depth, error)
+
+
+def _table(rows: Sequence[Tensor], n: int) -> Array:
+    """Rows of n values or of one, on whatever device, one below the other."""
+    if not rows:
+        return np.zeros((0, n))
+    padded = [row if len(row) == n else torch.nn.functional.pad(row, (0, n - len(row))) for row in rows]
+    return torch.stack([row.to(rows[0].device) for row in padded]).cpu().double().numpy()
 
 
 def _rows(t: Tensor, layout: tuple[int, ...] | None, n: int) -> Tensor:
