@@ -4,6 +4,7 @@ Each verdict is a pure function of stored recordings: the same files give the sa
 """
 
 from skipglass.paper.finding import Claim, Finding, Recordings, growth, listed
+from skipglass.paper.lemma_claims import LEMMA_CLAIMS
 from skipglass.paper.network_claims import NETWORK_CLAIMS
 from skipglass.training import total_norm
 
@@ -84,6 +85,7 @@ def _setting(run: str) -> str:
 
 
 CLAIMS = (
+    *LEMMA_CLAIMS,
     Claim("Theorem 1", "The peak of ε_r lies at the fraction β/(1+β) of the depth as p → ∞.", theorem_1, "theorems"),
     Claim("Theorem 2", "The ε_r² concentrate in a narrow band around that peak.", theorem_2, "theorems"),
     Claim("Lemma 4", "A global scale of the weights shifts the peak to any length 1..p.", lemma_4, "theorems"),

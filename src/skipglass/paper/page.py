@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 from skipglass import __version__
-from skipglass.paper import figure1, figure1f
+from skipglass.paper import figure1, figure1f, lemmas, readings
 from skipglass.paper.claims import claims_table
 from skipglass.paper.glass_page import glass_sections
 from skipglass.paper.network_page import NETWORK_FIGURES, network_sections
@@ -18,6 +18,12 @@ LEAD = (
     "A residual network is an ensemble of paths of many lengths. Littwin and Wolf (2017) say how those lengths are "
     "distributed, why training shifts them deeper, and what that does to the critical points of the loss. This page "
     "computes and measures its figures and the theorems behind them, and says which claims hold."
+)
+PATHS = (
+    "The analysis takes the network for a sum over paths (Eq. 9), gathers paths with the same weights (Lemmas 1 and 2) "
+    "and reads the output's variance off their numbers (Eqs. 14, 15). On networks built to its assumptions the output, "
+    "split exactly by path length, is what the theory says; on Eq. 8 itself, whose gates depend on its weights, it is "
+    "not."
 )
 DISTRIBUTION = (
     "ε_r weighs the products of r weights in the network's output. Its peak lies at the fraction β/(1+β) of the "
@@ -49,7 +55,7 @@ def paper_report(
     Parameters
     ----------
     recordings
-        {name: recording}: "theorems" and the runs of `figure1.RUNS`, those of ResNets and of glasses.
+        {name: recording}: "theorems", "lemmas", "readings", the runs of `figure1.RUNS`, of ResNets and of glasses.
     figures
         Which figures the page shows.
 
@@ -68,6 +74,9 @@ def paper_report(
     claims = any(figure != "glass" for figure in figures)  # none rests on the glasses alone
     sections, combined = [Section("Claims", "", (table,))] if claims else [], {}
     if "figure1" in figures:
+        combined["paths"] = readings.panels(recordings["readings"])
+        panels = (*combined["paths"], *lemmas.panels(recordings["lemmas"]))
+        sections.append(Section("The network as paths: Sec. 3", PATHS, panels))
         more, combined["figure1"] = _figure1(recordings)
         sections += more
     if any(figure in figures for figure in NETWORK_FIGURES):

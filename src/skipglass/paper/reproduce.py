@@ -11,7 +11,7 @@ from rich.progress import Progress, TaskID
 
 from skipglass import record
 from skipglass.errors import StorageError
-from skipglass.paper import figure1
+from skipglass.paper import figure1, lemmas, readings
 from skipglass.paper.glass_page import has_glass, load_glass, measure_glass
 from skipglass.paper.network_page import NETWORK_FIGURES
 from skipglass.paper.page import paper_report
@@ -23,7 +23,12 @@ from skipglass.training import ResNetSettings, train
 __all__ = ["FIGURES", "has_networks", "measure", "measure_networks", "recorded", "write_report"]
 
 FIGURES = ("figure1", *NETWORK_FIGURES, "glass")
-THEOREMS = "theorems"
+EXACT: dict[str, Callable[[], xr.Dataset]] = {
+    "theorems": theorems,
+    "lemmas": lemmas.measure,
+    "readings": readings.measure,
+}
+"""Recordings that need no training, each of its own kind."""
 
 
 def measure(
@@ -57,9 +62,10 @@ def measure(
 
 
 def _measure_figure1(recordings: Path, seeds: int, epochs: int, progress: Progress, resume: bool) -> None:
-    task = progress.add_task("theorems", total=1)
-    record.save(theorems(), recordings / f"{THEOREMS}.nc", kind=THEOREMS)
-    progress.advance(task)
+    for name, compute in EXACT.items():
+        task = progress.add_task(name, total=1)
+        record.save(compute(), recordings / f"{name}.nc", kind=name)
+        progress.advance(task)
     for run in figure1.RUNS:
         settings = figure1.settings_of(run, seeds=seeds, epochs=epochs)
         path = recordings / f"{run}.nc"
@@ -119,7 +125,7 @@ def recorded(folder: Path) -> list[str]:
     StorageError
         If the recordings of no figure are complete.
     """
-    missing = [run for run in (THEOREMS, *figure1.RUNS) if not (folder / "recordings" / f"{run}.nc").is_file()]
+    missing = [run for run in (*EXACT, *figure1.RUNS) if not (folder / "recordings" / f"{run}.nc").is_file()]
     others = [*(NETWORK_FIGURES if has_networks(folder) else ()), *(["glass"] if has_glass(folder) else [])]
     if missing and not others:
         raise StorageError(
@@ -166,7 +172,7 @@ def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Pat
 
 
 def load_recordings(folder: Path) -> dict[str, xr.Dataset]:
-    """Return {name: recording} of Figure 1 and the theorems.
+    """Return {name: recording} of Figure 1, the theorems and the lemmas.
 
     Parameters
     ----------
@@ -194,7 +200,7 @@ def load_recordings(folder: Path) -> dict[str, xr.Dataset]:
                 f"cannot draw from {folder / run}.nc: it is unfinished, or of other settings, seeds or epochs than "
                 "its name and its neighbours say; run skipglass reproduce again"
             )
-    return {THEOREMS: record.load(folder / f"{THEOREMS}.nc", THEOREMS), **runs}
+    return {**{name: record.load(folder / f"{name}.nc", name) for name in EXACT}, **runs}
 
 
 def load_networks(folder: Path) -> dict[str, xr.Dataset]:
