@@ -60,7 +60,7 @@ def measure(seed: int = 0) -> xr.Dataset:
         ``uneven``, the largest deviation of a configuration's copies from ψ_r/Λ^r. By placement, draw and length:
         E[ξ²]/(ψ_r/Λ^r)², ``low`` (of those that occur), ``mean`` and ``high`` over the ``configurations``; ``rank`` of
         the covariance of the ξ, and their mean ``correlation``. By loss, scale and draw: the ``gap`` to C_1 + C_2 E[Y]
-        relative to the loss, and ``reached``, the probability that gates bring it to its kink. ``slope`` is C_2 by label.
+        relative to the loss, and ``reached``, how probably gates bring it to its kink. ``slope`` is C_2 by label.
     """
     generator = torch.Generator().manual_seed(seed)
     return xr.merge(
