@@ -175,7 +175,8 @@ def coherent_reading(recordings: Recordings) -> Finding:
     data = recordings["readings"]
     rows = {int(u): distance(data.by_unique.sel(unique=u), 1.0, "coherent") for u in data.unique.values[-3:]}
     further = ", ".join(f"{value:.2g} at Λ = {u}" for u, value in rows.items())
-    text = f"{found.measured}. Λ = {data.attrs['unique']}, n = {data.attrs['width']}; at β = 1 {further}"
+    text = f"{found.measured}. Λ = {data.attrs['unique']} weights with Σ w = √Λ C, n = {data.attrs['width']}"
+    text += f"; drawn gates at β = 1: {further}"
     return Finding(found.verdict, text, found.seeds)
 
 
@@ -248,7 +249,8 @@ def _score(power: xr.DataArray, beta: float, reading: str) -> float:
 
 
 def _range(values: list[float]) -> str:
-    return f"{min(values):.2g}..{max(values):.2g}"
+    low, high = f"{min(values):.2g}", f"{max(values):.2g}"
+    return low if low == high else f"{low}..{high}"
 
 
 HINGE, ABSOLUTE = partial(lemma_3, kind="hinge"), partial(lemma_3, kind="absolute")
@@ -261,10 +263,15 @@ LEMMA_CLAIMS = (
     Claim("Lemma 2, lower", "E[ξ²] ≥ (ψ_r/Λ^r)²/d, reached with evenly spread copies.", lemma_2_lower, "lemmas"),
     Claim("Lemma 2, upper", "E[ξ²] ≤ (ψ_r/Λ^r)².", lemma_2_upper, "lemmas"),
     Claim("Below Lemma 2", "The lower bound is exact when Λ = n.", lambda_equals_n, "lemmas"),
-    Claim("Lemma 2, slip", "It holds for dependent inputs too (below Eq. 12).", dependent_inputs, "lemmas"),
-    Claim("A1 with A3, slip", "Evenly spread copies leave independent couplings.", independent_couplings, "lemmas"),
+    Claim("Lemma 2, slip", "Lemma 2 holds for dependent inputs too (below Eq. 12).", dependent_inputs, "lemmas"),
+    Claim(
+        "A1 with A3, slip",
+        "Evenly spread copies (A3) leave independent couplings (A1).",
+        independent_couplings,
+        "lemmas",
+    ),
     Claim("Eqs. 14-15", "With A2-A4 the length-r part of Y has variance ∝ ε_r².", coherent_reading, "readings"),
-    Claim("A2-A4, slip", "They fix ε_r: β = ρnC/√Λ is all that counts.", alignment, "readings"),
+    Claim("A2-A4, slip", "A2-A4 fix ε_r: of the weights only C and Λ count.", alignment, "readings"),
     Claim("Eq. 15, Λ = N", "Independent weights: ε_r² ∝ C(p-1, r-1) b^(2r), b² = ρnC².", INDEPENDENT, "readings"),
     Claim("Eq. 15, ReLU first", "The same where the ReLU comes before the matrix.", RELU_FIRST, "readings"),
     Claim("Eq. 15 on Eq. 8", "The ε_r describe Eq. 8 itself, its ReLU last.", relu_branch, "readings"),

@@ -29,8 +29,8 @@ Array = NDArray[np.float64]
 DEPTH, WIDTH, INPUTS, GATE = 8, 128, 32, 0.5  # p, n, d, ρ
 UNIQUE = 4  # Λ: a thirty-second of n, so that ρn/Λ copies average the gates
 BETAS = (0.25, 0.5, 1.0, 2.0, 4.0)
-SEEDS = 64
-SAMPLES = 16  # inputs a network, where gates depend on them
+SEEDS = 128
+SAMPLES = 8  # inputs a network, where gates depend on them
 NETWORKS = {
     "redundant, mean gates": ("redundant", "mean"),
     "redundant, drawn gates": ("redundant", "drawn"),
