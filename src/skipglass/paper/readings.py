@@ -30,7 +30,7 @@ DEPTH, WIDTH, INPUTS, GATE = 8, 128, 32, 0.5  # p, n, d, ρ
 UNIQUE = 4  # Λ: a thirty-second of n, so that ρn/Λ copies average the gates
 BETAS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SEEDS = 128
-SAMPLES = 8  # inputs a network, where gates depend on them
+SAMPLES = 4  # inputs a network, where gates depend on them
 NETWORKS = {
     "redundant, mean gates": ("redundant", "mean"),
     "redundant, drawn gates": ("redundant", "drawn"),
@@ -40,7 +40,7 @@ NETWORKS = {
     "independent, Eq. 8": ("independent", "relu"),
 }
 """Weights and gates."""
-UNIQUES = (1, 2, 4, 8, 16, 32, 64, 128)  # Λ up to n
+UNIQUES = (1, 4, 16, 32, 64, 128)  # Λ up to n
 
 
 def reading_of(network: str) -> str:
