@@ -35,9 +35,7 @@ def one_network(name: str, model: nn.Module, x: torch.Tensor, found: object) -> 
             model.train(training)
             ratios = []
             for repeat in range(REPEATS + 1):
-                one = seconds(
-                    lambda: torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters()))
-                )
+                one = seconds(lambda: torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters())))
                 all_scales = seconds(
                     lambda: scales.drift(model, x, y, F.cross_entropy, scales=found, theorem=theorem)  # noqa: B023
                 )

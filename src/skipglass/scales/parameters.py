@@ -48,7 +48,11 @@ def parameters_of(
                 raise InputError(f"the model has no parameter {name!r} to be a scale; nearest: {near}")
         return {name: own[name] for name in scales}
     if scales is None and has_layers(model):
-        found = {n: m.multiplier for n, m in model.named_modules() if isinstance(m, ResidualLayer) and m.normalization != "none"}
+        found = {
+            n: m.multiplier
+            for n, m in model.named_modules()
+            if isinstance(m, ResidualLayer) and m.normalization != "none"
+        }
     else:
         read = scales if isinstance(scales, Pairs) else pairs(model, inputs)
         found = {name: own[norm.multiplier] for name, norm in read.norms.items() if norm.multiplier}
