@@ -1,8 +1,9 @@
 """The drift of all scales in units of one gradient evaluation, at any depth.
 
-A gradient evaluation is the loss forward and backward over all parameters. Ratios are medians over interleaved repetitions, processor
-time on one thread; the target is 4. "theorem" holds the statistics first, which costs a forward pass more; batch norms of a network
-without `ResidualLayer` are found in the graph of one more pass, unless what `pairs` has read is given, as here.
+A gradient evaluation is the loss forward and backward over all parameters. Ratios are medians over interleaved
+repetitions, processor time on one thread; the target is 4. "theorem" in training mode holds the statistics first, which
+costs a forward pass more. Batch norms outside of a `ResidualLayer` are found in the graph of one more pass, unless what
+`pairs` has read is given, as here.
 
     python benchmarks/bench_drift.py
 """

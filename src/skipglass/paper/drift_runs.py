@@ -2,15 +2,15 @@
 
     python -m skipglass.paper.drift_runs results/drift/recordings gaussians digits cifar10
 
-Cross entropy, batch statistics, momentum and weight decay are all there. At chosen steps, on the batch of that step, with λ_l
-as it stands before it (so that products with it are along the old λ_l), the recording keeps for every layer
+Cross entropy, batch statistics, momentum and weight decay are all there. At chosen steps, on the batch of that step,
+the recording keeps for every layer (products are with λ_l as it was before the step; forces times the learning rate)
 
 - the slope D_l = λ_l·∂L/∂λ_l, Theorem 3's force g_p·(g_p + g_m), and the true force, with nothing assumed;
 - how D_l changes when the weights alone step by -μ∇_wL (what Theorem 3 speaks of), and over the step really taken, with
   the first order of that, (λ_l ∂²L/∂λ_l∂θ)·Δθ;
 - λ_l·Δλ_l of the step really taken, the growth, and what of it is weight decay's (and its momentum's).
 
-Over each epoch it keeps the sums of the growth and of decay's part over all steps, and ‖λ_l‖²: the difference of the latter is twice
+Over each epoch it keeps the sums of the growth and of decay's part over all steps, and ‖λ_l‖², which changes by twice
 the growth plus Σ‖Δλ_l‖². SGD is linear in what drives it, so that decay's part is exact, given the path.
 """
 
@@ -220,11 +220,12 @@ class _Watch:
             moves = [p.detach() - b for p, b in zip(self.all, before, strict=True)]
             back = [-m for m in moves]
 
-            def rows() -> list[Tensor]:
-                return scales.twice(F.cross_entropy(self.model(x), y), self.own, self.all, along=moves)[1]
+            def first_order() -> np.ndarray:
+                rows = scales.twice(F.cross_entropy(self.model(x), y), self.own, self.all, along=moves)[1]
+                return self._along(old, rows)
 
-            first = self._moved(self.all, back, rows)
-        return {"push_step": slope - now, "push_predicted": -self._along(old, first)}
+            predicted = self._moved(self.all, back, first_order)
+        return {"push_step": slope - now, "push_predicted": -predicted}
 
     def end_of_epoch(self, x: Tensor, y: Tensor) -> None:
         """Close the sums, and split the gradient at every block."""
@@ -271,8 +272,8 @@ class _Watch:
         return self._along(values, torch.autograd.grad(F.cross_entropy(self.model(x), y), self.own))
 
     def _moved(
-        self, parameters: Sequence[Tensor], moves: Sequence[Tensor], call: Callable
-    ) -> np.ndarray | list[Tensor]:
+        self, parameters: Sequence[Tensor], moves: Sequence[Tensor], call: Callable[[], np.ndarray]
+    ) -> np.ndarray:
         """Call where parameters are moved, and put them back exactly."""
         kept = [p.detach().clone() for p in parameters]
         with torch.no_grad():

@@ -1,7 +1,7 @@
 """Sec. 4.1's recursion E[N_{l+1}²] = 1 + E[N_l²] for untrained units, by way of normalising (docs/mathematics.md §5).
 
-It takes two things: the branch has second moment 1, and does not correlate with what it is added to. Eq. 22 as printed has
-neither: it divides by a standard deviation, not a root mean square, and the ReLU's output has a positive mean, as N_l has.
+It takes two things: the branch has second moment 1, and does not correlate with what it is added to. Eq. 22 as printed
+has neither: it divides by a standard deviation, not a root mean square, and a ReLU's output has a positive mean.
 """
 
 from collections.abc import Callable

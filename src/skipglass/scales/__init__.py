@@ -2,7 +2,7 @@
 
 from skipglass.scales.absorb import absorb
 from skipglass.scales.absorption import Pairs
-from skipglass.scales.drift import Drift, drift, linearised, twice
+from skipglass.scales.drift import Drift, drift, inner, twice
 from skipglass.scales.norms import absorbed_norms, multipliers, weight_norms
 from skipglass.scales.pairs import pairs
 from skipglass.scales.two_paths import TwoPaths, two_paths
@@ -14,7 +14,7 @@ __all__ = [
     "absorb",
     "absorbed_norms",
     "drift",
-    "linearised",
+    "inner",
     "multipliers",
     "pairs",
     "twice",

@@ -4,9 +4,10 @@ Write λ_l = a_l λ̂_l, so that a_l = 1 scales a whole layer, as the paper's on
 
     D_l = ∂L/∂a_l = Σ_c λ_{l,c} ∂L/∂λ_{l,c},    F_l = Σ_c λ_{l,c} (∂²L/∂λ_{l,c}∂w)·∇_wL,
 
-a step w ← w - μ∇_wL of everything but the scales changes D_l by -μF_l + O(μ²), and the next step of a_l is -μD_l + μ²F_l:
-at D_l = 0, |λ_l| grows exactly where F_l > 0. Theorem 3 says what F_l is where statistics and gates are held and the loss
-is linear in the output: g_p·(g_m + g_p), with g_p = ∇_w of the part of L on paths through layer l, g_m the rest.
+a step w ← w - μ∇_wL of everything but the scales changes D_l by -μF_l + O(μ²), and the next step of a_l is
+-μD_l + μ²F_l: at D_l = 0, |λ_l| grows exactly where F_l > 0. Theorem 3 says what F_l is where statistics and gates are
+held and the loss is linear in the output: g_p·(g_m + g_p), with g_p = ∇_w of the part of L on paths through layer l,
+and g_m the rest.
 
 The global scale C of the weights, without batch norm, is a row of the same table (Theorem 4):
 
@@ -205,14 +206,14 @@ def drift(
     return Drift(tuple(chosen), norm, slope, force, math.sqrt(inner(rows[2], rows[2])), value, theorem)
 
 
-def _global(loss: Tensor, weights: list[Tensor], value: float, theorem: bool) -> Drift:
+def _global(loss: Tensor, weights: Sequence[Tensor], value: float, theorem: bool) -> Drift:
     """The row of C = ‖w‖/√N, N the number of weights."""
     g = slopes(loss, weights)
     D = torch.stack([(w * part).sum() for w, part in zip(weights, g, strict=True)]).sum()
     F = inner(second(D, weights), g)
     C = math.sqrt(inner(weights, weights) / sum(w.numel() for w in weights))
-    row = (np.array([v]) for v in (C, float(D.detach()), F))
-    return Drift((GLOBAL,), *row, math.sqrt(inner(g, g)), value, theorem)
+    norm, slope, force = (np.array([v]) for v in (C, float(D.detach()), F))
+    return Drift((GLOBAL,), norm, slope, force, math.sqrt(inner(g, g)), value, theorem)
 
 
 @contextmanager
