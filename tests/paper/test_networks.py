@@ -142,7 +142,7 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
 )
 def test_a_counterfeit_flips_each_verdict(networks, claim, variable, grows, shrinks):
     assert judge(claim, forged(networks, grows, variable)).verdict == "holds"
-    assert judge(claim, forged(networks, shrinks, variable)).verdict == "does not hold"
+    assert judge(claim, forged(networks, shrinks, variable)).verdict == "fails"
 
 
 def test_decay_is_held_responsible_only_if_sparing_lambda_ends_the_fall(networks):
@@ -154,8 +154,8 @@ def test_decay_is_held_responsible_only_if_sparing_lambda_ends_the_fall(networks
 
     name = "Fig. 3, decay"
     assert judge(name, forged(networks, falling, "multiplier_norm", spared=rising)).verdict == "holds"
-    assert judge(name, forged(networks, falling, "multiplier_norm")).verdict == "does not hold"
-    assert judge(name, forged(networks, rising, "multiplier_norm", spared=falling)).verdict == "does not hold"
+    assert judge(name, forged(networks, falling, "multiplier_norm")).verdict == "fails"
+    assert judge(name, forged(networks, rising, "multiplier_norm", spared=falling)).verdict == "fails"
     one_way = {key: value for key, value in networks.items() if "spared" not in key}
     assert judge(name, one_way).verdict.startswith("not testable")
 

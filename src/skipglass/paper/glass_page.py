@@ -13,11 +13,12 @@ from skipglass.paper import glass
 from skipglass.paper.chapter import Chapter, Options, Pages
 from skipglass.paper.critical_points import agreement_table, layer_panels
 from skipglass.paper.finding import Recordings
+from skipglass.paper.landscape import MIXTURES, landscape
 from skipglass.report import Section
 
 __all__ = ["GLASSES", "RECORDINGS"]
 
-RECORDINGS = {"glass_descent": "glass", "glass_agreement": "agreement"}
+RECORDINGS = {"glass_descent": "glass", "glass_agreement": "agreement", "landscape": "landscape"}
 """File and kind of the recordings; larger ones are made by the commands in results/README.md."""
 COUNTED = 40  # glasses a case, where nothing larger is there: half a minute
 
@@ -35,7 +36,7 @@ DESCENT = (
 
 def measure_glass(recordings: Path, options: Options, progress: Progress) -> None:
     """Sample glasses at a size that takes a minute, and keep both recordings."""
-    descents, counts = (recordings / f"{name}.nc" for name in RECORDINGS)
+    descents, counts, statements = (recordings / f"{name}.nc" for name in RECORDINGS)
     if not (options.resume and descents.is_file()):
         task = progress.add_task("descents in glasses", total=glass.QUICK_RUNS)
         record.save(glass.quick(partial(progress.advance, task)), descents, kind=RECORDINGS["glass_descent"])
@@ -43,6 +44,10 @@ def measure_glass(recordings: Path, options: Options, progress: Progress) -> Non
         task = progress.add_task("critical points, cases", total=len(agreement.CASES))
         found = agreement.sweep(COUNTED, on_case=lambda *_: progress.advance(task))
         record.save(agreement.recording(found), counts, kind=RECORDINGS["glass_agreement"])
+    if not (options.resume and statements.is_file()):
+        task = progress.add_task("covariance and rates, mixtures", total=len(MIXTURES))
+        stated = landscape(partial(progress.advance, task))
+        record.save(stated, statements, kind=RECORDINGS["landscape"])
 
 
 def has_glass(recordings: Path) -> bool:
