@@ -37,14 +37,14 @@ def _theorem(data: xr.Dataset, kinds: list[str]) -> Finding:
         f"({held.mean():.0%} of the steps); where one flips, the paths change at once: relative error up to "
         f"{size[~held].max() if (~held).any() else 0:.2g}"
     )
-    return Finding("holds" if holds else "does not hold", measured, f"{part.sizes['network']} networks")
+    return Finding("holds" if holds else "fails", measured, f"{part.sizes['network']} networks")
 
 
 def equation_21(recordings: Recordings) -> Finding:
     """C ∂L/∂C = Σ r L_r, L_r by the exact split of the output."""
     data = recordings[FORCE]
     error = float((np.abs(data.slope_c - data.eq21) / np.abs(data.slope_c)).max())
-    verdict = "holds" if error < 1e-10 else "does not hold"
+    verdict = "holds" if error < 1e-10 else "fails"
     return Finding(verdict, f"relative difference of the two sides ≤ {error:.0e}", f"{data.slope_c.size} networks")
 
 
@@ -55,7 +55,7 @@ def assumptions(recordings: Recordings) -> Finding:
     close = [np.corrcoef(t, f)[0, 1] for t, f in zip(data.theorem_force, data.true_force, strict=True)]
     rows = [f"{name} {s:.0%} (r = {c:+.2f})" for name, s, c in zip(data.dropped.values, same, close, strict=True)]
     kept = [str(name) for name, share in zip(data.dropped.values, same, strict=True) if share == 1]
-    verdict = "holds" if len(kept) == same.size else f"holds when dropped: {'; '.join(kept)}" if kept else "does not hold"
+    verdict = "holds" if len(kept) == same.size else f"holds when dropped: {'; '.join(kept)}" if kept else "fails"
     measured = f"sign of the true force right, at points where the true slope is 0, by what is dropped: {'; '.join(rows)}"
     return Finding(verdict, measured, f"{data.sizes['network']} networks each")
 
@@ -68,7 +68,7 @@ def recursion(recordings: Recordings) -> Finding:
     kept = [name for name, r in zip(names, rise.values, strict=True) if np.abs(r - 1).max() < 0.05]
     last = moments.isel(depth=-1)
     rows = [f"{name} {v.mean():.4g} ± {v.std(ddof=1):.1g}" for name, v in zip(names, last.values, strict=True)]
-    verdict = "holds" if len(kept) == len(names) else f"holds when it is {'; '.join(kept)}" if kept else "does not hold"
+    verdict = "holds" if len(kept) == len(names) else f"holds when it is {'; '.join(kept)}" if kept else "fails"
     start = f"E[N_l²] at l = {int(moments.depth[-1])} (from 1 it would be {int(moments.depth[-1])})"
     return Finding(verdict, f"{start}: {'; '.join(rows)}", f"{moments.sizes['seed']} networks")
 
