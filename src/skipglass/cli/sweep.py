@@ -18,7 +18,7 @@ def sweep(
     rates: Annotated[str | None, typer.Option(help="Learning rates [0.01,0.05,0.25].")] = None,
     variants: Annotated[str | None, typer.Option(help="Of the normalisation [all but paper-before].")] = None,
     depths: Annotated[str | None, typer.Option(help="Weight layers [3,6,12].")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Networks a cell, trained side by side [8].")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Networks a cell, trained side by side [16].")] = None,
     seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
     epochs: Annotated[int | None, typer.Option(help="Of each training [4].")] = None,
     width: Annotated[int | None, typer.Option(help="Units a layer [20].")] = None,
@@ -33,7 +33,9 @@ def sweep(
     from skipglass import check
     from skipglass.cli.render import progress
     from skipglass.errors import InputError
+    from skipglass.paper.sweep_map import map_panels
     from skipglass.record import output_folder, save
+    from skipglass.report import save_grid
     from skipglass.training import Grid
     from skipglass.training import sweep as train
     from skipglass.training.spread import cores
@@ -50,7 +52,7 @@ def sweep(
     }
     first = check.seed("seed", seed)
     if seeds is not None or first:
-        given["seeds"] = tuple(range(first, first + check.integer("seeds", 8 if seeds is None else seeds, 1)))
+        given["seeds"] = tuple(range(first, first + check.integer("seeds", 16 if seeds is None else seeds, 1)))
     grid = Grid(**{name: value for name, value in given.items() if value is not None})
     processes = cores() if workers is None else check.integer("workers", workers, 1)
     folder, recordings = output_folder(out), output_folder(out / "recordings")
@@ -73,6 +75,7 @@ def sweep(
         )
         raise typer.Exit(130) from None
     path = save(recording, recordings / "sweep.nc", kind="sweep")
+    save_grid(map_panels(recording), out / "figures", "map")
     _show(recording, path, as_json)
 
 
@@ -89,4 +92,25 @@ def _values(text: str | None, kind: Callable[[str], Any]) -> list[Any] | None:
 
 
 def _show(recording: "xr.Dataset", path: Path, as_json: bool) -> None:
-    typer.echo(f"{path}: {recording.sizes['cell']} cells")
+    from skipglass.cli.render import print_json, print_table
+    from skipglass.paper.sweep_map import summary
+
+    if not as_json:
+        print_table(
+            f"{path}: settings whose mean over seeds ends above / below its start, by more than two standard errors",
+            ["normalisation", "settings that learn", "|λ|", "absorbed norm", "effective depth"],
+            summary(recording),
+        )
+        return
+    ends = recording.isel(epoch=[0, -1]).mean("seed").transpose("cell", "epoch")
+    names = ("separation", "learning_rate", "variant", "depth", *ends.data_vars)
+    print_json(
+        {
+            "recording": str(path),
+            "seeds": recording.seed.values,
+            "cells": [
+                {"cell": cell, **{str(name): ends[name].values[k] for name in names}}
+                for k, cell in enumerate(ends.cell.values.tolist())
+            ],
+        }
+    )

@@ -5,6 +5,7 @@ Each verdict is a pure function of stored recordings: the same files give the sa
 
 from skipglass.paper.finding import Claim, Finding, Recordings, growth, listed
 from skipglass.paper.network_claims import NETWORK_CLAIMS
+from skipglass.paper.sweep_claims import SWEEP_CLAIMS
 from skipglass.training import total_norm
 
 __all__ = ["CLAIMS", "Claim", "Finding", "claims_table"]
@@ -105,6 +106,7 @@ CLAIMS = (
         norms_grow,
         "figure1e",
     ),
+    *SWEEP_CLAIMS,
     *NETWORK_CLAIMS,
 )
 

@@ -9,6 +9,7 @@ from skipglass.paper import figure1, figure1f
 from skipglass.paper.claims import claims_table
 from skipglass.paper.glass_page import glass_sections
 from skipglass.paper.network_page import NETWORK_FIGURES, network_sections
+from skipglass.paper.sweep_map import map_section
 from skipglass.paper.theorems import convergence_panels
 from skipglass.report import Panel, Report, Section, Table
 
@@ -70,6 +71,9 @@ def paper_report(
     if "figure1" in figures:
         more, combined["figure1"] = _figure1(recordings)
         sections += more
+    if "map" in figures:
+        section, combined["map"] = map_section(recordings["sweep"])
+        sections.append(section)
     if any(figure in figures for figure in NETWORK_FIGURES):
         more, drawings = network_sections(recordings, figures)
         sections += more

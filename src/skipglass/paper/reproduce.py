@@ -1,11 +1,9 @@
 """One command: train what the figures need, record it, draw it, put it on one page."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import xarray as xr
 from rich.progress import Progress, TaskID
 
@@ -16,13 +14,14 @@ from skipglass.paper.glass_page import has_glass, load_glass, measure_glass
 from skipglass.paper.network_page import NETWORK_FIGURES
 from skipglass.paper.page import paper_report
 from skipglass.paper.resnet_runs import train_runs
+from skipglass.paper.sweep_map import has_map, load_map, measure_map
 from skipglass.paper.theorems import theorems
 from skipglass.report import Panel, render_page, save_figures, save_grid
 from skipglass.training import ResNetSettings, train
 
 __all__ = ["FIGURES", "has_networks", "measure", "measure_networks", "recorded", "write_report"]
 
-FIGURES = ("figure1", *NETWORK_FIGURES, "glass")
+FIGURES = ("figure1", "map", *NETWORK_FIGURES, "glass")
 THEOREMS = "theorems"
 
 
@@ -52,6 +51,8 @@ def measure(
     recordings = record.output_folder(folder / "recordings")
     if "figure1" in figures:
         _measure_figure1(recordings, seeds, epochs, progress, resume)
+    if "map" in figures:
+        measure_map(folder, progress)
     if "glass" in figures:
         measure_glass(recordings, progress, resume)
 
@@ -63,7 +64,7 @@ def _measure_figure1(recordings: Path, seeds: int, epochs: int, progress: Progre
     for run in figure1.RUNS:
         settings = figure1.settings_of(run, seeds=seeds, epochs=epochs)
         path = recordings / f"{run}.nc"
-        if resume and path.is_file() and _same(record.load(path, "training"), settings.attributes()):
+        if resume and path.is_file() and not record.differing(record.load(path, "training"), settings.attributes()):
             continue
         task = progress.add_task(f"{run}, epochs", total=epochs)
         recording = train(settings, on_epoch=partial(_advance, progress, task))
@@ -120,7 +121,11 @@ def recorded(folder: Path) -> list[str]:
         If the recordings of no figure are complete.
     """
     missing = [run for run in (THEOREMS, *figure1.RUNS) if not (folder / "recordings" / f"{run}.nc").is_file()]
-    others = [*(NETWORK_FIGURES if has_networks(folder) else ()), *(["glass"] if has_glass(folder) else [])]
+    others = [
+        *(["map"] if has_map(folder) else []),
+        *(NETWORK_FIGURES if has_networks(folder) else ()),
+        *(["glass"] if has_glass(folder) else []),
+    ]
     if missing and not others:
         raise StorageError(
             f"{folder} has no complete recordings: {missing[0]}.nc is missing; run skipglass reproduce --out {folder}"
@@ -149,6 +154,8 @@ def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Pat
     recordings = load_recordings(folder / "recordings") if "figure1" in figures else {}
     if any(figure in figures for figure in NETWORK_FIGURES):
         recordings |= load_networks(folder / "recordings")
+    if "map" in figures:
+        recordings |= load_map(folder / "recordings")
     if "glass" in figures:
         recordings |= load_glass(folder / "recordings")
     report, combined = paper_report(recordings, figures)
@@ -189,7 +196,7 @@ def load_recordings(folder: Path) -> dict[str, xr.Dataset]:
     seeds, epochs = first.sizes.get("seed", 1), first.attrs.get("epochs", 1)
     for run, recording in runs.items():
         wanted = figure1.settings_of(run, seeds=seeds, epochs=epochs).attributes()
-        if not _same(recording, {**wanted, "epochs_done": epochs}) or recording.sizes.get("evaluation", 0) < 2:
+        if record.differing(recording, {**wanted, "epochs_done": epochs}) or recording.sizes.get("evaluation", 0) < 2:
             raise StorageError(
                 f"cannot draw from {folder / run}.nc: it is unfinished, or of other settings, seeds or epochs than "
                 "its name and its neighbours say; run skipglass reproduce again"
@@ -226,11 +233,3 @@ def load_networks(folder: Path) -> dict[str, xr.Dataset]:
 
 def _advance(progress: Progress, task: TaskID, done: int) -> None:
     progress.update(task, completed=done)
-
-
-def _same(recording: xr.Dataset, attributes: Mapping[str, Any]) -> bool:
-    """Whether the recording has these attributes; netCDF gives a list of one number back as a number."""
-    return all(
-        np.array_equal(np.atleast_1d(recording.attrs.get(name, "missing")), np.atleast_1d(value))
-        for name, value in attributes.items()
-    )

@@ -1,9 +1,10 @@
 """Many independent tasks: in this process, in local processes (joblib), or on a Dask cluster."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -83,8 +84,10 @@ def _on_cluster(task: Callable[[Any], T], items: list[Any], address: str) -> Ite
         raise UserError("a Dask cluster needs distributed: pip install 'skipglass[dask]'") from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised
     try:
+        with ThreadPoolExecutor(1) as apart:  # a notebook's thread has a loop of its own
+            apart.submit(asyncio.run, _answers(address)).result()
         client = Client(address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # whatever listens there may answer anything
         raise UserError(
             f"the Dask scheduler {address} cannot be reached ({type(error).__name__}); start one with "
             "`dask scheduler`, and give the address that it prints"
@@ -93,14 +96,21 @@ def _on_cluster(task: Callable[[Any], T], items: list[Any], address: str) -> Ite
         if not client.scheduler_info()["workers"]:
             raise UserError(f"the Dask cluster {address} has no workers; start some with `dask worker {address}`")
         try:
-            for future in as_completed(client.map(task, items, pure=False)):
+            for future in as_completed(client.map(task, items, pure=False), loop=client.loop):
                 yield future.result()
         except KilledWorker as error:
             raise UserError(
-                f"workers of {address} died again and again on one cell ({error.last_worker.address}; out of memory?); "
-                "what was finished is kept"
+                f"workers of {address} died again and again on one task (out of memory?); what was finished is kept"
             ) from error
         except CancelledError as error:
             raise UserError(
                 f"the Dask cluster {address} was lost; what was finished is kept: start again when it is back"
             ) from error
+
+
+async def _answers(address: str) -> None:
+    """Shake hands before there is a client: the end of one that never was is long and loud."""
+    from distributed.comm import connect
+
+    comm = await connect(address, timeout=PATIENCE)
+    await comm.close()

@@ -35,6 +35,11 @@ VARIANTS: dict[str, tuple[str, str, float | None]] = {
 
 With "before", and without normalisation, a branch ends in the ReLU; with "after" in the normalisation (Eq. 22).
 """
+LABELS = {
+    "multiplier": "mean of |λ_l| over units and layers with a shortcut",
+    "absorbed_norm": "mean of ‖diag(λ_l/σ_l) W_l‖ over layers with a shortcut",
+    "weight_norm": "‖w‖ of all layers but the head",
+}
 CELLS, KIND = "cells", "sweep-cell"
 AXES = ("separation", "learning_rate", "normalization", "placement", "scale", "depth")
 """The settings that differ within a sweep; all others are the same in every cell."""
@@ -51,12 +56,12 @@ class Grid:
     variants
         Names in `VARIANTS`.
     seeds, epochs, width
-        The same for every cell.
+        The same for every cell; at least two seeds, as growth is judged by its standard error.
 
     Raises
     ------
     InputError
-        If an axis is empty or names a value twice, or a value is out of range.
+        If an axis is empty or names a value twice, a value is out of range, or there is one seed only.
 
     Examples
     --------
@@ -68,7 +73,7 @@ class Grid:
     learning_rates: Sequence[float] = (0.01, 0.05, 0.25)
     variants: Sequence[str] = ("batch-before", "batch-after", "paper-after", "none", "none-small")
     depths: Sequence[int] = (3, 6, 12)
-    seeds: Sequence[int] = tuple(range(8))
+    seeds: Sequence[int] = tuple(range(16))
     epochs: int = 4
     width: int = 20
 
@@ -86,7 +91,9 @@ class Grid:
             if len(set(values)) < len(values):
                 raise InputError(f"{axis} must differ, found {', '.join(map(str, values))}")
             object.__setattr__(self, axis, values)
-        self.cells()  # the settings check the rest
+        first = next(iter(self.cells().values()))  # the settings check the rest
+        if len(first.seeds) < 2:
+            raise InputError("a sweep needs at least 2 seeds: growth is judged by its standard error over them")
 
     def cells(self) -> dict[str, Settings]:
         """Return {name of the cell: its settings}."""
@@ -144,8 +151,7 @@ def cell(settings: Settings) -> xr.Dataset:
     }
     whole = ("effective_depth", "effective_depth_batch", "train_loss", "train_accuracy", "test_accuracy")
     data = xr.Dataset({**kept, **{name: recording[name] for name in whole}}, attrs=settings.attributes())
-    data = data.drop_vars("step").swap_dims(evaluation="epoch")
-    return data.astype("float32", keep_attrs=True)
+    return _labelled(data.drop_vars("step").swap_dims(evaluation="epoch").astype("float32", keep_attrs=True))
 
 
 def sweep(
@@ -219,6 +225,12 @@ def _finished(place: Path, cells: Mapping[str, Settings]) -> dict[str, xr.Datase
     return done
 
 
+def _labelled(data: xr.Dataset) -> xr.Dataset:
+    for name, text in LABELS.items():
+        data[name].attrs["long_name"] = text
+    return data
+
+
 def _merged(cells: Mapping[str, Settings], done: Mapping[str, xr.Dataset]) -> xr.Dataset:
     order = [done[name].drop_attrs(deep=False) for name in cells]
     merged = xr.concat(order, "cell", data_vars="all", coords="minimal", compat="equals", join="exact")
@@ -230,4 +242,4 @@ def _merged(cells: Mapping[str, Settings], done: Mapping[str, xr.Dataset]) -> xr
         **{name: ("cell", [getattr(s, name) for s in settings]) for name in ("separation", "learning_rate", "depth")},
     }
     shared = {k: v for k, v in settings[0].attributes().items() if k not in AXES}
-    return merged.assign_coords(coordinates).assign_attrs(shared)
+    return _labelled(merged.assign_coords(coordinates).assign_attrs(shared))
