@@ -3,18 +3,19 @@
 import pytest
 from rich.progress import Progress
 
-from skipglass.paper import measure, reproduce, write_report
+from skipglass.paper import Options, measure, write_report
+from skipglass.paper.figure1_page import load_figure1
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("reproduction")
     with Progress(disable=True) as progress:
-        measure(path, ["figure1"], seeds=3, epochs=2, progress=progress)
+        measure(path, ["figure1"], Options(seeds=3, epochs=2), progress=progress)
         write_report(path, ["figure1"], progress=progress)
     return path
 
 
 @pytest.fixture(scope="session")
 def recordings(folder):
-    return reproduce.load_recordings(folder / "recordings")
+    return load_figure1(folder / "recordings")

@@ -9,7 +9,7 @@ import scipy.stats
 import xarray as xr
 from rich.progress import Progress
 
-from skipglass.paper import measure, recorded, reproduce, sweep_map, write_report
+from skipglass.paper import Options, measure, recorded, reproduce, sweep_map, write_report
 from skipglass.paper.sweep_claims import SWEEP_CLAIMS, rank_correlation
 from skipglass.record import load
 from skipglass.training import Grid
@@ -44,7 +44,7 @@ def judge(name, data):
 def test_growth_is_judged_cell_by_cell(name, claim):
     total = 12 if name == "multiplier" else 24
     assert judge(claim, recording(**{name: 1.5})).verdict == "holds"
-    assert judge(claim, recording(**{name: 0.5})).verdict == "does not hold"
+    assert judge(claim, recording(**{name: 0.5})).verdict == "fails"
     fast = np.array([cell[2] == 1.0 for cell in CELLS])
     mixed = judge(claim, recording(**{name: np.where(fast, 1.5, 0.7)}))
     assert mixed.verdict == f"holds when the setting is one of {total // 3} of {total}"
@@ -93,7 +93,7 @@ def test_that_the_depth_follows_is_judged_by_its_interval(claim, name):
     assert follows.verdict == "holds"
     assert "all +0.9" in follows.measured or "all +1.00" in follows.measured
     against = judge(claim, recording(**{name: ramp, "effective_depth": 1 - (ramp - 1) * blocks}))
-    assert against.verdict == "does not hold"
+    assert against.verdict == "fails"
     unrelated = judge(claim, recording(**{name: ramp}))
     assert unrelated.verdict == "not testable: every interval holds 0"
 
@@ -129,9 +129,11 @@ def test_reproduce_trains_the_small_grid_and_shows_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep_map, "LIVE", tiny)
     monkeypatch.setattr(reproduce, "save_figures", lambda panel, _: panel.to_xarray())  # drawn once, in map.png
     with Progress(disable=True) as progress:
-        measure(tmp_path, ["map"], seeds=2, epochs=1, progress=progress)
+        measure(tmp_path, ["map"], Options(), progress=progress)
         assert recorded(tmp_path) == ["map"]
         page = write_report(tmp_path, ["map"], progress=progress).read_text()
     assert "The map: what grows, and where" in page
     assert (tmp_path / "figures" / "map.png").is_file()
     assert load(tmp_path / "recordings" / "sweep.nc", "sweep").sizes["cell"] == 4
+    monkeypatch.setattr(sweep_map, "sweep", lambda *_, **__: pytest.fail("trained again, over the recording there"))
+    measure(tmp_path, ["map"], Options(), progress=progress)

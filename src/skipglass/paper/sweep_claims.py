@@ -79,7 +79,7 @@ def _where(recordings: Recordings, name: str, what: str) -> Finding:
     elif up:
         verdict = f"holds when the setting is one of {up} of {total}"
     else:
-        verdict = "does not hold" if down else "not testable: every change is within its noise"
+        verdict = "fails" if down else "not testable: every change is within its noise"
     return Finding(verdict, measured, _seeds(learned))
 
 
@@ -108,7 +108,7 @@ def _together(recordings: Recordings, name: str, what: str) -> Finding:
     elif positive:
         verdict = f"holds when the normalisation is {', '.join(positive)}"
     elif any(high < 0 for _, _, high in each.values()):
-        verdict = "does not hold"
+        verdict = "fails"
     else:
         verdict = "not testable: every interval holds 0"
     return Finding(verdict, measured, _seeds(learned))

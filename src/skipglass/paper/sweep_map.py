@@ -4,6 +4,7 @@ It reads one recording, by `skipglass.training.sweep`. A change counts where its
 standard errors from 0, in cells whose networks have all learned something.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from skipglass import record
+from skipglass.paper.chapter import Chapter, Options, Pages
+from skipglass.paper.finding import Recordings
 from skipglass.report import Axis, Panel, Rule, Section, Series
 from skipglass.training import Grid, sweep
 
-__all__ = ["LIVE", "Growth", "growths", "has_map", "load_map", "map_panels", "map_section", "measure_map", "summary"]
+__all__ = ["LIVE", "MAP", "Growth", "growths", "map_panels", "summary"]
 
 Array = NDArray[np.float64]
 
@@ -222,32 +225,29 @@ def summary(recording: xr.Dataset) -> list[tuple[object, ...]]:
     return rows
 
 
-def map_section(recording: xr.Dataset) -> tuple[Section, tuple[Panel, ...]]:
-    """Return the page's section and the panels of its combined figure."""
-    panels = map_panels(recording)
-    return Section("The map: what grows, and where", READING, panels), panels
-
-
-def measure_map(folder: Path, progress: Progress) -> None:
-    """Train the small grid, or what is missing of it, and keep its recording.
-
-    Parameters
-    ----------
-    folder
-        The output folder: FOLDER/cells and FOLDER/recordings.
-    progress
-        Shows one bar.
-    """
+def measure_map(recordings: Path, _options: Options, progress: Progress) -> None:
+    """Train the small grid where no sweep is recorded; a recording of `skipglass sweep` is kept."""
+    if has_map(recordings):
+        return
     task = progress.add_task("map, settings", total=len(LIVE.cells()))
-    recording = sweep(LIVE, folder, on_cell=lambda done: progress.update(task, completed=done))
-    record.save(recording, folder / "recordings" / f"{NAME}.nc", kind=KIND)
+    recording = sweep(LIVE, recordings.parent, on_cell=lambda done: progress.update(task, completed=done))
+    record.save(recording, recordings / f"{NAME}.nc", kind=KIND)
 
 
-def has_map(folder: Path) -> bool:
+def has_map(recordings: Path) -> bool:
     """Tell whether a folder has the recording of a sweep."""
-    return (folder / "recordings" / f"{NAME}.nc").is_file()
+    return (recordings / f"{NAME}.nc").is_file()
 
 
 def load_map(recordings: Path) -> dict[str, xr.Dataset]:
     """Return {"sweep": recording} from the folder of recordings."""
     return {NAME: record.load(recordings / f"{NAME}.nc", KIND)}
+
+
+def map_pages(recordings: Recordings, _figures: Sequence[str] = ()) -> Pages:
+    """Return the page's section and the panels of its combined figure."""
+    panels = map_panels(recordings[NAME])
+    return [Section("The map: what grows, and where", READING, panels)], {"map": panels}
+
+
+MAP = Chapter(("map",), measure_map, has_map, load_map, map_pages)

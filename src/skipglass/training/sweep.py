@@ -212,7 +212,7 @@ def _finished(place: Path, cells: Mapping[str, Settings]) -> dict[str, xr.Datase
     """The cells of the grid that are there; all that lies there must be of the same settings but for the axes."""
     shared = {k: v for k, v in next(iter(cells.values())).attributes().items() if k not in AXES}
     done = {}
-    for path in sorted(place.glob("*.nc")):
+    for path in sorted(place.glob("[!.]*.nc")):  # a kill in the middle of writing leaves a hidden file
         found = record.load(path, KIND)
         wanted = cells[path.stem].attributes() if path.stem in cells else shared
         for name in record.differing(found, wanted):
