@@ -1,11 +1,9 @@
 """The page's part on Figure 1."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import xarray as xr
 from rich.progress import Progress, TaskID
 
@@ -45,7 +43,11 @@ def measure_figure1(recordings: Path, options: Options, progress: Progress) -> N
     for run in figure1.RUNS:
         settings = figure1.settings_of(run, seeds=options.seeds, epochs=options.epochs)
         path = recordings / f"{run}.nc"
-        if options.resume and path.is_file() and _same(record.load(path, "training"), settings.attributes()):
+        if (
+            options.resume
+            and path.is_file()
+            and not record.differing(record.load(path, "training"), settings.attributes())
+        ):
             continue
         task = progress.add_task(f"{run}, epochs", total=options.epochs)
         recording = train(settings, on_epoch=partial(_advance, progress, task))
@@ -83,7 +85,7 @@ def load_figure1(folder: Path) -> dict[str, xr.Dataset]:
     seeds, epochs = first.sizes.get("seed", 1), first.attrs.get("epochs", 1)
     for run, recording in runs.items():
         wanted = figure1.settings_of(run, seeds=seeds, epochs=epochs).attributes()
-        if not _same(recording, {**wanted, "epochs_done": epochs}) or recording.sizes.get("evaluation", 0) < 2:
+        if record.differing(recording, {**wanted, "epochs_done": epochs}) or recording.sizes.get("evaluation", 0) < 2:
             raise StorageError(
                 f"cannot draw from {folder / run}.nc: it is unfinished, or of other settings, seeds or epochs than "
                 "its name and its neighbours say; run skipglass reproduce again"
@@ -113,14 +115,6 @@ def figure1_pages(recordings: Recordings, figures: Sequence[str] = ()) -> Pages:
 
 def _advance(progress: Progress, task: TaskID, done: int) -> None:
     progress.update(task, completed=done)
-
-
-def _same(recording: xr.Dataset, attributes: Mapping[str, Any]) -> bool:
-    """Whether the recording has these attributes; netCDF gives a list of one number back as a number."""
-    return all(
-        np.array_equal(np.atleast_1d(recording.attrs.get(name, "missing")), np.atleast_1d(value))
-        for name, value in attributes.items()
-    )
 
 
 FIGURE1 = Chapter(("figure1",), measure_figure1, is_recorded, load_figure1, figure1_pages)
