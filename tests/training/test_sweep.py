@@ -185,7 +185,8 @@ def test_a_killed_local_worker_is_one_clear_error_and_costs_no_result():
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", "abc://127.0.0.1:80"])
-def test_a_cluster_that_cannot_be_reached_is_named(address, tmp_path):
+def test_a_cluster_that_cannot_be_reached_is_named(address, tmp_path, monkeypatch):
+    monkeypatch.setattr("skipglass.training.spread.PATIENCE", 0.5)
     with pytest.raises(UserError, match=rf"{address} cannot be reached"):
         sweep(GRID, tmp_path, cluster=address)
 
