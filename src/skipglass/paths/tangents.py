@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from skipglass.errors import InputError
 from skipglass.paths.graph import Edge, Graph
 from skipglass.paths.pushforward import push
-from skipglass.paths.verify import bound, inner, require_finite, wide
+from skipglass.paths.shares import per_sample
+from skipglass.paths.verify import bound, finite, inner, require_finite
 from skipglass.paths.walk import FAINT, _call
 
-__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "per_sample", "pushed"]
+__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "pushed"]
 
 Array = NDArray[np.float64]
 Branch = tuple[int, Edge]
@@ -53,10 +53,7 @@ def gradients(
     found = torch.autograd.grad(
         loss, [*map(get_gradient_edge, targets), *edges.values()], torch.ones_like(loss), retain_graph=True
     )
-    g, arriving = list(found[: len(targets)]), dict(zip(edges, found[len(targets) :], strict=True))
-    for part in g:
-        if not torch.isfinite(part).all():
-            raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")
+    g, arriving = finite(list(found[: len(targets)])), dict(zip(edges, found[len(targets) :], strict=True))
     with torch.no_grad():
         B = [
             arriving[place] if place != (node, 0) else _leaving(graph, node, e, arriving[place])
@@ -193,15 +190,3 @@ def _layout(b: Tensor, n: int) -> tuple[int, ...] | None:
     if n in b.shape:
         return (*b.shape, 1)
     return (n, -1) if b.ndim and b.shape[0] % n == 0 else None
-
-
-def per_sample(a: list[Tensor], b: list[Tensor]) -> Array:
-    """⟨a, b⟩ for each sample, (N,); one sample where the tensors have no first dimension in common."""
-    sizes = {u.shape[0] if u.ndim else 1 for u in a}
-    n = sizes.pop() if len(sizes) == 1 else 0
-    if n == 0:
-        return np.array([inner(a, b)])
-    total = np.zeros(n)
-    for u, v in zip(a, b, strict=True):
-        total += torch.real(wide(u).conj() * wide(v)).reshape(n, -1).sum(dim=1).cpu().numpy()
-    return total
