@@ -144,7 +144,7 @@ def _over_settings(verdicts: dict[str, bool]) -> str:
     if all(verdicts.values()):
         return "holds"
     true = [label for label, verdict in verdicts.items() if verdict]
-    return f"holds when the setting is {'; '.join(true)}" if true else "does not hold"
+    return f"holds when the setting is {'; '.join(true)}" if true else "fails"
 
 
 NETWORK_CLAIMS = (

@@ -113,8 +113,13 @@ class Run:
         self.generators = [torch.Generator().manual_seed(seed) for seed in settings.seeds]
         self.recording = Recording()
         self.epochs_done = 0
-        if settings.normalization != "none":
-            self.model.calibrate(self.inputs[:, :PROBE])
+        self.calibrate()
+
+    def calibrate(self) -> None:
+        """Set the running statistics of the networks to those of the probe."""
+        if self.settings.normalization != "none":
+            probe = self.inputs[:, :PROBE]
+            self.model.calibrate(probe if len(probe) > 1 else probe[0])
 
     def epoch(self) -> None:
         """Train for one epoch."""

@@ -18,7 +18,8 @@ from skipglass.paths.graph import Target
 from skipglass.paths.moments import moments
 from skipglass.paths.outline import UNITS
 from skipglass.paths.spectrum import spectrum
-from skipglass.watch.probe import MODES, Row, copied, read_scales, scale_norms, take
+from skipglass.scales.statistics import copied
+from skipglass.watch.probe import MODES, Row, read_scales, scale_norms, take
 from skipglass.watch.recording import Recording
 from skipglass.watch.tensorboard import TensorBoard
 
