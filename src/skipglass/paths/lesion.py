@@ -8,7 +8,7 @@ An addition is recognised by where it stands in the code: the module, the instru
 import functools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -46,7 +46,7 @@ def lesion(model: nn.Module, blocks: str | Sequence[str]) -> Iterator[None]:
     """Inside the context the named residual blocks' branches give zero, in the forward and the backward pass.
 
     A call costs two: it is rehearsed first, with the random numbers and the buffers put back. Branches are still
-    computed, so that random numbers fall as without the lesion. Contexts nest.
+    computed, so that random numbers fall as without the lesion. Contexts nest; a deep copy of the model has no lesion.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def lesion(model: nn.Module, blocks: str | Sequence[str]) -> Iterator[None]:
     >>> bool((shallow == model(x)).all())
     False
     """
-    names = [blocks] if isinstance(blocks, str) else list(blocks)
+    names = [blocks] if isinstance(blocks, str) else list(blocks) if isinstance(blocks, Iterable) else [blocks]
     if not all(isinstance(name, str) for name in names):
         raise InputError(f"blocks must be names of residual blocks, not {blocks!r}")
     model = eager(model)
@@ -103,7 +103,13 @@ class _Lesioned:
         self.names: list[list[str]] = []
         functools.update_wrapper(self, self.original)
 
+    def __reduce__(self) -> Any:
+        """A copy of the model, or what is saved of it, has the forward method of that copy, without the lesion."""
+        return _itself, (self.original,)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.names:  # a shallow copy of the model keeps this after the lesion has ended
+            return self.original(*args, **kwargs)
         sites = self._rehearse(args, kwargs)
         with _Cut(sites) as cut:
             outputs = self.original(*args, **kwargs)
@@ -123,6 +129,10 @@ class _Lesioned:
             found = outline(ends.sum(), tuple(leaves), self.model)
         wanted = [name for names in self.names for name in names]
         return dict(_site(found, block, recorder) for block in named(found.blocks, wanted))
+
+
+def _itself(forward: Callable) -> Callable:
+    return forward
 
 
 def _site(found: PathGraph, block: Block, recorder: "_Recorder") -> tuple[Place, Site]:
@@ -159,10 +169,13 @@ class _Additions(TorchFunctionMode):
     def place(self, frame: FrameType | None) -> Place:
         steps: list[object] = []
         while frame is not None:
-            steps.append((frame.f_code, frame.f_lasti))
-            module = frame.f_locals.get("self")
-            if isinstance(module, nn.Module):
-                steps.append(id(module))
+            code = frame.f_code
+            owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None  # a method's "self"
+            if isinstance(owner, _Lesioned):  # the model's own forward has no such argument
+                break
+            steps.append((code, frame.f_lasti))
+            if isinstance(owner, nn.Module):
+                steps.append(id(owner))
                 break
             frame = frame.f_back
         which = tuple(steps)
