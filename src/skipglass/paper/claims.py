@@ -3,6 +3,7 @@
 Each verdict is a pure function of stored recordings: the same files give the same verdict, others another.
 """
 
+from skipglass.paper.drift_claims import DRIFT_CLAIMS
 from skipglass.paper.finding import Claim, Finding, Recordings, growth, listed
 from skipglass.paper.landscape_claims import LANDSCAPE_CLAIMS
 from skipglass.paper.network_claims import NETWORK_CLAIMS
@@ -149,6 +150,7 @@ CLAIMS = (
         norms_grow,
         "figure1e",
     ),
+    *DRIFT_CLAIMS,
     *NETWORK_CLAIMS,
     *LANDSCAPE_CLAIMS,
 )

@@ -1,9 +1,9 @@
-"""The claims of Sec. 4 about what drives the scales, from recordings of `driving_force`, `second_moments` and training."""
+"""The claims of Sec. 4 about what drives the scales: of the theorems, of Sec. 4.1, and of networks in training."""
 
 import numpy as np
 import xarray as xr
 
-from skipglass.paper.drift_reach import condition, correlation, decay_share, predictions, right, runs_of
+from skipglass.paper.drift_reach import condition, correlation, decay_share, outweighs, predictions, right, runs_of
 from skipglass.paper.finding import Claim, Finding, Recordings, growth, listed
 
 __all__ = ["DRIFT_CLAIMS"]
@@ -22,7 +22,7 @@ def theorem_4(recordings: Recordings) -> Finding:
 
 
 def _theorem(data: xr.Dataset, kinds: list[str]) -> Finding:
-    part = data.sel(theorem=kinds).transpose("theorem", "network", "step")
+    part = data[["change", "predicted", "flipped", "rest"]].sel(theorem=kinds).transpose("theorem", "network", "step")
     rest, held = np.abs(part.change - part.predicted).values, part.flipped.values == 0
     pairs = held[..., :-1] & held[..., 1:]
     steps = -np.diff(np.log2(part.step.values))
@@ -37,26 +37,32 @@ def _theorem(data: xr.Dataset, kinds: list[str]) -> Finding:
         f"({held.mean():.0%} of the steps); where one flips, the paths change at once: relative error up to "
         f"{size[~held].max() if (~held).any() else 0:.2g}"
     )
-    return Finding("holds" if holds else "does not hold", measured, f"{part.sizes['network']} networks")
+    return Finding("holds" if holds else "fails", measured, f"{part.sizes['network']} networks")
 
 
 def equation_21(recordings: Recordings) -> Finding:
     """C ∂L/∂C = Σ r L_r, L_r by the exact split of the output."""
     data = recordings[FORCE]
     error = float((np.abs(data.slope_c - data.eq21) / np.abs(data.slope_c)).max())
-    verdict = "holds" if error < 1e-10 else "does not hold"
+    verdict = "holds" if error < 1e-10 else "fails"
     return Finding(verdict, f"relative difference of the two sides ≤ {error:.0e}", f"{data.slope_c.size} networks")
 
 
 def assumptions(recordings: Recordings) -> Finding:
     """Theorem 3's sign at stationary points, with its assumptions dropped."""
-    data = recordings[FORCE].transpose("dropped", "network")
+    data = recordings[FORCE][["theorem_force", "true_force"]].transpose("dropped", "network")
     same = (np.sign(data.theorem_force) == np.sign(data.true_force)).mean("network").values
     close = [np.corrcoef(t, f)[0, 1] for t, f in zip(data.theorem_force, data.true_force, strict=True)]
-    rows = [f"{name} {s:.0%} (r = {c:+.2f})" for name, s, c in zip(data.dropped.values, same, close, strict=True)]
+    up = (data.true_force > 0).mean("network").values
+    rows = [
+        f"{name} {s:.0%} (r = {c:+.2f}, {u:.0%} up)"
+        for name, s, c, u in zip(data.dropped.values, same, close, up, strict=True)
+    ]
     kept = [str(name) for name, share in zip(data.dropped.values, same, strict=True) if share == 1]
-    verdict = "holds" if len(kept) == same.size else f"holds when dropped: {'; '.join(kept)}" if kept else "does not hold"
-    measured = f"sign of the true force right, at points where the true slope is 0, by what is dropped: {'; '.join(rows)}"
+    verdict = "holds" if len(kept) == same.size else f"holds when dropped: {'; '.join(kept)}" if kept else "fails"
+    measured = (
+        f"sign of the true force right, at points where the true slope is 0, by what is dropped: {'; '.join(rows)}"
+    )
     return Finding(verdict, measured, f"{data.sizes['network']} networks each")
 
 
@@ -68,7 +74,7 @@ def recursion(recordings: Recordings) -> Finding:
     kept = [name for name, r in zip(names, rise.values, strict=True) if np.abs(r - 1).max() < 0.05]
     last = moments.isel(depth=-1)
     rows = [f"{name} {v.mean():.4g} ± {v.std(ddof=1):.1g}" for name, v in zip(names, last.values, strict=True)]
-    verdict = "holds" if len(kept) == len(names) else f"holds when it is {'; '.join(kept)}" if kept else "does not hold"
+    verdict = "holds" if len(kept) == len(names) else f"holds when it is {'; '.join(kept)}" if kept else "fails"
     start = f"E[N_l²] at l = {int(moments.depth[-1])} (from 1 it would be {int(moments.depth[-1])})"
     return Finding(verdict, f"{start}: {'; '.join(rows)}", f"{moments.sizes['seed']} networks")
 
@@ -80,7 +86,10 @@ def slope_in_training(recordings: Recordings) -> Finding:
 
 def growth_in_a_step(recordings: Recordings) -> Finding:
     """Whether |λ_l| grows in the step where the theorem's force is positive."""
-    return _reach(recordings, "step", "first order")
+    found = _reach(recordings, "step")
+    rows = [f"{run} {outweighs(data).mean():.0%}" for run, data in runs_of(recordings).items()]
+    why = f"The force outweighs the slope it takes to be 0, μ|F_l| > |D_l|, in {listed(rows)} of the cases"
+    return Finding(found.verdict, f"{found.measured}. {why}", found.seeds)
 
 
 def growth_over_an_epoch(recordings: Recordings) -> Finding:
@@ -93,12 +102,16 @@ def _reach(recordings: Recordings, name: str, beside: str = "") -> Finding:
     for run, data in runs_of(recordings).items():
         compared = predictions(data)
         shares[run] = right(*compared[name])[:, 1:].mean(axis=1) - 0.5
-        rows.append(f"{run} {shares[run].mean() + 0.5:.0%} (ρ = {np.nanmean(correlation(*compared[name])[:, 1:]):+.2f})")
+        rows.append(
+            f"{run} {shares[run].mean() + 0.5:.0%} (ρ = {np.nanmean(correlation(*compared[name])[:, 1:]):+.2f})"
+        )
         if beside:
             other = right(*compared[beside])[:, 1:].mean()
-            rows[-1] += f", {'true force' if beside == 'true' else 'Hessian along the step, its slope'} {other:.0%}"
+            rows[-1] += f", true force {other:.0%}"
     found = growth(shares, "share of signs right, minus a half, layers with a shortcut")
-    return Finding(found.verdict, f"signs right (rank correlation over time): {'; '.join(rows)}. {found.measured}", found.seeds)
+    return Finding(
+        found.verdict, f"signs right (rank correlation over time): {'; '.join(rows)}. {found.measured}", found.seeds
+    )
 
 
 def condition_in_training(recordings: Recordings) -> Finding:
@@ -107,9 +120,13 @@ def condition_in_training(recordings: Recordings) -> Finding:
     for run, data in runs_of(recordings).items():
         met, grew, larger = condition(data)
         shares[run] = met[:, 1:].mean(axis=1) - 0.5
-        rows.append(f"{run} {met[:, 1:].mean():.0%}, |λ| grew {grew[:, 1:].mean():.0%}, ‖g_p‖ > ‖g_m‖ {larger.mean():.0%}")
+        rows.append(
+            f"{run} {met[:, 1:].mean():.0%}, |λ| grew {grew[:, 1:].mean():.0%}, ‖g_p‖ > ‖g_m‖ {larger.mean():.0%}"
+        )
     found = growth(shares, "share minus a half")
-    return Finding(found.verdict, f"share of steps with the condition met: {'; '.join(rows)}. {found.measured}", found.seeds)
+    return Finding(
+        found.verdict, f"share of steps with the condition met: {'; '.join(rows)}. {found.measured}", found.seeds
+    )
 
 
 def decay_s_part(recordings: Recordings) -> Finding:
@@ -129,16 +146,19 @@ def decay_s_part(recordings: Recordings) -> Finding:
 DRIFT_CLAIMS = (
     Claim("Theorem 3", "At ∂L/∂λ_l = 0 a step gives ∂L/∂λ_l = -(μ/λ_l) g_p·(g_p + g_m), for an unskipped layer "
           "-(μ/λ_l) ‖g_p + g_m‖².", theorem_3, FORCE),
-    Claim("Theorem 3, beyond", "Its sign is right where its assumptions do not hold (our question).", assumptions, FORCE),
+    Claim("Theorem 3, beyond", "Its sign is right where its assumptions do not hold (our question).",
+          assumptions, FORCE),
     Claim("Theorem 4", "At ∂L/∂C = 0 a step gives -(μ/C)(m‖g_m‖² + p‖g_p‖² + (m+p) g_p·g_m).", theorem_4, FORCE),
     Claim("Eq. 21", "C ∂L/∂C weighs each path by its length.", equation_21, FORCE),
     Claim("Sec. 4.1", "E[N_{l+1}²] = 1 + E[N_l²] at λ = 1.", recursion, "second_moments"),
     Claim("Theorem 3, slope", "In training, ∂L/∂λ_l changes as the force says when the weights step.",
           slope_in_training, "drift-"),
-    Claim("Theorem 3, step", "In training, |λ_l| grows in a step where ‖g_p‖² + g_p·g_m > 0.", growth_in_a_step, "drift-"),
+    Claim("Theorem 3, step", "In training, |λ_l| grows in a step where ‖g_p‖² + g_p·g_m > 0.",
+          growth_in_a_step, "drift-"),
     Claim("Theorem 3, epoch", "In training, |λ_l| grows over an epoch where that holds in the mean.",
           growth_over_an_epoch, "drift-"),
-    Claim("Theorem 3, condition", "In training, ‖g_p‖² + g_p·g_m > 0 more often than not.", condition_in_training, "drift-"),
+    Claim("Theorem 3, condition", "In training, ‖g_p‖² + g_p·g_m > 0 more often than not.",
+          condition_in_training, "drift-"),
     Claim("Fig. 3, share", "More than half of the fall of shrinking λ_l is weight decay's (our question).",
           decay_s_part, "drift-"),
 )  # fmt: skip
