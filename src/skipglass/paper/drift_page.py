@@ -125,7 +125,7 @@ def recursion_panel(data: xr.Dataset) -> Panel:
         "second-moments",
         "Second moment of untrained units by layer (Sec. 4.1)",
         "A rise means that deeper units are larger, and deep branches weigh less beside what they are added to. By the "
-        "paper's recursion a curve passes through l at layer l, which the three lowest at the end do, one upon another.",
+        "paper's recursion a curve passes through l at layer l: three do, one upon another.",
         Axis("layer l"),
         Axis("E[N_l²]", log=True),
         tuple(series),
