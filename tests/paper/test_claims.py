@@ -9,6 +9,7 @@ import xarray as xr
 from skipglass.paper import CLAIMS, claims_table
 from skipglass.paper.figure1_page import load_figure1
 from skipglass.paper.theorems import theorems
+from skipglass.paper.theory_page import load_theorems
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,8 @@ def test_one_seed_proves_no_growth(measured):
 def test_the_committed_recordings_give_the_readme_s_verdicts():
     root = Path(__file__).parents[2]
     readme = (root / "README.md").read_text()
-    found = load_figure1(root / "results" / "figure1" / "recordings")
+    folder = root / "results" / "figure1" / "recordings"
+    found = load_theorems(folder) | load_figure1(folder)
     for name in ("Theorem 1", "Theorem 2", "Lemma 4", "Theorem 5"):
         assert judge(name, found).verdict == "holds"
     multipliers = judge("Sec. 4, Fig. 1(d)", found)
