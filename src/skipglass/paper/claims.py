@@ -3,6 +3,7 @@
 Each verdict is a pure function of stored recordings: the same files give the same verdict, others another.
 """
 
+from skipglass.paper.drift_claims import DRIFT_CLAIMS
 from skipglass.paper.figure1_claims import FIGURE1_CLAIMS
 from skipglass.paper.finding import Claim, Finding, Recordings
 from skipglass.paper.landscape_claims import LANDSCAPE_CLAIMS
@@ -13,7 +14,15 @@ from skipglass.paper.theorem_claims import THEOREM_CLAIMS
 
 __all__ = ["CLAIMS", "Claim", "Finding", "claims_table"]
 
-CLAIMS = (*LEMMA_CLAIMS, *THEOREM_CLAIMS, *FIGURE1_CLAIMS, *SWEEP_CLAIMS, *NETWORK_CLAIMS, *LANDSCAPE_CLAIMS)
+CLAIMS = (
+    *LEMMA_CLAIMS,
+    *THEOREM_CLAIMS,
+    *DRIFT_CLAIMS,
+    *FIGURE1_CLAIMS,
+    *SWEEP_CLAIMS,
+    *NETWORK_CLAIMS,
+    *LANDSCAPE_CLAIMS,
+)
 """In the paper's order."""
 
 

@@ -56,7 +56,9 @@ def assumptions(recordings: Recordings) -> Finding:
     rows = [f"{name} {s:.0%} (r = {c:+.2f})" for name, s, c in zip(data.dropped.values, same, close, strict=True)]
     kept = [str(name) for name, share in zip(data.dropped.values, same, strict=True) if share == 1]
     verdict = "holds" if len(kept) == same.size else f"holds when dropped: {'; '.join(kept)}" if kept else "fails"
-    measured = f"sign of the true force right, at points where the true slope is 0, by what is dropped: {'; '.join(rows)}"
+    measured = (
+        f"sign of the true force right, at points where the true slope is 0, by what is dropped: {'; '.join(rows)}"
+    )
     return Finding(verdict, measured, f"{data.sizes['network']} networks each")
 
 
@@ -93,12 +95,16 @@ def _reach(recordings: Recordings, name: str, beside: str = "") -> Finding:
     for run, data in runs_of(recordings).items():
         compared = predictions(data)
         shares[run] = right(*compared[name])[:, 1:].mean(axis=1) - 0.5
-        rows.append(f"{run} {shares[run].mean() + 0.5:.0%} (ρ = {np.nanmean(correlation(*compared[name])[:, 1:]):+.2f})")
+        rows.append(
+            f"{run} {shares[run].mean() + 0.5:.0%} (ρ = {np.nanmean(correlation(*compared[name])[:, 1:]):+.2f})"
+        )
         if beside:
             other = right(*compared[beside])[:, 1:].mean()
             rows[-1] += f", {'true force' if beside == 'true' else 'Hessian along the step, its slope'} {other:.0%}"
     found = growth(shares, "share of signs right, minus a half, layers with a shortcut")
-    return Finding(found.verdict, f"signs right (rank correlation over time): {'; '.join(rows)}. {found.measured}", found.seeds)
+    return Finding(
+        found.verdict, f"signs right (rank correlation over time): {'; '.join(rows)}. {found.measured}", found.seeds
+    )
 
 
 def condition_in_training(recordings: Recordings) -> Finding:
@@ -107,9 +113,13 @@ def condition_in_training(recordings: Recordings) -> Finding:
     for run, data in runs_of(recordings).items():
         met, grew, larger = condition(data)
         shares[run] = met[:, 1:].mean(axis=1) - 0.5
-        rows.append(f"{run} {met[:, 1:].mean():.0%}, |λ| grew {grew[:, 1:].mean():.0%}, ‖g_p‖ > ‖g_m‖ {larger.mean():.0%}")
+        rows.append(
+            f"{run} {met[:, 1:].mean():.0%}, |λ| grew {grew[:, 1:].mean():.0%}, ‖g_p‖ > ‖g_m‖ {larger.mean():.0%}"
+        )
     found = growth(shares, "share minus a half")
-    return Finding(found.verdict, f"share of steps with the condition met: {'; '.join(rows)}. {found.measured}", found.seeds)
+    return Finding(
+        found.verdict, f"share of steps with the condition met: {'; '.join(rows)}. {found.measured}", found.seeds
+    )
 
 
 def decay_s_part(recordings: Recordings) -> Finding:

@@ -120,7 +120,10 @@ def error_panel(data: xr.Dataset) -> Panel:
 def recursion_panel(data: xr.Dataset) -> Panel:
     """Return the second moments by layer and way of normalising."""
     moments = data.second_moment.transpose("variant", "seed", "depth")
-    series = [banded(str(name), data.depth.values, values.values) for name, values in zip(data.variant.values, moments, strict=True)]
+    series = [
+        banded(str(name), data.depth.values, values.values)
+        for name, values in zip(data.variant.values, moments, strict=True)
+    ]
     return Panel(
         "second-moments",
         "Second moment of untrained units by layer (Sec. 4.1)",

@@ -8,6 +8,7 @@ from rich.progress import Progress
 from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper.chapter import Chapter, Options
+from skipglass.paper.drift_page import DRIFT
 from skipglass.paper.figure1_page import FIGURE1
 from skipglass.paper.glass_page import GLASSES
 from skipglass.paper.network_page import NETWORKS
@@ -18,7 +19,7 @@ from skipglass.report import Panel, render_page, save_figures, save_grid
 
 __all__ = ["CHAPTERS", "FIGURES", "measure", "recorded", "write_report"]
 
-CHAPTERS = (THEORY, FIGURE1, MAP, NETWORKS, GLASSES)
+CHAPTERS = (THEORY, DRIFT, FIGURE1, MAP, NETWORKS, GLASSES)
 """In the order of the page."""
 
 FIGURES = tuple(figure for chapter in CHAPTERS for figure in chapter.figures)
