@@ -21,6 +21,8 @@ from skipglass.theory.mixture import require_mixture
 
 _WORKSPACE = 1 << 20  # numbers: points are taken in parts, so that Λ² numbers for each of them stay in a cache
 
+MAX_ORDER = 100  # our choice: a Hessian at order 300 takes half a minute, even of the 301 couplings at Λ = 2
+
 __all__ = ["Evaluation", "SphericalGlass", "riemannian"]
 
 
@@ -81,7 +83,8 @@ class SphericalGlass:
         self.size = check.integer("size", size, 2)
         self.seed = check.seed("seed", seed)
         self.dtype = sphere.number_type(dtype)
-        self.device = torch.device(device)
+        self.device = sphere.place(device)
+        sphere.require_range(self.mixture, self.size, self.dtype)
         _require_memory(self.mixture, self.size, self.dtype, self.device)
         drawn = [
             draw_couplings(r, self.size, power, self.seed, self.dtype)
@@ -122,20 +125,13 @@ class SphericalGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `evaluate` takes them, with its errors.
 
         Returns
         -------
         Tensor
             (...).
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         return self.evaluate(points, derivatives=0, project=project).energy
 
@@ -144,20 +140,13 @@ class SphericalGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `evaluate` takes them, with its errors.
 
         Returns
         -------
         Tensor
             (..., Λ), orthogonal to the points.
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         found = self.evaluate(points, derivatives=1, project=project).gradient
         assert found is not None
@@ -168,20 +157,13 @@ class SphericalGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `evaluate` takes them, with its errors.
 
         Returns
         -------
         Tensor
             (..., Λ, Λ).
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         found = self.evaluate(points, derivatives=2, project=project).hessian
         assert found is not None
@@ -192,20 +174,13 @@ class SphericalGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `evaluate` takes them, with its errors.
 
         Returns
         -------
         tuple of Tensor
             (...) and (..., Λ).
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         energy, gradient, _ = self.evaluate(points, derivatives=1, project=project)
         assert gradient is not None
@@ -236,6 +211,8 @@ class SphericalGlass:
         """
         derivatives = check.integer("derivatives", derivatives, 0, 2)
         w = sphere.require_points(points, self.size, self.dtype, self.device, onto=project)
+        if not w.numel():
+            return Evaluation(*(w.new_zeros(w.shape[:-1] + (self.size,) * k) for k in range(derivatives + 1)))
         if derivatives == 1 and w.numel() == self.size and self.device.type == "cpu":
             energy, gradient = _at_one_point(self.couplings, w.reshape(-1))
             return Evaluation(energy.reshape(w.shape[:-1]), gradient.reshape(w.shape))
@@ -255,20 +232,13 @@ class SphericalGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `evaluate` takes them, with its errors.
 
         Returns
         -------
         Tensor
             (...), integers in 0..Λ-1.
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         w = sphere.require_points(points, self.size, self.dtype, self.device, onto=project)
         basis = sphere.tangent_basis(w)
@@ -352,6 +322,8 @@ def _require_memory(mixture: Mixture, size: int, dtype: torch.dtype, device: tor
     available = available_bytes(device)
     total = 0
     for r in mixture.orders.tolist():
+        if r > MAX_ORDER:
+            raise InputError(f"couplings are stored up to order {MAX_ORDER}, not {r}; use LazyGlass, which takes any")
         total += polynomial.number(size, r) * dtype.itemsize
         if total > available // 2:
             raise InputError(
