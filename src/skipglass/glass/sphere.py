@@ -48,10 +48,10 @@ def require_range(mixture: Mixture, size: int, dtype: torch.dtype) -> None:
     """Refuse powers with which the square of an energy or a gradient would leave the numbers of ``dtype``."""
     limit = torch.finfo(dtype).max ** 0.5
     with np.errstate(over="ignore"):
-        lowest, highest = float(mixture(1.0)), max(mixture.nu1, mixture.nu2) * size
-    if not (1 / limit <= lowest and highest <= limit):
+        lowest, nu1, nu2 = float(mixture(1.0)), mixture.nu1, mixture.nu2
+    if not (1 / limit <= lowest and max(nu1, nu2) * size <= limit):
         raise InputError(
-            f"with ξ(1) = {lowest:.3g} and ξ″(1) = {mixture.nu2:.3g} numbers leave the range of {dtype}; scale the "
+            f"with ξ(1) = {lowest:.3g} and ξ″(1) = {nu2:.3g} numbers leave the range of {dtype}; scale the "
             "mixture with .normalized()"
         )
 
