@@ -130,7 +130,7 @@ def test_a_network_without_residual_merges_says_so(tmp_path):
     assert profile.participation.shape == (0,)
     assert "unit='weights'" in " ".join(profile.notes)
     assert "no residual merge" in str(profile)
-    assert len(profile.plot().axes) == 2
+    assert len(profile.figure().axes) == 2
     assert same(Profile.load(profile.save(tmp_path / "p.nc")), profile)
     assert sg.measure(model, x, y, unit="weights").lengths.tolist() == [2]
 
@@ -220,7 +220,7 @@ def test_other_networks_have_four_panels_and_a_colour_scale(name):
     model, _, x = CASES[name].make()
     inputs = {"inputs_embeds": x.detach()} if name == "GPT-2" else x.detach()
     profile = sg.measure(model.eval(), inputs)
-    figure = profile.plot()
+    figure = profile.plot().figure
     assert len(figure.axes) == 5
     assert all(ax.get_xlabel() and ax.get_ylabel() for ax in figure.axes[:4])
     assert profile.census == dict(enumerate([1, 4, 6, 4, 1] if name == "GPT-2" else [1, 3, 3, 1]))

@@ -22,6 +22,8 @@ from skipglass.theory.mixture import require_mixture
 
 _WORKSPACE = 1 << 20  # numbers: points are taken in parts, so that Λ² numbers for each of them stay in a cache
 
+MAX_ORDER = 100  # our choice: a Hessian at order 300 takes half a minute, even of the 301 couplings at Λ = 2
+
 __all__ = ["Evaluation", "SphericalGlass", "riemannian"]
 
 
@@ -82,7 +84,8 @@ class SphericalGlass:
         self.size = check.integer("size", size, 2)
         self.seed = check.seed("seed", seed)
         self.dtype = sphere.number_type(dtype)
-        self.device = torch.device(device)
+        self.device = sphere.place(device)
+        sphere.require_range(self.mixture, self.size, self.dtype)
         _require_memory(self.mixture, self.size, self.dtype, self.device)
         drawn = [
             draw_couplings(r, self.size, power, self.seed, self.dtype)
@@ -209,6 +212,8 @@ class SphericalGlass:
         """
         derivatives = check.integer("derivatives", derivatives, 0, 2)
         w = sphere.require_points(points, self.size, self.dtype, self.device, onto=project)
+        if not w.numel():
+            return Evaluation(*(w.new_zeros(w.shape[:-1] + (self.size,) * k) for k in range(derivatives + 1)))
         if derivatives == 1 and w.numel() == self.size and self.device.type == "cpu":
             return _at_one_point(self.couplings, w)
         parts = [
@@ -319,6 +324,8 @@ def _require_memory(mixture: Mixture, size: int, dtype: torch.dtype, device: tor
     available = available_bytes(device)
     total = 0
     for r in mixture.orders.tolist():
+        if r > MAX_ORDER:
+            raise InputError(f"couplings are stored up to order {MAX_ORDER}, not {r}; use LazyGlass, which takes any")
         total += polynomial.number(size, r) * dtype.itemsize
         if total > available // 2:
             raise InputError(

@@ -1,9 +1,9 @@
-"""The claims of Sec. 4 about what drives the scales, from recordings of `driving_force`, `second_moments` and training."""
+"""The claims of Sec. 4 about what drives the scales: of the theorems, of Sec. 4.1, and of networks in training."""
 
 import numpy as np
 import xarray as xr
 
-from skipglass.paper.drift_reach import condition, correlation, decay_share, predictions, right, runs_of
+from skipglass.paper.drift_reach import condition, correlation, decay_share, outweighs, predictions, right, runs_of
 from skipglass.paper.finding import Claim, Finding, Recordings, growth, listed
 
 __all__ = ["DRIFT_CLAIMS"]
@@ -22,7 +22,7 @@ def theorem_4(recordings: Recordings) -> Finding:
 
 
 def _theorem(data: xr.Dataset, kinds: list[str]) -> Finding:
-    part = data.sel(theorem=kinds).transpose("theorem", "network", "step")
+    part = data[["change", "predicted", "flipped", "rest"]].sel(theorem=kinds).transpose("theorem", "network", "step")
     rest, held = np.abs(part.change - part.predicted).values, part.flipped.values == 0
     pairs = held[..., :-1] & held[..., 1:]
     steps = -np.diff(np.log2(part.step.values))
@@ -50,10 +50,14 @@ def equation_21(recordings: Recordings) -> Finding:
 
 def assumptions(recordings: Recordings) -> Finding:
     """Theorem 3's sign at stationary points, with its assumptions dropped."""
-    data = recordings[FORCE].transpose("dropped", "network")
+    data = recordings[FORCE][["theorem_force", "true_force"]].transpose("dropped", "network")
     same = (np.sign(data.theorem_force) == np.sign(data.true_force)).mean("network").values
     close = [np.corrcoef(t, f)[0, 1] for t, f in zip(data.theorem_force, data.true_force, strict=True)]
-    rows = [f"{name} {s:.0%} (r = {c:+.2f})" for name, s, c in zip(data.dropped.values, same, close, strict=True)]
+    up = (data.true_force > 0).mean("network").values
+    rows = [
+        f"{name} {s:.0%} (r = {c:+.2f}, {u:.0%} up)"
+        for name, s, c, u in zip(data.dropped.values, same, close, up, strict=True)
+    ]
     kept = [str(name) for name, share in zip(data.dropped.values, same, strict=True) if share == 1]
     verdict = "holds" if len(kept) == same.size else f"holds when dropped: {'; '.join(kept)}" if kept else "fails"
     measured = (
@@ -82,7 +86,13 @@ def slope_in_training(recordings: Recordings) -> Finding:
 
 def growth_in_a_step(recordings: Recordings) -> Finding:
     """Whether |λ_l| grows in the step where the theorem's force is positive."""
-    return _reach(recordings, "step", "first order")
+    found = _reach(recordings, "step")
+    rows = [f"{run} {outweighs(data).mean():.0%}" for run, data in runs_of(recordings).items()]
+    why = (
+        "The force being up nearly always, this is how often |λ_l| grew. It outweighs the slope it takes to be 0, "
+        f"μ|F_l| > |D_l|, in {listed(rows)} of the cases"
+    )
+    return Finding(found.verdict, f"{found.measured}. {why}", found.seeds)
 
 
 def growth_over_an_epoch(recordings: Recordings) -> Finding:
@@ -100,7 +110,7 @@ def _reach(recordings: Recordings, name: str, beside: str = "") -> Finding:
         )
         if beside:
             other = right(*compared[beside])[:, 1:].mean()
-            rows[-1] += f", {'true force' if beside == 'true' else 'Hessian along the step, its slope'} {other:.0%}"
+            rows[-1] += f", true force {other:.0%}"
     found = growth(shares, "share of signs right, minus a half, layers with a shortcut")
     return Finding(
         found.verdict, f"signs right (rank correlation over time): {'; '.join(rows)}. {found.measured}", found.seeds
@@ -139,16 +149,19 @@ def decay_s_part(recordings: Recordings) -> Finding:
 DRIFT_CLAIMS = (
     Claim("Theorem 3", "At ∂L/∂λ_l = 0 a step gives ∂L/∂λ_l = -(μ/λ_l) g_p·(g_p + g_m), for an unskipped layer "
           "-(μ/λ_l) ‖g_p + g_m‖².", theorem_3, FORCE),
-    Claim("Theorem 3, beyond", "Its sign is right where its assumptions do not hold (our question).", assumptions, FORCE),
+    Claim("Theorem 3, beyond", "Its sign is right where its assumptions do not hold (our question).",
+          assumptions, FORCE),
     Claim("Theorem 4", "At ∂L/∂C = 0 a step gives -(μ/C)(m‖g_m‖² + p‖g_p‖² + (m+p) g_p·g_m).", theorem_4, FORCE),
     Claim("Eq. 21", "C ∂L/∂C weighs each path by its length.", equation_21, FORCE),
     Claim("Sec. 4.1", "E[N_{l+1}²] = 1 + E[N_l²] at λ = 1.", recursion, "second_moments"),
     Claim("Theorem 3, slope", "In training, ∂L/∂λ_l changes as the force says when the weights step.",
           slope_in_training, "drift-"),
-    Claim("Theorem 3, step", "In training, |λ_l| grows in a step where ‖g_p‖² + g_p·g_m > 0.", growth_in_a_step, "drift-"),
+    Claim("Theorem 3, step", "In training, |λ_l| grows in a step where ‖g_p‖² + g_p·g_m > 0.",
+          growth_in_a_step, "drift-"),
     Claim("Theorem 3, epoch", "In training, |λ_l| grows over an epoch where that holds in the mean.",
           growth_over_an_epoch, "drift-"),
-    Claim("Theorem 3, condition", "In training, ‖g_p‖² + g_p·g_m > 0 more often than not.", condition_in_training, "drift-"),
+    Claim("Theorem 3, condition", "In training, ‖g_p‖² + g_p·g_m > 0 more often than not.",
+          condition_in_training, "drift-"),
     Claim("Fig. 3, share", "More than half of the fall of shrinking λ_l is weight decay's (our question).",
           decay_s_part, "drift-"),
 )  # fmt: skip

@@ -12,28 +12,25 @@ from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper.chapter import Chapter, Options, Pages
 from skipglass.paper.drift_reach import condition, predictions, right, runs_of
-from skipglass.paper.drift_runs import Run, drift_run
-from skipglass.paper.driving_force import driving_force
+from skipglass.paper.drift_runs import STATIC, Run, drift_run
 from skipglass.paper.finding import Recordings
-from skipglass.paper.recursion import second_moments
 from skipglass.paper.scale_panels import banded
 from skipglass.report import Axis, Panel, Rule, Section, Series
 
 __all__ = ["DRIFT"]
 
-STATIC = {"driving_force": driving_force, "second_moments": second_moments}
 LIVE = Run("digits", epochs=6, seeds=3)
 FORCES = (
-    "Theorems 3 and 4 say what a step of the weights makes of ∂L/∂λ_l and ∂L/∂C, where those are 0. They hold gates and "
-    "statistics, and take the loss to be linear. There the error of the formulas shrinks as the square of the learning "
-    "rate; a gate that flips ends that at once, as paths come and go. Sec. 4.1 has the second moments of untrained units "
-    "rise by one a layer, which depends on how a branch is normalised."
+    "Theorems 3 and 4 say what a step of the weights makes of ∂L/∂λ_l and ∂L/∂C, where those are 0. They hold gates "
+    "and statistics, and take the loss to be linear. There the error of the formulas shrinks as the square of the "
+    "learning rate; a gate that flips ends that at once, as paths come and go. Sec. 4.1 has the second moments of "
+    "untrained units rise by one a layer, which depends on how a branch is normalised."
 )
 REACH = (
-    "Real training has cross entropy, batch statistics, momentum and weight decay, and ∂L/∂λ_l is not 0. At some steps of "
-    "each epoch Theorem 3's force g_p·(g_p + g_m) on every λ_l is set beside four things: how ∂L/∂λ_l changes as "
-    "the weights alone step, which is what the theorem speaks of; the same by the true force, one Hessian-vector product; "
-    "and whether |λ_l| grows in the step, and over the epoch, weight decay's part left out."
+    "Real training has cross entropy, batch statistics, momentum and weight decay, and ∂L/∂λ_l is not 0. At some steps "
+    "of each epoch Theorem 3's force g_p·(g_p + g_m) on every λ_l is set beside how ∂L/∂λ_l changes as the weights "
+    "alone step, which is what the theorem speaks of, and beside whether |λ_l| grows in the step, and over the epoch, "
+    "weight decay's part left out. The true force is one Hessian-vector product, with nothing assumed."
 )
 SIGNS = {
     "slope": "slope: Theorem 3",
@@ -98,7 +95,7 @@ def drift_pages(recordings: Recordings, figures: Sequence[str] = ()) -> Pages:
 
 def error_panel(data: xr.Dataset) -> Panel:
     """Return the error of the theorems against the learning rate, over the networks where no gate flips."""
-    part = data.transpose("theorem", "network", "step")
+    part = data[["change", "predicted", "flipped"]].transpose("theorem", "network", "step")
     error = np.abs(part.change / part.predicted - 1).where((part.flipped == 0).all("step"))
     series = [
         Series(name, part.step.values, e.median("network"), e.quantile(0.25, "network"), e.quantile(0.75, "network"))
@@ -107,8 +104,8 @@ def error_panel(data: xr.Dataset) -> Panel:
     return Panel(
         "theorem-3-and-4-error",
         "Error of Theorems 3 and 4 after one step, at points with a slope of 0",
-        "Below: the formula is nearer. The relative error of a first-order formula falls in proportion to the step, a slope "
-        "of one here; a rise with smaller steps would mean a wrong formula.",
+        "Below: the formula is nearer. The relative error of a first-order formula falls in proportion to the step; a "
+        "rise with smaller steps would mean a wrong formula.",
         Axis("step length μ‖g‖/‖w‖", log=True),
         Axis("relative error of the new slope", log=True),
         tuple(series),
@@ -127,8 +124,8 @@ def recursion_panel(data: xr.Dataset) -> Panel:
     return Panel(
         "second-moments",
         "Second moment of untrained units by layer (Sec. 4.1)",
-        "A rise means that deeper units are larger, and deep branches weigh less beside what they are added to. The paper's "
-        "recursion is the curve through l at layer l; what lies above it rises faster.",
+        "A rise means that deeper units are larger, and deep branches weigh less beside what they are added to. By the "
+        "paper's recursion a curve passes through l at layer l: three do, one upon another.",
         Axis("layer l"),
         Axis("E[N_l²]", log=True),
         tuple(series),
@@ -143,8 +140,8 @@ def signs_panel(run: str, data: xr.Dataset) -> Panel:
     return Panel(
         f"drift-{run}-signs",
         f"How often the force on λ_l has the right sign: {_title(data)}",
-        "At 1 the force always says what comes, at one half it says nothing, below it the opposite comes. The first layer "
-        "has no shortcut.",
+        "At 1 the force always says what comes, at one half it says nothing, below it the opposite comes. The first "
+        "layer has no shortcut.",
         Axis("normalised layer l, in forward order"),
         Axis("share of signs right"),
         tuple(banded(label, layers, right(*compared[name])) for name, label in SIGNS.items()),
@@ -160,8 +157,8 @@ def condition_panel(run: str, data: xr.Dataset) -> Panel:
     return Panel(
         f"drift-{run}-condition",
         f"The condition of Theorem 3, and growth: {_title(data)}",
-        "Were the theorem all there is, the two curves would be one. A rise of the first means more steps that should make "
-        "|λ_l| grow, of the second more that do.",
+        "Were the theorem all there is, the two curves would be one. A rise of the first means more steps that should "
+        "make |λ_l| grow, of the second more that do.",
         Axis("normalised layer l, in forward order"),
         Axis("share of the measured steps"),
         (banded("‖g_p‖² + g_p·g_m > 0", layers, met), banded("|λ_l| grows, decay left out", layers, grew)),

@@ -1,7 +1,7 @@
 """What the recordings of `drift_runs` say about Theorem 3, by seed and layer: pure arithmetic on recordings.
 
-Layer 0 has no shortcut; the theorem's second part speaks of the others. Growth is the loss's part alone, without that of
-weight decay, which the theorem leaves out.
+Layer 0 has no shortcut; the theorem's second part speaks of the others. Growth is the loss's part alone, without that
+of weight decay, which the theorem leaves out.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,17 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-__all__ = ["PREDICTIONS", "by_epoch", "condition", "correlation", "decay_share", "predictions", "right", "runs_of"]
+__all__ = [
+    "PREDICTIONS",
+    "by_epoch",
+    "condition",
+    "correlation",
+    "decay_share",
+    "outweighs",
+    "predictions",
+    "right",
+    "runs_of",
+]
 
 Array = NDArray[np.float64]
 PREFIX = "drift-"
@@ -19,7 +29,6 @@ PREFIX = "drift-"
 PREDICTIONS = {
     "slope": "Theorem 3's force and the change of ∂L/∂λ_l as the weights step",
     "true": "the true force and that change",
-    "first order": "the Hessian along the step really taken and the change of ∂L/∂λ_l over it",
     "step": "Theorem 3's force and the growth of |λ_l| in the step",
     "epoch": "Theorem 3's force and the growth of |λ_l| over the epoch",
 }
@@ -38,14 +47,13 @@ def predictions(data: xr.Dataset) -> dict[str, tuple[Array, Array]]:
     return {
         "slope": (value["theorem_force"], value["push"]),
         "true": (value["live_force"], value["push"]),
-        "first order": (value["push_predicted"], value["push_step"]),
         "step": (value["theorem_force"], value["growth"] - value["growth_decay"]),
         "epoch": (force, growth),
     }
 
 
 def by_epoch(data: xr.Dataset) -> tuple[Array, Array]:
-    """Return the mean of Theorem 3's force over an epoch's measured steps, and the epoch's growth, (seed, epoch, layer)."""
+    """Return the mean of Theorem 3's force over an measured steps, and the growth over it, (seed, epoch, layer)."""
     epoch = np.floor(data.when.values).astype(int)
     force = data.theorem_force.transpose("seed", "measurement", "layer").values
     means = np.stack([force[:, epoch == e].mean(axis=1) for e in range(data.sizes["epoch"])], axis=1)
@@ -70,6 +78,12 @@ def condition(data: xr.Dataset) -> tuple[Array, Array, Array]:
     value = predictions(data)["step"]
     met, grew = ((part > 0).mean(axis=1) for part in value)
     return met, grew, (data.norm_p > data.norm_m).mean(["block", "epoch"]).values
+
+
+def outweighs(data: xr.Dataset) -> Array:
+    """Return how often μ|F_l| > |D_l|: Theorem 3's force and the slope it takes to be 0, with shortcuts, (seed,)."""
+    larger = np.abs(data.theorem_force) > np.abs(data.live_slope)
+    return larger.isel(layer=slice(1, None)).mean(["measurement", "layer"]).values
 
 
 def decay_share(data: xr.Dataset) -> Array:

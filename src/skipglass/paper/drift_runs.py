@@ -1,6 +1,6 @@
 """How far Theorem 3 reaches: networks in real training, the force on each λ_l beside what becomes of it.
 
-    python -m skipglass.paper.drift_runs results/drift/recordings gaussians digits cifar10
+    python -m skipglass.paper.drift_runs results/drift/recordings driving_force second_moments gaussians digits cifar10
 
 Cross entropy, batch statistics, momentum and weight decay are all there. At chosen steps, on the batch of that step,
 the recording keeps for every layer (products are with λ_l as it was before the step; forces times the learning rate)
@@ -30,6 +30,8 @@ from skipglass import check, record, scales
 from skipglass.data import digits, gaussian_mixture
 from skipglass.errors import UserError
 from skipglass.models import ResidualMLP
+from skipglass.paper.driving_force import driving_force
+from skipglass.paper.recursion import second_moments
 from skipglass.paths import participation
 from skipglass.paths.state import as_found
 from skipglass.scales.parameters import parameters_of
@@ -38,7 +40,7 @@ from skipglass.training.batches import Batches
 from skipglass.training.resnet_settings import AUGMENTATION, DROPS
 from skipglass.training.threads import one_thread
 
-__all__ = ["RUNS", "Run", "drift_run", "seed_of"]
+__all__ = ["RUNS", "STATIC", "Run", "drift_run", "seed_of"]
 
 MEASURED = 5  # steps of each epoch
 
@@ -76,6 +78,9 @@ RUNS = {
     "cifar10": Run("cifar10", 14, 0.5, 8, 64, 0.1, 0.9, 1e-4, 5_000, 3),
 }
 """The settings that results/drift holds; "plain" is App. C's SGD."""
+
+STATIC: dict[str, Callable[[], xr.Dataset]] = {"driving_force": driving_force, "second_moments": second_moments}
+"""What needs no training: Theorems 3 and 4, Eq. 21, and Sec. 4.1."""
 
 
 def drift_run(run: Run, data: Path | str | None = None, on_epoch: Callable[[int], None] | None = None) -> xr.Dataset:
@@ -296,14 +301,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Record the settings that are named, one file each; finished ones are kept."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("runs", nargs="+", help=", ".join(RUNS))
+    parser.add_argument("runs", nargs="+", help=", ".join([*STATIC, *RUNS]))
     given = parser.parse_args(arguments)
     try:
         folder = record.output_folder(given.folder)
         for name in given.runs:
-            path = folder / f"drift-{check.choice('a run', name, RUNS)}.nc"
+            static = STATIC.get(check.choice("a run", name, [*STATIC, *RUNS]))
+            path = folder / (f"{name}.nc" if static else f"drift-{name}.nc")
             if not path.is_file():
-                record.save(drift_run(RUNS[name]), path, kind="drift")
+                record.save(static() if static else drift_run(RUNS[name]), path, kind=name if static else "drift")
     except UserError as error:
         sys.exit(f"skipglass: {error}")
 

@@ -24,7 +24,7 @@ __all__ = ["ASSUMPTIONS", "SingleSkip", "driving_force", "stationary"]
 
 WIDTH, FEATURES, SAMPLES = 8, 6, 40
 DEPTH, SKIPPED = 5, (2, 4)  # p, and the layers that the shortcut skips, from 0
-STEPS = 2.0 ** -np.arange(14, 19)  # μ‖g‖/‖w‖: so small that a gate flips in few of the networks
+STEPS = 2.0 ** -np.arange(14, 21)  # μ‖g‖/‖w‖: so small that a gate flips in few of the networks
 ASSUMPTIONS = ("none", "linear loss", "constant statistics", "both", "both, and λ and shifts step too")
 """Which of the theorem's assumptions is dropped: the loss is cross entropy, batch statistics are live, more steps."""
 KINDS = ("unskipped", "skipped", "global")

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skipglass import check
-from skipglass.errors import DecompositionError
+from skipglass.errors import DecompositionError, InputError
 from skipglass.paths.cost import announce, backwards
-from skipglass.paths.display import bars, table
+from skipglass.paths.display import bars, blocks_table, table
 from skipglass.paths.graph import Target
 from skipglass.paths.hooks import listening
 from skipglass.paths.locate import locate
@@ -118,6 +118,7 @@ class Spectrum:
             f"median per {per} {np.median(depths):.4g}\n"
             f"error {self.error:.0e}, cancellation {self.cancellation:.3g}{mixed}\n"
             + table(self.lengths, self.norm**2, {"share": self.share, f"per {per}": self.median_share})
+            + ("" if self.at_blocks is None else blocks_table([b.name for b in self.graph.blocks], self.at_blocks))
         )
 
     def to_xarray(self) -> "xr.Dataset":
@@ -210,7 +211,7 @@ def spectrum(
     at
         "blocks": also the norm of g_r at the input of every block.
     per
-        "sample", or "token": shares along the first two dimensions of x.
+        "sample", or "token": shares along the first two dimensions of x, (samples, tokens, features).
     blocks
         What to count as blocks instead; see `outline`.
 
@@ -237,6 +238,8 @@ def spectrum(
     if max_length is not None:
         check.integer("max_length", max_length)
     leading = PER[check.choice("per", per, PER)]
+    if per == "token":
+        _require_tokens(x)
     if at is not None:
         check.choice("at", at, ["blocks"])
     found = outline(loss, x, model, blocks)
@@ -257,6 +260,15 @@ def spectrum(
             visitor.finish(parts)
         error = _verified(loss, found, regions, counted, parts, g)
     return _reduced(found, unit, parts, g, error, x, max_length, keep, leading, visitor)
+
+
+def _require_tokens(x: Target) -> None:
+    shapes = [tuple(getattr(t, "shape", ())) for t in (x if isinstance(x, tuple) else (x,))]
+    if any(len(shape) != 3 for shape in shapes) or len({shape[:2] for shape in shapes}) > 1:
+        found = ", ".join(map(str, shapes))
+        raise InputError(
+            f"per='token' needs an x of shape (samples, tokens, features), found {found}; use per='sample'"
+        )
 
 
 def _longer(graded: Graded, max_length: int | None) -> Graded:

@@ -1,0 +1,146 @@
+"""What drives the scales: verdicts are functions of the recordings, and counterfeits flip them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from skipglass.errors import InputError, StorageError
+from skipglass.paper import CLAIMS, drift_runs
+from skipglass.paper.drift_page import DRIFT
+from skipglass.paper.drift_reach import correlation, decay_share, right
+from skipglass.paper.drift_runs import Run, seed_of
+from skipglass.paper.driving_force import driving_force, stationary
+from skipglass.paper.recursion import second_moments
+
+RESULTS = Path(__file__).parents[2] / "results" / "drift" / "recordings"
+NAMES = [
+    "Theorem 3", "Theorem 3, beyond", "Theorem 4", "Eq. 21", "Sec. 4.1", "Theorem 3, slope", "Theorem 3, step",
+    "Theorem 3, epoch", "Theorem 3, condition", "Fig. 3, share",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return DRIFT.load(RESULTS)
+
+
+def judge(name, recordings):
+    return next(claim for claim in CLAIMS if claim.name == name).finding(recordings)
+
+
+def test_every_claim_has_its_verdict_from_the_committed_recordings(committed):
+    found = {name: judge(name, committed).verdict for name in NAMES}
+    assert {n: v for n, v in found.items() if v == "holds"} == dict.fromkeys(
+        ["Theorem 3", "Theorem 4", "Eq. 21", "Theorem 3, slope", "Theorem 3, condition"], "holds"
+    )
+    assert found["Sec. 4.1"].startswith("holds when it is batch norm after the ReLU; linear branch")
+    assert found["Theorem 3, step"] == found["Theorem 3, epoch"] == "holds when the setting is cifar10"
+    assert found["Fig. 3, share"] == "holds when the setting is digits"
+    assert found["Theorem 3, beyond"] == "holds when dropped: none"
+
+
+FORGED = {
+    "Theorem 3": ("driving_force", lambda d: d.assign(change=d.change * 1.001), "fails"),
+    "Theorem 4": ("driving_force", lambda d: d.assign(predicted=-d.predicted), "fails"),
+    "Eq. 21": ("driving_force", lambda d: d.assign(eq21=d.eq21 * (1 + 1e-6)), "fails"),
+    "Theorem 3, beyond": ("driving_force", lambda d: d.assign(theorem_force=d.true_force), "holds"),
+    "Sec. 4.1": ("second_moments", lambda d: d.assign(second_moment=0 * d.second_moment + d.depth), "holds"),
+    "Theorem 3, slope": ("drift", lambda d: d.assign(push=-abs(d.theorem_force)), "fails"),
+    "Theorem 3, step": ("drift", lambda d: d.assign(growth=d.growth_decay + d.theorem_force), "holds"),
+    "Theorem 3, epoch": ("drift", lambda d: d.assign(theorem_force=abs(d.theorem_force),
+                                                     epoch_growth=abs(d.epoch_growth) + 1), "holds"),
+    "Theorem 3, condition": ("drift", lambda d: d.assign(theorem_force=-abs(d.theorem_force)), "fails"),
+    "Fig. 3, share": ("drift", lambda d: d.assign(epoch_decay=0.9 * d.epoch_growth), "holds"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_counterfeit_flips_the_verdict(committed, name):
+    which, forge, verdict = FORGED[name]
+    forged = {key: forge(data) if key.startswith(which) else data for key, data in committed.items()}
+    assert judge(name, forged).verdict == verdict != judge(name, committed).verdict
+
+
+def test_the_panels_can_be_drawn_from_the_recordings(committed):
+    sections, combined = DRIFT.pages(committed, ("drift",))
+    assert [len(section.items) for section in sections] == [2, 3 * sum(key.startswith("drift-") for key in committed)]
+    assert len(combined["drift"]) == 4
+
+
+def test_recordings_name_no_folder(committed):
+    for data in committed.values():
+        assert not any(
+            str(value).startswith("/") or "/" in str(value).split("results/")[0] for value in data.attrs.values()
+        )
+
+
+def test_the_theorems_are_measured_again_and_hold():
+    data = driving_force(4)
+    assert judge("Theorem 3", {"driving_force": data}).verdict == "holds"
+    assert judge("Theorem 4", {"driving_force": data}).verdict == "holds"
+    one = data.sel(dropped="none")
+    assert np.allclose(one.theorem_force, one.true_force, rtol=1e-9)
+    assert float(abs(data.rest).max()) < 1e-12
+
+
+def test_untrained_networks_of_the_package_have_the_same_second_moments():
+    import torch
+
+    from skipglass.models import ResidualMLP
+
+    moments = second_moments(2, depth=4, width=200, samples=200).second_moment.mean("seed")
+    for name, options in {
+        "Eq. 22 as printed": {"normalization": "paper"},
+        "batch norm before the ReLU": {"normalization": "batch", "placement": "before"},
+        "batch norm after the ReLU": {"normalization": "batch"},
+    }.items():
+        torch.manual_seed(0)
+        model, h = ResidualMLP(200, depth=4, width=200, **options), torch.randn(200, 200)
+        found = []
+        for layer in model.layers:
+            h = layer(h)
+            found.append(float(h.detach().square().mean()))
+        assert np.allclose(moments.sel(variant=name), found, rtol=0.1), name  # 200 units of 200 samples
+
+
+TINY = Run("digits", depth=4, width=8, epochs=1, batch_size=150, learning_rate=1e-5, momentum=0.0, weight_decay=0.01)
+
+
+def test_measuring_leaves_the_training_as_it_was_and_first_orders_fit(monkeypatch):
+    often = seed_of(TINY, 0)
+    monkeypatch.setattr(drift_runs, "MEASURED", 1)
+    once = seed_of(TINY, 0)
+    assert np.array_equal(often.norm_squared, once.norm_squared)
+    assert np.array_equal(often.epoch_growth, once.epoch_growth)
+    for predicted, actual in (("live_force", "push"), ("push_predicted", "push_step")):
+        error = np.abs(often[predicted] - often[actual]).max()
+        assert float(error) < 0.1 * float(np.abs(often[actual]).max())
+    assert np.allclose(often.growth_decay, -1e-5 * 0.01 * often.norm**2, rtol=1e-5)
+    half = often.norm_squared.diff("boundary").values[0] / 2
+    assert (half >= often.epoch_growth.values[0] - 1e-5).all()  # the rest is half of Σ‖Δλ‖²
+    assert np.allclose(half, often.epoch_growth.values[0], atol=1e-3)
+
+
+def test_statistics_of_forces():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(2, 30, 3))
+    assert np.allclose(correlation(a, a**3), 1)
+    assert np.allclose(correlation(a, -np.exp(a)), -1)
+    assert right(a, -a).max() == 0
+    sums = xr.Dataset(
+        {"epoch_growth": (("seed", "epoch", "layer"), [[[9.0, -4.0, 1.0]]]),
+         "epoch_decay": (("seed", "epoch", "layer"), [[[-9.0, -1.0, -5.0]]])}
+    )  # fmt: skip
+    assert decay_share(sums) == pytest.approx([0.25])
+
+
+def test_bad_input_gets_one_line(tmp_path):
+    with pytest.raises(InputError, match="one sign for 100 draws"):
+        stationary(lambda targets: 1.0, lambda number: None)
+    with pytest.raises(StorageError, match="run skipglass reproduce drift"):
+        DRIFT.load(tmp_path)
+    assert not DRIFT.is_recorded(tmp_path)
+    with pytest.raises(SystemExit, match="a run must be one of driving_force"):
+        drift_runs.main([str(tmp_path), "gausians"])
