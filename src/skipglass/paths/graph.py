@@ -24,7 +24,7 @@ from skipglass.paths.operations import (
     role,
 )
 
-__all__ = ["Edge", "Graph", "Target", "as_targets", "leaves", "read", "saved_parameter"]
+__all__ = ["Edge", "Graph", "Target", "as_targets", "axis", "leaves", "read", "saved_parameter"]
 
 Target = Tensor | tuple[Tensor, ...]
 
@@ -130,6 +130,9 @@ def read(loss: Tensor, x: Target) -> Graph:
             raise InputError(f"a part of the network {HIDDEN[name]}: paths inside it cannot be seen")
     edges = [[Edge(slot, number[after], output) for slot, after, output in live[node]] for node in nodes]
     roles = [_role(node, name, {e.slot for e in out}) for node, name, out in zip(nodes, names, edges, strict=True)]
+    for node, name, out in zip(nodes, names, edges, strict=True):
+        if name in {"Sum", "Mean"} and names[out[0].to] == "Mul" and _contracts_by_hand(node, nodes[out[0].to]):
+            roles[out[0].to] = "opaque"
     return Graph(nodes, names, roles, edges, root, [(number[e.node], e.output_nr) for e in ends])
 
 
@@ -160,6 +163,8 @@ def _role(node: Node, name: str, signals: set[int]) -> str:
         if own in signals and other not in signals:
             following = node.next_functions[other][0]
             return "weight" if following is not None or _is_frozen(node, saved) else "linear"
+    if name.startswith("custom "):  # it may be anything
+        return "opaque" if _may_hold_a_weight(node, name, signals) else "custom"
     kind = role(name, signals)
     return "opaque" if kind == "nonlinear" and _may_hold_a_weight(node, name, signals) else kind
 
@@ -173,6 +178,31 @@ def _may_hold_a_weight(node: Node, name: str, signals: set[int]) -> bool:
         after is not None and slot not in signals and any(leaf.ndim > 1 for leaf in leaves(after))
         for slot, (after, _) in enumerate(operands)
     )
+
+
+def _contracts_by_hand(total: Node, product: Node) -> bool:
+    """Whether a product with parameters alone is summed over an axis along which they differ: W x, written out."""
+    dims = getattr(total, "_saved_dim", None)
+    shape = product._input_metadata[0].shape
+    for (after, output), saved in zip(product.next_functions, ("self", "other"), strict=True):
+        if after is None:
+            factor = saved_parameter(product, saved)
+            size = factor.shape if isinstance(factor, torch.nn.Parameter) else ()
+        else:
+            size = (
+                after._input_metadata[output].shape
+                if all(isinstance(p, torch.nn.Parameter) for p in leaves(after))
+                else ()
+            )
+        whole = (1,) * (len(shape) - len(size)) + tuple(size)
+        if dims and any(whole[axis(d, len(shape))] > 1 for d in dims):
+            return True
+    return False
+
+
+def axis(saved: int, ndim: int) -> int:
+    """A dimension as a node has saved it: a negative one may stand there as 2⁶⁴ less."""
+    return (saved - 2**64 if saved >= 2**63 else saved) % ndim
 
 
 def leaves(root: Node) -> Iterator[Tensor]:

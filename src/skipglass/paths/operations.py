@@ -7,6 +7,7 @@ of the tables counts as a nonlinearity, so that an unknown one never makes a sho
 import re
 from collections.abc import Sequence
 
+from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import Node
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "HIDDEN",
     "NORMALIZATIONS",
     "OPAQUE",
+    "OVERWRITES",
     "PICKS",
     "SELF_ADJOINT",
+    "SUBTRACTIONS",
     "operation",
     "role",
 ]
@@ -61,8 +64,16 @@ CONTRACTIONS: dict[str, Sequence[tuple[int, int, str]]] = {
     "GroupedMm": ((0, 1, "mat2"), (1, 0, "self")),
 }
 
-ADDITIONS = frozenset({"Add", "Sub", "Rsub"})
-"""Sums of two signals that may be a residual merge."""
+SUBTRACTIONS = frozenset({"Sub", "Rsub"})
+
+ADDITIONS = SUBTRACTIONS | {"Add", "Lerp", "IndexAdd", "ScatterAdd"}
+"""Sums of two signals that may be a residual merge; the weight of a Lerp is a product unless it is no signal."""
+
+OVERWRITES = frozenset(
+    {"Where", "IndexPut", "IndexPutImpl", "UnsafeIndexPut", "IndexCopy", "Scatter", "Put", "MaskedScatter"}
+    | {"SliceScatter", "SelectScatter", "DiagonalScatter", "AsStridedScatter"}
+)
+"""Entries of one signal in place of another's: that there is a shortcut is a matter of view."""
 
 FUSED = frozenset({"Addmm", "Addmv", "Addbmm", "Baddbmm", "Addcmul"})
 """A first operand plus a product of the second and third."""
@@ -75,7 +86,7 @@ PICKS = _names(
 
 NORMALIZATIONS = _names(
     "BatchNorm NativeBatchNorm CudnnBatchNorm MiopenBatchNorm NativeLayerNorm LayerNorm FusedRmsNorm RmsNorm "
-    "NativeGroupNorm GroupNorm InstanceNorm"
+    "NativeGroupNorm GroupNorm InstanceNorm SyncBatchNorm"
 )
 
 LINEAR = PICKS | _names(
@@ -94,7 +105,8 @@ LINEAR = PICKS | _names(
     "AvgPool2D AvgPool3D MkldnnAdaptiveAvgPool2D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D "
     "UpsampleLinear1D UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleNearestExact1D "
     "UpsampleNearestExact2D UpsampleNearestExact3D UpsampleBilinear2D UpsampleBilinear2DAa UpsampleBicubic2D "
-    "UpsampleBicubic2DAa UpsampleTrilinear3D FftC2C FftC2R FftR2C NativeDropout FusedDropout"
+    "UpsampleBicubic2DAa UpsampleTrilinear3D FftC2C FftC2R FftR2C NativeDropout FusedDropout "
+    "_DDPSink RegisterPostBackwardFunction"
 )
 # bilinear: linear while one factor alone carries the signal
 BILINEAR = _names("Mul Dot Vdot Prod") | frozenset(CONTRACTIONS)
@@ -114,6 +126,9 @@ HIDDEN = {
 }
 """Operations that swallow a whole piece of the network, and what to do about it."""
 
+PYTORCH_S_OWN = {*HIDDEN, "SyncBatchNorm", "_DDPSink", "RegisterPostBackwardFunction"}
+"""Custom functions that are understood, where PyTorch defines them; the last two change nothing."""
+
 OPAQUE = frozenset({"CopySlices", "MkldnnRnnLayer", "CudnnRnn", "MiopenRnn", "ThnnFusedLstmCell", "ThnnFusedGruCell"})
 """Operations that may hold several weights or another operation: what is inside is not counted."""
 
@@ -124,8 +139,15 @@ ELEMENTWISE = _names(
 
 
 def operation(node: Node) -> str:
-    """Return the operation's name: "Add" for AddBackward0, "CopySlices" for torch::autograd::CopySlices."""
-    return re.sub(r"Backward\w*$", "", node.name().rsplit("::", 1)[-1])
+    """Return the operation's name: "Add" for AddBackward0, "CopySlices" for torch::autograd::CopySlices.
+
+    A custom function has "custom " before its own name, which may be that of another operation.
+    """
+    name = re.sub(r"Backward\w*$", "", node.name().rsplit("::", 1)[-1])
+    if isinstance(node, BackwardCFunction):
+        own = getattr(type(node), "_forward_cls", type(node)).__module__.startswith("torch.")
+        return name if own and name in PYTORCH_S_OWN else f"custom {name}"
+    return f"custom {name.rstrip('>')}" if "CppNode" in node.name() else name
 
 
 def role(name: str, signals: set[int]) -> str:
