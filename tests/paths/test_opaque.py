@@ -142,6 +142,8 @@ def test_a_contraction_written_out_is_listed(frozen):
     assert paths.outline(loss, x).opaque == ()
     assert paths.outline((x * gain).mean(0).square().sum(), x).opaque == ()  # the same for all that is summed
     assert paths.outline((x * gain).sum(), x).opaque == ()
+    h = f.requires_grad_()(torch.ones(3, 4, dtype=f64))  # a signal that is made of parameters alone
+    assert paths.outline((h.softmax(1) * h).sum(1).square().sum(), h).opaque == ()
 
 
 def attend(h):
@@ -153,13 +155,14 @@ def attend(h):
     [
         (lambda f, x: f(x).tanh(), True),
         (lambda f, x: (f.weight @ x.T).tanh().T, True),  # features first
-        (lambda f, x: f(x).tanh().reshape(-1, 2).softmax(1), True),  # samples folded with units
-        (lambda f, x: attend(f(x)), False),
-        (lambda f, x: f(x).tanh().cumsum(0), False),
-        (lambda f, x: f(x) + 0.01 * f(x).tanh().roll(1, 0), False),
-        (lambda f, x: f(x) @ f(x).tanh().T, False),  # a contrastive loss
+        (lambda f, x: f(f(x).reshape(-1, 2).softmax(1).reshape(-1, 4)), True),  # samples folded with units
+        (lambda f, x: f(attend(f(x))), False),
+        (lambda f, x: f(f(x).tanh().cumsum(0)), False),
+        (lambda f, x: f(f(x) + 0.01 * x.roll(1, 0)), False),
+        (lambda f, x: (f.weight @ attend(x).T).T, False),
+        (lambda f, x: f(x) @ f(x).tanh().T, True),  # a contrastive loss: no weight above
     ],
-    ids=["by rows", "features first", "folded", "attention", "cumsum", "neighbours", "contrastive"],
+    ids=["rows", "features first", "folded", "attention", "cumsum", "neighbours", "attention below", "contrastive"],
 )
 @pytest.mark.parametrize("auxiliary", [False, True])
 def test_whether_samples_mix(mix, independent, auxiliary):
@@ -168,8 +171,9 @@ def test_whether_samples_mix(mix, independent, auxiliary):
     x = torch.randn(7, 4, dtype=f64, requires_grad=True)
     loss = mix(f, x + f(x).tanh()).square().sum()
     if auxiliary:  # a second way for samples to show, below the first
-        loss = loss + (x + f(x).sin()).exp().mean()
-    assert paths.spectrum(loss, x, "blocks").independent_samples == independent
+        loss = loss + f(x + f(x).sin()).exp().mean()
+    for unit in ("blocks", "weights"):
+        assert paths.spectrum(loss, x, unit).independent_samples == independent
 
 
 def numbers(loss, x, unit):

@@ -5,9 +5,10 @@ the loss (0) downwards, every edge going to a higher number; several nodes may b
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,18 +25,25 @@ from skipglass.paths.operations import (
     role,
 )
 
-__all__ = ["Edge", "Graph", "Target", "as_targets", "axis", "leaves", "read", "saved_parameter"]
+__all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "axis", "leaves", "read", "saved_parameter"]
 
 Target = Tensor | tuple[Tensor, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """One live step of the backward pass: operand ``slot`` of a node to output ``output`` of node ``to``."""
 
     slot: int
     to: int
     output: int
+
+
+class Meta(NamedTuple):
+    """What autograd knows of a gradient before it is there."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
 
 
 @dataclass(frozen=True)
@@ -63,9 +71,19 @@ class Graph:
     targets: list[tuple[int, int]]
 
     @cached_property
+    def metas(self) -> list[tuple[Meta, ...]]:
+        """What enters each node, by output; one tuple for all that are alike."""
+        known: dict[tuple[Meta, ...], tuple[Meta, ...]] = {}
+        return [
+            known.setdefault(found, found)
+            for node in self.nodes
+            for found in (tuple([Meta(tuple(m.shape), m.dtype, m.device) for m in node._input_metadata]),)
+        ]
+
+    @cached_property
     def dtypes(self) -> set[torch.dtype]:
         """What the gradients on the way consist of."""
-        return {meta.dtype for node in self.nodes for meta in node._input_metadata}
+        return {meta.dtype for metas in self.metas for meta in metas}
 
 
 def as_targets(x: Target) -> tuple[Tensor, ...]:
@@ -108,50 +126,51 @@ def read(loss: Tensor, x: Target) -> Graph:
     root = get_gradient_edge(loss)
     ends = [get_gradient_edge(t) for t in targets]
     wanted = {(e.node, e.output_nr) for e in ends}
-    order = _topological(root.node)
-    live: dict[Node, list[tuple[int, Node, int]]] = {}
-    for node in reversed(order):
-        live[node] = [
-            (slot, after, output)
-            for slot, (after, output) in enumerate(node.next_functions)
-            if after is not None and (live[after] or (after, output) in wanted)
-        ]
+    live = _live(root.node, wanted)
     if not live[root.node] and (root.node, root.output_nr) not in wanted:
         raise InputError("the loss does not depend on x; pass the tensor that the network was called with")
     for end in ends:
         if end.node not in live:
             raise InputError("the loss does not depend on one of the tensors in x; leave it out")
     at_end = {e.node for e in ends}
-    nodes = [node for node in order if live[node] or node in at_end]
+    nodes = [node for node in reversed(live) if live[node] or node in at_end]
     number = {node: i for i, node in enumerate(nodes)}
     names = [operation(node) for node in nodes]
     for name in names:
         if name in HIDDEN:
             raise InputError(f"a part of the network {HIDDEN[name]}: paths inside it cannot be seen")
-    edges = [[Edge(slot, number[after], output) for slot, after, output in live[node]] for node in nodes]
+    edges = [[Edge(slot, number[after], output) for slot, after, output in live.pop(node)] for node in nodes]
     roles = [_role(node, name, {e.slot for e in out}) for node, name, out in zip(nodes, names, edges, strict=True)]
     for node, name, out in zip(nodes, names, edges, strict=True):
-        if name in {"Sum", "Mean"} and names[out[0].to] == "Mul" and _contracts_by_hand(node, nodes[out[0].to]):
-            roles[out[0].to] = "opaque"
+        if name in {"Sum", "Mean"} and out and names[to := out[0].to] == "Mul":
+            roles[to] = "opaque" if _contracts_by_hand(node, nodes[to], edges[to]) else roles[to]
     return Graph(nodes, names, roles, edges, root, [(number[e.node], e.output_nr) for e in ends])
 
 
-def _topological(root: Node) -> list[Node]:
-    """Every node below ``root``, each before the nodes it leads to (no recursion: graphs are deep)."""
-    done: list[Node] = []
-    seen = {root}
-    stack = [(root, iter(root.next_functions))]
+def _live(root: Node, wanted: set[tuple[Node, int]]) -> dict[Node, Sequence[tuple[int, Node, int]]]:
+    """The live operands, (slot, node, output), of every node below ``root``, each after the nodes it leads to.
+
+    No recursion, as graphs are deep; and ``next_functions`` is read twice, as keeping it would cost more: Python's
+    garbage collector looks at everything that is kept.
+    """
+    live: dict[Node, Sequence[tuple[int, Node, int]]] = {}
+    entered: set[Node] = set()
+    stack = [root]
     while stack:
-        node, following = stack[-1]
-        for after, _ in following:
-            if after is not None and after not in seen:
-                seen.add(after)
-                stack.append((after, iter(after.next_functions)))
-                break
-        else:
-            done.append(node)
-            stack.pop()
-    return done[::-1]
+        node = stack[-1]
+        if node not in entered:
+            entered.add(node)
+            if operands := node.next_functions:
+                stack += [after for after, _ in reversed(operands) if after is not None and after not in entered]
+                continue
+        stack.pop()
+        if node not in live:
+            live[node] = [
+                (slot, after, output)
+                for slot, (after, output) in enumerate(node.next_functions)
+                if after is not None and (live[after] or (after, output) in wanted)
+            ] or ()
+    return live
 
 
 def _role(node: Node, name: str, signals: set[int]) -> str:
@@ -180,24 +199,21 @@ def _may_hold_a_weight(node: Node, name: str, signals: set[int]) -> bool:
     )
 
 
-def _contracts_by_hand(total: Node, product: Node) -> bool:
+def _contracts_by_hand(total: Node, product: Node, signals: list[Edge]) -> bool:
     """Whether a product with parameters alone is summed over an axis along which they differ: W x, written out."""
     dims = getattr(total, "_saved_dim", None)
-    shape = product._input_metadata[0].shape
-    for (after, output), saved in zip(product.next_functions, ("self", "other"), strict=True):
-        if after is None:
-            factor = saved_parameter(product, saved)
-            size = factor.shape if isinstance(factor, torch.nn.Parameter) else ()
-        else:
-            size = (
-                after._input_metadata[output].shape
-                if all(isinstance(p, torch.nn.Parameter) for p in leaves(after))
-                else ()
-            )
-        whole = (1,) * (len(shape) - len(size)) + tuple(size)
-        if dims and any(whole[axis(d, len(shape))] > 1 for d in dims):
-            return True
-    return False
+    if not dims or len(signals) != 1:
+        return False
+    other = 1 - signals[0].slot
+    after, output = product.next_functions[other]
+    if after is not None:
+        size = tuple(after._input_metadata[output].shape)
+    else:
+        factor = saved_parameter(product, ("self", "other")[other])
+        size = tuple(factor.shape) if isinstance(factor, torch.nn.Parameter) else ()
+    ndim = len(product._input_metadata[0].shape)
+    whole = (1,) * (ndim - len(size)) + size
+    return any(whole[axis(d, ndim)] > 1 for d in dims)
 
 
 def axis(saved: int, ndim: int) -> int:
@@ -210,10 +226,10 @@ def leaves(root: Node) -> Iterator[Tensor]:
     seen, queue = {root}, deque([root])
     while queue:
         node = queue.popleft()
-        variable = getattr(node, "variable", None)
-        if isinstance(variable, Tensor):
+        following = node.next_functions
+        if not following and isinstance(variable := getattr(node, "variable", None), Tensor):
             yield variable
-        for after, _ in node.next_functions:
+        for after, _ in following:
             if after is not None and after not in seen:
                 seen.add(after)
                 queue.append(after)

@@ -4,6 +4,7 @@ The names are those of autograd's nodes without "Backward" and the overload's nu
 of the tables counts as a nonlinearity, so that an unknown one never makes a shortcut.
 """
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -143,11 +144,16 @@ def operation(node: Node) -> str:
 
     A custom function has "custom " before its own name, which may be that of another operation.
     """
-    name = re.sub(r"Backward\w*$", "", node.name().rsplit("::", 1)[-1])
+    name = node.name()
     if isinstance(node, BackwardCFunction):
         own = getattr(type(node), "_forward_cls", type(node)).__module__.startswith("torch.")
-        return name if own and name in PYTORCH_S_OWN else f"custom {name}"
-    return f"custom {name.rstrip('>')}" if "CppNode" in node.name() else name
+        return _short(name) if own and _short(name) in PYTORCH_S_OWN else f"custom {_short(name)}"
+    return f"custom {_short(name).rstrip('>')}" if "CppNode" in name else _short(name)
+
+
+@functools.cache
+def _short(name: str) -> str:
+    return re.sub(r"Backward\w*$", "", name.rsplit("::", 1)[-1])
 
 
 def role(name: str, signals: set[int]) -> str:

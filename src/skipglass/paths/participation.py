@@ -231,7 +231,7 @@ def participation_of(
             g, B = gradients(graph, loss, targets, branches)
             ways = (at_once, one_by_one) if changed else (pushed, at_once, one_by_one)
             way, products = next((w, p) for w in ways if (p := w(graph, targets, branches, g, B)) is not None)
-            unmixed = way is not one_by_one or apart(loss, graph, reference(loss, x), changed)  # the others see to it
+            unmixed = way is not one_by_one or apart(loss, found, reference(loss, x), changed)  # the others see to it
         except RuntimeError as complaint:
             raise explain(complaint) from complaint
     if not products.error <= bound(graph):

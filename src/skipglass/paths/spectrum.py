@@ -68,7 +68,8 @@ class Spectrum:
     cancellation
         κ = Σ ‖g_r‖/‖g‖.
     independent_samples
-        False where samples mix: by batch norm in training mode, or by anything else that reads across the batch.
+        False where samples mix: by batch norm in training mode, or by anything else in the network that reads across
+        the batch. A loss may do so (a contrastive one): each sample's paths are its own all the same.
     gradients
         The g_r, (R, *x.shape), a tuple of them for a tuple x; None unless kept.
     unit
@@ -257,7 +258,7 @@ def spectrum(
         if visitor:
             visitor.finish(parts)
         error = _verified(loss, found, regions, counted, parts, g)
-        independent = apart(loss, found.graph, g, hooked)
+        independent = apart(loss, found, g, hooked)
     return _reduced(found, unit, parts, g, error, x, max_length, keep, leading, visitor, independent)
 
 

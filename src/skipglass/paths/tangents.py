@@ -47,7 +47,7 @@ def gradients(
     Where the branch's output has other uses as well, its sum is called by hand: their gradients do not count.
     """
     require_finite(loss)
-    uses = Counter((e.to, e.output) for edges in graph.edges for e in edges)
+    uses = Counter([(to, output) for edges in graph.edges for _, to, output in edges])
     places = [(e.to, e.output) if uses[e.to, e.output] == 1 else (node, 0) for node, e in branches]
     edges = {place: GradientEdge(graph.nodes[place[0]], place[1]) for place in places}
     found = torch.autograd.grad(
@@ -151,18 +151,29 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
     depth = per_sample(z, g)
     n = len(depth)
     layouts = [_layout(b, n) for b in B]
-    products, sizes = np.zeros((len(B), n)), np.zeros((len(B), n))
     faint = any(0 < norm < FAINT for norm in norms(g))  # squares of single precision would vanish
-    for l, (b, f, layout) in enumerate(zip(B, F, layouts, strict=True)):
+    inner, left, right = [], [], []
+    for b, f, layout in zip(B, F, layouts, strict=True):
         b, f = (_rows(wide(t) if faint else t, layout, n) for t in (b, f))
-        products[l, : len(b)] = torch.linalg.vecdot(b, f).real.cpu().numpy()
-        sizes[l, : len(b)] = (torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1)).cpu().numpy()
+        inner.append(torch.linalg.vecdot(b, f).real)
+        left.append(torch.linalg.vector_norm(b, dim=1))
+        right.append(torch.linalg.vector_norm(f, dim=1))
+    products, lengths, others = _table([*inner, *left, *right], n).reshape(3, len(B), n)
+    sizes = lengths * others
     scale = float(sizes.sum())
     gap = abs(float(products.sum() - depth.sum()))
     error = gap / scale if scale else (math.inf if gap else 0.0)
     unmixed = np.abs(products.sum(axis=0) - depth) <= math.sqrt(bound(graph)) * sizes.sum(axis=0)
     known = None not in layouts and bool(unmixed.all())
     return Products(products.sum(axis=1), products if known else None, depth, error)
+
+
+def _table(rows: Sequence[Tensor], n: int) -> Array:
+    """Rows of n values or of one, on whatever device, one below the other."""
+    if not rows:
+        return np.zeros((0, n))
+    padded = [row if len(row) == n else torch.nn.functional.pad(row, (0, n - len(row))) for row in rows]
+    return torch.stack([row.to(rows[0].device) for row in padded]).cpu().double().numpy()
 
 
 def _rows(t: Tensor, layout: tuple[int, ...] | None, n: int) -> Tensor:
