@@ -48,10 +48,10 @@ def require_range(mixture: Mixture, size: int, dtype: torch.dtype) -> None:
     """Refuse powers with which the square of an energy or a gradient would leave the numbers of ``dtype``."""
     limit = torch.finfo(dtype).max ** 0.5
     with np.errstate(over="ignore"):
-        lowest, highest = float(mixture(1.0)), max(mixture.nu1, mixture.nu2) * size
-    if not (1 / limit <= lowest and highest <= limit):
+        lowest, nu1, nu2 = float(mixture(1.0)), mixture.nu1, mixture.nu2
+    if not (1 / limit <= lowest and max(nu1, nu2) * size <= limit):
         raise InputError(
-            f"with ξ(1) = {lowest:.3g} and ξ″(1) = {mixture.nu2:.3g} numbers leave the range of {dtype}; scale the "
+            f"with ξ(1) = {lowest:.3g} and ξ″(1) = {nu2:.3g} numbers leave the range of {dtype}; scale the "
             "mixture with .normalized()"
         )
 
@@ -97,7 +97,8 @@ def require_points(
     w = w.to(device)
     if onto:
         return project(w)
-    off = float((torch.linalg.vecdot(w, w) / size - 1).abs().max()) if w.numel() else 0.0
+    low, high = (float(q) / size for q in torch.linalg.vecdot(w, w).aminmax()) if w.numel() else (1.0, 1.0)
+    off = max(1 - low, high - 1)
     if not off <= torch.finfo(dtype).eps ** (2 / 3):
         raise InputError(
             f"points must lie on the sphere ‖w‖² = {size}: ‖w‖²/{size} differs from 1 by up to {off:.3g}; "
