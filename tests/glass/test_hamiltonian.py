@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from skipglass.errors import InputError
-from skipglass.glass import SphericalGlass, hamiltonian, sphere
+from skipglass.glass import SphericalGlass, couplings, hamiltonian, sphere
 from skipglass.theory import DepthEnsemble, Mixture
 
 MIXTURES = {
@@ -161,6 +161,18 @@ def test_every_point_of_a_batch_is_its_own():
     for batch, single in zip(together, zip(*alone, strict=True), strict=True):
         torch.testing.assert_close(batch.flatten(0, 1), torch.stack(single), rtol=1e-12, atol=1e-13)
     assert h.energy(w[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("limits", [{}, {"_IN_CACHE": 1}, {"_SMALL": 0}], ids=["as it is", "tiny cache", "no buffers"])
+@pytest.mark.parametrize(("mixture", "size"), [(Mixture({1: 0.2, 2: 0.3, 3: 0.5}), 100), (Mixture.pure(5), 6)])
+def test_one_point_alone_gives_what_it_gives_among_others(mixture, size, limits, monkeypatch):
+    for name, value in limits.items():
+        monkeypatch.setattr(couplings, name, value)
+    for dtype, tight in ((torch.float64, 1e-12), (torch.float32, 1e-4)):
+        h = SphericalGlass(mixture, size, dtype=dtype)
+        w = h.random_points(3)
+        for alone, among in zip(h.energy_and_gradient(w[1]), h.energy_and_gradient(w), strict=True):
+            torch.testing.assert_close(alone, among[1], rtol=tight, atol=tight)
 
 
 def test_packed_couplings_waste_little():

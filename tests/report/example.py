@@ -26,7 +26,7 @@ def report():
     captions = [f"frame {NASTY} {beta}" for beta in BETAS]
     table = Table(
         "claims", "Claims", "✓ means that it holds.", ("claim", "value", "verdict"),
-        [(NASTY, 1.23456, "holds"), ("b", 2.0, "holds when β > 1"), ("c", 3.0, "does not"),
+        [(NASTY, 1.23456, "holds"), ("b", 2.0, "holds when β > 1"), ("c", 3.0, "fails"),
          ("d", 4, "not testable")],
     )  # fmt: skip
     panels = (

@@ -65,7 +65,7 @@ def test_a_verdict_is_said_by_sign_and_words(html):
     for look, sign, words in (
         ("holds", "✓", "holds"),
         ("when", "◐", "holds when β &gt; 1"),
-        ("fails", "✗", "does not"),
+        ("fails", "✗", "fails"),
         ("untestable", "○", "not testable"),
     ):
         assert f'class="verdict {look}"><span aria-hidden="true">{sign}</span> {words}<' in html

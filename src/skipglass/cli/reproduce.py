@@ -10,7 +10,7 @@ __all__ = ["report", "reproduce"]
 
 def reproduce(
     figures: Annotated[
-        list[str] | None, typer.Argument(help="figure1, figure2, figure3, glass; all if none is named.")
+        list[str] | None, typer.Argument(help="figure1, map, figure2, figure3, glass; all if none is named.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for recordings, figures and the page.")] = Path("out"),
     seeds: Annotated[int | None, typer.Option(help="Networks a setting [figure1 16, figures 2 and 3: 3].")] = None,
@@ -30,22 +30,21 @@ def reproduce(
     """
     from skipglass import check
     from skipglass.cli.render import progress
-    from skipglass.paper import FIGURES, NETWORK_FIGURES, has_networks, measure, measure_networks, write_report
+    from skipglass.paper import FIGURES, NETWORK_FIGURES, Options, has_networks, measure, write_report
     from skipglass.record import output_folder
 
     chosen = [check.choice("a figure", name, FIGURES) for name in figures or FIGURES]
     count = check.integer("seeds", 16 if seeds is None else seeds, 1)
     passes = check.integer("epochs", 20 if epochs is None else epochs, 1)
     wishes = {"dataset": dataset, "epochs": epochs, "depth": depth, "width": width, "subset": subset}
-    networks = any(figure in chosen for figure in NETWORK_FIGURES)
-    runs = _runs(wishes, 3 if seeds is None else count) if networks else []
     asked = seeds is not None or any(value is not None for value in wishes.values())
+    networks = any(figure in chosen for figure in NETWORK_FIGURES) and (asked or not has_networks(out / "recordings"))
+    runs = _runs(wishes, 3 if seeds is None else count) if networks else []
+    options = Options(seeds=count, epochs=passes, resume=resume, runs=runs, data=data, device=device)
     folder = output_folder(out)
     try:
         with progress() as bar:
-            measure(folder, chosen, seeds=count, epochs=passes, progress=bar, resume=resume)
-            if networks and (asked or not has_networks(folder)):
-                measure_networks(folder, runs, data=data, device=device, progress=bar)
+            measure(folder, chosen, options, progress=bar)
             page = write_report(folder, chosen, progress=bar)
     except KeyboardInterrupt:
         typer.echo(

@@ -14,14 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import stats
 
 from skipglass import check
-from skipglass.errors import InputError
-from skipglass.glass.critical_points import CriticalPoints, critical_points
-from skipglass.glass.hamiltonian import SphericalGlass
+from skipglass.glass.sampling import searched
 from skipglass.record import save
 from skipglass.theory import Mixture, expected_critical_points
 from skipglass.theory.mixture import require_mixture
@@ -29,7 +26,7 @@ from skipglass.theory.mixture import require_mixture
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["CASES", "Agreement", "agreement", "largest_z", "recording", "sweep"]
+__all__ = ["CASES", "Agreement", "agreement", "largest_z", "recording", "scores", "sweep"]
 
 CASES: list[tuple[str, Mixture, int]] = [
     *((f"p = 3, Λ = {size}", Mixture.pure(3), size) for size in range(2, 9)),
@@ -45,7 +42,6 @@ LAYERED = [(Mixture.pure(3), 8), (Mixture.pure(4), 6)]
 """Cases whose energies a recording keeps, for `levels`."""
 
 SEEDS_APART = 1_000_000
-CHUNK = 20  # samples searched side by side; fixed, so that results do not depend on the number of workers
 
 
 @dataclass(frozen=True)
@@ -86,26 +82,24 @@ class Agreement:
     starts: int
 
     @property
+    def expected(self) -> NDArray[np.float64]:
+        """(1 + Λ,): the exact mean, in total, then of each index."""
+        return scores(self.counts, self.exact)[0]
+
+    @property
     def mean(self) -> NDArray[np.float64]:
         """(1 + Λ,): the mean number in total, then of each index."""
-        return _with_total(self.counts).mean(0)
+        return scores(self.counts, self.exact)[1]
 
     @property
     def standard_error(self) -> NDArray[np.float64]:
         """(1 + Λ,): of the mean."""
-        return _with_total(self.counts).std(0, ddof=1) / np.sqrt(len(self.counts))
-
-    @property
-    def expected(self) -> NDArray[np.float64]:
-        """(1 + Λ,): the exact mean, in total, then of each index."""
-        return _with_total(self.exact)
+        return scores(self.counts, self.exact)[2]
 
     @property
     def z(self) -> NDArray[np.float64]:
         """(1 + Λ,): (mean - expected)/standard error; 0 where a number never varies and is right."""
-        off, error = self.mean - self.expected, self.standard_error
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where((error == 0) & (np.abs(off) < 1e-9), 0.0, off / error)
+        return scores(self.counts, self.exact)[3]
 
     @property
     def hotelling(self) -> tuple[float, int]:
@@ -167,9 +161,7 @@ def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: in
     mixture, size = require_mixture(mixture), check.integer("size", size, 2)
     samples, seed = check.integer("samples", samples, 2), check.seed("seed", seed)
     exact, _ = expected_critical_points(mixture, size, per_index=True)
-    seeds = range(seed, seed + samples)
-    chunks = [list(seeds[first : first + CHUNK]) for first in range(0, samples, CHUNK)]
-    found = [c for chunk in _spread(mixture, size, chunks, check.integer("jobs", jobs, 1)) for c in chunk]
+    found = list(searched(mixture, size, range(seed, seed + samples), check.integer("jobs", jobs, 1)))
     evidence = [c.evidence for c in found]
     return Agreement(
         mixture=mixture,
@@ -185,6 +177,37 @@ def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: in
         symmetric=None if evidence[0].symmetric is None else sum(bool(e.symmetric) for e in evidence),
         starts=sum(e.starts for e in evidence),
     )
+
+
+def scores(
+    counts: NDArray[np.int64], exact: NDArray[np.float64], doubt: "NDArray[np.float64] | float" = 0.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Compare counts with their exact mean, in total, then by index.
+
+    Parameters
+    ----------
+    counts
+        (samples, Λ), of each index.
+    exact
+        (Λ,), E[Crt_k].
+    doubt
+        (Λ,), the error of ``exact``.
+
+    Returns
+    -------
+    tuple of ndarray
+        Expected, mean, standard error of the mean, and z, each (1 + Λ,); z is 0 where only rounding is left.
+    """
+    table, expected, error = map(_with_total, (counts, exact, np.broadcast_to(doubt, exact.shape)))
+    mean, spread = table.mean(0), table.std(0, ddof=1) / np.sqrt(len(table))
+    off = mean - expected
+    z = np.where(np.abs(off) <= 1e-9 + error, 0.0, off / np.maximum(np.hypot(spread, error), 1e-300))
+    return expected, mean, spread, z
+
+
+def _with_total(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    values = values.astype(float)
+    return np.concatenate([values.sum(-1, keepdims=True), values], -1)
 
 
 def largest_z(results: list[Agreement]) -> tuple[float, float]:
@@ -279,31 +302,6 @@ def recording(results: list[Agreement]) -> "xr.Dataset":
             "joint_p": float(stats.chi2.sf(tests[:, 0].sum(), tests[:, 1].sum())),
         },
     )
-
-
-def _with_total(values: NDArray[np.generic]) -> NDArray[np.float64]:
-    values = values.astype(float)
-    return np.concatenate([values.sum(-1, keepdims=True), values], -1)
-
-
-def _spread(mixture: Mixture, size: int, chunks: list[list[int]], jobs: int) -> list[list[CriticalPoints]]:
-    if jobs == 1:
-        return [_chunk(mixture, size, seeds) for seeds in chunks]
-    try:
-        from joblib import Parallel, delayed
-    except ImportError:
-        raise InputError("more than one job needs joblib: pip install 'skipglass[train]', or take jobs=1") from None
-    return list(Parallel(n_jobs=jobs)(delayed(_chunk)(mixture, size, seeds) for seeds in chunks))
-
-
-def _chunk(mixture: Mixture, size: int, seeds: list[int]) -> list[CriticalPoints]:
-    """Search some samples side by side, on one thread: the matrices are tiny."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return critical_points([SphericalGlass(mixture, size, seed=s) for s in seeds], warn=False)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _show(name: str, result: Agreement) -> None:

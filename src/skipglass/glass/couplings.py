@@ -30,6 +30,8 @@ from skipglass.glass import polynomial
 __all__ = ["Couplings", "draw_couplings", "index_tuples"]
 
 _PADDING = 1 / 16  # our choice: the share of zeros that bands may hold
+_SMALL = 1 << 16  # numbers, half a megabyte
+_IN_CACHE = 1 << 19  # bytes that a core's own cache holds
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,9 @@ class Couplings:
         list of Tensor
             (*samples, B), then (*samples, B, Λ), then (*samples, B, Λ, Λ).
         """
-        if self.order == 1:
-            return self._field(w, number)
+        if self.order < 3:
+            return self._field(w, number) if self.order == 1 else self._quadratic(w, number)
         powers = polynomial.monomials(w, self.order - 2)
-        if number == 1 and self.order > 2 and w.ndim == 2 and len(w) == 1 and w.device.type == "cpu":
-            return self._one_point(w, powers)
         Y, v, X = self._pass(w, powers[-1], number)
         explicit = (Y @ w[..., None] + Y.mT @ w[..., None]).squeeze(-1)
         found = [(explicit * w).sum(-1) / 2]
@@ -96,13 +96,46 @@ class Couplings:
             found.append(mixed + mixed.mT + polynomial.hessian(v, w, powers, self.order - 2))
         return found
 
+    def at_one_point(self, w: Tensor) -> tuple[Any, Any]:
+        """Return energy and ambient gradient of one point (Λ,) on the CPU, as descent asks for them, as NumPy's."""
+        if not self._has_buffers:
+            energy, gradient = self.derivatives(w[None], 1)
+            return polynomial.array(energy[0]), polynomial.array(gradient[0])
+        powers = polynomial.monomials(w, self.order - 2)
+        try:
+            buffers = self._spare.pop()  # atomic: no two threads get the same ones
+        except IndexError:
+            buffers = _OnePoint(self, w.dtype)
+        energy, explicit, v = buffers.run(polynomial.array(w), polynomial.array(powers[-1]))
+        self._spare.append(buffers)
+        if self.order > 3:  # at order 3 v is its own gradient
+            v = polynomial.array(polynomial.gradient(torch.from_numpy(v)[None], w, powers, self.order - 2)[0])
+        return energy, explicit + v
+
+    @cached_property
+    def _has_buffers(self) -> bool:
+        """Where S of `_OnePoint` is no larger than the couplings, or small."""
+        if self.order < 3:
+            return False
+        return self.size * polynomial.number(self.size, self.order - 2) <= max(self.values.numel(), _SMALL)
+
     def _field(self, w: Tensor, number: int) -> list[Tensor]:
         field = self.values[..., None, :].expand_as(w)
         return [(w * field).sum(-1), field, w.new_zeros(*w.shape, self.size)][: number + 1]
 
+    def _quadratic(self, w: Tensor, number: int) -> list[Tensor]:
+        Y = w.new_zeros(*self.values.shape[:-1], self.size, self.size)
+        filled = polynomial.array(Y)
+        for A, (i, j, _) in zip(self._arrays, _bands(2, self.size), strict=True):
+            filled[..., i:j, i:] = A[..., 0]
+        hessian = Y + Y.mT
+        gradient = w @ hessian
+        curvature = hessian[..., None, :, :].expand(*w.shape, self.size)
+        return [(gradient * w).sum(-1) / 2, gradient, curvature][: number + 1]
+
     @cached_property
     def _arrays(self) -> list[Any]:
-        return [_array(band) for band in self.bands()]
+        return [polynomial.array(band) for band in self.bands()]
 
     @cached_property
     def _spare(self) -> "list[_OnePoint]":
@@ -111,70 +144,57 @@ class Couplings:
     def __reduce__(self) -> tuple[type, tuple[int, int, Tensor]]:
         return Couplings, (self.order, self.size, self.values)
 
-    def _one_point(self, w: Tensor, powers: list[Tensor]) -> list[Tensor]:
-        """Energy and gradient of one point, as descent asks for them: the same pass in buffers kept for it."""
-        try:
-            buffers = self._spare.pop()  # atomic: no two threads get the same ones
-        except IndexError:
-            buffers = _OnePoint(self, w.dtype)
-        explicit, v = buffers.run(w[0].numpy(), powers[-1][0].numpy())
-        energy = torch.as_tensor(explicit @ buffers.w / 2, dtype=w.dtype)
-        inner = polynomial.gradient(torch.from_numpy(v)[None, None], w, powers, self.order - 2)[:, 0]
-        self._spare.append(buffers)
-        return [energy[None], torch.from_numpy(explicit) + inner]
-
     def _pass(self, w: Tensor, m: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return Y (…, Λ, Λ), v (…, columns) and X (…, Λ, columns), the last two zero where not asked for."""
         Y, v = w.new_zeros(*w.shape, self.size), torch.zeros_like(m)
         X = w.new_zeros(*w.shape[:-1], self.size if number == 2 else 0, m.shape[-1])
         pairs = w[..., :, None] * w[..., None, :]
-        self._fill(number, *map(_array, (w, m, pairs, Y, v, X)))
+        self._fill(number, *map(polynomial.array, (w, m, pairs, Y, v, X)))
         return Y, v, X
 
     def _fill(self, number: int, w: Any, m: Any, pairs: Any, Y: Any, v: Any, X: Any) -> None:
         """Fill Y, v and X. NumPy and torch read these lines alike; on the CPU NumPy's slices cost a tenth."""
-        inner = self.order > 2  # at order 2 the only I is empty, and m_0 = 1
         points = w.shape[:-1]
         for A, (i, j, n) in zip(self._arrays, _bands(self.order, self.size), strict=True):
             *samples, width, rows, _ = A.shape
             matrix = A.reshape(*samples, width * rows, n)
             Y[..., i:j, i:] = (m[..., :n] @ matrix.mT).reshape(*points, width, rows)
-            if number and inner:
+            if number:
                 v[..., :n] += pairs[..., i:j, i:].reshape(*points, -1) @ matrix
-            if number == 2 and inner:
+            if number == 2:
                 X[..., i:j, :n] += (w[..., None, None, i:] @ A[..., None, :, :, :])[..., 0, :]
                 X[..., i:, :n] += (w[..., i:j] @ A.reshape(*samples, width, -1)).reshape(*points, rows, n)
 
 
 class _OnePoint:
-    """Buffers of the pass for one point with the views of them: making these anew took half of the time."""
+    """Buffers of the pass for one point with the views of them: making these anew took half of the time.
+
+    In place of v itself its terms are kept, S_jI = Σ_k w_k A[jk,I]: then E = Σ_jI w_j S_jI m_I and v = wᵀS, and a
+    band takes two calls for each part of it that stays in a cache between them.
+    """
 
     def __init__(self, couplings: Couplings, dtype: torch.dtype) -> None:
         size = couplings.size
         columns = polynomial.number(size, couplings.order - 2)
-        self.w, self.m, self.v, scratch = (
-            torch.zeros(n, dtype=dtype).numpy() for n in (size, columns, columns, columns)
-        )
-        self.Y, y, pairs = (torch.zeros(size, size, dtype=dtype).numpy() for _ in range(3))
+        self.w, self.m = (torch.zeros(n, dtype=dtype).numpy() for n in (size, columns))
+        self.Y, self.S = (torch.zeros(size, n, dtype=dtype).numpy() for n in (size, columns))
         self.steps = []
-        for A, (i, j, n) in zip(couplings._arrays, _bands(couplings.order, size), strict=True):
-            width, rows, _ = A.shape
-            used = width * rows
-            inputs = (A.reshape(used, n), self.m[:n], self.w[i:j, None], self.w[i:])
-            flat = (y.reshape(-1)[:used], pairs.reshape(-1)[:used])
-            squares = (flat[0].reshape(width, rows), flat[1].reshape(width, rows), self.Y[i:j, i:])
-            self.steps.append((*inputs, *flat, *squares, scratch[:n], self.v[:n]))
+        for A, (start, stop, _) in zip(couplings._arrays, _bands(couplings.order, size), strict=True):
+            together = max(1, _IN_CACHE // A[0].nbytes)
+            for i in range(start, stop, together):
+                j = min(i + together, stop)
+                n = polynomial.number(j, couplings.order - 2)
+                part = A[i - start : j - start, i - start :, :n]
+                self.steps.append((part, self.m[:n], self.w[i:], self.Y[i:j, i:], self.S[i:j, :n]))
 
-    def run(self, w: Any, m: Any) -> tuple[Any, Any]:
-        """Return (Y + Yᵀ) w and v."""
-        self.w[:], self.m[:], self.v[:] = w, m, 0
-        for matrix, m_I, left, right, y, pairs, y_jk, pairs_jk, place, scratch, v in self.steps:
-            np.dot(matrix, m_I, y)
-            np.copyto(place, y_jk)
-            np.multiply(left, right, pairs_jk)
-            np.dot(pairs, matrix, scratch)
-            np.add(v, scratch, v)
-        return self.Y @ self.w + self.w @ self.Y, self.v.copy()
+    def run(self, w: Any, m: Any) -> tuple[Any, Any, Any]:
+        """Return E, the gradient's part (Y + Yᵀ) w, and v."""
+        self.w[:], self.m[:] = w, m
+        for A, m_I, w_k, Y, S in self.steps:
+            np.matmul(A, m_I, Y)
+            np.matmul(w_k, A, S)
+        along = self.S @ self.m  # Y w
+        return along @ self.w, along + self.w @ self.Y, self.w @ self.S
 
 
 def draw_couplings(order: int, size: int, power: float, seed: int, dtype: torch.dtype) -> Couplings:
@@ -248,8 +268,3 @@ def _colex(size: int, order: int) -> Tensor:
         sizes = polynomial.block_sizes(size, s)
         found = torch.cat([torch.cat([found[:n], torch.full((n, 1), k)], 1) for k, n in enumerate(sizes)])
     return found
-
-
-def _array(t: Tensor) -> Any:
-    """On the CPU, the same memory as a NumPy array."""
-    return t.detach().numpy() if t.device.type == "cpu" else t

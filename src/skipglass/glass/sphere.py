@@ -55,7 +55,7 @@ def require_points(
     w = w.to(device)
     if onto:
         return project(w)
-    off = float((w.square().sum(-1) / size - 1).abs().max()) if w.numel() else 0.0
+    off = float((torch.linalg.vecdot(w, w) / size - 1).abs().max()) if w.numel() else 0.0
     if not off <= torch.finfo(dtype).eps ** (2 / 3):
         raise InputError(
             f"points must lie on the sphere ‖w‖² = {size}: ‖w‖²/{size} differs from 1 by up to {off:.3g}; "

@@ -1,15 +1,9 @@
 """The paper, one file a figure or theorem."""
 
+from skipglass.paper.chapter import Options
 from skipglass.paper.claims import CLAIMS, claims_table
-from skipglass.paper.reproduce import (
-    FIGURES,
-    NETWORK_FIGURES,
-    has_networks,
-    measure,
-    measure_networks,
-    recorded,
-    write_report,
-)
+from skipglass.paper.network_page import NETWORK_FIGURES, has_networks
+from skipglass.paper.reproduce import FIGURES, measure, recorded, write_report
 from skipglass.paper.resnet_runs import LIVE, both_ways
 
 __all__ = [
@@ -17,11 +11,11 @@ __all__ = [
     "FIGURES",
     "LIVE",
     "NETWORK_FIGURES",
+    "Options",
     "both_ways",
     "claims_table",
     "has_networks",
     "measure",
-    "measure_networks",
     "recorded",
     "write_report",
 ]

@@ -18,7 +18,7 @@ class Finding:
     Attributes
     ----------
     verdict
-        "holds", "holds when …" or "does not hold".
+        "holds", "holds when …" or "fails".
     measured
         The numbers, with spread.
     seeds
@@ -92,7 +92,7 @@ def growth(changes: Mapping[str, np.ndarray], what: str) -> Finding:
     elif rising:
         verdict = f"holds when the setting is {listed(rising)}"
     else:
-        verdict = "does not hold" if falls else "not testable: every change is within its noise"
+        verdict = "fails" if falls else "not testable: every change is within its noise"
     return Finding(verdict, finding, seeds)
 
 

@@ -1,5 +1,6 @@
 """The spin glasses on the page: all critical points beside the exact counts, their layers, and descents."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from rich.progress import Progress
 from skipglass import record
 from skipglass.glass import agreement
 from skipglass.paper import glass
+from skipglass.paper.chapter import Chapter, Options, Pages
 from skipglass.paper.critical_points import agreement_table, layer_panels
+from skipglass.paper.finding import Recordings
+from skipglass.paper.landscape import MIXTURES, landscape
 from skipglass.report import Section
 
-__all__ = ["GLASS", "glass_sections", "has_glass", "load_glass", "measure_glass"]
+__all__ = ["GLASSES", "RECORDINGS"]
 
-GLASS = {"glass_descent": "glass", "glass_agreement": "agreement"}
+RECORDINGS = {"glass_descent": "glass", "glass_agreement": "agreement", "landscape": "landscape"}
 """File and kind of the recordings; larger ones are made by the commands in results/README.md."""
 COUNTED = 40  # glasses a case, where nothing larger is there: half a minute
 
@@ -30,31 +34,25 @@ DESCENT = (
 )
 
 
-def measure_glass(recordings: Path, progress: Progress, resume: bool = False) -> None:
-    """Sample glasses at a size that takes a minute, and keep both recordings.
-
-    Parameters
-    ----------
-    recordings
-        Where to.
-    progress
-        Shows one bar a recording.
-    resume
-        Keep what is there.
-    """
-    descents, counts = (recordings / f"{name}.nc" for name in GLASS)
-    if not (resume and descents.is_file()):
+def measure_glass(recordings: Path, options: Options, progress: Progress) -> None:
+    """Sample glasses at a size that takes a minute, and keep both recordings."""
+    descents, counts, statements = (recordings / f"{name}.nc" for name in RECORDINGS)
+    if not (options.resume and descents.is_file()):
         task = progress.add_task("descents in glasses", total=glass.QUICK_RUNS)
-        record.save(glass.quick(partial(progress.advance, task)), descents, kind=GLASS["glass_descent"])
-    if not (resume and counts.is_file()):
+        record.save(glass.quick(partial(progress.advance, task)), descents, kind=RECORDINGS["glass_descent"])
+    if not (options.resume and counts.is_file()):
         task = progress.add_task("critical points, cases", total=len(agreement.CASES))
         found = agreement.sweep(COUNTED, on_case=lambda *_: progress.advance(task))
-        record.save(agreement.recording(found), counts, kind=GLASS["glass_agreement"])
+        record.save(agreement.recording(found), counts, kind=RECORDINGS["glass_agreement"])
+    if not (options.resume and statements.is_file()):
+        task = progress.add_task("covariance and rates, mixtures", total=len(MIXTURES))
+        stated = landscape(partial(progress.advance, task))
+        record.save(stated, statements, kind=RECORDINGS["landscape"])
 
 
-def has_glass(folder: Path) -> bool:
+def has_glass(recordings: Path) -> bool:
     """Tell whether a folder has the recordings of the glasses."""
-    return all((folder / "recordings" / f"{name}.nc").is_file() for name in GLASS)
+    return all((recordings / f"{name}.nc").is_file() for name in RECORDINGS)
 
 
 def load_glass(recordings: Path) -> dict[str, xr.Dataset]:
@@ -68,20 +66,23 @@ def load_glass(recordings: Path) -> dict[str, xr.Dataset]:
     Returns
     -------
     dict
-        Of the names in `GLASS`.
+        Of the names in `RECORDINGS`.
 
     Raises
     ------
     StorageError
         If a file is missing, damaged or of another kind.
     """
-    return {name: record.load(recordings / f"{name}.nc", kind) for name, kind in GLASS.items()}
+    return {name: record.load(recordings / f"{name}.nc", kind) for name, kind in RECORDINGS.items()}
 
 
-def glass_sections(recordings: dict[str, xr.Dataset]) -> list[Section]:
+def glass_pages(recordings: Recordings, figures: Sequence[str] = ()) -> Pages:
     """Return the page's sections on the glasses."""
     counted = recordings["glass_agreement"]
     return [
         Section("Critical points, all of them", COUNTS, (agreement_table(counted), *layer_panels(counted))),
         Section("Descents in the glass", DESCENT, glass.glass_panels(recordings["glass_descent"])),
-    ]
+    ], {}
+
+
+GLASSES = Chapter(("glass",), measure_glass, has_glass, load_glass, glass_pages)

@@ -28,7 +28,7 @@ def lemma_1(recordings: Recordings) -> Finding:
     sums = _exact(data.configuration_sum, "|Σ over configurations - Y| / max |Y|")
     uneven = float(data.uneven.max())
     text = f"{sums.measured}; copies of a configuration differ from ψ_r/Λ^r by at most {uneven:.2g} of it"
-    return Finding(sums.verdict if uneven <= EXACT else "does not hold", text, sums.seeds)
+    return Finding(sums.verdict if uneven <= EXACT else "fails", text, sums.seeds)
 
 
 def lemma_2_lower(recordings: Recordings) -> Finding:
@@ -45,7 +45,7 @@ def lemma_2_lower(recordings: Recordings) -> Finding:
         f"{listed([f'{v:.3g}' for v in thrown.values])} above it at r = {listed(thrown.length)}. "
         "The proof's d inputs are printed as p"
     )
-    return Finding("holds" if least >= 1 - EXACT and attained <= EXACT else "does not hold", text, _draws(data))
+    return Finding("holds" if least >= 1 - EXACT and attained <= EXACT else "fails", text, _draws(data))
 
 
 def lemma_2_upper(recordings: Recordings) -> Finding:
@@ -55,7 +55,7 @@ def lemma_2_upper(recordings: Recordings) -> Finding:
     one = data.sel(placement="all from one input")
     attained = float(abs(one[["low", "high"]] - 1).to_dataarray().max())
     text = f"E[ξ²] over the bound: largest {largest:.6g}; all copies from one input {attained:.2g} from 1"
-    return Finding("holds" if largest <= 1 + EXACT and attained <= EXACT else "does not hold", text, _draws(data))
+    return Finding("holds" if largest <= 1 + EXACT and attained <= EXACT else "fails", text, _draws(data))
 
 
 def lambda_equals_n(recordings: Recordings) -> Finding:
@@ -66,7 +66,7 @@ def lambda_equals_n(recordings: Recordings) -> Finding:
     text = "largest relative deviation of E[ξ²] from the lower bound: "
     text += "; ".join(f"{name} {value:.2g}" for name, value in off.items())
     if even > EXACT:
-        return Finding("does not hold", text, _draws(data))
+        return Finding("fails", text, _draws(data))
     shuffled = max(value for name, value in off.items() if "evenly" not in name)
     verdict = "holds" if shuffled <= EXACT else "holds when every unit sends each weight out equally often"
     return Finding(verdict, text + ". Any Λ that divides n will do", _draws(data))
@@ -82,7 +82,7 @@ def dependent_inputs(recordings: Recordings) -> Finding:
         verdict = "holds"
     else:
         fine = bool((values.where(values.input_correlation >= 0, drop=True) >= 1 - EXACT).all())
-        verdict = "holds when no two inputs correlate negatively" if fine else "does not hold"
+        verdict = "holds when no two inputs correlate negatively" if fine else "fails"
     return Finding(verdict, text + ". Its proof takes them uncorrelated", "exact")
 
 
@@ -96,7 +96,7 @@ def independent_couplings(recordings: Recordings) -> Finding:
         f"{int(even['rank'].max())}, any two correlate by {float(even.correlation.min()):.3g}; wherever weights "
         f"stand, the rank is at most d = {data.attrs['inputs']} (found {int(data['rank'].max())})"
     )
-    return Finding("holds" if free else "does not hold", text, _draws(data))
+    return Finding("holds" if free else "fails", text, _draws(data))
 
 
 def lemma_3(recordings: Recordings, kind: str) -> Finding:
@@ -116,7 +116,7 @@ def lemma_3(recordings: Recordings, kind: str) -> Finding:
     if float(losses.gap.max()) <= EXACT:
         return Finding("holds", text, seeds)
     if not bool(apart.notnull().any()) or float(apart.max()) > EXACT:
-        return Finding("does not hold", text, seeds)
+        return Finding("fails", text, seeds)
     condition = {"hinge": "no gates bring Y_x Y to 1", "absolute": "|Y| never exceeds |Y_x|"}[kind]
     return Finding(f"holds when {condition}", text, seeds)
 
@@ -130,7 +130,7 @@ def positive_constants(recordings: Recordings) -> Finding:
         for row in ends.transpose("label", "scale")
     )
     text += f", as C goes from {float(ends.scale[0]):g} to {float(ends.scale[-1]):g}: it turns with the label"
-    return Finding("holds" if bool((slope > 0).all()) else "does not hold", text, f"{slope.sizes['seed']} networks")
+    return Finding("holds" if bool((slope > 0).all()) else "fails", text, f"{slope.sizes['seed']} networks")
 
 
 def whole_number(recordings: Recordings) -> Finding:
@@ -138,7 +138,7 @@ def whole_number(recordings: Recordings) -> Finding:
     data = recordings["lemmas"]
     gap = float(data.tie.max())
     text = f"|ln ε_(k+1)/ε_k| ≤ {gap:.2g} at β = k/(p-k), for every k below p = {data.attrs['tie_depth']}"
-    return Finding("does not hold" if gap <= 1e-9 else "holds", text + "; harmless as p → ∞", "exact")
+    return Finding("fails" if gap <= 1e-9 else "holds", text + "; harmless as p → ∞", "exact")
 
 
 def without_field(recordings: Recordings) -> Finding:
@@ -146,7 +146,7 @@ def without_field(recordings: Recordings) -> Finding:
     dropped = recordings["lemmas"].dropped
     text = "ε_1², dropped: " + "; ".join(f"{float(v):.2g} at {v.ensemble.item()}" for v in dropped)
     small = [str(v.ensemble.item()) for v in dropped if float(v) < 0.01]
-    verdict = "holds" if len(small) == dropped.size else f"holds when {'; '.join(small)}" if small else "does not hold"
+    verdict = "holds" if len(small) == dropped.size else f"holds when {'; '.join(small)}" if small else "fails"
     return Finding(verdict, f"{text}. Kept, it is a field that makes landscapes trivial below β_c ≈ 1/p", "exact")
 
 
@@ -163,7 +163,7 @@ def network_reading(recordings: Recordings, networks: tuple[str, ...]) -> Findin
             worst[network], score = max(worst[network], away), max(score, z)
         fine[beta] = all(agree)
     good = [beta for beta, yes in fine.items() if yes]
-    verdict = "holds" if len(good) == len(fine) else f"holds when β is {listed(good)}" if good else "does not hold"
+    verdict = "holds" if len(good) == len(fine) else f"holds when β is {listed(good)}" if good else "fails"
     text = f"β (or b) = {listed(fine)}: total variation of ε_r² from the {reading_of(networks[0])} reading at most "
     text += "; ".join(f"{value:.2g} ({name})" for name, value in worst.items())
     return Finding(verdict, f"{text}; largest deviation {score:.2g} standard errors", f"{data.sizes['seed']} networks")
@@ -214,9 +214,7 @@ def relu_branch(recordings: Recordings) -> Finding:
     if all(v == "holds" for v in verdicts):
         verdict = "holds"
     else:
-        verdict = (
-            "does not hold" if all(v == "does not hold" for v in verdicts) else "holds when weights or β are chosen"
-        )
+        verdict = "fails" if all(v == "fails" for v in verdicts) else "holds when weights or β are chosen"
     note = "redundant weights open their gates together, so that ρ is 1 and β is n C/√Λ"
     return Finding(verdict, "; ".join([*text, note]), f"{data.sizes['seed']} networks")
 
@@ -224,7 +222,7 @@ def relu_branch(recordings: Recordings) -> Finding:
 def _exact(errors: xr.DataArray, what: str) -> Finding:
     worst = float(errors.max())
     count = f"{errors.sizes['seed']} draws for each of {errors.sizes['network']} networks"
-    return Finding("holds" if worst <= EXACT else "does not hold", f"{what} at most {worst:.2g}", count)
+    return Finding("holds" if worst <= EXACT else "fails", f"{what} at most {worst:.2g}", count)
 
 
 def _covered(data: xr.Dataset) -> xr.Dataset:

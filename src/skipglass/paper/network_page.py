@@ -1,17 +1,22 @@
 """The page's part on networks in training: Figures 2 and 3, and the depth itself."""
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import xarray as xr
+from rich.progress import Progress
 
+from skipglass import record
+from skipglass.errors import StorageError
 from skipglass.paper import figure2, figure3
+from skipglass.paper.chapter import Chapter, Options, Pages
+from skipglass.paper.finding import Recordings
 from skipglass.paper.measured_depth import depth_dependence, depth_panel, participation_panel
-from skipglass.paper.resnet_group import Group, family, groups
+from skipglass.paper.resnet_group import alike, groups
+from skipglass.paper.resnet_runs import train_runs
 from skipglass.report import Panel, Section
 
-__all__ = ["NETWORK_FIGURES", "network_sections"]
+__all__ = ["NETWORKS", "NETWORK_FIGURES", "has_networks", "load_networks", "network_pages"]
 
 NETWORK_FIGURES = ("figure2", "figure3")
 ABSORBED = (
@@ -29,9 +34,49 @@ DEPTH = (
 )
 
 
-def network_sections(
-    recordings: Mapping[str, xr.Dataset], figures: Sequence[str]
-) -> tuple[list[Section], dict[str, tuple[Panel, ...]]]:
+def measure_networks(recordings: Path, options: Options, progress: Progress) -> None:
+    """Train the ResNets that have no finished recording in the folder."""
+
+    def start(name: str) -> Callable[[int, int, float, float], None]:
+        task = progress.add_task(f"{name}, steps")
+        return lambda step, total, *_: progress.update(task, completed=step, total=total)
+
+    train_runs(recordings.parent, options.runs, data=options.data, device=options.device, on_start=start)
+
+
+def has_networks(recordings: Path) -> bool:
+    """Tell whether a folder has recordings of ResNets."""
+    return any(recordings.glob("resnet-*.nc"))
+
+
+def load_networks(folder: Path) -> dict[str, xr.Dataset]:
+    """Return {name: recording} of the ResNets in a folder.
+
+    Parameters
+    ----------
+    folder
+        With files "resnet-*.nc".
+
+    Returns
+    -------
+    dict
+        By name.
+
+    Raises
+    ------
+    StorageError
+        If there is none, or one is damaged or of an unfinished run.
+    """
+    found = {path.stem: record.load(path, "resnet") for path in sorted(folder.glob("resnet-*.nc"))}
+    if not found:
+        raise StorageError(f"{folder} has no recording of a ResNet; run skipglass reproduce figure2 figure3")
+    for name, recording in found.items():
+        if recording.attrs["epochs_done"] < recording.attrs["epochs"]:
+            raise StorageError(f"cannot draw from {folder / name}.nc: its run is unfinished; train it to its end")
+    return found
+
+
+def network_pages(recordings: Recordings, figures: Sequence[str]) -> Pages:
     """Return the sections of the chosen figures, and the panels of their combined drawings.
 
     Parameters
@@ -47,7 +92,7 @@ def network_sections(
         Sections, and {figure: panels} with "depth" for the measured depth.
     """
     found = groups(recordings)
-    pairs = _alike(found, family)
+    pairs = alike(found, "decay_scales")
     sections: list[Section] = []
     combined: dict[str, tuple[Panel, ...]] = {}
     for name, figure, heading, text in (
@@ -60,19 +105,10 @@ def network_sections(
             sections.append(Section(heading, text, (*means, *layers)))
             combined[name] = (layers[0], means[0])
     depths, parts = [depth_panel(g) for g in found], [participation_panel(g) for g in found]
-    across = [depth_dependence(same) for same in _alike(found, _but_depth) if len(same) > 1]
+    across = [depth_dependence(same) for same in alike(found, "depth") if len(same) > 1]
     sections.append(Section("The depth itself", DEPTH, (*depths, *across, *parts)))
     combined["depth"] = (depths[0], parts[0], *across[:1])
     return sections, combined
 
 
-def _alike(found: list[Group], key: Callable[[Group], Any]) -> list[list[Group]]:
-    """Groups that agree in ``key``, in the order of their first."""
-    together = [list(same) for _, same in groupby(sorted(found, key=lambda g: str(key(g))), key=key)]
-    order = {id(group): k for k, group in enumerate(found)}
-    return sorted((sorted(same, key=lambda g: order[id(g)]) for same in together), key=lambda same: order[id(same[0])])
-
-
-def _but_depth(group: Group) -> tuple:
-    depth = group.attrs["depth"]
-    return tuple(value for value in (*family(group), group.attrs["decay_scales"]) if value is not depth)
+NETWORKS = Chapter(NETWORK_FIGURES, measure_networks, has_networks, load_networks, network_pages)

@@ -1,15 +1,11 @@
-"""The page: the panels of each figure, what they show beside the paper, and the table of claims."""
+"""The page: the table of claims, then what each chapter shows."""
 
 from collections.abc import Sequence
 
-import xarray as xr
-
 from skipglass import __version__
-from skipglass.paper import figure1, figure1f, lemmas, readings
+from skipglass.paper.chapter import Pages
 from skipglass.paper.claims import claims_table
-from skipglass.paper.glass_page import glass_sections
-from skipglass.paper.network_page import NETWORK_FIGURES, network_sections
-from skipglass.paper.theorems import convergence_panels
+from skipglass.paper.finding import Recordings
 from skipglass.report import Panel, Report, Section, Table
 
 __all__ = ["paper_report"]
@@ -19,45 +15,17 @@ LEAD = (
     "distributed, why training shifts them deeper, and what that does to the critical points of the loss. This page "
     "computes and measures its figures and the theorems behind them, and says which claims hold."
 )
-PATHS = (
-    "The analysis takes the network for a sum over paths (Eq. 9), gathers paths with the same weights (Lemmas 1 and 2) "
-    "and reads the output's variance off their numbers (Eqs. 14, 15). On networks built to its assumptions the output, "
-    "split exactly by path length, is what the theory says; on Eq. 8 itself, whose gates depend on its weights, it is "
-    "not."
-)
-DISTRIBUTION = (
-    "ε_r weighs the products of r weights in the network's output. Its peak lies at the fraction β/(1+β) of the "
-    "depth, and the weights concentrate around it."
-)
-MULTIPLIERS = (
-    "The paper trains ten layers of 20 units on ten Gaussians and shows λ_l growing. It leaves the class "
-    "separation, the learning rate, the place of the normalisation and the initialisation open, and whether λ_l "
-    "grows depends on them. Shown are, out of a survey of all combinations (other seeds), the setting that comes "
-    "nearest to the paper's panel (its smallest rise of |λ_l| over the four quarters of training is the largest) and "
-    "the one that contradicts it most (|λ_l| ends lowest); the same for real images, the 8 × 8 digits."
-)
-NORMS = (
-    "Without batch norm the paper shows a steady rise of ‖w‖. The settings are chosen in the same way: the "
-    "nearest is the one whose smallest rise over the four quarters of training is largest."
-)
-LANDSCAPE = (
-    "The spin glass of the ensemble has exponentially many critical points; the rate depends on ν″/ν′ alone. The "
-    "paper drops the interactions of order 1, which are a field. Kept, the field makes the landscape trivial below "
-    "a threshold β_c ≈ 1/p."
-)
 
 
-def paper_report(
-    recordings: dict[str, xr.Dataset], figures: Sequence[str]
-) -> tuple[Report, dict[str, tuple[Panel, ...]]]:
-    """Build the page and the combined figures from the recordings.
+def paper_report(recordings: Recordings, chapters: Sequence[Pages]) -> tuple[Report, dict[str, tuple[Panel, ...]]]:
+    """Build the page and the combined figures.
 
     Parameters
     ----------
     recordings
-        {name: recording}: "theorems", "lemmas", "readings", the runs of `figure1.RUNS`, of ResNets and of glasses.
-    figures
-        Which figures the page shows.
+        {name: recording}, what the claims are judged by.
+    chapters
+        What each chapter shows.
 
     Returns
     -------
@@ -71,45 +39,13 @@ def paper_report(
         ("claim", "verdict", "statement", "measured", "seeds"),
         claims_table(recordings),
     )
-    claims = any(figure != "glass" for figure in figures)  # none rests on the glasses alone
-    sections, combined = [Section("Claims", "", (table,))] if claims else [], {}
-    if "figure1" in figures:
-        combined["paths"] = readings.panels(recordings["readings"])
-        panels = (*combined["paths"], *lemmas.panels(recordings["lemmas"]))
-        sections.append(Section("The network as paths: Sec. 3", PATHS, panels))
-        more, combined["figure1"] = _figure1(recordings)
-        sections += more
-    if any(figure in figures for figure in NETWORK_FIGURES):
-        more, drawings = network_sections(recordings, figures)
-        sections += more
-        combined |= drawings
-    if "glass" in figures:
-        sections += glass_sections(recordings)
+    sections = [Section("Claims", "", (table,)), *(section for found, _ in chapters for section in found)]
+    combined = {name: panels for _, drawings in chapters for name, panels in drawings.items()}
     title = "The loss surface of residual networks, measured"
     return Report(title, LEAD, tuple(sections), footer=_footer(recordings)), combined
 
 
-def _figure1(recordings: dict[str, xr.Dataset]) -> tuple[list[Section], tuple[Panel, ...]]:
-    histograms = figure1.histograms()
-    training = {run: figure1.multiplier_panel(run, recordings[run]) for run in figure1.runs_of("d")}
-    epochs = figure1.epoch_panel({run: recordings[run] for run in figure1.runs_of("d")})
-    norms = [
-        figure1.norm_panel(task, {run: recordings[run] for run in figure1.runs_of("e", task)})
-        for task in ("gaussians", "digits")
-    ]
-    convergence = convergence_panels(recordings["theorems"])
-    complexity = figure1f.complexity_panel()
-    critical = (complexity, figure1f.field_panel(), figure1f.finite_panel())
-    sections = [
-        Section("Path lengths: Fig. 1(a-c)", DISTRIBUTION, (*histograms, figure1f.beta_panel(), *convergence)),
-        Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*training.values(), epochs)),
-        Section("Weight norm while training: Fig. 1(e)", NORMS, tuple(norms)),
-        Section("Critical points: Fig. 1(f)", LANDSCAPE, critical),
-    ]
-    return sections, (*histograms, training[figure1.runs_of("d")[0]], norms[0], complexity)
-
-
-def _footer(recordings: dict[str, xr.Dataset]) -> str:
+def _footer(recordings: Recordings) -> str:
     first = next(iter(recordings.values())).attrs
     return (
         f"skipglass {__version__}. Recorded by `{first['command']}` on {first['machine']}, {first['created']}, "

@@ -1,40 +1,32 @@
-"""One command: train what the figures need, record it, draw it, put it on one page."""
+"""One command: measure what the chapters need, record it, draw it, put it on one page."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import xarray as xr
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
 from skipglass import record
 from skipglass.errors import StorageError
-from skipglass.paper import figure1, lemmas, readings
-from skipglass.paper.glass_page import has_glass, load_glass, measure_glass
-from skipglass.paper.network_page import NETWORK_FIGURES
+from skipglass.paper.chapter import Chapter, Options
+from skipglass.paper.drift_page import DRIFT
+from skipglass.paper.figure1_page import FIGURE1
+from skipglass.paper.glass_page import GLASSES
+from skipglass.paper.network_page import NETWORKS
 from skipglass.paper.page import paper_report
-from skipglass.paper.resnet_runs import train_runs
-from skipglass.paper.theorems import theorems
+from skipglass.paper.sweep_map import MAP
+from skipglass.paper.theory_page import THEORY
 from skipglass.report import Panel, render_page, save_figures, save_grid
-from skipglass.training import ResNetSettings, train
 
-__all__ = ["FIGURES", "has_networks", "measure", "measure_networks", "recorded", "write_report"]
+__all__ = ["CHAPTERS", "FIGURES", "measure", "recorded", "write_report"]
 
-FIGURES = ("figure1", *NETWORK_FIGURES, "glass")
-EXACT: dict[str, Callable[[], xr.Dataset]] = {
-    "theorems": theorems,
-    "lemmas": lemmas.measure,
-    "readings": readings.measure,
-}
-"""Recordings that need no training, each of its own kind."""
+CHAPTERS = (THEORY, DRIFT, FIGURE1, MAP, NETWORKS, GLASSES)
+"""In the order of the page."""
+
+FIGURES = tuple(figure for chapter in CHAPTERS for figure in chapter.figures)
 
 
-def measure(
-    folder: Path, figures: list[str], *, seeds: int, epochs: int, progress: Progress, resume: bool = False
-) -> None:
-    """Train every run of Figure 1 and sample the glasses, if they are chosen; recordings go to FOLDER/recordings.
+def measure(folder: Path, figures: Sequence[str], options: Options, *, progress: Progress) -> None:
+    """Measure what the chosen figures need; recordings go to FOLDER/recordings.
 
     Parameters
     ----------
@@ -42,69 +34,19 @@ def measure(
         The output folder.
     figures
         Names in `FIGURES`.
-    seeds, epochs
-        Of each run.
+    options
+        What each chapter measures.
     progress
-        Shows one bar a run.
-    resume
-        Keep recordings of the same settings that are already there.
+        Shows a bar for each recording.
 
     Raises
     ------
     KeyboardInterrupt
-        On Ctrl-C; the recordings of finished runs are kept.
+        On Ctrl-C; finished recordings are kept.
     """
     recordings = record.output_folder(folder / "recordings")
-    if "figure1" in figures:
-        _measure_figure1(recordings, seeds, epochs, progress, resume)
-    if "glass" in figures:
-        measure_glass(recordings, progress, resume)
-
-
-def _measure_figure1(recordings: Path, seeds: int, epochs: int, progress: Progress, resume: bool) -> None:
-    for name, compute in EXACT.items():
-        task = progress.add_task(name, total=1)
-        record.save(compute(), recordings / f"{name}.nc", kind=name)
-        progress.advance(task)
-    for run in figure1.RUNS:
-        settings = figure1.settings_of(run, seeds=seeds, epochs=epochs)
-        path = recordings / f"{run}.nc"
-        if resume and path.is_file() and _same(record.load(path, "training"), settings.attributes()):
-            continue
-        task = progress.add_task(f"{run}, epochs", total=epochs)
-        recording = train(settings, on_epoch=partial(_advance, progress, task))
-        if recording.attrs["epochs_done"] < epochs:
-            raise KeyboardInterrupt
-        record.save(recording, path, kind="training")
-
-
-def measure_networks(
-    folder: Path, runs: Sequence[ResNetSettings], *, data: Path | None, device: str, progress: Progress
-) -> None:
-    """Train the ResNets of Figures 2 and 3 that have no finished recording in FOLDER/recordings.
-
-    Parameters
-    ----------
-    folder
-        The output folder.
-    runs
-        What to train.
-    data, device
-        As for `train_resnet`.
-    progress
-        Shows one bar a run.
-    """
-
-    def start(name: str) -> Callable[[int, int, float, float], None]:
-        task = progress.add_task(f"{name}, steps")
-        return lambda step, total, *_: progress.update(task, completed=step, total=total)
-
-    train_runs(folder, runs, data=data, device=device, on_start=start)
-
-
-def has_networks(folder: Path) -> bool:
-    """Tell whether a folder has recordings of ResNets."""
-    return any((folder / "recordings").glob("resnet-*.nc"))
+    for chapter in _of(figures):
+        chapter.measure(recordings, options, progress)
 
 
 def recorded(folder: Path) -> list[str]:
@@ -113,7 +55,7 @@ def recorded(folder: Path) -> list[str]:
     Parameters
     ----------
     folder
-        Written by `measure` and `measure_networks`.
+        Written by `measure`.
 
     Returns
     -------
@@ -123,18 +65,15 @@ def recorded(folder: Path) -> list[str]:
     Raises
     ------
     StorageError
-        If the recordings of no figure are complete.
+        If there is none.
     """
-    missing = [run for run in (*EXACT, *figure1.RUNS) if not (folder / "recordings" / f"{run}.nc").is_file()]
-    others = [*(NETWORK_FIGURES if has_networks(folder) else ()), *(["glass"] if has_glass(folder) else [])]
-    if missing and not others:
-        raise StorageError(
-            f"{folder} has no complete recordings: {missing[0]}.nc is missing; run skipglass reproduce --out {folder}"
-        )
-    return [*([] if missing else ["figure1"]), *others]
+    found = [chapter for chapter in CHAPTERS if chapter.is_recorded(folder / "recordings")]
+    if not found:
+        raise StorageError(f"{folder} has the complete recordings of no figure; run skipglass reproduce --out {folder}")
+    return [figure for chapter in found for figure in chapter.figures]
 
 
-def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Path:
+def write_report(folder: Path, figures: Sequence[str], *, progress: Progress) -> Path:
     """Draw the figures (PNG, PDF and their data) and the page from the recordings in a folder.
 
     Parameters
@@ -152,12 +91,9 @@ def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Pat
         The page, FOLDER/report.html.
     """
     drawings = record.output_folder(folder / "figures")
-    recordings = load_recordings(folder / "recordings") if "figure1" in figures else {}
-    if any(figure in figures for figure in NETWORK_FIGURES):
-        recordings |= load_networks(folder / "recordings")
-    if "glass" in figures:
-        recordings |= load_glass(folder / "recordings")
-    report, combined = paper_report(recordings, figures)
+    loaded = {chapter: chapter.load(folder / "recordings") for chapter in _of(figures)}
+    recordings = {name: found for each in loaded.values() for name, found in each.items()}
+    report, combined = paper_report(recordings, [chapter.pages(recordings, figures) for chapter in loaded])
     panels = [item for section in report.sections for item in section.items if isinstance(item, Panel)]
     task = progress.add_task("drawing, panels", total=len(panels) + len(combined) + 1)
     for panel in panels:
@@ -171,72 +107,6 @@ def write_report(folder: Path, figures: list[str], *, progress: Progress) -> Pat
     return page
 
 
-def load_recordings(folder: Path) -> dict[str, xr.Dataset]:
-    """Return {name: recording} of Figure 1, the theorems and the lemmas.
-
-    Parameters
-    ----------
-    folder
-        With one file for each.
-
-    Returns
-    -------
-    dict
-        In the order of `figure1.RUNS`.
-
-    Raises
-    ------
-    StorageError
-        If a file is missing or damaged, of other settings than its name says, unfinished, or the files are of
-        several reproductions.
-    """
-    runs = {run: record.load(folder / f"{run}.nc", "training") for run in figure1.RUNS}
-    first = next(iter(runs.values()))
-    seeds, epochs = first.sizes.get("seed", 1), first.attrs.get("epochs", 1)
-    for run, recording in runs.items():
-        wanted = figure1.settings_of(run, seeds=seeds, epochs=epochs).attributes()
-        if not _same(recording, {**wanted, "epochs_done": epochs}) or recording.sizes.get("evaluation", 0) < 2:
-            raise StorageError(
-                f"cannot draw from {folder / run}.nc: it is unfinished, or of other settings, seeds or epochs than "
-                "its name and its neighbours say; run skipglass reproduce again"
-            )
-    return {**{name: record.load(folder / f"{name}.nc", name) for name in EXACT}, **runs}
-
-
-def load_networks(folder: Path) -> dict[str, xr.Dataset]:
-    """Return {name: recording} of the ResNets in a folder.
-
-    Parameters
-    ----------
-    folder
-        With files "resnet-*.nc".
-
-    Returns
-    -------
-    dict
-        By name.
-
-    Raises
-    ------
-    StorageError
-        If there is none, or one is damaged or of an unfinished run.
-    """
-    found = {path.stem: record.load(path, "resnet") for path in sorted(folder.glob("resnet-*.nc"))}
-    if not found:
-        raise StorageError(f"{folder} has no recording of a ResNet; run skipglass reproduce figure2 figure3")
-    for name, recording in found.items():
-        if recording.attrs["epochs_done"] < recording.attrs["epochs"]:
-            raise StorageError(f"cannot draw from {folder / name}.nc: its run is unfinished; train it to its end")
-    return found
-
-
-def _advance(progress: Progress, task: TaskID, done: int) -> None:
-    progress.update(task, completed=done)
-
-
-def _same(recording: xr.Dataset, attributes: Mapping[str, Any]) -> bool:
-    """Whether the recording has these attributes; netCDF gives a list of one number back as a number."""
-    return all(
-        np.array_equal(np.atleast_1d(recording.attrs.get(name, "missing")), np.atleast_1d(value))
-        for name, value in attributes.items()
-    )
+def _of(figures: Sequence[str]) -> list[Chapter]:
+    """The chapters that show one of the figures."""
+    return [chapter for chapter in CHAPTERS if set(chapter.figures) & set(figures)]

@@ -1,55 +1,20 @@
 """Many samples of one glass: counts of critical points against the exact mean, energies of descents, on any workers."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from skipglass import check
 from skipglass.errors import InputError
-from skipglass.glass import SphericalGlass, critical_points
+from skipglass.glass.agreement import scores
+from skipglass.glass.sampling import over_seeds, searched
 from skipglass.paper.glass import landmarks, lazy_descents
 from skipglass.report import Axis, Panel, Rule, Series
 from skipglass.theory import Mixture, expected_critical_points
 
-__all__ = ["compared", "count_panel", "counts", "descent_panel", "descents", "over_seeds"]
-
-BATCH = 20  # samples searched side by side: our choice; the same for any number of workers
-
-
-def over_seeds(call: Callable[[Any], Any], seeds: Sequence[Any], workers: int = 1) -> Iterator[Any]:
-    """Call a function for each seed, on several processes; results come in the order of the seeds.
-
-    Parameters
-    ----------
-    call
-        Of one seed (or batch of seeds) alone, so that the number of workers changes nothing.
-    seeds
-        One a sample, or batches of them.
-    workers
-        Processes. joblib's backend can be chosen around the call by `joblib.parallel_config`.
-
-    Yields
-    ------
-    Any
-        What ``call`` returns.
-
-    Raises
-    ------
-    InputError
-        If joblib is needed and not installed.
-    """
-    if check.integer("workers", workers, 1) == 1:
-        yield from map(call, seeds)
-        return
-    try:
-        from joblib import Parallel, delayed
-    except ImportError:
-        raise InputError(f"{workers} workers need joblib: install skipglass[train], or ask for one worker") from None
-    yield from Parallel(n_jobs=workers, return_as="generator")(delayed(call)(seed) for seed in seeds)
+__all__ = ["compared", "count_panel", "counts", "descent_panel", "descents"]
 
 
 def counts(
@@ -83,17 +48,15 @@ def counts(
     if len(seeds) < 2:
         raise InputError(f"samples must be at least 2, to have a standard error, not {len(seeds)}")
     exact, error = expected_critical_points(mixture, size, per_index=True)
-    batches = [seeds[k : k + BATCH] for k in range(0, len(seeds), BATCH)]
     found = []
-    for batch in over_seeds(partial(_count, mixture, size), batches, workers):
-        found += batch
+    for c in searched(mixture, size, seeds, workers):
+        found.append(c)
         if on_sample is not None:
-            for _ in batch:
-                on_sample()
+            on_sample()
     return xr.Dataset(
         {
-            "count": (("sample", "index"), np.array([count for count, _ in found])),
-            "complete": ("sample", np.array([complete for _, complete in found])),
+            "count": (("sample", "index"), np.array([c.counts for c in found])),
+            "complete": ("sample", np.array([c.complete for c in found])),
             "exact": ("index", exact),
             "exact_error": ("index", error),
         },
@@ -102,23 +65,11 @@ def counts(
     )
 
 
-def _count(mixture: Mixture, size: int, seeds: Sequence[int]) -> list[tuple[np.ndarray, bool]]:
-    found = critical_points([SphericalGlass(mixture, size, seed=seed) for seed in seeds], warn=False)
-    return [(np.bincount(c.indices, minlength=size), c.complete) for c in found]
-
-
 def compared(recording: xr.Dataset) -> list[tuple[str, float, float, float, float]]:
     """Rows (index, exact, measured, standard error, z) of `counts`, the total last."""
-    count = recording["count"].values
-    table = np.column_stack([count, count.sum(1)])
-    exact = np.append(recording.exact.values, recording.exact.values.sum())
-    doubt = np.append(recording.exact_error.values, recording.exact_error.values.sum())
-    mean, error = table.mean(0), table.std(0, ddof=1) / math.sqrt(len(table))
-    off = mean - exact
-    # where every sample has the same count, rounding of the exact value is all that may differ
-    z = np.where(np.abs(off) <= 1e-9 + doubt, 0.0, off / np.maximum(np.hypot(error, doubt), 1e-300))
-    names = [*map(str, recording.index.values), "total"]
-    return list(zip(names, exact.tolist(), mean.tolist(), error.tolist(), z.tolist(), strict=True))
+    table = scores(recording["count"].values, recording.exact.values, recording.exact_error.values)
+    columns = (np.roll(column, -1).tolist() for column in table)
+    return list(zip([*map(str, recording.index.values), "total"], *columns, strict=True))
 
 
 def count_panel(recording: xr.Dataset) -> Panel:

@@ -3,8 +3,11 @@
 import math
 
 import numpy as np
+import torch
 import xarray as xr
 
+from skipglass.models import DenseNet
+from skipglass.paths import census
 from skipglass.report import Axis, Panel, Rule, Series
 from skipglass.theory import DepthEnsemble, Mixture, complexity, peak_interval
 
@@ -15,6 +18,8 @@ DEPTHS = (10, 100, 1_000, 10_000, 100_000)
 LEMMA_DEPTH = 200
 ORDERS = (3, 4, 6, 10, 30, 100)
 MIXTURES = 2_000
+GATES = (0.25, 0.5, 0.75)  # ρ, which is β for weights drawn with C = 1/√n, Λ = n
+DENSE = 22  # weight layers of the dense net, 6 a stage
 BAND = 0.2  # relative half width of the band around β/(1+β) in Theorem 2
 
 
@@ -30,19 +35,35 @@ def theorems(seed: int = 0) -> xr.Dataset:
     -------
     xarray.Dataset
         ``peak_share`` argmax ε_r / p and ``outside`` Σ ε_r² out of the band, by β and depth; ``reached`` the
-        peak at the middle of each of Lemma 4's intervals, by the wanted peak; ``excess`` the complexity of
+        peak at the middle of each of Lemma 4's intervals, by the wanted peak; ``start`` argmax ε_r / p where β is
+        the gate probability; ``deepest`` argmax ε_r at β = p - 1 and a little below it; ``dense_paths`` the census of
+        a dense net beside ``dense_sets``, the number of ways to choose its layers; ``excess`` the complexity of
         random mixtures of orders 2..p minus that of the pure p-spin, by p and draw.
     """
     ensembles = [[DepthEnsemble(p, beta) for p in DEPTHS] for beta in BETAS]
-    wanted = np.arange(1, LEMMA_DEPTH + 1)
+    wanted, lengths = np.arange(1, LEMMA_DEPTH + 1), list(range(1, DENSE + 1))
     return xr.Dataset(
         {
             "peak_share": (("beta", "depth"), [[_argmax(e) / e.depth for e in row] for row in ensembles]),
             "outside": (("beta", "depth"), [[_outside(e) for e in row] for row in ensembles]),
             "reached": ("wanted", [_reached(int(k)) for k in wanted]),
+            "start": (("gate", "depth"), [[_argmax(DepthEnsemble(p, g)) / p for p in DEPTHS] for g in GATES]),
+            "deepest": (
+                ("depth", "side"),
+                [[_argmax(DepthEnsemble(p, (p - 1) * side)) for side in (0.99, 1.01)] for p in DEPTHS],
+            ),
+            "dense_paths": ("length", _dense_paths(lengths)),
+            "dense_sets": ("length", [math.comb(DENSE - 4, r - 4) if r >= 4 else 0 for r in lengths]),
             "excess": (("order", "draw"), _excess(np.random.default_rng(seed))),
         },
-        coords={"beta": list(BETAS), "depth": list(DEPTHS), "wanted": wanted, "order": list(ORDERS)},
+        coords={
+            "beta": list(BETAS),
+            "depth": list(DEPTHS),
+            "wanted": wanted,
+            "gate": list(GATES),
+            "length": lengths,
+            "order": list(ORDERS),
+        },
         attrs={"band": BAND, "lemma_depth": LEMMA_DEPTH},
     )
 
@@ -101,6 +122,13 @@ def _outside(e: DepthEnsemble) -> float:
 def _reached(k: int) -> int:
     low, high = peak_interval(LEMMA_DEPTH, k)
     return _argmax(DepthEnsemble(LEMMA_DEPTH, 2 * low if math.isinf(high) else (low + high) / 2))
+
+
+def _dense_paths(lengths: list[int]) -> list[int]:
+    """Paths of each length through a dense net, counted on its graph."""
+    x = torch.zeros(1, 3, 8, 8, requires_grad=True)
+    counts = census(DenseNet(DENSE, growth=2).eval()(x).sum(), x)
+    return [counts.get(r, 0) for r in lengths]
 
 
 def _excess(generator: np.random.Generator) -> list[list[float]]:

@@ -66,7 +66,7 @@ def work(graph: Graph, regions: Regions) -> dict[int, int]:
     """The entries that the operations of each region give out."""
     total = dict.fromkeys(regions.heads, 0)
     for i, h in enumerate(regions.head):
-        total[h] += sum(math.prod(graph.nodes[e.to]._input_metadata[e.output].shape) for e in graph.edges[i])
+        total[h] += sum(math.prod(graph.metas[e.to][e.output].shape) for e in graph.edges[i])
     return total
 
 

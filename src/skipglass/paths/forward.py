@@ -189,6 +189,8 @@ def _input_embedding(model: nn.Module) -> nn.Module | None:
     """What the model says is its input embedding (Hugging Face)."""
     try:
         found = model.get_input_embeddings()  # type: ignore[operator]
+    # no such method (a plain module); Hugging Face's default where a model names no embedding, as for images; a method
+    # of the same name that wants arguments
     except (AttributeError, NotImplementedError, TypeError):
         return None
     return found if isinstance(found, nn.Module) else None

@@ -5,9 +5,10 @@ the loss (0) downwards, every edge going to a higher number; several nodes may b
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,18 +25,25 @@ from skipglass.paths.operations import (
     role,
 )
 
-__all__ = ["Edge", "Graph", "Target", "as_targets", "leaves", "read", "saved_parameter"]
+__all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "leaves", "read", "saved_parameter"]
 
 Target = Tensor | tuple[Tensor, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """One live step of the backward pass: operand ``slot`` of a node to output ``output`` of node ``to``."""
 
     slot: int
     to: int
     output: int
+
+
+class Meta(NamedTuple):
+    """What autograd knows of a gradient before it is there."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
 
 
 @dataclass(frozen=True)
@@ -63,9 +71,19 @@ class Graph:
     targets: list[tuple[int, int]]
 
     @cached_property
+    def metas(self) -> list[tuple[Meta, ...]]:
+        """What enters each node, by output; one tuple for all that are alike."""
+        known: dict[tuple[Meta, ...], tuple[Meta, ...]] = {}
+        return [
+            known.setdefault(found, found)
+            for node in self.nodes
+            for found in (tuple([Meta(tuple(m.shape), m.dtype, m.device) for m in node._input_metadata]),)
+        ]
+
+    @cached_property
     def dtypes(self) -> set[torch.dtype]:
         """What the gradients on the way consist of."""
-        return {meta.dtype for node in self.nodes for meta in node._input_metadata}
+        return {meta.dtype for metas in self.metas for meta in metas}
 
 
 def as_targets(x: Target) -> tuple[Tensor, ...]:
@@ -108,47 +126,48 @@ def read(loss: Tensor, x: Target) -> Graph:
     root = get_gradient_edge(loss)
     ends = [get_gradient_edge(t) for t in targets]
     wanted = {(e.node, e.output_nr) for e in ends}
-    order = _topological(root.node)
-    live: dict[Node, list[tuple[int, Node, int]]] = {}
-    for node in reversed(order):
-        live[node] = [
-            (slot, after, output)
-            for slot, (after, output) in enumerate(node.next_functions)
-            if after is not None and (live[after] or (after, output) in wanted)
-        ]
+    live = _live(root.node, wanted)
     if not live[root.node] and (root.node, root.output_nr) not in wanted:
         raise InputError("the loss does not depend on x; pass the tensor that the network was called with")
     for end in ends:
         if end.node not in live:
             raise InputError("the loss does not depend on one of the tensors in x; leave it out")
     at_end = {e.node for e in ends}
-    nodes = [node for node in order if live[node] or node in at_end]
+    nodes = [node for node in reversed(live) if live[node] or node in at_end]
     number = {node: i for i, node in enumerate(nodes)}
     names = [operation(node) for node in nodes]
     for name in names:
         if name in HIDDEN:
             raise InputError(f"a part of the network {HIDDEN[name]}: paths inside it cannot be seen")
-    edges = [[Edge(slot, number[after], output) for slot, after, output in live[node]] for node in nodes]
+    edges = [[Edge(slot, number[after], output) for slot, after, output in live.pop(node)] for node in nodes]
     roles = [_role(node, name, {e.slot for e in out}) for node, name, out in zip(nodes, names, edges, strict=True)]
     return Graph(nodes, names, roles, edges, root, [(number[e.node], e.output_nr) for e in ends])
 
 
-def _topological(root: Node) -> list[Node]:
-    """Every node below ``root``, each before the nodes it leads to (no recursion: graphs are deep)."""
-    done: list[Node] = []
-    seen = {root}
-    stack = [(root, iter(root.next_functions))]
+def _live(root: Node, wanted: set[tuple[Node, int]]) -> dict[Node, Sequence[tuple[int, Node, int]]]:
+    """The live operands, (slot, node, output), of every node below ``root``, each after the nodes it leads to.
+
+    No recursion, as graphs are deep; and ``next_functions`` is read twice, as keeping it would cost more: Python's
+    garbage collector looks at everything that is kept.
+    """
+    live: dict[Node, Sequence[tuple[int, Node, int]]] = {}
+    entered: set[Node] = set()
+    stack = [root]
     while stack:
-        node, following = stack[-1]
-        for after, _ in following:
-            if after is not None and after not in seen:
-                seen.add(after)
-                stack.append((after, iter(after.next_functions)))
-                break
-        else:
-            done.append(node)
-            stack.pop()
-    return done[::-1]
+        node = stack[-1]
+        if node not in entered:
+            entered.add(node)
+            if operands := node.next_functions:
+                stack += [after for after, _ in reversed(operands) if after is not None and after not in entered]
+                continue
+        stack.pop()
+        if node not in live:
+            live[node] = [
+                (slot, after, output)
+                for slot, (after, output) in enumerate(node.next_functions)
+                if after is not None and (live[after] or (after, output) in wanted)
+            ] or ()
+    return live
 
 
 def _role(node: Node, name: str, signals: set[int]) -> str:
@@ -180,10 +199,10 @@ def leaves(root: Node) -> Iterator[Tensor]:
     seen, queue = {root}, deque([root])
     while queue:
         node = queue.popleft()
-        variable = getattr(node, "variable", None)
-        if isinstance(variable, Tensor):
+        following = node.next_functions
+        if not following and isinstance(variable := getattr(node, "variable", None), Tensor):
             yield variable
-        for after, _ in node.next_functions:
+        for after, _ in following:
             if after is not None and after not in seen:
                 seen.add(after)
                 queue.append(after)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from skipglass.paths.graph import Graph
+from skipglass.paths.graph import Graph, Meta
 from skipglass.paths.walk import fire
 
 __all__ = ["Heard", "Silence", "listening"]
@@ -39,8 +39,8 @@ def listening(graph: Graph) -> Iterator[set[Place]]:
     Each place is asked by handing it zeros, which fires its hooks once. Where something computes with them, a
     hook or ``retain_grad``, the living tensors are searched for those that retain: the graph does not tell.
     """
-    asked = {(e.to, e.output) for edges in graph.edges for e in edges} | {(0, graph.loss.output_nr)}
-    zeros: dict[tuple, Tensor] = {}
+    asked = {(to, output) for edges in graph.edges for _, to, output in edges} | {(0, graph.loss.output_nr)}
+    zeros: dict[Meta, Tensor] = {}
     places = [(place, _zero(graph, place, zeros)) for place in sorted(asked)]
     changed, heard = set(), []
     with Silence():
@@ -64,12 +64,11 @@ def listening(graph: Graph) -> Iterator[set[Place]]:
             tensor.grad = before
 
 
-def _zero(graph: Graph, place: Place, known: dict[tuple, Tensor]) -> Tensor:
-    meta = graph.nodes[place[0]]._input_metadata[place[1]]
-    kind = (tuple(meta.shape), meta.dtype, meta.device)
-    if kind not in known:
-        known[kind] = torch.zeros((), dtype=meta.dtype, device=meta.device).expand(meta.shape)
-    return known[kind]
+def _zero(graph: Graph, place: Place, known: dict[Meta, Tensor]) -> Tensor:
+    meta = graph.metas[place[0]][place[1]]
+    if meta not in known:
+        known[meta] = torch.zeros((), dtype=meta.dtype, device=meta.device).expand(meta.shape)
+    return known[meta]
 
 
 def _tensors() -> list[Tensor]:

@@ -25,7 +25,7 @@ from skipglass.paths.forward import eager, splittable
 from skipglass.paths.outline import Block, PathGraph, named, outline
 from skipglass.paths.state import as_found
 
-__all__ = ["lesion"]
+__all__ = ["lesion", "scaled"]
 
 _SUMS = ("add", "sub", "subtract", "rsub", "addmm", "addmv", "addbmm", "baddbmm", "addcmul")
 _SYMBOLS = {f"__{prefix}{name}__" for prefix in ("", "r", "i") for name in ("add", "sub")}
@@ -36,8 +36,8 @@ Place = tuple[object, ...]
 """Which addition of a call: its module, the instructions that led to it from there, how many came before."""
 Operand = int | str
 """A positional or a named argument."""
-Site = tuple[Operand, int]
-"""The branch among the operands, and the module that was called last before the addition."""
+Site = tuple[Operand, int, Tensor | None]
+"""The branch among the operands, the module called last before the addition, and the branch's factor, None for 0."""
 ANOTHER_WAY = "without the branches, or from call to call, the model takes another way (layer drop, early exits)"
 
 
@@ -78,18 +78,55 @@ def lesion(model: nn.Module, blocks: str | Sequence[str]) -> Iterator[None]:
     names = [blocks] if isinstance(blocks, str) else list(blocks)
     if not all(isinstance(name, str) for name in names):
         raise InputError(f"blocks must be names of residual blocks, not {blocks!r}")
+    with _changed(model, names, None):
+        yield
+
+
+@contextmanager
+def scaled(model: nn.Module, block: str, factor: Tensor) -> Iterator[None]:
+    """Inside the context the branch of one residual block is multiplied by a factor that gradients can be taken of.
+
+    Parameters
+    ----------
+    model
+        Any module; see `lesion`.
+    block
+        The name of one block, as in ``outline(...).blocks``.
+    factor
+        A scalar.
+
+    Yields
+    ------
+    None
+        Once.
+
+    Raises
+    ------
+    InputError
+        As for `lesion`; and where the name is that of several blocks.
+    """
+    if not isinstance(block, str):
+        raise InputError(f"block must be the name of a residual block, not {block!r}")
+    with _changed(model, [block], factor):
+        yield
+
+
+@contextmanager
+def _changed(model: nn.Module, names: list[str], factor: Tensor | None) -> Iterator[None]:
+    """Set branches to zero, or multiply one by a factor."""
     model = eager(model)
     own = model.__dict__
     before = own.get("forward")
     lesioned = before if isinstance(before, _Lesioned) else _Lesioned(model)
-    lesioned.names.append(names)
+    change = names, factor
+    lesioned.changes.append(change)
     own["forward"] = lesioned
     try:
         with torch.compiler.set_stance("force_eager"):
             yield
     finally:
-        lesioned.names.remove(names)
-        if not lesioned.names:
+        lesioned.changes = [other for other in lesioned.changes if other is not change]
+        if not lesioned.changes:
             del own["forward"]
             if before is not None and before is not lesioned:
                 own["forward"] = before
@@ -100,7 +137,7 @@ class _Lesioned:
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.original = model, model.forward
-        self.names: list[list[str]] = []
+        self.changes: list[tuple[list[str], Tensor | None]] = []
         functools.update_wrapper(self, self.original)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -111,7 +148,7 @@ class _Lesioned:
             raise InputError(f"{len(missed)} lesioned additions were not made: {ANOTHER_WAY}")
         return outputs
 
-    def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, "Site"]:
+    def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Site]:
         """Where the branches enter their additions, from a call that leaves no trace."""
         with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Recorder() as recorder:
             with splittable(self.model, args, kwargs) as (given, leaves):
@@ -121,17 +158,22 @@ class _Lesioned:
                 raise InputError("lesion finds no path from floating-point inputs or an embedding to the outputs")
             ends = torch.stack([t.abs().sum().double() for t in signals])
             found = outline(ends.sum(), tuple(leaves), self.model)
-        wanted = [name for names in self.names for name in names]
-        return dict(_site(found, block, recorder) for block in named(found.blocks, wanted))
+        sites: dict[Place, Site] = {}
+        for names, factor in sorted(self.changes, key=lambda change: change[1] is None):  # a lesion wins
+            blocks = named(found.blocks, names)
+            if factor is not None and len(blocks) > 1:
+                raise InputError(f"{names[0]!r} is {len(blocks)} blocks; name one, {blocks[0].name!r} for instance")
+            sites |= dict(_site(found, block, recorder, factor) for block in blocks)
+        return sites
 
 
-def _site(found: PathGraph, block: Block, recorder: "_Recorder") -> tuple[Place, Site]:
+def _site(found: PathGraph, block: Block, recorder: "_Recorder", factor: Tensor | None) -> tuple[Place, Site]:
     merge, graph = block.merge, found.graph
     if merge.branch is not None and graph.nodes[merge.node] in recorder.additions:
         place, last, operands = recorder.additions[graph.nodes[merge.node]]
         for operand, edge in operands:
             if edge.node is graph.nodes[merge.branch.to] and edge.output_nr == merge.branch.output:
-                return place, (operand, last)
+                return place, (operand, last, factor)
     raise InputError(
         f"the addition of block {block.name!r} is made where it cannot be reached, inside a fused function"
     )
@@ -207,15 +249,19 @@ class _Cut(_Additions):
             return func(*args, **kwargs)
         if _checkpointing():
             raise InputError("a checkpoint would recompute the branch; run the lesion without checkpoints or gradients")
-        operand, last = self.sites[place]
+        operand, last, factor = self.sites[place]
         if last != self.last:
             raise InputError(f"a lesioned addition follows another module than in the rehearsal: {ANOTHER_WAY}")
         self.made.add(place)
+        given: dict[Operand, Any] = {**dict(enumerate(args)), **kwargs}
+        if factor is not None:
+            overwritten = operand == 0 and _in_place(func.__name__)
+            given[operand] = given[operand].mul_(factor) if overwritten else factor * given[operand]
+            return func(*(given[k] for k in range(len(args))), **{k: given[k] for k in kwargs})
         if operand == 0 and _in_place(func.__name__):
             branch = args[0] if args[0]._is_view() else args[0].detach_()  # a view cannot leave its graph
             branch.zero_()
             return func(*args, **kwargs)
-        given: dict[Operand, Any] = {**dict(enumerate(args)), **kwargs}
         given[operand] = torch.zeros_like(given[operand])
         return func(*(given[k] for k in range(len(args))), **{k: given[k] for k in kwargs})
 

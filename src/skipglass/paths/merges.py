@@ -67,16 +67,18 @@ def joins(graph: Graph) -> list[int]:
 
 def span(graph: Graph, edge: Edge, join: int, stops: Collection[int] = ()) -> list[int]:
     """The nodes between an edge and a join, in topological order; the join and the ``stops`` are left out."""
-    outside = {join, *stops}
-    if edge.to in outside:
+    met = {join, *stops}
+    if edge.to in met:
         return []
-    seen, stack = {edge.to}, [edge.to]
+    found, stack = [edge.to], [edge.to]
+    met.add(edge.to)
     while stack:
-        for e in graph.edges[stack.pop()]:
-            if e.to not in outside and e.to not in seen:
-                seen.add(e.to)
-                stack.append(e.to)
-    return sorted(seen)
+        for _, to, _ in graph.edges[stack.pop()]:
+            if to not in met:
+                met.add(to)
+                found.append(to)
+                stack.append(to)
+    return sorted(found)
 
 
 def classify(graph: Graph) -> list[Merge]:
@@ -121,14 +123,22 @@ def _residual(graph: Graph, node: int, join: int) -> Merge:
         for step, e, s in zip(own, sides, spans, strict=True)
     ]
     weighs = [step or any(_weighs(graph, v) for v in s) for step, s in zip(own, spans, strict=True)]
-    ways = ((0, 1), (1, 0))
-    leaves = [_leaves_the_stream(graph, sides[b], sides[s], spans[b], spans[s], own[b]) for b, s in ways]
-    for (branch, shortcut), meeting in zip(ways, leaves, strict=True):
-        if plain[shortcut] and not plain[branch] and weighs[branch] and (whole or meeting is not None):
+
+    def meeting(branch: int, shortcut: int) -> int | None:
+        ways = sides[branch], sides[shortcut], spans[branch], spans[shortcut]
+        return _leaves_the_stream(graph, *ways, own[branch])
+
+    for branch, shortcut in ((0, 1), (1, 0)):
+        if (
+            plain[shortcut]
+            and not plain[branch]
+            and weighs[branch]
+            and (whole or meeting(branch, shortcut) is not None)
+        ):
             return Merge(node, join, sides[branch], sides[shortcut])
-    for (branch, shortcut), meeting in zip(ways, leaves, strict=True):
-        if whole and not own[shortcut] and meeting is not None:
-            return Merge(node, meeting, sides[branch], sides[shortcut])
+    for branch, shortcut in ((0, 1), (1, 0)):
+        if whole and not own[shortcut] and (at := meeting(branch, shortcut)) is not None:
+            return Merge(node, at, sides[branch], sides[shortcut])
     affine = [all(graph.roles[v] in AFFINE for v in s) for s in spans]
     if all(weighs) and affine[0] != affine[1] and not set(spans[0]) & set(spans[1]):
         shortcut = affine.index(True)
@@ -192,17 +202,18 @@ def _see_the_whole(graph: Graph, sides: list[Edge], join: int, spans: list[list[
 
     So it is with the steps of a recurrence over a sequence.
     """
-    outputs = [
-        {(join, e.output) for v in s for e in graph.edges[v] if e.to == join}
-        | ({(join, side.output)} & {(side.to, side.output)})
-        for side, s in zip(sides, spans, strict=True)
-    ]
     if join == len(graph.nodes):  # the pieces are the tensors of a tuple x
         outputs = [{(v, k) for v, k in graph.targets if v in s} for s in spans]
         if not outputs[0] & outputs[1]:
             return None
     elif graph.operations[join] in PICKS:
+        outputs = [
+            {(e.to, e.output) for e in (side, *(e for v in s for e in graph.edges[v])) if e.to == join}
+            for side, s in zip(sides, spans, strict=True)
+        ]
         return False if outputs[0] & outputs[1] else None
+    if not any(graph.operations[v] in PICKS for s in spans for v in s):
+        return True
     leads: set[int] = set()
     for v in sorted(set(spans[0]) | set(spans[1]), reverse=True):
         if graph.roles[v] in PLAIN and any(e.to == join or e.to in leads for e in graph.edges[v]):

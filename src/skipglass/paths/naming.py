@@ -49,12 +49,14 @@ def name_of_operands(graph: Graph, i: int, names: dict[int, str]) -> str:
     return _names_of(found, names)
 
 
-def names_of_blocks(graph: Graph, residual: list[Merge], weights: dict[int, str], model: nn.Module | None) -> list[str]:
+def names_of_blocks(
+    graph: Graph, residual: list[Merge], weights: dict[int, str], modules: dict[str, nn.Module]
+) -> list[str]:
     """Name residual merges by the modules of their weights, an inner one of the same module by its own weights."""
-    if model is None:
+    if not modules:
         return [f"block {number}" for number in range(len(residual))]
     known = {i: name for i, name in weights.items() if name and not name.startswith(UNKNOWN)}
-    containers = {name for name, m in model.named_modules() if type(m) in CONTAINERS}
+    containers = {name for name, m in modules.items() if type(m) in CONTAINERS}
     nodes = {m.node for m in residual}
     found: list[str] = []
     called: dict[str, set[int]] = {}  # by exactly this name

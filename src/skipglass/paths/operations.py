@@ -4,6 +4,7 @@ The names are those of autograd's nodes without "Backward" and the overload's nu
 of the tables counts as a nonlinearity, so that an unknown one never makes a shortcut.
 """
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -125,7 +126,12 @@ ELEMENTWISE = _names(
 
 def operation(node: Node) -> str:
     """Return the operation's name: "Add" for AddBackward0, "CopySlices" for torch::autograd::CopySlices."""
-    return re.sub(r"Backward\w*$", "", node.name().rsplit("::", 1)[-1])
+    return _short(node.name())
+
+
+@functools.cache
+def _short(name: str) -> str:
+    return re.sub(r"Backward\w*$", "", name.rsplit("::", 1)[-1])
 
 
 def role(name: str, signals: set[int]) -> str:

@@ -150,11 +150,15 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None, blocks: Seq
     if model is not None and not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
     graph = read(loss, x)
-    names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
+    modules = {} if model is None else dict(model.named_modules())
+    names: dict[int, str] = {}
+    for prefix, module in modules.items():
+        for name, p in module._parameters.items():
+            names.setdefault(id(p), f"{prefix}.{name}" if prefix else name)
     weights = {i: name_of_weight(graph, i, names) for i in reversed(_weights(graph))}
     hidden = {i: name_of_operands(graph, i, names) for i, role in enumerate(graph.roles) if role == "opaque"}
     merges = classify(graph)[::-1]
-    found = _blocks(graph, merges, weights | hidden, model)
+    found = _blocks(graph, merges, weights | hidden, modules)
     if blocks is not None:
         found = _chosen(graph, merges, weights, found, blocks)
     counted = {b.merge.node for b in found}
@@ -169,10 +173,10 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None, blocks: Seq
     )
 
 
-def _blocks(graph: Graph, merges: list[Merge], weights: dict[int, str], model: nn.Module | None) -> list[Block]:
+def _blocks(graph: Graph, merges: list[Merge], weights: dict[int, str], modules: dict[str, nn.Module]) -> list[Block]:
     """The residual merges, by name."""
     residual = [m for m in merges if m.branch is not None]
-    called = names_of_blocks(graph, residual, weights, model)
+    called = names_of_blocks(graph, residual, weights, modules)
     return [_block(merge, name) for merge, name in zip(residual, called, strict=True)]
 
 

@@ -21,10 +21,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import DecompositionError
 from skipglass.paths.forward import LossFunction, forward
-from skipglass.paths.graph import Graph, Target, as_targets
+from skipglass.paths.graph import Target, as_targets
 from skipglass.paths.hooks import listening
 from skipglass.paths.outline import PathGraph, outline
-from skipglass.paths.tangents import at_once, gradients, one_by_one, per_sample, pushed
+from skipglass.paths.shares import batch_norm_trains, over, per_sample
+from skipglass.paths.tangents import at_once, gradients, one_by_one, pushed
 from skipglass.paths.verify import bound, inner
 from skipglass.paths.walk import explain
 
@@ -236,28 +237,16 @@ def participation_of(
             f"{bound(graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients)"
         )
     square, squares = inner(g, g), per_sample(g, g)
-    independent = products.rows is not None and not _batch_norm_trains(graph)
+    independent = products.rows is not None and not batch_norm_trains(graph)
     rows = products.rows if independent else None
-    share = _over(products.blocks, np.array(square))
+    share = over(products.blocks, np.array(square))
     return Participation(
         tuple(b.name for b in found.blocks),
         share,
         float(share.sum()) if square else math.nan,
-        _over(np.full((len(branches), len(squares)), np.nan) if rows is None else rows, squares),
-        _over(products.depth_rows, squares),
+        over(np.full((len(branches), len(squares)), np.nan) if rows is None else rows, squares),
+        over(products.depth_rows, squares),
         products.error,
         independent,
         found,
-    )
-
-
-def _over(a: Array, b: Array) -> Array:
-    """a/b, NaN where b is zero."""
-    return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b != 0)
-
-
-def _batch_norm_trains(graph: Graph) -> bool:
-    return any(
-        "BatchNorm" in name and bool(getattr(node, "_saved_training", True))
-        for node, name in zip(graph.nodes, graph.operations, strict=True)
     )

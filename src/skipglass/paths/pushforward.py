@@ -8,14 +8,14 @@ saved; any other node is differentiated by the gradient that enters it, which it
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from skipglass.paths.graph import Graph
+from skipglass.paths.graph import Graph, Meta
 from skipglass.paths.hooks import Heard, Silence
 from skipglass.paths.operations import SELF_ADJOINT
 from skipglass.paths.walk import _call
@@ -50,25 +50,25 @@ def push(graph: Graph, ends: list[Place], g: list[Tensor]) -> list[Tensor | None
     rules = {i: RULES[graph.operations[i]] for i in needed if graph.operations[i] in RULES}
     try:
         with Silence():
-            saved = {
-                i: [getattr(graph.nodes[i], f"_saved_{name}") for name in names] for i, (_, names) in rules.items()
-            }
+            for i, (_, names) in rules.items():
+                _saved(graph.nodes[i], names)
     except Heard:
         return None
-    uses = Counter((e.to, e.output) for i in needed for e in graph.edges[i]) + Counter(ends)
+    uses = Counter([(to, output) for i in needed for _, to, output in graph.edges[i]] + ends)
     known: dict[Place, Tensor] = {}
     for target, direction in zip(graph.targets, g, strict=True):
         known[target] = known[target] + direction if target in known else direction
     with torch.no_grad(), torch.autocast(g[0].device.type, enabled=False):
         for i in needed:
-            operands = {e.slot: known[e.to, e.output] for e in graph.edges[i] if (e.to, e.output) in known}
-            for e in graph.edges[i]:
-                uses[e.to, e.output] -= 1
-                if not uses[e.to, e.output]:
-                    known.pop((e.to, e.output), None)
+            operands = {}
+            for slot, to, output in graph.edges[i]:
+                place = to, output
+                uses[place] -= 1
+                if (tangent := known.get(place) if uses[place] else known.pop(place, None)) is not None:
+                    operands[slot] = tangent
             if not operands:
                 continue
-            for output, tangent in _step(graph, i, operands, rules[i][0] if i in rules else None, saved.get(i, [])):
+            for output, tangent in _step(graph, i, operands):
                 known[i, output] = known[i, output] + tangent if (i, output) in known else tangent
     return [known.get(end) for end in ends]
 
@@ -85,40 +85,43 @@ def _below(graph: Graph, ends: list[Place]) -> list[int]:
     return sorted(seen, reverse=True)
 
 
-def _step(
-    graph: Graph, i: int, operands: Operands, rule: Callable[..., Tensor | None] | None, saved: list
-) -> list[tuple[int, Tensor]]:
+def _saved(node: Node, names: Sequence[str]) -> list[Any]:
+    return [getattr(node, name) for name in names]
+
+
+def _step(graph: Graph, i: int, operands: Operands) -> list[tuple[int, Tensor]]:
     """The tangents of a node's outputs, in the cheapest way that it allows."""
-    node = graph.nodes[i]
-    if graph.operations[i] in SELF_ADJOINT:
-        return [(0, _applied(node, operands))]
-    if rule is not None and (own := rule(operands, *saved)) is not None:
-        return [(0, _fit(own, node, 0))]
-    return [(k, _fit(v, node, k)) for k, v in _transposed(graph, i, operands).items()]
+    node, name = graph.nodes[i], graph.operations[i]
+    if name in SELF_ADJOINT:
+        return [(0, _applied(node, graph.metas[i], operands))]
+    if name in RULES:
+        rule, names = RULES[name]
+        if (own := rule(operands, *_saved(node, names))) is not None:
+            return [(0, _fit(own, graph.metas[i][0]))]
+    return [(k, _fit(v, graph.metas[i][k])) for k, v in _transposed(graph, i, operands).items()]
 
 
-def _fit(tangent: Tensor, node: Node, output: int) -> Tensor:
+def _fit(tangent: Tensor, meta: Meta) -> Tensor:
     """Broadcast and cast, as the operation has done."""
-    meta = node._input_metadata[output]
     if tangent.shape != meta.shape:
         tangent = tangent.expand(meta.shape)
     return tangent if tangent.dtype == meta.dtype else tangent.to(meta.dtype)
 
 
-def _applied(node: Node, operands: Operands) -> Tensor:
+def _applied(node: Node, metas: tuple[Meta, ...], operands: Operands) -> Tensor:
     """J where each operand's part of it is its own transpose: what the node makes of the tangent."""
     call: Any = node
-    rest = [None] * (len(node._input_metadata) - 1)
+    rest = [None] * (len(metas) - 1)
     parts: list[Tensor] = []
     for slot, tangent in operands.items():
-        leaving = call(_fit(tangent, node, 0), *rest)
+        leaving = call(_fit(tangent, metas[0]), *rest)
         parts.append(leaving[slot] if isinstance(leaving, tuple) else leaving)
     return functools.reduce(torch.add, parts)
 
 
 def _transposed(graph: Graph, i: int, operands: Operands) -> dict[int, Tensor]:
     """J of any node, as the derivative of what it passes on by what enters it."""
-    metas = enumerate(graph.nodes[i]._input_metadata)
+    metas = enumerate(graph.metas[i])
     with torch.enable_grad():
         entering = {
             k: torch.zeros((), dtype=m.dtype, device=m.device).expand(m.shape).requires_grad_()
@@ -188,19 +191,23 @@ def _layer_norm(
     return still if weight is None else still * weight
 
 
-RULES: dict[str, tuple[Callable[..., Tensor | None], tuple[str, ...]]] = {
-    "Mm": (_matmul(torch.mm), ("self", "mat2")),
-    "Bmm": (_matmul(torch.bmm), ("self", "mat2")),
-    "Addmm": (_addmm(torch.mm), ("mat1", "mat2", "alpha", "beta")),
-    "Baddbmm": (_addmm(torch.bmm), ("batch1", "batch2", "alpha", "beta")),
+def _named(text: str) -> list[str]:
+    return [f"_saved_{name}" for name in text.split()]
+
+
+RULES: dict[str, tuple[Callable[..., Tensor | None], list[str]]] = {
+    "Mm": (_matmul(torch.mm), _named("self mat2")),
+    "Bmm": (_matmul(torch.bmm), _named("self mat2")),
+    "Addmm": (_addmm(torch.mm), _named("mat1 mat2 alpha beta")),
+    "Baddbmm": (_addmm(torch.bmm), _named("batch1 batch2 alpha beta")),
     "Convolution": (
         _convolution,
-        ("weight", "stride", "padding", "dilation", "transposed", "output_padding", "groups"),
+        _named("weight stride padding dilation transposed output_padding groups"),
     ),
     "NativeBatchNorm": (
         _batch_norm,
-        ("input", "weight", "running_mean", "running_var", "result1", "result2", "training", "eps"),
+        _named("input weight running_mean running_var result1 result2 training eps"),
     ),
-    "NativeLayerNorm": (_layer_norm, ("input", "normalized_shape", "result1", "result2", "weight")),
+    "NativeLayerNorm": (_layer_norm, _named("input normalized_shape result1 result2 weight")),
 }
 """For an operation, J in closed form (None for operands that it does not cover), and the saved values it takes."""

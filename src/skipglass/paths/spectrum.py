@@ -29,7 +29,8 @@ from skipglass.paths.hooks import listening
 from skipglass.paths.locate import locate
 from skipglass.paths.outline import PathGraph, outline
 from skipglass.paths.regions import Counted, Regions, partition
-from skipglass.paths.verify import inner, reference, size, verify, wide
+from skipglass.paths.shares import batch_norm_trains, over, per_sample
+from skipglass.paths.verify import reference, size, verify
 from skipglass.paths.walk import FAINT, Arrived, Graded, walk
 
 if TYPE_CHECKING:
@@ -333,9 +334,9 @@ def _reduced(
     precision = max(torch.finfo(part.dtype).eps for part in g)
     if cancellation > 1 / math.sqrt(precision):
         warnings.warn(f"the parts cancel {cancellation:.0e}-fold: shares keep few digits", stacklevel=3)
-    products = np.stack([_each(row, g, leading) for row in rows])
-    shares = _over(products, _each(g, g, leading))
-    share = _over(products.reshape(len(rows), -1).sum(axis=1), np.array(whole**2))
+    products = np.stack([per_sample(row, g, leading) for row in rows])
+    shares = over(products, per_sample(g, g, leading))
+    share = over(products.reshape(len(rows), -1).sum(axis=1), np.array(whole**2))
     kept = tuple(torch.stack(column) for column in zip(*rows, strict=True)) if keep else None
     return Spectrum(
         lengths,
@@ -346,34 +347,10 @@ def _reduced(
         np.tensordot(lengths, shares, axes=1),
         error,
         cancellation,
-        _independent(found),
+        not batch_norm_trains(found.graph),
         kept[0] if kept and isinstance(x, Tensor) else kept,
         unit,
         found,
-        np.sqrt(np.stack([_each(row, row, leading) for row in rows])),
+        np.sqrt(np.stack([per_sample(row, row, leading) for row in rows])),
         visitor.table(int(lengths[-1])) if visitor else None,
-    )
-
-
-def _each(a: list[Tensor], b: list[Tensor], leading: int) -> Array:
-    """⟨a, b⟩ over all but the first dimensions, (N,) or (N, T); one number where the tensors do not share them."""
-    sizes = {u.shape[:leading] for u in a}
-    if len(sizes) > 1 or any(len(s) < leading or 0 in s for s in sizes):
-        return np.array([inner(a, b)]).reshape((1,) * leading)
-    shape = sizes.pop()
-    total = np.zeros(shape)
-    for u, v in zip(a, b, strict=True):
-        total += torch.real(wide(u).conj() * wide(v)).reshape(*shape, -1).sum(dim=-1).cpu().numpy()
-    return total
-
-
-def _over(a: Array, b: Array) -> Array:
-    """a/b, NaN where b is zero."""
-    return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b != 0)
-
-
-def _independent(found: PathGraph) -> bool:
-    return not any(
-        "BatchNorm" in name and bool(getattr(node, "_saved_training", True))
-        for node, name in zip(found.graph.nodes, found.graph.operations, strict=True)
     )

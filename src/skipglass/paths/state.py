@@ -24,22 +24,26 @@ def as_found(model: nn.Module) -> Iterator[None]:
         Once, for the pass.
     """
     modules = [(module, module.training, dict(module._buffers)) for module in model.modules()]
-    values = {b: b.detach().clone() for b in model.buffers()}
-    parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
+    values = {b: b.detach().clone() for _, _, buffers in modules for b in buffers.values() if b is not None}
+    own = {p: None for module, _, _ in modules for p in module._parameters.values() if p is not None}
+    parameters = [(p, p.requires_grad, p.grad) for p in own]
     generators = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 # the user's
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
         yield
     finally:
         for module, training, buffers in modules:
-            module.training = training
+            if module.training != training:
+                module.training = training
             for name, buffer in buffers.items():
                 module._buffers[name] = buffer
         for buffer, value in values.items():
             _restore(buffer, value)
         for p, required, gradient in parameters:
-            p.grad = gradient
-            p.requires_grad_(required)
+            if p.grad is not gradient:
+                p.grad = gradient
+            if p.requires_grad != required:
+                p.requires_grad_(required)
         torch.set_rng_state(generators[0])
         random.setstate(generators[1])
         np.random.set_state(generators[2])  # noqa: NPY002

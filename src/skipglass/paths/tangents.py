@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from skipglass.errors import InputError
 from skipglass.paths.graph import Edge, Graph
 from skipglass.paths.pushforward import push
-from skipglass.paths.verify import bound, inner, require_finite, wide
+from skipglass.paths.shares import per_sample
+from skipglass.paths.verify import bound, finite, inner, require_finite
 from skipglass.paths.walk import FAINT, _call
 
-__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "per_sample", "pushed"]
+__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "pushed"]
 
 Array = NDArray[np.float64]
 Branch = tuple[int, Edge]
@@ -47,16 +47,13 @@ def gradients(
     Where the branch's output has other uses as well, its sum is called by hand: their gradients do not count.
     """
     require_finite(loss)
-    uses = Counter((e.to, e.output) for edges in graph.edges for e in edges)
+    uses = Counter([(to, output) for edges in graph.edges for _, to, output in edges])
     places = [(e.to, e.output) if uses[e.to, e.output] == 1 else (node, 0) for node, e in branches]
     edges = {place: GradientEdge(graph.nodes[place[0]], place[1]) for place in places}
     found = torch.autograd.grad(
         loss, [*map(get_gradient_edge, targets), *edges.values()], torch.ones_like(loss), retain_graph=True
     )
-    g, arriving = list(found[: len(targets)]), dict(zip(edges, found[len(targets) :], strict=True))
-    for part in g:
-        if not torch.isfinite(part).all():
-            raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")
+    g, arriving = finite(list(found[: len(targets)])), dict(zip(edges, found[len(targets) :], strict=True))
     with torch.no_grad():
         B = [
             arriving[place] if place != (node, 0) else _leaving(graph, node, e, arriving[place])
@@ -152,17 +149,28 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
     depth = per_sample(z, g)
     n = len(depth)
     layouts = [_layout(b, n) for b in B]
-    products, sizes = np.zeros((len(B), n)), np.zeros((len(B), n))
-    for l, (b, f, layout) in enumerate(zip(B, F, layouts, strict=True)):
+    inner, left, right = [], [], []
+    for b, f, layout in zip(B, F, layouts, strict=True):
         b, f = _rows(b, layout, n), _rows(f, layout, n)
-        products[l, : len(b)] = torch.linalg.vecdot(b, f).real.cpu().numpy()
-        sizes[l, : len(b)] = (torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1)).cpu().numpy()
+        inner.append(torch.linalg.vecdot(b, f).real)
+        left.append(torch.linalg.vector_norm(b, dim=1))
+        right.append(torch.linalg.vector_norm(f, dim=1))
+    products, lengths, others = _table([*inner, *left, *right], n).reshape(3, len(B), n)
+    sizes = lengths * others
     size = float(sizes.sum())
     gap = abs(float(products.sum() - depth.sum()))
     error = gap / size if size else (math.inf if gap else 0.0)
     unmixed = np.abs(products.sum(axis=0) - depth) <= math.sqrt(bound(graph)) * sizes.sum(axis=0)
     known = None not in layouts and bool(unmixed.all())
     return Products(products.sum(axis=1), products if known else None, depth, error)
+
+
+def _table(rows: Sequence[Tensor], n: int) -> Array:
+    """Rows of n values or of one, on whatever device, one below the other."""
+    if not rows:
+        return np.zeros((0, n))
+    padded = [row if len(row) == n else torch.nn.functional.pad(row, (0, n - len(row))) for row in rows]
+    return torch.stack([row.to(rows[0].device) for row in padded]).cpu().double().numpy()
 
 
 def _rows(t: Tensor, layout: tuple[int, ...] | None, n: int) -> Tensor:
@@ -182,15 +190,3 @@ def _layout(b: Tensor, n: int) -> tuple[int, ...] | None:
     if n in b.shape:
         return (*b.shape, 1)
     return (n, -1) if b.ndim and b.shape[0] % n == 0 else None
-
-
-def per_sample(a: list[Tensor], b: list[Tensor]) -> Array:
-    """⟨a, b⟩ for each sample, (N,); one sample where the tensors have no first dimension in common."""
-    sizes = {u.shape[0] if u.ndim else 1 for u in a}
-    n = sizes.pop() if len(sizes) == 1 else 0
-    if n == 0:
-        return np.array([inner(a, b)])
-    total = np.zeros(n)
-    for u, v in zip(a, b, strict=True):
-        total += torch.real(wide(u).conj() * wide(v)).reshape(n, -1).sum(dim=1).cpu().numpy()
-    return total

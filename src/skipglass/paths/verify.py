@@ -11,7 +11,19 @@ from skipglass.paths.graph import Graph, Target, as_targets
 from skipglass.paths.regions import Regions
 from skipglass.paths.walk import explain, fire
 
-__all__ = ["BOUNDS", "bound", "capture", "inner", "judge", "reference", "require_finite", "size", "verify"]
+__all__ = [
+    "BOUNDS",
+    "bound",
+    "capture",
+    "finite",
+    "inner",
+    "judge",
+    "reference",
+    "require_finite",
+    "size",
+    "verify",
+    "wide",
+]
 
 BOUNDS = {torch.float64: 1e-12, torch.complex128: 1e-12, torch.float32: 1e-5, torch.complex64: 1e-5}
 """Largest error ‖Σ g_r - g‖/Σ ‖g_r‖ of each precision (DESIGN.md); 2e-2 for the half precisions."""
@@ -35,7 +47,7 @@ def reference(loss: Tensor, x: Target) -> list[Tensor]:
         g = torch.autograd.grad(loss, targets, torch.ones_like(loss), retain_graph=True)
     except RuntimeError as error:
         raise explain(error) from error
-    return _finite(list(g))
+    return finite(list(g))
 
 
 def capture(loss: Tensor, graph: Graph, regions: Regions) -> tuple[list[Tensor], Captured]:
@@ -55,7 +67,7 @@ def capture(loss: Tensor, graph: Graph, regions: Regions) -> tuple[list[Tensor],
     except RuntimeError as error:
         raise explain(error) from error
     found = dict(zip(places, values, strict=True))
-    g = _finite([found[target] for target in graph.targets])
+    g = finite([found[target] for target in graph.targets])
     for node, output in regions.hooked & set(found):
         if node in regions.forks:  # on its way further down it is captured before its hooks
             found[node, output] = fire(graph, node, output, found[node, output])
@@ -74,7 +86,14 @@ def require_finite(loss: Tensor) -> None:
         raise InputError("the loss is NaN or infinity; its gradient describes no network")
 
 
-def _finite(g: list[Tensor]) -> list[Tensor]:
+def finite(g: list[Tensor]) -> list[Tensor]:
+    """Return a gradient without NaN or infinity.
+
+    Raises
+    ------
+    InputError
+        If it holds either.
+    """
     for part in g:
         if not torch.isfinite(part).all():
             raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")

@@ -9,17 +9,18 @@ derivatives c_k = (1/k!) ∂ᵏ/∂tᵏ Σ_r g_r tʳ at t = 1 for the moments (d
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, Node
+from torch.autograd import Variable
+from torch.autograd.graph import GradientEdge
 
 from skipglass.errors import InputError
-from skipglass.paths.graph import Graph
+from skipglass.paths.graph import Graph, Meta
 from skipglass.paths.regions import Counted, Regions, partition
 
-__all__ = ["Arrived", "Counted", "Graded", "explain", "fire", "partition", "walk"]
+__all__ = ["Arrived", "Counted", "Graded", "explain", "fire", "partition", "through", "walk"]
 
 Graded = dict[int, Tensor]
 Arrived = dict[int, Graded]
@@ -91,15 +92,26 @@ def walk(
 
 def start(graph: Graph, regions: Regions) -> Tensor:
     """Return the gradient 1 of the loss, past its hooks where the engine will not fire them."""
-    meta = graph.nodes[0]._input_metadata[graph.loss.output_nr]
+    meta = graph.metas[0][graph.loss.output_nr]
     one = torch.ones(meta.shape, dtype=meta.dtype, device=meta.device)
     return fire(graph, 0, graph.loss.output_nr, one) if 0 in regions.forks else one
 
 
 def fire(graph: Graph, node: int, output: int, value: Tensor) -> Tensor:
     """Let the hooks of a place change a gradient."""
-    edge = GradientEdge(graph.nodes[node], output)
-    return torch.autograd.grad(edge, edge, value, retain_graph=True)[0]
+    edge = (GradientEdge(graph.nodes[node], output),)
+    return through(edge, edge, (value,))[0]
+
+
+def through(
+    starts: Sequence[GradientEdge], ends: Sequence[GradientEdge | Tensor], values: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Run autograd's engine from edges to edges; None where an end is not reached.
+
+    ``torch.autograd.grad`` calls it so, after checks of shapes and types that take longer than a small node.
+    """
+    engine = Variable._execution_engine
+    return engine.run_backward(tuple(starts), tuple(values), True, False, tuple(ends), True, accumulate_grad=False)
 
 
 def _arrive(at: Arrived, output: int, r: int, value: Tensor) -> None:
@@ -119,9 +131,7 @@ def _run(graph: Graph, head: int, ends: list[tuple[int, int]], at: Arrived, arri
         scale = _scale(values)
         if scale != 1:
             values = [v * scale for v in values]
-        gradients: list[Tensor | None] = list(
-            torch.autograd.grad(edges, inputs, values, retain_graph=True, allow_unused=True)
-        )
+        gradients: list[Tensor | None] = list(through(edges, inputs, values))
         del values
         for k, (to, output) in enumerate(ends):
             gradient, gradients[k] = gradients[k], None
@@ -177,18 +187,17 @@ def _call(graph: Graph, head: int, at: Arrived) -> list[Graded]:
     backward: Callable = node if callable(node) else node.apply  # type: ignore[attr-defined] # custom functions
     found: list[Graded] = [{} for _ in edges]
     for r in sorted({r for graded in at.values() for r in graded}):
-        entering = [at.get(output, {}).get(r) for output in range(len(node._input_metadata))]
+        entering = [at.get(output, {}).get(r) for output in range(len(graph.metas[head]))]
         leaving = backward(*entering)
         gradients = leaving if isinstance(leaving, tuple) else (leaving,)
         for graded, e in zip(found, edges, strict=True):
             if (gradient := gradients[e.slot]) is not None:
-                graded[r] = _fit(gradient, graph.nodes[e.to], e.output)
+                graded[r] = _fit(gradient, graph.metas[e.to][e.output])
     return found
 
 
-def _fit(gradient: Tensor, node: Node, output: int) -> Tensor:
+def _fit(gradient: Tensor, meta: Meta) -> Tensor:
     """Undo broadcasting and cast, as the engine does between two nodes."""
-    meta = node._input_metadata[output]
     if gradient.shape != meta.shape:
         gradient = gradient.sum_to_size(meta.shape)
     return gradient if gradient.dtype == meta.dtype else gradient.to(meta.dtype)

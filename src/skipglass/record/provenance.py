@@ -15,14 +15,21 @@ def provenance() -> dict[str, str]:
     """Return what a reader needs to make a recording again, as attributes for its file."""
     from skipglass import __version__
 
-    program, *arguments = sys.argv
     return {
         "skipglass_version": __version__,
-        "command": shlex.join([Path(program).name, *arguments]),
+        "command": _command(),
         "commit": _commit(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}",
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _command() -> str:
+    """The command line, without the folder that its program lies in."""
+    program, *arguments = sys.argv
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    ran = [Path(program).name] if spec is None else ["python", "-m", spec.name.removesuffix(".__main__")]
+    return shlex.join([*ran, *arguments])
 
 
 def _commit() -> str:

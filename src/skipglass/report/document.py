@@ -11,7 +11,7 @@ __all__ = ["Report", "Section", "Table", "cell_text", "verdict_class"]
 VERDICTS = {
     "holds when": ("when", "◐"),
     "holds": ("holds", "✓"),
-    "does not": ("fails", "✗"),
+    "fails": ("fails", "✗"),
     "not testable": ("untestable", "○"),
 }
 """How a verdict begins → its class on the page and its sign; the longer beginning first."""

@@ -2,7 +2,22 @@
 
 from skipglass.scales.absorb import absorb
 from skipglass.scales.absorption import Pairs
+from skipglass.scales.drift import Drift, drift, inner, twice
 from skipglass.scales.norms import absorbed_norms, multipliers, weight_norms
 from skipglass.scales.pairs import pairs
+from skipglass.scales.two_paths import TwoPaths, two_paths
 
-__all__ = ["Pairs", "absorb", "absorbed_norms", "multipliers", "pairs", "weight_norms"]
+__all__ = [
+    "Drift",
+    "Pairs",
+    "TwoPaths",
+    "absorb",
+    "absorbed_norms",
+    "drift",
+    "inner",
+    "multipliers",
+    "pairs",
+    "twice",
+    "two_paths",
+    "weight_norms",
+]

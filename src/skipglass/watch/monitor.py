@@ -18,7 +18,8 @@ from skipglass.paths.graph import Target
 from skipglass.paths.moments import moments
 from skipglass.paths.outline import UNITS
 from skipglass.paths.spectrum import spectrum
-from skipglass.watch.probe import MODES, Row, copied, read_scales, scale_norms, take
+from skipglass.scales.statistics import copied
+from skipglass.watch.probe import MODES, Row, read_scales, scale_norms, take
 from skipglass.watch.recording import Recording
 from skipglass.watch.tensorboard import TensorBoard
 
@@ -72,7 +73,8 @@ class Monitor:
     mode
         The statistics of batch norm: "frozen", the probe's own, held constant; "eval", the running ones, which lag
         behind the weights in the first steps; or "train", in which samples mix. See `skipglass.watch.probe`. Absorbed
-        norms always take the running ones.
+        norms always take the running ones. A SyncBatchNorm of several processes takes statistics over all of them and
+        waits for all: watched in one, it needs "eval".
     unit
         Of the spectrum: "blocks" or "weights".
     tensorboard

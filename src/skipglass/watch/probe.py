@@ -10,27 +10,25 @@ The statistics of batch norm decide what is measured, and `MODES` names the choi
   draw the same random numbers each time.
 """
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
 
 from skipglass.errors import InputError
-from skipglass.paths.forward import LossFunction, arguments, forward
+from skipglass.paths.forward import LossFunction, forward
 from skipglass.paths.participation import participation_of
 from skipglass.paths.spectrum import spectrum
 from skipglass.paths.state import as_found
 from skipglass.scales import Pairs, absorbed_norms, multipliers, pairs, weight_norms
+from skipglass.scales.statistics import hold_statistics
 from skipglass.watch.gain import Gains
 
-__all__ = ["MODES", "Row", "copied", "read_scales", "scale_norms", "take"]
+__all__ = ["MODES", "Row", "read_scales", "scale_norms", "take"]
 
 MODES = ("frozen", "eval", "train")
 SEED = 0  # of the random numbers that the probe draws in "train" mode
@@ -123,22 +121,6 @@ def _medians(shares: np.ndarray) -> list[float]:
     return np.median(defined, axis=1).tolist() if defined.shape[1] else [float("nan")] * len(shares)
 
 
-class _BiasedVariances(TorchFunctionMode):
-    """Batch norm divides by the variance over n values, but keeps that over n - 1: make it keep what it divides by."""
-
-    def __torch_function__(  # the protocol's name and arguments
-        self, func: Callable, types: object, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if func is F.batch_norm:
-            given = inspect.signature(F.batch_norm).bind(*args, **(kwargs or {})).arguments
-            z, variance = given["input"], given["running_var"]
-            if given.get("training") and variance is not None:
-                n = z.numel() // z.shape[1]
-                variance.mul_((n - 1) / n)
-        return out
-
-
 @contextmanager
 def _in_mode(model: nn.Module, inputs: object, mode: str) -> Iterator[None]:
     """Put a model into a mode of `MODES`; the caller puts modes, statistics and random numbers back."""
@@ -149,36 +131,5 @@ def _in_mode(model: nn.Module, inputs: object, mode: str) -> Iterator[None]:
         return
     model.eval()
     if mode == "frozen":
-        _freeze_statistics(model, inputs)
+        hold_statistics(model, inputs)
     yield
-
-
-def _freeze_statistics(model: nn.Module, inputs: object) -> None:
-    """Set running statistics to those of the probe, so that evaluation mode gives the outputs of training mode."""
-    normed = [m for m in model.modules() if isinstance(getattr(m, "running_var", None), torch.Tensor)]
-    before = [m.momentum for m in normed]
-    args, named = arguments(copied(inputs))  # a model may write to its input
-    try:
-        for module in normed:
-            module.momentum = 1.0  # type: ignore[assignment]
-            module.training = True
-        with torch.no_grad(), torch.compiler.set_stance("force_eager"), _BiasedVariances():
-            model(*args, **named)
-    except Exception as error:  # the user's own code: as `forward` puts it
-        text = (str(error).strip() or "no message").splitlines()[0]
-        raise InputError(f"the model raised {type(error).__name__}: {text}") from error
-    finally:
-        for module, momentum in zip(normed, before, strict=True):
-            module.momentum = momentum
-            module.training = False
-
-
-def copied(value: Any) -> Any:
-    """Return a copy, nested as the original, that later changes do not reach."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone()
-    if isinstance(value, Mapping):
-        return {name: copied(part) for name, part in value.items()}
-    if isinstance(value, (tuple, list)):
-        return tuple(copied(part) for part in value)
-    return value

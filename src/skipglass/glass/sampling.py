@@ -1,0 +1,81 @@
+"""Many samples of one glass, a seed each, on any number of workers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from skipglass import check
+from skipglass.errors import InputError
+from skipglass.glass.critical_points import CriticalPoints, critical_points
+from skipglass.glass.hamiltonian import SphericalGlass
+from skipglass.theory import Mixture
+
+__all__ = ["over_seeds", "searched"]
+
+BATCH = 20  # samples searched side by side: our choice; fixed, so that results do not depend on the number of workers
+
+
+def over_seeds(call: Callable[[Any], Any], seeds: Sequence[Any], workers: int = 1) -> Iterator[Any]:
+    """Call a function for each seed, on several processes; results come in the order of the seeds.
+
+    Parameters
+    ----------
+    call
+        Of one seed (or batch of seeds) alone, so that the number of workers changes nothing.
+    seeds
+        One a sample, or batches of them.
+    workers
+        Processes. joblib's backend can be chosen around the call by `joblib.parallel_config`.
+
+    Yields
+    ------
+    Any
+        What ``call`` returns.
+
+    Raises
+    ------
+    InputError
+        If joblib is needed and not installed.
+    """
+    if check.integer("workers", workers, 1) == 1:
+        yield from map(call, seeds)
+        return
+    try:
+        from joblib import Parallel, delayed
+    except ImportError:
+        raise InputError(f"{workers} workers need joblib: install skipglass[train], or ask for one worker") from None
+    yield from Parallel(n_jobs=workers, return_as="generator")(delayed(call)(seed) for seed in seeds)
+
+
+def searched(mixture: Mixture, size: int, seeds: Sequence[int], workers: int = 1) -> Iterator[CriticalPoints]:
+    """Find the critical points of the glass of each seed; incomplete searches are marked, not warned of.
+
+    Parameters
+    ----------
+    mixture, size
+        ξ and Λ.
+    seeds
+        One a glass.
+    workers
+        Processes.
+
+    Yields
+    ------
+    CriticalPoints
+        One a glass, in the order of the seeds.
+    """
+    batches = [seeds[k : k + BATCH] for k in range(0, len(seeds), BATCH)]
+    for found in over_seeds(partial(_search, mixture, size), batches, workers):
+        yield from found
+
+
+def _search(mixture: Mixture, size: int, seeds: Sequence[int]) -> list[CriticalPoints]:
+    """Search some samples side by side, on one thread: the matrices are tiny."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return critical_points([SphericalGlass(mixture, size, seed=s) for s in seeds], warn=False)
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,162 @@
+"""The table of claims as text, made from the recordings of the long runs.
+
+    python -m skipglass.paper.claims_page results docs/claims.md README.md
+
+writes docs/claims.md anew and, in README.md, what stands between the two comments that say so.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import xarray as xr
+
+from skipglass.errors import StorageError, UserError
+from skipglass.paper.claims import CLAIMS
+from skipglass.paper.finding import Claim, Finding, Recordings
+from skipglass.paper.reproduce import CHAPTERS
+
+__all__ = ["claims_markdown", "load_results", "summary", "with_summary"]
+
+BEGIN, END = "<!-- claims: made by skipglass.paper.claims_page -->", "<!-- end of claims -->"
+HEADLINES = (
+    "Eq. 9",
+    "Lemma 2, lower",
+    "Eqs. 14-15",
+    "Eq. 15 on Eq. 8",
+    "Theorem 1",
+    "Theorem 2",
+    "Lemma 4",
+    "Theorem 3",
+    "Theorem 3, step",
+    "Theorem 4",
+    "Sec. 4.1",
+    "Sec. 4, map of λ",
+    "Claim 2, map",
+    "Claim 2, λ",
+    "Sec. 6, Fig. 2",
+    "Fig. 3, drop",
+    "Fig. 3, decay",
+    "Claim 2",
+    "Theorem 5",
+    "Fig. 1(f)",
+    "Sec. 5, field",
+)
+"""The claims that the README shows."""
+HEAD = """# The claims of the paper
+
+Every equation, lemma, theorem and figure of Littwin & Wolf (2017), what was measured, and the verdict. This page is
+made by `python -m skipglass.paper.claims_page results docs/claims.md README.md` from the recordings in `results/`; each
+verdict is a function of those files alone (`src/skipglass/paper/`), and the tests recompute it. *holds*: in every
+setting that was tried, by more than two standard errors where seeds differ; *holds when*: in some, which are named;
+*fails*: in none, or an exact counterexample; *not testable*: the numbers cannot tell, and why.
+"""
+
+
+def load_results(folder: Path) -> dict[str, xr.Dataset]:
+    """Return the recordings of every chapter that lie in the folders of ``folder``, merged.
+
+    Parameters
+    ----------
+    folder
+        With one folder for each set of long runs.
+
+    Returns
+    -------
+    dict
+        {name: recording}.
+
+    Raises
+    ------
+    StorageError
+        If there is none, or a file is damaged.
+    """
+    found = {
+        name: recording
+        for each in sorted(folder.glob("*/recordings"))
+        for chapter in CHAPTERS
+        if chapter.is_recorded(each)
+        for name, recording in chapter.load(each).items()
+    }
+    if not found:
+        raise StorageError(f"{folder} holds no folders with recordings")
+    return found
+
+
+def claims_markdown(recordings: Recordings) -> str:
+    """Return the page: one part a claim, with its verdict, what was measured, seeds and commands."""
+    findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
+    parts = [HEAD, _table(findings)]
+    for claim, finding in findings:
+        commands = " · ".join(f"`{command}`" for command in _commands(claim, recordings)) or "none yet"
+        parts.append(
+            f"## {claim.name}\n\n{claim.statement}\n\n**{finding.verdict}.** {finding.measured}.\n\n"
+            f"Seeds or draws: {finding.seeds}. Recorded by {commands}.\n"
+        )
+    return "\n".join(parts)
+
+
+def summary(recordings: Recordings) -> str:
+    """Return what the README shows: how many claims hold, and the rows of HEADLINES."""
+    findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
+    kinds = ("holds", "holds when", "fails", "not testable")
+    counts = Counter(max((k for k in kinds if f.verdict.startswith(k)), key=len) for _, f in findings)
+    said = ", ".join(f"*{kind}* {counts[kind]}" for kind in kinds)
+    rows = [(claim, finding) for claim, finding in findings if claim.name in HEADLINES]
+    return f"Of {len(findings)} claims: {said}. The main ones:\n\n{_table(rows)}"
+
+
+def with_summary(text: str, recordings: Recordings) -> str:
+    """Return a page with what stands between the comments replaced.
+
+    Parameters
+    ----------
+    text
+        Markdown with both comments.
+    recordings
+        {name: recording}.
+
+    Returns
+    -------
+    str
+        The page.
+
+    Raises
+    ------
+    StorageError
+        If a comment is missing.
+    """
+    if BEGIN not in text or END not in text:
+        raise StorageError(f"the page has no comments {BEGIN} and {END} for the table to stand between")
+    before, rest = text.split(BEGIN, 1)
+    return f"{before}{BEGIN}\n{summary(recordings)}{END}{rest.split(END, 1)[1]}"
+
+
+def _table(findings: Sequence[tuple[Claim, Finding]]) -> str:
+    rows = [f"| {_cell(c.name)} | {_cell(c.statement)} | {_cell(f.verdict)} |\n" for c, f in findings]
+    return "| claim | statement | verdict |\n|---|---|---|\n" + "".join(rows)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _commands(claim: Claim, recordings: Recordings) -> list[str]:
+    found = [data.attrs.get("command", "") for name, data in recordings.items() if name.startswith(claim.needs)]
+    return [command for command in dict.fromkeys(found) if command]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write both pages."""
+    folder, page, readme = map(Path, sys.argv[1:] if arguments is None else arguments)
+    try:
+        recordings = load_results(folder)
+        page.write_text(claims_markdown(recordings))
+        readme.write_text(with_summary(readme.read_text(), recordings))
+    except UserError as error:
+        sys.exit(f"skipglass: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Sec. 4.1's recursion E[N_{l+1}²] = 1 + E[N_l²] for untrained units, by way of normalising (docs/mathematics.md §5).
+
+It takes two things: the branch has second moment 1, and does not correlate with what it is added to. Eq. 22 as printed
+has neither: it divides by a standard deviation, not a root mean square, and a ReLU's output has a positive mean.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+__all__ = ["VARIANTS", "second_moments"]
+
+
+def _deviation(z: Tensor) -> Tensor:
+    """σ_l of Eq. 22: the mean over units of the standard deviation over samples."""
+    return z / z.std(dim=1).mean()
+
+
+def _root_mean_square(z: Tensor) -> Tensor:
+    return z / z.square().mean().sqrt()
+
+
+def _batch_norm(z: Tensor) -> Tensor:
+    return (z - z.mean(dim=1, keepdim=True)) / z.std(dim=1, correction=0, keepdim=True)
+
+
+VARIANTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "Eq. 22 as printed": lambda z: _deviation(z.relu()),
+    "Eq. 22, σ a root mean square": lambda z: _root_mean_square(z.relu()),
+    "batch norm before the ReLU": lambda z: _batch_norm(z).relu(),
+    "batch norm after the ReLU": lambda z: _batch_norm(z.relu()),
+    "linear branch, σ a standard deviation": _deviation,
+    "linear branch, σ a root mean square": _root_mean_square,
+}
+"""Name → what the branch makes of W_lᵀN_{l-1}, (units, samples), at λ = 1."""
+
+
+def second_moments(seeds: int = 5, depth: int = 10, width: int = 1000, samples: int = 500) -> xr.Dataset:
+    """Return E[N_l²] over units and samples, l = 1..depth, of untrained networks.
+
+    Parameters
+    ----------
+    seeds, depth, width, samples
+        How many networks, and of what size. Inputs and weights are normal, with variances 1 and 1/fan-in.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``second_moment`` (variant, seed, depth).
+    """
+    values = np.empty((len(VARIANTS), seeds, depth))
+    for v, branch in enumerate(VARIANTS.values()):
+        for seed in range(seeds):
+            draw = torch.Generator().manual_seed(seed)
+            h = torch.randn(width, samples, generator=draw)
+            for l in range(depth):
+                w = torch.randn(width, width, generator=draw) / width**0.5
+                h = branch(w @ h) + (h if l else 0)  # the first layer has no shortcut
+                values[v, seed, l] = h.square().mean()
+    return xr.Dataset(
+        {"second_moment": (("variant", "seed", "depth"), values)},
+        {"variant": list(VARIANTS), "seed": np.arange(seeds), "depth": np.arange(1, depth + 1)},
+        {"width": width, "samples": samples},
+    )
