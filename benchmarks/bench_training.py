@@ -43,14 +43,14 @@ class PlainNetwork(nn.Module):
         return self.head(x)
 
 
-def plain(settings: Settings, seed: int) -> float:
+def plain(settings: Settings, seed: int, epochs: int = EPOCHS) -> float:
     """Seconds of one plain training."""
     split = settings.data(seed)
     inputs, targets = split.inputs.float(), split.targets
     model = PlainNetwork(settings.normalization != "none")
     optimizer = torch.optim.SGD(model.parameters(), lr=settings.learning_rate)
     start = time.perf_counter()
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         order = torch.randperm(len(targets))
         for k in range(len(targets) // settings.batch_size):
             batch = order[k * settings.batch_size : (k + 1) * settings.batch_size]

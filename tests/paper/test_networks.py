@@ -117,14 +117,18 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
         assert layers.names[0] == "0"
         np.testing.assert_allclose(layers.series[-1].y, found[1].layers(variable)[:, -1].mean(0))
     depth = depth_panel(found[1])
-    np.testing.assert_allclose(depth.series[1].y, found[1].values("effective_depth_train").mean(0))
+    assert len(depth.series) == 4
+    np.testing.assert_allclose(depth.series[0].y, found[1].values("effective_depth_median_frozen").mean(0))
+    np.testing.assert_allclose([rule.value for rule in depth.rules], [4 + 1, 16 * 81 / 164 + 1, 16 * 122 / 164 + 1])
+    train, frozen = (found[1].values(f"effective_depth_{mode}") for mode in ("train", "frozen"))
+    assert f"batch figure to within {abs(train - frozen).max():.2f})" in depth.note
     assert "N = 32" in depth.note
     parts = participation_panel(found[1])
     assert len(parts.series[0].x) == 3
     both = depth_dependence([found[0], found[1]])
     np.testing.assert_allclose(
         both.series[2].y,
-        [found[k].values("effective_depth_median")[:, -1].mean() / blocks for k, blocks in ((1, 3), (0, 6))],
+        [found[k].values("effective_depth_median_frozen")[:, -1].mean() / blocks for k, blocks in ((1, 3), (0, 6))],
     )
 
 
@@ -135,9 +139,11 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
         ("Fig. 2, drop", "absorbed_norm", lambda t: 1 + t + max(0, t - 1.97), lambda t: 9 - t + 0.5 * max(0, t - 1.97)),
         ("Fig. 2, drop", "absorbed_norm", lambda t: 1 + max(0, t - 1.97), lambda t: 1 + t - 0.5 * max(0, t - 1.97)),
         ("Fig. 3, drop", "multiplier_norm", lambda t: 9 + t - 2 * max(0, t - 1.97), lambda t: 1 + t),
-        ("Claim 2, batch", "effective_depth", lambda t: 1 + t, lambda t: 9 - t),
-        ("Claim 2, train", "effective_depth_train", lambda t: 1 + t, lambda t: 9 - t),
-        ("Claim 2, samples", "effective_depth_median", lambda t: 1 + t, lambda t: 9 - t),
+        ("Claim 2", "effective_depth_median_frozen", lambda t: 1 + t, lambda t: 9 - t),
+        ("Claim 2, batch", "effective_depth_frozen", lambda t: 1 + t, lambda t: 9 - t),
+        ("Claim 2, train mode", "effective_depth_train", lambda t: 1 + t, lambda t: 9 - t),
+        ("Claim 2, eval mode", "effective_depth_median", lambda t: 1 + t, lambda t: 9 - t),
+        ("Claim 2, eval, batch", "effective_depth", lambda t: 1 + t, lambda t: 9 - t),
     ],
 )
 def test_a_counterfeit_flips_each_verdict(networks, claim, variable, grows, shrinks):
@@ -169,10 +175,49 @@ def test_one_seed_or_none_proves_nothing(networks):
 
 
 def test_the_depth_s_course_is_told(networks):
-    course = forged(networks, lambda t: 2 - t if t <= 0.5 else 1 + t, "effective_depth_median")
-    measured = judge("Claim 2, samples", course).measured
+    course = forged(networks, lambda t: 2 - t if t <= 0.5 else 1 + t, "effective_depth_median_frozen")
+    measured = judge("Claim 2", course).measured
     assert "N = 32 images" in measured
-    assert "2.00 → 1.50 → 2.00 → 5.00 of 3" in measured
+    assert "2.00 → 2.00 → 5.00 of 3" in measured
+
+
+@pytest.mark.parametrize(
+    ("claim", "variable"),
+    [
+        ("Claim 2, first steps", "effective_depth_median_frozen"),
+        ("Claim 2, first, eval", "effective_depth_median"),
+    ],
+)
+def test_a_dip_is_a_fall_within_fifty_steps_and_a_rise_after_it(networks, claim, variable):
+    def judged(course):
+        later = {name: data.assign_coords(step=20 * data.step) for name, data in networks.items()}
+        return judge(claim, forged(later, course, variable))
+
+    dip = judged(lambda t: 2 + abs(t - 0.5))
+    assert dip.verdict == "holds"
+    assert (
+        "digits ResNet-8 × 0.25, 4 epochs, 128 images -0.500 ± 0.000 at step 40, +3.502 ± 0.002 after" in dip.measured
+    )
+    for course in (lambda t: 9 - t, lambda t: 9 + t):
+        assert judged(course).verdict == "fails"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "holds"), (-1.0, "fails")])
+def test_dependence_on_depth_is_judged_over_networks_that_differ_in_depth_alone(networks, factor, verdict):
+    """The change is a half block for each block, here and there a little more: 1.5 of 3 and 3 of 6."""
+    flat = forged(networks, lambda t: 1.0, "effective_depth_median_frozen")
+    deep = next(data for data in flat.values() if data.attrs["depth"] == 14)
+    flat["resnet-another"] = deep.assign_attrs(seed=1, drop_epochs=deep.attrs["drop_epochs"])
+    course = {}
+    for name, data in flat.items():
+        change = factor * (0.5 + 0.001 * data.attrs["seed"]) * data.sizes["block"]
+        depth = data.effective_depth_median_frozen + change * data.watched_epoch / 4
+        course[name] = data.assign(effective_depth_median_frozen=depth)
+    finding = judge("Claim 2, depth", course)
+    assert finding.verdict == verdict
+    assert f"ResNet-8 to ResNet-14 × 0.25, 4 epochs, 128 images {factor * 0.5005:+.3f} ± 0.001" in finding.measured
+    only = {name: data for name, data in course.items() if data.attrs["depth"] == 8}
+    assert judge("Claim 2, depth", only).verdict.startswith("not testable")
 
 
 def test_the_page_is_redrawn_from_recordings(folder, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from skipglass.paper import CLAIMS
 from skipglass.paper.figure1_page import figure1_pages
 from skipglass.paper.page import paper_report
+from skipglass.paper.theory_page import theory_pages
 from skipglass.report import Panel
 
 pytestmark = pytest.mark.browser
@@ -16,7 +17,7 @@ DRAWN = "return document.querySelectorAll('.chart.drawn').length"
 
 @pytest.fixture(scope="module")
 def panels(recordings):
-    report, _ = paper_report(recordings, [figure1_pages(recordings)])
+    report, _ = paper_report(recordings, [theory_pages(recordings), figure1_pages(recordings)])
     return [item for section in report.sections for item in section.items if isinstance(item, Panel)]
 
 

@@ -15,7 +15,7 @@ from skipglass.training import ResNetSettings, train_resnet
 from skipglass.training.loop import CHECKPOINT
 
 SETTINGS = ResNetSettings(
-    "digits", depth=8, width=0.25, epochs=12, batch_size=32, subset=512, every=24, decay_scales=False
+    "digits", depth=8, width=0.25, epochs=8, batch_size=32, subset=256, every=12, decay_scales=False
 )  # fmt: skip
 ENDED = set()
 
@@ -52,7 +52,7 @@ def main(folder, seed):
                 child(folder)
             finally:
                 os._exit(1)
-        if kills < 6:
+        if kills < 5:
             before = written(folder)
             while written(folder) == before and not ended(pid):
                 time.sleep(0.001)  # so that each attempt gets an epoch further, however slow the machine is

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from skipglass import __version__
-from skipglass.cli import glass, measure, reproduce, theory, train
+from skipglass.cli import glass, measure, reproduce, sweep, theory, train
 from skipglass.errors import UserError
 
 __all__ = ["app", "main"]
@@ -22,6 +22,7 @@ app.command("theory")(theory.theory)
 app.command("glass")(glass.glass)
 app.command("measure")(measure.measure)
 app.command("train")(train.train)
+app.command("sweep")(sweep.sweep)
 app.command("reproduce")(reproduce.reproduce)
 app.command("report")(reproduce.report)
 

@@ -10,7 +10,7 @@ __all__ = ["report", "reproduce"]
 
 def reproduce(
     figures: Annotated[
-        list[str] | None, typer.Argument(help="figure1, figure2, figure3, glass; all if none is named.")
+        list[str] | None, typer.Argument(help="figure1, map, figure2, figure3, glass; all if none is named.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for recordings, figures and the page.")] = Path("out"),
     seeds: Annotated[int | None, typer.Option(help="Networks a setting [figure1 16, figures 2 and 3: 3].")] = None,

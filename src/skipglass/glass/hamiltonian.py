@@ -122,20 +122,13 @@ class SphericalGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `evaluate` takes them, with its errors.
 
         Returns
         -------
         Tensor
             (...).
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         return self.evaluate(points, derivatives=0, project=project).energy
 
@@ -144,20 +137,13 @@ class SphericalGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `evaluate` takes them, with its errors.
 
         Returns
         -------
         Tensor
             (..., Λ), orthogonal to the points.
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         found = self.evaluate(points, derivatives=1, project=project).gradient
         assert found is not None
@@ -168,20 +154,13 @@ class SphericalGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `evaluate` takes them, with its errors.
 
         Returns
         -------
         Tensor
             (..., Λ, Λ).
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         found = self.evaluate(points, derivatives=2, project=project).hessian
         assert found is not None
@@ -192,20 +171,13 @@ class SphericalGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `evaluate` takes them, with its errors.
 
         Returns
         -------
         tuple of Tensor
             (...) and (..., Λ).
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         energy, gradient, _ = self.evaluate(points, derivatives=1, project=project)
         assert gradient is not None
@@ -255,20 +227,13 @@ class SphericalGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `evaluate` takes them, with its errors.
 
         Returns
         -------
         Tensor
             (...), integers in 0..Λ-1.
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         w = sphere.require_points(points, self.size, self.dtype, self.device, onto=project)
         basis = sphere.tangent_basis(w)

@@ -119,20 +119,13 @@ class LazyGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ; several are drawn one after another.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `energy_and_gradient` takes them, with its errors.
 
         Returns
         -------
         Tensor
             (...).
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         return self.energy_and_gradient(points, project=project)[0]
 
@@ -141,20 +134,13 @@ class LazyGlass:
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ; several are drawn one after another.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `energy_and_gradient` takes them, with its errors.
 
         Returns
         -------
         Tensor
             (..., Λ), orthogonal to the points.
-
-        Raises
-        ------
-        InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         return self.energy_and_gradient(points, project=project)[1]
 

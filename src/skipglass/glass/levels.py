@@ -101,18 +101,7 @@ class Levels:
         return ax
 
     def plot_histogram(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the mean number of each index over energy.
-
-        Parameters
-        ----------
-        ax
-            Where to draw; a new figure without it.
-
-        Returns
-        -------
-        Axes
-            Where it was drawn.
-        """
+        """Draw the mean number of each index over energy; takes and returns what `plot` does."""
         ax = self._axes(ax)
         width = np.diff(self.edges)
         for k, row in enumerate(self.histogram):

@@ -6,6 +6,7 @@ writes docs/claims.md anew and, in README.md, what stands between the two commen
 """
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,30 @@ from skipglass.paper.reproduce import CHAPTERS
 __all__ = ["claims_markdown", "load_results", "summary", "with_summary"]
 
 BEGIN, END = "<!-- claims: made by skipglass.paper.claims_page -->", "<!-- end of claims -->"
+HEADLINES = (
+    "Eq. 9",
+    "Lemma 2, lower",
+    "Eqs. 14-15",
+    "Eq. 15 on Eq. 8",
+    "Theorem 1",
+    "Theorem 2",
+    "Lemma 4",
+    "Theorem 3",
+    "Theorem 3, step",
+    "Theorem 4",
+    "Sec. 4.1",
+    "Sec. 4, map of λ",
+    "Claim 2, map",
+    "Claim 2, λ",
+    "Sec. 6, Fig. 2",
+    "Fig. 3, drop",
+    "Fig. 3, decay",
+    "Claim 2",
+    "Theorem 5",
+    "Fig. 1(f)",
+    "Sec. 5, field",
+)
+"""The claims that the README shows."""
 HEAD = """# The claims of the paper
 
 Every equation, lemma, theorem and figure of Littwin & Wolf (2017), what was measured, and the verdict. This page is
@@ -73,8 +98,13 @@ def claims_markdown(recordings: Recordings) -> str:
 
 
 def summary(recordings: Recordings) -> str:
-    """Return the table of the README: claim, statement, verdict."""
-    return _table([(claim, claim.finding(recordings)) for claim in CLAIMS])
+    """Return what the README shows: how many claims hold, and the rows of HEADLINES."""
+    findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
+    kinds = ("holds", "holds when", "fails", "not testable")
+    counts = Counter(max((k for k in kinds if f.verdict.startswith(k)), key=len) for _, f in findings)
+    said = ", ".join(f"*{kind}* {counts[kind]}" for kind in kinds)
+    rows = [(claim, finding) for claim, finding in findings if claim.name in HEADLINES]
+    return f"Of {len(findings)} claims: {said}. The main ones:\n\n{_table(rows)}"
 
 
 def with_summary(text: str, recordings: Recordings) -> str:

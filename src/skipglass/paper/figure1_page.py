@@ -1,11 +1,9 @@
-"""The page's part on Figure 1, with the theorems behind it."""
+"""The page's part on Figure 1."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import xarray as xr
 from rich.progress import Progress, TaskID
 
@@ -14,13 +12,10 @@ from skipglass.errors import StorageError
 from skipglass.paper import figure1, figure1f
 from skipglass.paper.chapter import Chapter, Options, Pages
 from skipglass.paper.finding import Recordings
-from skipglass.paper.theorems import convergence_panels, theorems
 from skipglass.report import Section
 from skipglass.training import train
 
-__all__ = ["FIGURE1", "THEOREMS", "load_figure1"]
-
-THEOREMS = "theorems"
+__all__ = ["FIGURE1", "load_figure1"]
 DISTRIBUTION = (
     "ε_r weighs the products of r weights in the network's output. Its peak lies at the fraction β/(1+β) of the "
     "depth, and the weights concentrate around it."
@@ -44,14 +39,15 @@ LANDSCAPE = (
 
 
 def measure_figure1(recordings: Path, options: Options, progress: Progress) -> None:
-    """Compute the theorems and train every run of `figure1.RUNS`."""
-    task = progress.add_task("theorems", total=1)
-    record.save(theorems(), recordings / f"{THEOREMS}.nc", kind=THEOREMS)
-    progress.advance(task)
+    """Train every run of `figure1.RUNS`."""
     for run in figure1.RUNS:
         settings = figure1.settings_of(run, seeds=options.seeds, epochs=options.epochs)
         path = recordings / f"{run}.nc"
-        if options.resume and path.is_file() and _same(record.load(path, "training"), settings.attributes()):
+        if (
+            options.resume
+            and path.is_file()
+            and not record.differing(record.load(path, "training"), settings.attributes())
+        ):
             continue
         task = progress.add_task(f"{run}, epochs", total=options.epochs)
         recording = train(settings, on_epoch=partial(_advance, progress, task))
@@ -62,11 +58,11 @@ def measure_figure1(recordings: Path, options: Options, progress: Progress) -> N
 
 def is_recorded(recordings: Path) -> bool:
     """Tell whether a folder has a file of each run."""
-    return all((recordings / f"{run}.nc").is_file() for run in (THEOREMS, *figure1.RUNS))
+    return all((recordings / f"{run}.nc").is_file() for run in figure1.RUNS)
 
 
 def load_figure1(folder: Path) -> dict[str, xr.Dataset]:
-    """Return {name: recording} of Figure 1 and the theorems.
+    """Return {name: recording} of Figure 1.
 
     Parameters
     ----------
@@ -89,12 +85,12 @@ def load_figure1(folder: Path) -> dict[str, xr.Dataset]:
     seeds, epochs = first.sizes.get("seed", 1), first.attrs.get("epochs", 1)
     for run, recording in runs.items():
         wanted = figure1.settings_of(run, seeds=seeds, epochs=epochs).attributes()
-        if not _same(recording, {**wanted, "epochs_done": epochs}) or recording.sizes.get("evaluation", 0) < 2:
+        if record.differing(recording, {**wanted, "epochs_done": epochs}) or recording.sizes.get("evaluation", 0) < 2:
             raise StorageError(
                 f"cannot draw from {folder / run}.nc: it is unfinished, or of other settings, seeds or epochs than "
                 "its name and its neighbours say; run skipglass reproduce again"
             )
-    return {THEOREMS: record.load(folder / f"{THEOREMS}.nc", THEOREMS), **runs}
+    return runs
 
 
 def figure1_pages(recordings: Recordings, figures: Sequence[str] = ()) -> Pages:
@@ -106,11 +102,10 @@ def figure1_pages(recordings: Recordings, figures: Sequence[str] = ()) -> Pages:
         figure1.norm_panel(task, {run: recordings[run] for run in figure1.runs_of("e", task)})
         for task in ("gaussians", "digits")
     ]
-    convergence = convergence_panels(recordings["theorems"])
     complexity = figure1f.complexity_panel()
     critical = (complexity, figure1f.field_panel(), figure1f.finite_panel())
     sections = [
-        Section("Path lengths: Fig. 1(a-c)", DISTRIBUTION, (*histograms, figure1f.beta_panel(), *convergence)),
+        Section("Path lengths: Fig. 1(a-c)", DISTRIBUTION, (*histograms, figure1f.beta_panel())),
         Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*training.values(), epochs)),
         Section("Weight norm while training: Fig. 1(e)", NORMS, tuple(norms)),
         Section("Critical points: Fig. 1(f)", LANDSCAPE, critical),
@@ -120,14 +115,6 @@ def figure1_pages(recordings: Recordings, figures: Sequence[str] = ()) -> Pages:
 
 def _advance(progress: Progress, task: TaskID, done: int) -> None:
     progress.update(task, completed=done)
-
-
-def _same(recording: xr.Dataset, attributes: Mapping[str, Any]) -> bool:
-    """Whether the recording has these attributes; netCDF gives a list of one number back as a number."""
-    return all(
-        np.array_equal(np.atleast_1d(recording.attrs.get(name, "missing")), np.atleast_1d(value))
-        for name, value in attributes.items()
-    )
 
 
 FIGURE1 = Chapter(("figure1",), measure_figure1, is_recorded, load_figure1, figure1_pages)

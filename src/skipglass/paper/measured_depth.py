@@ -1,5 +1,7 @@
 """The panels that the paper lacks: the effective depth itself, measured while training, and who takes part in it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from skipglass.paper.resnet_group import Group
@@ -9,9 +11,10 @@ from skipglass.report import Axis, Panel, Rule, Series
 __all__ = ["CURVES", "depth_dependence", "depth_panel", "participation_panel"]
 
 CURVES = {
-    "batch, eval mode": "effective_depth",
-    "batch, train mode": "effective_depth_train",
-    "median of samples": "effective_depth_median",
+    "median, frozen": "effective_depth_median_frozen",
+    "median, eval": "effective_depth_median",
+    "batch, frozen": "effective_depth_frozen",
+    "batch, eval": "effective_depth",
 }
 """What is drawn → variable of the recording."""
 
@@ -27,12 +30,14 @@ def depth_panel(group: Group) -> Panel:
     Returns
     -------
     Panel
-        Three figures of one quantity: `CURVES`.
+        Four figures of one quantity: `CURVES`.
     """
     steps = group.data.step.values + 1
     blocks, samples = group.data.sizes["block"], group.data.sizes["sample"]
     scale = float(group.attrs["steps_per_epoch"])
-    rules = (Rule(scale, "epoch 1", axis="x"), *drop_rules(group, scale))
+    rules = [replace(r, value=r.value + 1) for r in (Rule(scale, "epoch 1", axis="x"), *drop_rules(group, scale))]
+    first, *others = (banded(label, steps, group.values(name)) for label, name in CURVES.items())
+    mixed = np.nanmax(np.abs(group.values("effective_depth_train") - group.values("effective_depth_frozen")))
     return Panel(
         f"depth-{group.slug}-{_decay(group)}",
         f"Measured effective depth: {group.title}, {_words(group)}",
@@ -40,28 +45,30 @@ def depth_panel(group: Group) -> Panel:
         "from norms; here it is measured.",
         Axis("training step + 1", log=True),
         Axis("effective depth", f"blocks of {blocks}"),
-        tuple(banded(label, steps, group.values(name)) for label, name in CURVES.items()),
-        rules=rules,
-        note=f"Probe of N = {samples} training images. Eval mode: median over them, each with its own gradient; a "
-        "batch figure weighs images by their gradient. In train mode batch norm mixes them. "
-        f"Bands: standard deviation of {group.seeds} seeds.",
+        (first, *(replace(series, low=None, high=None) for series in others)),
+        rules=tuple(rules),
+        note=f"Probe of N = {samples} training images: the median over them, each with its own gradient; a batch figure"
+        " weighs them by their gradients. Frozen: batch norm's statistics are those of the probe, held constant, as in "
+        f"train mode but with samples apart (train mode itself: the batch figure to within {mixed:.2f}). Eval mode: "
+        f"the running ones, which lag in the first steps. Mean of {group.seeds} seeds; band: standard deviation.",
     )
 
 
 def participation_panel(group: Group) -> Panel:
     """Return each block's share of the gradient at growing epochs, the median over samples."""
-    values = group.values("participation_median")
+    values = group.values("participation_median_frozen")
     x = np.arange(1, values.shape[-1] + 1)
     return Panel(
         f"participation-{group.slug}-{_decay(group)}",
         f"Participation of each block: {group.title}, {_words(group)}",
-        "The height is the share of the gradient that passes a block; the shares add up to the effective depth. A rise "
+        "The height is the share of the gradient that passes a block, median over samples; a sample's shares add up to "
+        "its effective depth. A rise "
         "means that more of the gradient goes through the block, a fall that it goes around it.",
         Axis("block, in forward order"),
-        Axis("share s_l, median over samples"),
+        Axis("median share s_l"),
         tuple(banded(f"{group.epochs[row]:.3g}", x, values[:, row]) for row in shown(group)),
         color=Axis("epoch"),
-        note=f"Eval mode, N = {group.data.sizes['sample']} training images, {group.seeds} seeds.",
+        note=f"Frozen statistics, N = {group.data.sizes['sample']} training images, {group.seeds} seeds.",
     )
 
 
@@ -82,7 +89,7 @@ def depth_dependence(same: list[Group]) -> Panel:
     moments = {"initialisation": 0.0, "after one epoch": 1.0, "trained": float(same[0].attrs["epochs"])}
     series = []
     for k, (label, epoch) in enumerate(moments.items()):
-        found = [g.at(g.values("effective_depth_median"), epoch) / g.data.sizes["block"] for g in ordered]
+        found = [g.at(g.values("effective_depth_median_frozen"), epoch) / g.data.sizes["block"] for g in ordered]
         mean = np.array([values.mean() for values in found])
         deviation = np.array([values.std(ddof=1) if values.size > 1 else np.nan for values in found])
         x = [g.data.sizes["block"] + 0.25 * (k - 1) for g in ordered]
@@ -97,7 +104,7 @@ def depth_dependence(same: list[Group]) -> Panel:
         Axis("effective depth / blocks, median over samples"),
         tuple(series),
         marks="points",
-        note=f"Eval mode; bars: standard deviation over seeds ({', '.join(str(g.seeds) for g in ordered)}).",
+        note=f"Frozen statistics; bars: standard deviation over seeds ({', '.join(str(g.seeds) for g in ordered)}).",
     )
 
 

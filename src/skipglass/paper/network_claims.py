@@ -1,14 +1,19 @@
 """The claims about networks in training, from recordings of ResNets: absorbed norms, multipliers, and the depth."""
 
-from itertools import groupby
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from skipglass.paper import figure2, figure3
 from skipglass.paper.finding import Claim, Finding, Recordings, error, growth, listed, mean_and_spread
-from skipglass.paper.resnet_group import Group, family, groups
+from skipglass.paper.resnet_group import Group, alike, groups
 
 __all__ = ["NETWORK_CLAIMS"]
+
+FIRST_STEPS = 50
+SAMPLES = "effective_depth_median_frozen"
+"""Of the variables that hold a depth, the one that neither lags nor mixes samples nor follows a few hard ones."""
 
 
 def absorbed_norms_grow(recordings: Recordings) -> Finding:
@@ -66,34 +71,59 @@ def decay_makes_them_fall(recordings: Recordings) -> Finding:
     return Finding(_over_settings(verdicts), f"{what}: {'; '.join(lines)}", f"{listed(sorted(sizes))} a setting")
 
 
-def batch_depth_grows(recordings: Recordings) -> Finding:
-    """The effective depth of a batch grows while training."""
-    return _depth_grows(recordings, "effective_depth", "batch, eval mode")
-
-
-def train_depth_grows(recordings: Recordings) -> Finding:
-    """The same in train mode, where batch norm mixes the samples."""
-    return _depth_grows(recordings, "effective_depth_train", "batch, train mode")
-
-
-def sample_depth_grows(recordings: Recordings) -> Finding:
-    """The median over samples of the effective depth grows while training."""
-    return _depth_grows(recordings, "effective_depth_median", "median of samples, eval mode")
-
-
-def _depth_grows(recordings: Recordings, variable: str, which: str) -> Finding:
+def depth_grows(recordings: Recordings, *, variable: str) -> Finding:
+    """An effective depth is larger after training than before it."""
     changes, courses = {}, []
     for group in groups(recordings):
         depth = group.values(variable)
         changes[group.label] = depth[:, -1] - depth[:, 0]
-        early = depth[:, group.epochs <= 1]
-        course = [depth[:, 0], early.min(axis=1), group.at(depth, 1.0), depth[:, -1]]
-        courses.append(
-            f"{group.label} {' → '.join(f'{values.mean():.2f}' for values in course)} of {group.data.sizes['block']}"
-        )
+        course = (depth[:, 0], group.at(depth, 1.0), depth[:, -1])
+        text = " → ".join(f"{values.mean():.2f}" for values in course)
+        courses.append(f"{group.label} {text} of {group.data.sizes['block']}")
     samples = sorted({int(group.data.sizes["sample"]) for group in groups(recordings)})
-    finding = growth(changes, f"change of the effective depth in blocks, {which}, N = {listed(samples)} images")
-    text = f"{finding.measured}. Start → lowest in the first epoch → after it → trained: {'; '.join(courses)}"
+    finding = growth(changes, f"change in blocks, start to end, N = {listed(samples)} images")
+    text = f"{finding.measured}. Start → after the first epoch → end: {'; '.join(courses)}"
+    return Finding(finding.verdict, text, finding.seeds)
+
+
+def depth_dips(recordings: Recordings, *, variable: str) -> Finding:
+    """Within the first steps the depth falls below where it started and where it ends."""
+    dips, courses = {}, []
+    for group in groups(recordings):
+        depth, steps = group.values(variable), group.data.step.values
+        early = np.flatnonzero((steps > 0) & (steps <= FIRST_STEPS))
+        lowest = early[depth[:, early].mean(axis=0).argmin()]
+        fall, rise = depth[:, 0] - depth[:, lowest], depth[:, -1] - depth[:, lowest]
+        dips[group.label] = np.minimum(fall, rise)
+        down, up = mean_and_spread(-fall), mean_and_spread(rise)
+        courses.append(f"{group.label} {down} at step {steps[lowest]}, {up} after it")
+    finding = growth(dips, "smaller of that fall and that rise")
+    what = f"change in blocks to the lowest mean of the first {FIRST_STEPS} steps, and from there to the end"
+    return Finding(finding.verdict, f"{what}: {'; '.join(courses)}. {finding.measured}", finding.seeds)
+
+
+def deeper_networks_deepen_more(recordings: Recordings) -> Finding:
+    """The change of the depth while training, in blocks, grows with the number of blocks."""
+    slopes, courses = {}, []
+    for same in alike(groups(recordings), "depth"):
+        seeds = sorted(set.intersection(*[set(g.data.seed.values.tolist()) for g in same]))
+        if len(same) == 1 or not seeds:
+            continue
+        blocks, changes = [], []
+        for group in [replace(g, data=g.data.sel(seed=seeds)) for g in reversed(same)]:  # `groups` has deep ones first
+            depth, count = group.values(SAMPLES), group.data.sizes["block"]
+            blocks.append(count)
+            changes.append(depth[:, -1] - depth[:, 0])
+            parts = (depth[:, 0], group.at(depth, 1.0), depth[:, -1])
+            text = " → ".join(f"{part.mean() / count:.3f}" for part in parts)
+            courses.append(f"{group.label} {text} of {count} blocks, change {mean_and_spread(changes[-1])}")
+        deepest, shallowest = (f"ResNet-{g.attrs['depth']}" for g in (same[0], same[-1]))
+        label = same[-1].label.replace(shallowest, f"{shallowest} to {deepest}")
+        slopes[label] = np.polyfit(blocks, np.array(changes), 1)[0]
+    if not slopes:
+        return Finding("not testable: no setting was run at several depths", "nothing to compare", "none")
+    finding = growth(slopes, "slope of the change over the number of blocks")
+    text = f"{finding.measured}. Part of its blocks, start → after the first epoch → end: {'; '.join(courses)}"
     return Finding(finding.verdict, text, finding.seeds)
 
 
@@ -104,12 +134,8 @@ def _after_drop(group: Group) -> np.ndarray:
 
 def _both_ways(recordings: Recordings) -> list[tuple[Group, Group]]:
     """Settings with decay on λ beside the same without."""
-    pairs = []
-    for _, same in groupby(sorted(groups(recordings), key=lambda g: str(family(g))), key=family):
-        ways = {bool(group.attrs["decay_scales"]): group for group in same}
-        if len(ways) == 2:
-            pairs.append((ways[True], ways[False]))
-    return pairs
+    together = alike(groups(recordings), "decay_scales")
+    return [(same[0], same[1]) for same in together if len(same) == 2]  # `groups` has the decayed one first
 
 
 def _over_settings(verdicts: dict[str, bool]) -> str:
@@ -129,7 +155,37 @@ NETWORK_CLAIMS = (
         "Fig. 3, decay", "That fall is weight decay's: without decay on λ it vanishes (our question).",
         decay_makes_them_fall, "resnet-",
     ),
-    Claim("Claim 2, batch", "The effective depth grows while training (a batch).", batch_depth_grows, "resnet-"),
-    Claim("Claim 2, train", "The same with batch norm in train mode.", train_depth_grows, "resnet-"),
-    Claim("Claim 2, samples", "The same for the median over samples.", sample_depth_grows, "resnet-"),
+    Claim(
+        "Claim 2", "The effective depth grows while training (median over samples, batch statistics held constant).",
+        partial(depth_grows, variable=SAMPLES), "resnet-",
+    ),
+    Claim(
+        "Claim 2, batch", "The same for the gradient of a batch.",
+        partial(depth_grows, variable="effective_depth_frozen"), "resnet-",
+    ),
+    Claim(
+        "Claim 2, train mode", "The same for a batch in train mode, where batch norm mixes samples.",
+        partial(depth_grows, variable="effective_depth_train"), "resnet-",
+    ),
+    Claim(
+        "Claim 2, eval mode", "The same for the median over samples with running statistics.",
+        partial(depth_grows, variable="effective_depth_median"), "resnet-",
+    ),
+    Claim(
+        "Claim 2, eval, batch", "The same for the gradient of a batch with running statistics.",
+        partial(depth_grows, variable="effective_depth"), "resnet-",
+    ),
+    Claim(
+        "Claim 2, first steps",
+        f"The depth dips within {FIRST_STEPS} steps before it moves the other way (our question).",
+        partial(depth_dips, variable=SAMPLES), "resnet-",
+    ),
+    Claim(
+        "Claim 2, first, eval", "The same with running statistics, which lag.",
+        partial(depth_dips, variable="effective_depth_median"), "resnet-",
+    ),
+    Claim(
+        "Claim 2, depth", "Training deepens a deeper network more (our question).",
+        deeper_networks_deepen_more, "resnet-",
+    ),
 )  # fmt: skip

@@ -1,9 +1,7 @@
 """The page's part on networks in training: Figures 2 and 3, and the depth itself."""
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
 from rich.progress import Progress
@@ -14,7 +12,7 @@ from skipglass.paper import figure2, figure3
 from skipglass.paper.chapter import Chapter, Options, Pages
 from skipglass.paper.finding import Recordings
 from skipglass.paper.measured_depth import depth_dependence, depth_panel, participation_panel
-from skipglass.paper.resnet_group import Group, family, groups
+from skipglass.paper.resnet_group import alike, groups
 from skipglass.paper.resnet_runs import train_runs
 from skipglass.report import Panel, Section
 
@@ -94,7 +92,7 @@ def network_pages(recordings: Recordings, figures: Sequence[str]) -> Pages:
         Sections, and {figure: panels} with "depth" for the measured depth.
     """
     found = groups(recordings)
-    pairs = _alike(found, family)
+    pairs = alike(found, "decay_scales")
     sections: list[Section] = []
     combined: dict[str, tuple[Panel, ...]] = {}
     for name, figure, heading, text in (
@@ -107,22 +105,10 @@ def network_pages(recordings: Recordings, figures: Sequence[str]) -> Pages:
             sections.append(Section(heading, text, (*means, *layers)))
             combined[name] = (layers[0], means[0])
     depths, parts = [depth_panel(g) for g in found], [participation_panel(g) for g in found]
-    across = [depth_dependence(same) for same in _alike(found, _but_depth) if len(same) > 1]
+    across = [depth_dependence(same) for same in alike(found, "depth") if len(same) > 1]
     sections.append(Section("The depth itself", DEPTH, (*depths, *across, *parts)))
     combined["depth"] = (depths[0], parts[0], *across[:1])
     return sections, combined
-
-
-def _alike(found: list[Group], key: Callable[[Group], Any]) -> list[list[Group]]:
-    """Groups that agree in ``key``, in the order of their first."""
-    together = [list(same) for _, same in groupby(sorted(found, key=lambda g: str(key(g))), key=key)]
-    order = {id(group): k for k, group in enumerate(found)}
-    return sorted((sorted(same, key=lambda g: order[id(g)]) for same in together), key=lambda same: order[id(same[0])])
-
-
-def _but_depth(group: Group) -> tuple:
-    depth = group.attrs["depth"]
-    return tuple(value for value in (*family(group), group.attrs["decay_scales"]) if value is not depth)
 
 
 NETWORKS = Chapter(NETWORK_FIGURES, measure_networks, has_networks, load_networks, network_pages)

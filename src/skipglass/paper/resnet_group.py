@@ -1,13 +1,13 @@
 """Recordings of ResNets, put together over seeds: what Figures 2 and 3 and their claims read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["NAMES", "Group", "family", "groups"]
+__all__ = ["NAMES", "Group", "alike", "groups"]
 
 NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "digits"}
 PREFIX = "resnet-"
@@ -114,9 +114,12 @@ def groups(recordings: Mapping[str, xr.Dataset]) -> list[Group]:
     return sorted(made, key=_order)
 
 
-def family(group: Group) -> tuple:
-    """All of a setting but whether λ is decayed."""
-    return tuple(group.attrs[key] for key in APART if key != "decay_scales")
+def alike(found: Sequence[Group], but: str) -> list[list[Group]]:
+    """Put settings together that differ in one attribute, at most, in the order of their first."""
+    together: dict[tuple, list[Group]] = {}
+    for group in found:
+        together.setdefault(tuple(group.attrs[key] for key in APART if key != but), []).append(group)
+    return list(together.values())
 
 
 def _group(same: list[xr.Dataset]) -> Group:
@@ -137,5 +140,5 @@ def _order(group: Group) -> tuple:
         -a["depth"],
         a["dataset"],
         -a["decay_scales"],
-        str(family(group)),
+        str([a[key] for key in APART]),
     )

@@ -157,8 +157,9 @@ def _live(root: Node, wanted: set[tuple[Node, int]]) -> dict[Node, Sequence[tupl
         node = stack[-1]
         if node not in entered:
             entered.add(node)
-            stack += [after for after, _ in reversed(node.next_functions) if after is not None and after not in entered]
-            continue
+            if operands := node.next_functions:
+                stack += [after for after, _ in reversed(operands) if after is not None and after not in entered]
+                continue
         stack.pop()
         if node not in live:
             live[node] = [

@@ -47,7 +47,7 @@ def gradients(
     Where the branch's output has other uses as well, its sum is called by hand: their gradients do not count.
     """
     require_finite(loss)
-    uses = Counter((e.to, e.output) for edges in graph.edges for e in edges)
+    uses = Counter([(to, output) for edges in graph.edges for _, to, output in edges])
     places = [(e.to, e.output) if uses[e.to, e.output] == 1 else (node, 0) for node, e in branches]
     edges = {place: GradientEdge(graph.nodes[place[0]], place[1]) for place in places}
     found = torch.autograd.grad(
@@ -149,12 +149,14 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
     depth = per_sample(z, g)
     n = len(depth)
     layouts = [_layout(b, n) for b in B]
-    inner, norms = [], []
+    inner, left, right = [], [], []
     for b, f, layout in zip(B, F, layouts, strict=True):
         b, f = _rows(b, layout, n), _rows(f, layout, n)
         inner.append(torch.linalg.vecdot(b, f).real)
-        norms.append(torch.linalg.vector_norm(b, dim=1) * torch.linalg.vector_norm(f, dim=1))
-    products, sizes = _table(inner, n), _table(norms, n)
+        left.append(torch.linalg.vector_norm(b, dim=1))
+        right.append(torch.linalg.vector_norm(f, dim=1))
+    products, lengths, others = _table([*inner, *left, *right], n).reshape(3, len(B), n)
+    sizes = lengths * others
     size = float(sizes.sum())
     gap = abs(float(products.sum() - depth.sum()))
     error = gap / size if size else (math.inf if gap else 0.0)

@@ -2,6 +2,6 @@
 
 from skipglass.record.atomic import output_folder, write_atomically
 from skipglass.record.provenance import provenance
-from skipglass.record.store import SCHEMA, load, save
+from skipglass.record.store import SCHEMA, differing, load, save
 
-__all__ = ["SCHEMA", "load", "output_folder", "provenance", "save", "write_atomically"]
+__all__ = ["SCHEMA", "differing", "load", "output_folder", "provenance", "save", "write_atomically"]

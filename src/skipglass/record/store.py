@@ -1,7 +1,8 @@
 """One labelled result in one netCDF file, with a schema version."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from skipglass.record.provenance import provenance
 if TYPE_CHECKING:  # xarray takes half a second to import: only when a file is touched
     import xarray as xr
 
-__all__ = ["SCHEMA", "load", "save"]
+__all__ = ["SCHEMA", "differing", "load", "save"]
 
 SCHEMA = 1
 """Version of the layout of skipglass files; a reader refuses files of a newer one."""
@@ -89,3 +90,25 @@ def load(path: str | Path, kind: str | None = None) -> "xr.Dataset":
     if kind is not None and found != kind:
         raise StorageError(f"cannot read {path}: a {kind!r} recording was asked for, it holds a {found!r} one")
     return dataset
+
+
+def differing(dataset: "xr.Dataset", attributes: Mapping[str, Any]) -> list[str]:
+    """Return the names of attributes that the dataset lacks or has otherwise.
+
+    Parameters
+    ----------
+    dataset
+        By `load`; netCDF gives a list of one number back as a number, which makes no difference.
+    attributes
+        What it should have.
+
+    Returns
+    -------
+    list of str
+        Empty if it has all.
+    """
+    return [
+        name
+        for name, value in attributes.items()
+        if not np.array_equal(np.atleast_1d(dataset.attrs.get(name, "missing")), np.atleast_1d(value))
+    ]

@@ -1,6 +1,7 @@
 """The network without the factors of its batch norms: absorbed into its weights, it computes the same in eval mode."""
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -64,11 +65,9 @@ def _absorb(found: Pairs, state: dict[str, Tensor]) -> None:
     """Move every factor, in place."""
     gains: dict[str, Tensor] = {}
     for a in found.absorptions:
-        norm = found.norms[a.norm]
-        gain = factor(norm, state) if a.norm not in gains else gains[a.norm]
         if a.norm not in gains:
-            gains[a.norm] = gain = _positive(gain, norm, state, behind=a.behind)
-        weight = state[a.weight]
+            gains[a.norm] = _gain(found.norms[a.norm], state, behind=a.behind)
+        gain, weight = gains[a.norm], state[a.weight]
         weight.copy_(weight * spread(gain, weight, a))
         if a.bias is not None:
             state[a.bias].mul_(gain)
@@ -76,10 +75,10 @@ def _absorb(found: Pairs, state: dict[str, Tensor]) -> None:
         _neutralise(found.norms[a.norm], gains[a.norm], state, behind=a.behind)
 
 
-def _positive(gain: Tensor, norm: Norm, state: dict[str, Tensor], *, behind: bool) -> Tensor:
+def _gain(norm: Norm, state: dict[str, Tensor], *, behind: bool) -> Tensor:
     """|λ|/σ; for a weight behind, where 0 would also take the shift away, 1/σ instead of 0."""
-    alone = 1 / (state[norm.variance].to(gain.dtype) + norm.eps).sqrt()
-    return torch.where(gain == 0, alone, gain.abs()) if behind else gain.abs()
+    gain = factor(norm, state).abs()
+    return torch.where(gain == 0, factor(replace(norm, multiplier=None), state), gain) if behind else gain
 
 
 def _neutralise(norm: Norm, gain: Tensor, state: dict[str, Tensor], *, behind: bool) -> None:

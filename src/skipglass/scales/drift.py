@@ -258,7 +258,7 @@ def linearised(
         (c,) = torch.autograd.grad(run.loss, Y, retain_graph=True, allow_unused=True)
         if c is None:
             raise InputError("the loss does not depend on the outputs that were read (logits, or the first tensor)")
-        yield (c.detach() * Y).sum(), value
+        yield (c * Y).sum(), value
 
 
 def twice(

@@ -30,6 +30,8 @@ __all__ = ["pairs"]
 def pairs(model: nn.Module, inputs: object = None) -> Pairs:
     """Read which weight of a network takes up each of its batch norms.
 
+    A SyncBatchNorm counts by its running statistics, which are over all processes; none of them waits for another.
+
     Parameters
     ----------
     model

@@ -6,5 +6,19 @@ from skipglass.training.resnet_loop import train_resnet
 from skipglass.training.resnet_run import Diverged
 from skipglass.training.resnet_settings import DATASETS, ResNetSettings
 from skipglass.training.settings import EXPERIMENTS, Settings
+from skipglass.training.sweep import VARIANTS, Grid, cell, sweep
 
-__all__ = ["DATASETS", "EXPERIMENTS", "Diverged", "ResNetSettings", "Settings", "total_norm", "train", "train_resnet"]
+__all__ = [
+    "DATASETS",
+    "EXPERIMENTS",
+    "VARIANTS",
+    "Diverged",
+    "Grid",
+    "ResNetSettings",
+    "Settings",
+    "cell",
+    "sweep",
+    "total_norm",
+    "train",
+    "train_resnet",
+]

@@ -1,6 +1,8 @@
 """The state of a run on disk: written whole or not at all, read without running code from it."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -8,7 +10,7 @@ import torch
 from skipglass.errors import StorageError
 from skipglass.record import write_atomically
 
-__all__ = ["read_checkpoint", "write_checkpoint"]
+__all__ = ["fitting", "read_checkpoint", "write_checkpoint"]
 
 
 def write_checkpoint(path: Path, state: dict[str, object]) -> None:
@@ -63,3 +65,21 @@ def read_checkpoint(path: Path, settings: dict[str, object], *, free: tuple[str,
             "resume with the same settings or choose another --out"
         )
     return state
+
+
+@contextmanager
+def fitting(path: Path | None) -> Iterator[None]:
+    """Take over a state that was read from ``path`` in this block.
+
+    Raises
+    ------
+    StorageError
+        If a part of it is missing or does not fit the run.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StorageError(
+            f"cannot resume: {path} does not hold the state of such a run ({type(error).__name__}); "
+            "start without --resume"
+        ) from error

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from skipglass import check
 from skipglass.data import Split
-from skipglass.errors import InputError, StorageError
+from skipglass.errors import InputError
 from skipglass.models import ResidualMLP
-from skipglass.training.checkpoint import read_checkpoint, write_checkpoint
+from skipglass.training.checkpoint import fitting, read_checkpoint, write_checkpoint
 from skipglass.training.recording import Recording, evaluate, forward, scale_norms
 from skipglass.training.settings import DTYPES, Settings
 from skipglass.training.threads import one_thread
@@ -113,8 +113,13 @@ class Run:
         self.generators = [torch.Generator().manual_seed(seed) for seed in settings.seeds]
         self.recording = Recording()
         self.epochs_done = 0
-        if settings.normalization != "none":
-            self.model.calibrate(self.inputs[:, :PROBE])
+        self.calibrate()
+
+    def calibrate(self) -> None:
+        """Set the running statistics of the networks to those of the probe."""
+        if self.settings.normalization != "none":
+            probe = self.inputs[:, :PROBE]
+            self.model.calibrate(probe if len(probe) > 1 else probe[0])
 
     def epoch(self) -> None:
         """Train for one epoch."""
@@ -180,18 +185,13 @@ class Run:
         InputError
             If it has more epochs than this run is to have.
         """
-        try:
+        with fitting(path):
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             for generator, value in zip(self.generators, state["generators"], strict=True):
                 generator.set_state(value)
             self.recording.load_state_dict(state["recording"])
             self.epochs_done = state["epochs_done"]
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise StorageError(
-                f"cannot resume: {path} does not hold the state of such a run ({type(error).__name__}); "
-                "start without --resume"
-            ) from error
         if self.epochs_done > self.settings.epochs:
             raise InputError(
                 f"the checkpoint {path} has {self.epochs_done} epochs, more than epochs = {self.settings.epochs}"

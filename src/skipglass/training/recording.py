@@ -21,6 +21,8 @@ LABELS = {
     "multiplier_magnitude": ("mean of |λ_l| over units", "1"),
     "weight_norm": ("‖W_l‖", "1"),
     "absorbed_norm": ("‖diag(λ_l/σ_l) W_l‖", "1"),
+    "effective_depth": ("effective depth, median over samples", "blocks"),
+    "effective_depth_batch": ("effective depth of the batch", "blocks"),
 }
 
 

@@ -39,7 +39,7 @@ class ResNetRecording:
         ----------
         watched
             A monitor's recording for each mode: all of the first, and of the others depth and participation, named
-            ``effective_depth_train`` for the mode "train"; where samples mix there are no medians over them.
+            ``effective_depth_train`` for the mode "train"; medians over samples are NaN where these mix.
         attributes
             Of the run; "steps_per_epoch" turns the monitors' steps into epochs.
 

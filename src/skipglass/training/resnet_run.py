@@ -11,8 +11,9 @@ import xarray as xr
 from torch import Tensor, nn
 
 from skipglass.data import Images
-from skipglass.errors import InputError, StorageError
+from skipglass.errors import InputError
 from skipglass.training.batches import Batches
+from skipglass.training.checkpoint import fitting
 from skipglass.training.resnet_recording import ResNetRecording, calibrate, evaluate
 from skipglass.training.resnet_settings import AUGMENTATION, PRECISIONS, ResNetSettings
 from skipglass.watch import Monitor
@@ -218,7 +219,7 @@ class ResNetRun:
         StorageError
             If it is not the state of such a run.
         """
-        try:
+        with fitting(path):
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.batches.generator.set_state(state["generator"])
@@ -226,11 +227,6 @@ class ResNetRun:
             for mode, monitor in self.monitors.items():
                 monitor.load_state_dict(state["monitors"][mode])
             self.epochs_done, self.seconds = state["epochs_done"], state["seconds"]
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise StorageError(
-                f"cannot resume: {path} does not hold the state of such a run ({type(error).__name__}); "
-                "start without --resume"
-            ) from error
 
     def to_xarray(self) -> xr.Dataset:
         """Return losses and errors by epoch and what the monitor saw, with the settings as attributes."""

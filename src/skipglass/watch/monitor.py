@@ -73,7 +73,8 @@ class Monitor:
     mode
         The statistics of batch norm: "frozen", the probe's own, held constant; "eval", the running ones, which lag
         behind the weights in the first steps; or "train", in which samples mix. See `skipglass.watch.probe`. Absorbed
-        norms always take the running ones.
+        norms always take the running ones. A SyncBatchNorm of several processes takes statistics over all of them and
+        waits for all: watched in one, it needs "eval".
     unit
         Of the spectrum: "blocks" or "weights".
     tensorboard

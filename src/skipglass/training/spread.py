@@ -1,0 +1,116 @@
+"""Many independent tasks: in this process, in local processes (joblib), or on a Dask cluster."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from skipglass import check
+from skipglass.errors import UserError
+
+__all__ = ["cores", "spread"]
+
+T = TypeVar("T")
+PATIENCE = 5.0  # seconds in which a scheduler must answer: our choice
+
+
+def spread(
+    task: Callable[[Any], T], items: Iterable[Any], *, workers: int = 1, cluster: str | None = None
+) -> Iterator[T]:
+    """Yield task(item) of each item as soon as it is done, in any order.
+
+    What has been yielded is safe with the caller, whatever happens to workers later. Dask gives the task of a worker
+    that was lost to another one.
+
+    Parameters
+    ----------
+    task
+        A function that other processes can import.
+    items
+        Its arguments.
+    workers
+        Local processes; 1 works in this one.
+    cluster
+        The address of a Dask scheduler, "tcp://HOST:PORT"; None takes local processes.
+
+    Yields
+    ------
+    T
+        The results.
+
+    Raises
+    ------
+    UserError
+        If a local worker was killed, the cluster cannot be reached, has no workers or was lost, or a package lacks.
+    """
+    todo = list(items)
+    check.integer("workers", workers, 1)
+    if not todo and cluster is None:
+        return
+    if cluster is not None:
+        yield from _on_cluster(task, todo, cluster)
+    elif workers == 1:
+        yield from map(task, todo)
+    else:
+        yield from _in_processes(task, todo, workers)
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_processes(task: Callable[[Any], T], items: list[Any], workers: int) -> Iterator[T]:
+    try:
+        from joblib import Parallel, delayed
+    except ImportError as error:
+        raise UserError(f"{workers} workers need joblib: pip install 'skipglass[train]', or take one") from error
+    try:
+        yield from Parallel(workers, return_as="generator_unordered", batch_size=1)(delayed(task)(i) for i in items)
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker process was killed (out of memory?); what was finished is kept: start again, with fewer workers"
+        ) from error
+
+
+def _on_cluster(task: Callable[[Any], T], items: list[Any], address: str) -> Iterator[T]:
+    """By Dask's own client: joblib's Dask backend hands results over only when all of them are there."""
+    try:
+        from distributed import Client, KilledWorker, as_completed
+    except ImportError as error:
+        raise UserError("a Dask cluster needs distributed: pip install 'skipglass[dask]'") from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised
+    try:
+        with ThreadPoolExecutor(1) as apart:  # a notebook's thread has a loop of its own
+            apart.submit(asyncio.run, _answers(address)).result()
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
+    except Exception as error:  # whatever listens there may answer anything
+        raise UserError(
+            f"the Dask scheduler {address} cannot be reached ({type(error).__name__}); start one with "
+            "`dask scheduler`, and give the address that it prints"
+        ) from error
+    with client:
+        if not client.scheduler_info()["workers"]:
+            raise UserError(f"the Dask cluster {address} has no workers; start some with `dask worker {address}`")
+        try:
+            for future in as_completed(client.map(task, items, pure=False), loop=client.loop):
+                yield future.result()
+        except KilledWorker as error:
+            raise UserError(
+                f"workers of {address} died again and again on one task (out of memory?); what was finished is kept"
+            ) from error
+        except CancelledError as error:
+            raise UserError(
+                f"the Dask cluster {address} was lost; what was finished is kept: start again when it is back"
+            ) from error
+
+
+async def _answers(address: str) -> None:
+    """Shake hands before there is a client: the end of one that never was is long and loud."""
+    from distributed.comm import connect
+
+    comm = await connect(address, timeout=PATIENCE)
+    await comm.close()
