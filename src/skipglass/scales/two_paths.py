@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from skipglass.paths.forward import LossFunction, eager
 from skipglass.paths.lesion import scaled
 from skipglass.paths.state import as_found
-from skipglass.scales.drift import inner, linearised, second, slopes
+from skipglass.scales.twice import inner, linearised, second, slopes
 
 if TYPE_CHECKING:
     import xarray as xr
