@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from skipglass.cli.main import main
+from skipglass.paper import reproduce
 from skipglass.record import load
 from skipglass.theory import DepthEnsemble
 
@@ -144,7 +145,7 @@ def test_ctrl_c_keeps_the_recording_and_resuming_gives_the_same_numbers(here, tm
     assert resumed.drop_attrs().identical(whole.drop_attrs())
 
 
-def test_reproduce_measures_draws_and_redraws(here, tmp_path):
+def test_reproduce_measures_draws_and_redraws(here, tmp_path, monkeypatch):
     """Figure 1 with two seeds and one epoch: the page, the figures, their data; then from recordings alone."""
     status, out, err = here("reproduce", "figure1", "--out", tmp_path, "--seeds", 2, "--epochs", 1)
     assert status == 0, err
@@ -156,10 +157,15 @@ def test_reproduce_measures_draws_and_redraws(here, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert page.count("How to read") > 10
     (tmp_path / "report.html").unlink()
+    drawn = []
+    for draw in ("save_figures", "save_grid"):  # the slow part: once is enough
+        monkeypatch.setattr(reproduce, draw, lambda *_: drawn.append(1))
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "recordings").iterdir()}
     assert here("report", tmp_path)[0] == 0
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "recordings").iterdir()} == before
     assert (tmp_path / "report.html").read_text() == page
+    assert len(drawn) > 10
+    monkeypatch.setattr(reproduce, "render_page", lambda _, path: path)
     resumed, _, log = here("reproduce", "figure1", "--out", tmp_path, "--seeds", 2, "--epochs", 1, "--resume")
     assert resumed == 0
     assert "figure1d" not in log
