@@ -2,12 +2,14 @@
 
 import math
 import operator
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 from skipglass.errors import InputError
 
-__all__ = ["choice", "integer", "probability", "real", "seed", "seeds", "separation"]
+__all__ = ["choice", "integer", "memory", "path", "probability", "real", "seed", "seeds", "separation"]
 
 
 def integer(name: str, value: object, minimum: int = 0, maximum: int | None = None) -> int:
@@ -44,6 +46,30 @@ def choice(name: str, value: object, options: Iterable[str]) -> str:
     near = get_close_matches(str(value), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}{hint}")
+
+
+def memory(what: str, size: int, remedy: str) -> None:
+    """Refuse what needs more than ``size`` bytes of free memory; where the system does not tell, nothing is refused."""
+    try:
+        free = 1024 * int(Path("/proc/meminfo").read_text(encoding="ascii").split("MemAvailable:")[1].split()[0])
+    except (OSError, IndexError, ValueError):
+        return
+    if size > free:
+        raise InputError(f"{what} would take {_gigabytes(size)}, and {_gigabytes(free)} are free; {remedy}")
+
+
+def _gigabytes(number: int) -> str:
+    """Bytes for people, also those that do not fit in a float."""
+    return f"{number / 1e9:,.1f} GB" if number < 10**18 else f"10^{len(str(number)) - 10} GB"
+
+
+def path(value: object) -> Path:
+    """Return the name of a file or folder as a Path."""
+    if not isinstance(value, (str, os.PathLike)) or isinstance(found := os.fspath(value), bytes):
+        raise InputError(f"a path must be text or a pathlib.Path, not {value!r}")
+    if "\0" in found:
+        raise InputError(f"a path holds no null character, found {found!r}")
+    return Path(found)
 
 
 def probability(name: str, value: object) -> float:

@@ -50,6 +50,8 @@ def test_descents_are_printed_with_the_landmarks(printed):
 def test_the_figure_and_the_recording_hold_what_is_printed(printed):
     result, folder = printed
     assert {path.suffix for path in folder.glob("glass-descents.*")} == {".png", ".pdf", ".nc"}
+    page = (folder / "report.html").read_text()
+    assert all(f"{row['energy']:.4g}" in page for row in result["rows"])
     recording = load(folder / "glass-descents-samples.nc", "glass")
     np.testing.assert_array_equal(recording.energy.values.ravel(), [row["energy"] for row in result["rows"]])
     assert load(folder / "glass-descents.nc", "panel").sizes["row"] >= 4
@@ -85,6 +87,8 @@ def test_critical_points_are_compared_with_the_exact_counts(tmp_path):
     count = load(tmp_path / "glass-counts-samples.nc", "glass")["count"]
     np.testing.assert_array_equal((count * (-1.0) ** count.index).sum("index"), 2)
     assert (tmp_path / "glass-counts.png").exists()
+    assert err.splitlines()[-1] == f"{tmp_path / 'report.html'}: open it in a browser"
+    assert f"{result['rows'][-1]['exact']:.4g}" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -104,6 +108,14 @@ def test_critical_points_are_compared_with_the_exact_counts(tmp_path):
         (["--orders", "3,3"], "each order once"),
         (["--orders", "2,3:0.5"], "orders must be like"),
         (["--orders", "0"], "order"),
+        (["--orders", "1000000000", "--size", "2"], "up to order 100"),
+        (["--orders", "3", "--size", "40"], "too many to find all"),
+        (["--orders", "3", "--samples", "1000000000000"], "samples"),
+        (["--orders", "3:1e-320", "--size", "3"], "normalized"),
+        (["--orders", "3", "--seed", str(2**63 - 1)], "the last seed"),
+        (["--depth", "9", "--beta", "1", "--workers", "1000000000"], "workers"),
+        (["--depth", "9", "--beta", "1", "--size", "1000000000000"], "GB are free"),
+        (["--depth", "9", "--beta", "1", "--size", "50", "--starts", "1000000000000"], "GB are free"),
         (["--orders", "2:0"], "positive power"),
         (["--orders", "3", "--samples", "1"], "2"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import skipglass.paths
 from skipglass.cli.main import main
 from skipglass.paths import Profile
 
@@ -26,6 +27,9 @@ def three(): return 3
 def breaks(): raise RuntimeError("first line\\nsecond line")
 def needs(a): return a
 def bare(): return nn.Identity()
+class Greedy(ResidualMLP):
+    def forward(self, x): return super().forward(x) + torch.ones(10**16, 3).sum()
+def greedy(): return Greedy(4, 3, depth=2, width=6)
 """
 
 
@@ -58,6 +62,21 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "gpt2.json").write_text(json.dumps({**gpt2, "bos_token_id": 0, "eos_token_id": 0}))
     t5 = {"model_type": "t5", "d_model": 8, "d_kv": 4, "d_ff": 12, "num_layers": 1, "num_heads": 2, "vocab_size": 11}
     (tmp_path / "t5.json").write_text(json.dumps(t5))
+    odd = {
+        "list": [],
+        "type": {"model_type": ["gpt2"]},
+        "null": {"model_type": None},
+        "heads": {**gpt2, "architectures": 3},
+        "head": {**gpt2, "architectures": [3]},
+        "text-width": {**gpt2, "n_embd": "8"},
+        "vocabulary": {**gpt2, "vocab_size": 0, "bos_token_id": None, "eos_token_id": None},
+        "heavy": {**gpt2, "vocab_size": 10**13},
+        "deep": {**gpt2, "n_layer": 10**9},
+        "stages": {"model_type": "resnet", "depths": [10**9]},
+    }
+    for name, settings in odd.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(settings))
+    (tmp_path / "nested.json").write_text("[" * 100_000)
     (tmp_path / "none.json").write_text("{}")
     (tmp_path / "text.json").write_text("no")
     np.save(tmp_path / "x.npy", np.ones((3, 4), dtype=np.float32))
@@ -143,6 +162,16 @@ def test_a_seed_gives_the_same_numbers(run):
         (["hf:gpt3"], "gpt2"),
         (["hf:nowhere.json"], "nowhere.json"),
         (["hf:none.json"], "model_type"),
+        *((["hf:" + name + ".json"], "names no model_type") for name in ("list", "type", "null")),
+        (["hf:nested.json"], "no JSON"),
+        (["hf:heads.json"], "not iterable"),
+        (["hf:head.json"], "must be string"),
+        (["hf:text-width.json"], "n_embd"),
+        (["hf:vocabulary.json"], "0 tokens"),
+        (["hf:heavy.json"], "GB are free"),
+        (["hf:deep.json"], "n_layer"),
+        (["hf:stages.json"], "depths"),
+        (["hf:/dev/zero.json"], "no such file"),
         (["hf:text.json"], "no JSON"),
         (["nets.py:make", "--input", "wide.npy"], "raised RuntimeError"),
         (["nets.py:make", "--input", "nowhere.npy"], "no such file"),
@@ -155,6 +184,10 @@ def test_a_seed_gives_the_same_numbers(run):
         (["nets.py:make", "--shape", "4,x"], "shape"),
         (["nets.py:make", "--shape", "0"], "shape"),
         (["nets.py:make", "--batch", "0"], "batch"),
+        (["nets.py:make", "--batch", "999999999999"], "would take 16,000.0 GB"),
+        (["nets.py:make", "--shape", "9" * 40], "--shape"),
+        (["nets.py:words", "--tokens", "9" * 20], "--tokens"),
+        (["nets.py:greedy"], "allocate memory"),
         (["nets.py:make", "--unit", "block"], "did you mean 'blocks'"),
         (["nets.py:make", "--out", "/proc/none"], "/proc/none"),
     ],
@@ -168,6 +201,17 @@ def test_a_mistake_gets_one_line_and_status_2(run, here, arguments, words):
     assert words in err
     assert err.count("\n") == 1
     assert {path.name for path in here.rglob("*") if "__pycache__" not in path.parts} == before
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")])
+def test_a_measurement_without_the_memory_gets_one_line(run, monkeypatch, error):
+    def full(*_, **__):
+        raise error
+
+    monkeypatch.setattr(skipglass.paths, "measure", full)
+    status, _, err = run("nets.py:make")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "smaller --batch" in err
 
 
 @pytest.mark.parametrize("package", ["timm", "torchvision", "transformers"])

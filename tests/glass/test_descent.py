@@ -180,6 +180,9 @@ def test_starts_off_the_sphere_are_projected_only_when_asked(glass, method):
     ("call", "words"),
     [
         (lambda h, w: descend(h, w[:, :5]), "shape"),
+        (lambda h, w: descend(h, None), "points"),
+        (lambda h, w: descend(3, w), "SphericalGlass or a LazyGlass, not int"),
+        (lambda h, w: langevin(h.mixture, w, 1.0), "not Mixture"),
         (lambda h, w: descend(h, w.float()), "float64"),
         (lambda h, w: descend(h, w, steps=-1), "steps"),
         (lambda h, w: descend(h, w, tolerance=0), "tolerance"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from skipglass.errors import InputError
-from skipglass.glass import SphericalGlass, couplings, hamiltonian, sphere
+from skipglass.glass import LazyGlass, SphericalGlass, couplings, descend, hamiltonian, langevin, sphere
 from skipglass.theory import DepthEnsemble, Mixture
 
 MIXTURES = {
@@ -216,6 +216,27 @@ MISTAKES = {
     "an order it has not": (lambda: H.coefficients(2), "orders"),
     "a negative seed": (lambda: SphericalGlass(Mixture.pure(3), 4, seed=-1), "seed"),
     "order 100 at size 100,000": (lambda: SphericalGlass(Mixture.pure(100), 100_000), "LazyGlass"),
+    "order 101": (lambda: SphericalGlass(Mixture.pure(101), 2), "LazyGlass"),
+    "an order of ten digits": (lambda: SphericalGlass(Mixture.pure(10**9), 2), "LazyGlass"),
+    "powers below the range": (lambda: SphericalGlass(Mixture({3: 1e-320}), 4), "normalized"),
+    "powers above the range": (lambda: SphericalGlass(Mixture({3: 1e308}), 4), "normalized"),
+    "powers above float32's": (lambda: SphericalGlass(Mixture({3: 1e20}), 4, dtype=torch.float32), "normalized"),
+    **{
+        f"the device {device!r}": (lambda device=device: SphericalGlass(Mixture.pure(3), 4, device=device), "device")
+        for device in ("abc", "cuda:77", "meta", None, 1.5)
+    },
+    **{
+        f"points that are {kind}": (lambda points=points: H.energy(points), r"points must be a tensor or an array")
+        for kind, points in {
+            "none": None,
+            "text": "abc",
+            "ragged": [[1.0, 2.0], [3.0]],
+            "objects": np.zeros((2, 5), dtype=object),
+            "sparse": torch.zeros(2, 5, dtype=torch.float64).to_sparse(),
+            "without data": torch.zeros(2, 5, dtype=torch.float64, device="meta"),
+        }.items()
+    },
+    "more points than memory": (lambda: H.random_points(10**15), "GB are free"),
     "a little too large": (lambda: SphericalGlass(Mixture.pure(3), 9_999), "LazyGlass"),
 }
 
@@ -224,6 +245,20 @@ MISTAKES = {
 def test_mistakes_are_named(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+@pytest.mark.parametrize("h", [H, LazyGlass(H.mixture, H.size)], ids=["stored", "lazy"])
+@pytest.mark.parametrize("batch", [(0,), (2, 0)])
+def test_no_points_give_no_values(h, batch):
+    w = torch.zeros(*batch, h.size, dtype=torch.float64)
+    assert h.energy(w).shape == batch
+    assert h.gradient(w).shape == w.shape
+    if isinstance(h, SphericalGlass):
+        assert h.hessian(w).shape == (*w.shape, h.size)
+        assert h.indices(w).shape == batch
+    for run in (descend(h, w), langevin(h, w, 1.0, steps=2)):
+        assert run.end.shape == w.shape
+        assert "H/Λ" in str(run)
 
 
 def test_refused_couplings_are_counted_in_bytes(monkeypatch):

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ import xarray as xr
 
 from skipglass.paper import CLAIMS, readings
 from skipglass.paper.path_sum import configuration_sum, copies, enumerate_paths, mass, open_gates, path_sum
+from skipglass.record import load
 from skipglass.theory import DepthEnsemble
+
+RECORDINGS = Path(__file__).parents[2] / "results" / "figure1" / "recordings"
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +92,14 @@ VERDICTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def committed():
+    return {name: load(RECORDINGS / f"{name}.nc", name) for name in ("lemmas", "readings")}
+
+
 @pytest.mark.parametrize(("claim", "verdict"), VERDICTS.items())
-def test_the_verdicts(measured, claim, verdict):
-    assert judge(claim, measured).verdict == verdict
+def test_the_verdicts_of_what_is_committed_and_of_what_is_measured(measured, committed, claim, verdict):
+    assert judge(claim, committed).verdict == judge(claim, measured).verdict == verdict
 
 
 def at(recording, variable, forge, **where):

@@ -137,3 +137,20 @@ def test_reproduce_trains_the_small_grid_and_shows_it(tmp_path, monkeypatch):
     assert load(tmp_path / "recordings" / "sweep.nc", "sweep").sizes["cell"] == 4
     monkeypatch.setattr(sweep_map, "sweep", lambda *_, **__: pytest.fail("trained again, over the recording there"))
     measure(tmp_path, ["map"], Options(), progress=progress)
+
+
+def test_the_committed_map_says_what_its_verdicts_claim():
+    data = load(RECORDED, "sweep")
+    assert data.sizes == {"cell": 180, "epoch": 5, "seed": 8}
+    assert set(data.cell.values) == set(Grid().cells())
+    verdicts = {claim.name: claim.finding({"sweep": data}).verdict for claim in SWEEP_CLAIMS}
+    assert verdicts["Sec. 4, map of λ"] == "holds when the setting is one of 41 of 101"
+    assert verdicts["Claim 2, λ"] == "holds"
+    learned, found = sweep_map.growths(data)
+    normalised = ~np.char.startswith(learned.variant.values.astype(str), "none")
+    assert not found["effective_depth"].rises[normalised].any()  # |λ| may grow, the depth does not
+    small = learned.variant.values == "none-small"
+    assert found["effective_depth"].rises[small].sum() == 26
+    reverse = data.assign({name: data[name].copy(data=data[name].values[:, ::-1]) for name in SCALES})
+    counterfeit = {claim.name: claim.finding({"sweep": reverse}).verdict for claim in SWEEP_CLAIMS}
+    assert counterfeit["Claim 2, map"] == "holds when the setting is one of 104 of 165"

@@ -169,6 +169,9 @@ def test_samples_and_tokens_are_split_alone():
         paths.spectrum(model(x).sum(), x, per="batch")
     with pytest.raises(InputError, match="at"):
         paths.spectrum(model(x).sum(), x, at="block")
+    for wrong in (x[0], x[None]):
+        with pytest.raises(InputError, match=r"samples, tokens, features"):
+            paths.spectrum(model(wrong).sum(), wrong, per="token")
 
 
 def test_a_spectrum_shows_itself():
@@ -179,6 +182,14 @@ def test_a_spectrum_shows_itself():
     text = str(s)
     assert "effective depth" in text
     assert "left out" in text
+    rows = text[text.index("at the input of") :].splitlines()[1:]
+    names = [b.name for b in s.graph.blocks]
+    for row, l in ((rows[0], 0), (rows[-2], 39)):
+        square = s.at_blocks[l] ** 2
+        name, total, mean = row.split()
+        assert (name, float(total)) == (names[l], pytest.approx(square.sum(), rel=1e-3))
+        assert float(mean) == pytest.approx(square @ np.arange(41) / square.sum(), abs=1e-5)
+    assert "24 more blocks" in rows[-1]
     assert len(text.splitlines()) < 40
     data = s.to_xarray()
     assert dict(data.sizes) == {"length": 41, "sample": 2, "block": 40, "block_length": 41}

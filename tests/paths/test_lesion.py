@@ -1,6 +1,8 @@
 """Lesions against a network changed by hand: the branch's last module replaced by one that gives zeros."""
 
 import contextlib
+import copy
+import pickle
 from math import comb
 
 import pytest
@@ -245,6 +247,57 @@ class Dropping(nn.Module):
             if k != self.calls % 3:
                 x = x + torch.tanh(f(x))
         return x
+
+
+class Unusual(Linear):
+    """A forward method whose first argument has another name."""
+
+    def forward(this, x):
+        for f in this.blocks:
+            x = x + f(x)
+        return x
+
+
+class Packed(Linear):
+    """A forward method that has no first argument."""
+
+    def forward(*given):
+        this, x = given
+        return Linear.forward.__get__(this)(x) if this is None else this.blocks[1](x) + x
+
+
+@pytest.mark.parametrize(("kind", "name"), [(Unusual, "blocks.1"), (Packed, "blocks.1")])
+def test_the_model_may_call_itself_as_it_likes(kind, name):
+    torch.manual_seed(0)
+    model, x = kind(2), torch.randn(4, 3)
+    with silenced(model, [name]):
+        expected = model(x)
+    with paths.lesion(model, [name]):
+        assert torch.equal(model(x), expected)
+
+
+def test_a_copy_made_inside_has_no_lesion():
+    torch.manual_seed(0)
+    model, x = Linear(3), torch.randn(4, 3)
+    whole = model(x)
+    with paths.lesion(model, "blocks"):
+        deep, shallow, image = copy.deepcopy(model), copy.copy(model), pickle.dumps(model)
+        assert torch.equal(model(x), x)
+        assert torch.equal(deep(x), whole)
+        with paths.lesion(deep, "blocks"):
+            assert torch.equal(deep(x), x)
+    for other in (model, deep, shallow, pickle.loads(image)):
+        assert torch.equal(other(x), whole)
+    with torch.no_grad():
+        deep.blocks[0].weight.zero_()
+    assert torch.equal(model(x), whole)
+    assert not torch.equal(deep(x), whole)
+
+
+@pytest.mark.parametrize("blocks", [None, 3, [3], b"blocks"])
+def test_blocks_are_given_by_name(blocks):
+    with pytest.raises(InputError, match="names"), paths.lesion(Linear(1), blocks):
+        pass
 
 
 def test_a_model_that_takes_another_way_each_time_is_refused():

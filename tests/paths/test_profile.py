@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES, ConvNet, Recurrent
+from matplotlib.figure import Figure
 from torch import nn
 
 import skipglass as sg
@@ -120,6 +121,38 @@ def test_a_file_that_holds_no_profile_is_refused(tmp_path):
     save(data.drop_vars("share"), tmp_path / "less.nc", "profile")
     with pytest.raises(StorageError, match="share"):
         Profile.load(tmp_path / "less.nc")
+    for path in (None, 3):
+        for call in (Profile.load, sg.measure(model, x, y).save):
+            with pytest.raises(InputError, match="a path"):
+                call(path)
+
+
+FORGED = {
+    "no lengths": (lambda d: d.isel(length=slice(0)), "consecutive"),
+    "a gap": (lambda d: d.isel(length=[0, 2]), "consecutive"),
+    "lengths below 0": (lambda d: d.assign_coords(length=d.length - 3), "consecutive"),
+    "lengths in words": (lambda d: d.assign_coords(length=[str(r) for r in d.length.values]), "unreadable"),
+    "shares of 2": (lambda d: d.assign(share=2 * d.share), "sum to 2"),
+    "no shares": (lambda d: d.assign(share=np.nan * d.share), "sum to nan"),
+    "any cancellation": (lambda d: d.assign(share=2 * d.share).assign_attrs(cancellation=np.inf), "sum to 2"),
+    "a negative norm": (lambda d: d.assign(norm=-d.norm), "negative"),
+    "an infinite norm": (lambda d: d.assign(norm_per_sample=d.norm_per_sample + np.inf), "not finite"),
+    "another axis": (lambda d: d.drop_vars("participation").assign(participation=("b", np.ones(9))), "must lie along"),
+    "another unit": (lambda d: d.assign_attrs(unit="layers"), "unit"),
+    "a large error": (lambda d: d.assign_attrs(error=0.5), "refuses"),
+    "a census of text": (lambda d: d.assign_attrs(census='{"a": "b"}'), "unreadable"),
+    "a census that is a list": (lambda d: d.assign_attrs(census="[1]"), "unreadable"),
+    "a short census": (lambda d: d.assign_attrs(census='{"0": "1"}'), "census"),
+}
+
+
+@pytest.mark.parametrize(("forge", "words"), FORGED.values(), ids=FORGED)
+def test_what_no_measurement_can_have_found_is_refused(tmp_path, forge, words):
+    data = sg.measure(*residual_mlp()).to_xarray()
+    save(forge(data), tmp_path / "forged.nc", "profile")
+    with pytest.raises(StorageError, match=words) as caught:
+        Profile.load(tmp_path / "forged.nc")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_network_without_residual_merges_says_so(tmp_path):
@@ -130,7 +163,7 @@ def test_a_network_without_residual_merges_says_so(tmp_path):
     assert profile.participation.shape == (0,)
     assert "unit='weights'" in " ".join(profile.notes)
     assert "no residual merge" in str(profile)
-    assert len(profile.plot().axes) == 2
+    assert len(profile.figure().axes) == 2
     assert same(Profile.load(profile.save(tmp_path / "p.nc")), profile)
     assert sg.measure(model, x, y, unit="weights").lengths.tolist() == [2]
 
@@ -176,6 +209,17 @@ def test_mixed_samples_and_opaque_operations_are_noted(tmp_path):
     assert sg.measure(model.eval(), x, y).notes == ()
     hidden = sg.measure(Recurrent(), torch.randn(3, 2, 4), unit="weights")
     assert any("opaque" in note for note in hidden.notes)
+    assert f"weights outside of {hidden.opaque[0]}" in str(hidden).splitlines()[1]
+    assert "outside" not in str(sg.measure(Recurrent(), torch.randn(3, 2, 4)))
+
+
+def test_norms_are_drawn_where_one_asks():
+    profile = sg.measure(*residual_mlp())
+    whole = profile.plot()
+    ax = Figure().add_subplot()
+    assert profile.plot(ax) is ax
+    assert ax.get_title(loc="left") == whole.get_title(loc="left") != ""
+    assert len(whole.figure.axes) > 1
 
 
 @pytest.mark.parametrize(
@@ -220,7 +264,7 @@ def test_other_networks_have_four_panels_and_a_colour_scale(name):
     model, _, x = CASES[name].make()
     inputs = {"inputs_embeds": x.detach()} if name == "GPT-2" else x.detach()
     profile = sg.measure(model.eval(), inputs)
-    figure = profile.plot()
+    figure = profile.plot().figure
     assert len(figure.axes) == 5
     assert all(ax.get_xlabel() and ax.get_ylabel() for ax in figure.axes[:4])
     assert profile.census == dict(enumerate([1, 4, 6, 4, 1] if name == "GPT-2" else [1, 3, 3, 1]))

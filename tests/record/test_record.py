@@ -1,13 +1,15 @@
 """Recordings are written whole or not at all, and a reader refuses what is not one."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from skipglass import record
-from skipglass.errors import StorageError
+from skipglass.errors import InputError, StorageError
 
 
 @pytest.fixture
@@ -44,6 +46,52 @@ def test_a_full_disk_is_said_in_one_line(dataset):
     with pytest.raises(StorageError) as caught, record.write_atomically("/dev/full/x.nc"):
         pass
     assert "/dev/full/x.nc" in str(caught.value)
+
+
+FULL = """
+import resource, sys, numpy as np, xarray as xr
+from skipglass import record
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    record.save(xr.Dataset({"a": ("x", np.random.default_rng(0).normal(size=10_000))}), sys.argv[1], "training")
+except record.atomic.StorageError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_fills_ends_no_process_and_leaves_the_old_file(dataset, tmp_path):
+    path = record.save(dataset, tmp_path / "a.nc", kind="training")
+    old = path.read_bytes()
+    ended = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.count("\n")) == (0, 1), ended.stderr
+    assert f"cannot write {path}: File too large" in ended.stdout
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["a.nc"]
+
+
+@pytest.mark.parametrize("path", [None, 3, b"a.nc", "a\0.nc"])
+def test_what_is_no_path_is_named(dataset, path):
+    for call in (record.load, record.output_folder, lambda p: record.save(dataset, p, "training")):
+        with pytest.raises(InputError, match="a path"):
+            call(path)
+
+
+def test_a_link_stays_and_its_file_is_replaced(dataset, tmp_path):
+    for name in ("there.nc", "not yet.nc"):
+        link = tmp_path / f"link to {name}"
+        link.symlink_to(tmp_path / "data" / name)
+        (tmp_path / "data").mkdir(exist_ok=True)
+        record.save(dataset, link, kind="training")
+        assert link.is_symlink()
+        xr.testing.assert_equal(record.load(tmp_path / "data" / name), dataset)
+
+
+def test_names_that_no_system_takes_are_refused(dataset, tmp_path):
+    for path in (tmp_path / ("a" * 300), tmp_path):
+        with pytest.raises(StorageError, match="cannot write"):
+            record.save(dataset, path, kind="training")
+        with pytest.raises(StorageError, match="cannot read"):
+            record.load(path)
 
 
 def test_an_interrupt_leaves_nothing_half_written(tmp_path):

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 
 __all__ = ["glass"]
 
+MOST = 1_000_000  # samples: our choice
+WORKERS = 1_024  # our choice
+COUNTS = ("index", "exact", "measured", "standard error", "z")
+DESCENTS = ("sample", "start", "H/Λ", "gradient", "points", "converged", "overlap")
+MEASURED = ("energy", "gradient_norm", "evaluations", "converged")
+LANDMARKS = {"threshold": "-E_∞", "minimum": "-√ν′", "ground": "-E_0"}
+HOW_TO_READ = {
+    COUNTS: "Counted against the exact mean (Kac-Rice): z is their difference in standard errors of the mean.",
+    DESCENTS: "gradient: ‖P∇H‖ over a typical one, √(Λν′); overlap: mean ⟨w,w'⟩/Λ of the end points in one glass.",
+}
+
 
 def glass(
     orders: Annotated[
@@ -27,7 +38,7 @@ def glass(
     steps: Annotated[int, typer.Option(help="The most of each descent.")] = 40,
     seed: Annotated[int, typer.Option(help="Of the first glass; the next have the next.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes; their number changes no result.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder for the figure and the recording.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the recording, the figure and report.html.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Sample spin glasses: critical points (--orders), or descents (--depth and --beta)."""
@@ -43,12 +54,13 @@ def glass(
     counting = orders is not None
     mixture = _mixture_of_orders(orders) if orders is not None else _mixture_of_network(depth, beta, field)
     Λ = check.integer("size", size if size is not None else (6 if counting else 2000), 2)
-    count = check.integer("samples", samples if samples is not None else (200 if counting else 3), 2 if counting else 1)
+    wanted = samples if samples is not None else (200 if counting else 3)
+    count = check.integer("samples", wanted, 2 if counting else 1, MOST)
     first = check.seed("seed", seed)
+    check.seed("the last seed", first + count - 1)
     start_count, step_count = check.integer("starts", starts, 1), check.integer("steps", steps, 1)
-    processes, seeds = check.integer("workers", workers, 1), range(first, first + count)
-    if out is not None:
-        output_folder(out)
+    processes, seeds = check.integer("workers", workers, 1, WORKERS), range(first, first + count)
+    folder = None if out is None else output_folder(out)
     from skipglass.paper import samples as sampled  # torch: only once there is something to compute
 
     with progress() as bar:
@@ -66,9 +78,10 @@ def glass(
     if depth is not None:
         recording.attrs["name"] = f"depth {depth}, β = {beta:g}, {'field kept' if field else 'no field'}"
     panel = sampled.count_panel(recording) if counting else sampled.descent_panel(recording)
-    if out is not None:
-        _write(recording, panel, out)
     (_show_counts if counting else _show_descents)(recording, as_json)
+    if folder is not None:
+        page = _write(recording, panel, folder)
+        typer.echo(f"{page}: open it in a browser", err=as_json)
 
 
 def _mixture_of_orders(text: str) -> "Mixture":
@@ -95,37 +108,55 @@ def _mixture_of_network(depth: int | None, beta: float | None, field: bool) -> "
     return DepthEnsemble(depth, beta).mixture(field=field)
 
 
-def _write(recording: "xr.Dataset", panel: "Panel", out: Path) -> None:
-    from skipglass.record import output_folder, save
-    from skipglass.report import save_figures
+def _write(recording: "xr.Dataset", panel: "Panel", folder: Path) -> Path:
+    """Leave the recording, the figure and the page in a folder; return the page."""
+    from skipglass.cli.render import made_by
+    from skipglass.record import save
+    from skipglass.report import Report, Section, Table, render_page, save_figures
 
-    folder = output_folder(out)
+    counted = "count" in recording
+    columns, rows = (COUNTS, _counted(recording)) if counted else (DESCENTS, _descended(recording))
     save_figures(panel, folder)
     save(recording, folder / f"{panel.name}-samples.nc", kind="glass")
+    shown = [tuple(cell if isinstance(cell, float) else str(cell) for cell in row) for row in rows]
+    table = Table("numbers", "In numbers", HOW_TO_READ[columns], columns, shown)
+    lead = f"{recording.attrs['mixture']}, Λ = {recording.attrs['size']}, {recording.sizes['sample']} samples."
+    title = "Critical points of sampled spin glasses" if counted else "Descents in sampled spin glasses"
+    return render_page(
+        Report(title, lead, (Section("What was found", "", (panel, table)),), made_by()), folder / "report.html"
+    )
+
+
+def _counted(recording: "xr.Dataset") -> list:
+    from skipglass.paper.samples import compared
+
+    return compared(recording)
+
+
+def _descended(recording: "xr.Dataset") -> list[tuple]:
+    return [
+        (s, k, *(recording[name].values[i, k].item() for name in MEASURED), float(recording.overlap[i]))
+        for i, s in enumerate(recording.sample.values.tolist())
+        for k in range(recording.sizes["start"])
+    ]
 
 
 def _show_counts(recording: "xr.Dataset", as_json: bool) -> None:
     from skipglass.cli.render import print_json, print_table
-    from skipglass.paper.samples import compared
 
-    rows = compared(recording)
+    rows, a = _counted(recording), recording.attrs
     complete, total = int(recording.complete.sum()), recording.sizes["sample"]
-    columns = ["index", "exact", "measured", "standard error", "z"]
     if as_json:
         print_json(
             {
-                **{name: recording.attrs[name] for name in ("mixture", "size")},
+                **{name: a[name] for name in ("mixture", "size")},
                 "samples": total,
                 "complete": complete,
-                "rows": [dict(zip(columns, row, strict=True)) for row in rows],
+                "rows": [dict(zip(COUNTS, row, strict=True)) for row in rows],
             }
         )
     else:
-        print_table(
-            f"critical points, {recording.attrs['mixture']}, Λ = {recording.attrs['size']}, {total} samples",
-            columns,
-            rows,
-        )
+        print_table(f"critical points, {a['mixture']}, Λ = {a['size']}, {total} samples", COUNTS, rows)
     if complete < total:
         typer.echo(
             f"warning: {total - complete} of {total} samples lack evidence that all their points were found; "
@@ -137,30 +168,23 @@ def _show_counts(recording: "xr.Dataset", as_json: bool) -> None:
 def _show_descents(recording: "xr.Dataset", as_json: bool) -> None:
     from skipglass.cli.render import print_json, print_table
 
-    a, names = recording.attrs, {"threshold": "-E_∞", "minimum": "-√ν′", "ground": "-E_0"}
-    columns = ["sample", "start", "H/Λ", "gradient", "points", "converged", "overlap"]
-    measured = ("energy", "gradient_norm", "evaluations", "converged")
-    rows = [
-        (s, k, *(recording[name].values[i, k].item() for name in measured), float(recording.overlap[i]))
-        for i, s in enumerate(recording.sample.values.tolist())
-        for k in range(recording.sizes["start"])
-    ]
+    a, rows = recording.attrs, _descended(recording)
     if as_json:
-        keys = ["sample", "start", *measured, "overlap"]
+        keys = ["sample", "start", *MEASURED, "overlap"]
         print_json(
             {
                 "mixture": a["mixture"],
                 "name": a["name"],
                 "size": a["size"],
-                "landmarks": {name: a[name] for name in names},
+                "landmarks": {name: a[name] for name in LANDMARKS},
                 "rows": [dict(zip(keys, row, strict=True)) for row in rows],
             }
         )
         return
-    told = ", ".join(f"{sign} = {a[name]:.4f}" for name, sign in names.items() if a[name] == a[name])
+    told = ", ".join(f"{sign} = {a[name]:.4f}" for name, sign in LANDMARKS.items() if a[name] == a[name])
     unknown = "" if a["ground"] == a["ground"] else "; E_0 is not known for mixtures"
-    print_table(f"descents, {a['name']}, Λ = {a['size']}: {told}{unknown}", columns, rows)
-    typer.echo("gradient: ‖P∇H‖ over a typical one, √(Λν′); overlap: mean ⟨w,w'⟩/Λ of the end points in one glass")
+    print_table(f"descents, {a['name']}, Λ = {a['size']}: {told}{unknown}", DESCENTS, rows)
+    typer.echo(HOW_TO_READ[DESCENTS])
     going = int((recording.converged == 0).sum())
     if going:
         typer.echo(f"{going} of {len(rows)} descents were still going down: --steps takes them further")

@@ -34,6 +34,7 @@ def measure(
 
     from skipglass import check
     from skipglass.cli.render import print_json, progress
+    from skipglass.errors import InputError
     from skipglass.record import output_folder
 
     check.choice("unit", unit, ("blocks", "weights"))
@@ -62,7 +63,14 @@ def measure(
         wanted = built.targets if targets is None else read_tensors(targets)
         if train is not None:
             built.model.train(train)
-        profile = run(built.model, given, wanted, unit=unit, progress=say)
+        try:
+            profile = run(built.model, given, wanted, unit=unit, progress=say)
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if "memory" not in f"{type(error).__name__} {error}".lower():
+                raise
+            raise InputError(
+                "the measurement does not fit in memory; give a smaller --batch, --tokens or --shape"
+            ) from error
         bar.update(task, description="measured", completed=4)
     if as_json:
         print_json(_summary(spec, said, profile))
@@ -111,5 +119,5 @@ def _write(folder: Path, spec: str, said: str, profile: "Profile") -> Path:
 
     profile.save(folder / "profile.nc")
     with write_atomically(folder / "profile.png") as temporary:
-        profile.plot().savefig(temporary, dpi=150)
+        profile.figure().savefig(temporary, dpi=150)
     return render_page(profile_report(spec, said, profile), folder / "report.html")

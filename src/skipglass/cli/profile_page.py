@@ -1,9 +1,8 @@
 """The page of one profile: what was measured, its panels, and the blocks by name."""
 
-from skipglass import __version__
+from skipglass.cli.render import made_by
 from skipglass.paths import Profile
 from skipglass.paths.profile_figure import blocks_table, length_panels, map_panel, participation_panel
-from skipglass.record import provenance
 from skipglass.report import Report, Section, Table
 
 __all__ = ["profile_report"]
@@ -32,7 +31,7 @@ def profile_report(spec: str, said: str, profile: Profile) -> Report:
     """
     lead = (
         f"{profile.model} ({spec}) in {profile.mode} mode on {said}; loss: {profile.loss}. Its gradient takes paths "
-        f"through {profile.effective_depth:.3g} of at most {int(profile.lengths[-1])} {profile.unit} on average."
+        f"through {profile.effective_depth:.3g} of at most {profile.reach} on average."
     )
     sections = [
         Section("In numbers", "\n\n".join(f"Note: {note}." for note in profile.notes), (_numbers(profile),)),
@@ -41,7 +40,7 @@ def profile_report(spec: str, said: str, profile: Profile) -> Report:
     if profile.blocks:
         items = (participation_panel(profile), map_panel(profile), blocks_table(profile))
         sections.append(Section("By block", BLOCKS, items))
-    return Report(f"The effective depth of {profile.model}", lead, tuple(sections), _footer())
+    return Report(f"The effective depth of {profile.model}", lead, tuple(sections), made_by())
 
 
 def _numbers(profile: Profile) -> Table:
@@ -81,8 +80,3 @@ def _numbers(profile: Profile) -> Table:
 def _with_interval(beta: float, interval: tuple[float, float] | None) -> str:
     spread = "" if interval is None else f" (95 % {interval[0]:.3g} to {interval[1]:.3g})"
     return f"{beta:.4g}{spread}"
-
-
-def _footer() -> str:
-    about = provenance()
-    return f"skipglass {__version__}. Made by `{about['command']}` on {about['machine']}, {about['created']}."

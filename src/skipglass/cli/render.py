@@ -18,7 +18,16 @@ from rich.table import Table
 
 from skipglass.errors import UserError
 
-__all__ = ["print_json", "print_table", "progress"]
+__all__ = ["made_by", "print_json", "print_table", "progress"]
+
+
+def made_by() -> str:
+    """The foot of a page: version, command, machine and date."""
+    from skipglass import __version__
+    from skipglass.record import provenance
+
+    about = provenance()
+    return f"skipglass {__version__}. Made by `{about['command']}` on {about['machine']}, {about['created']}."
 
 
 def print_json(value: Mapping[str, object]) -> None:

@@ -10,7 +10,8 @@ __all__ = ["report", "reproduce"]
 
 def reproduce(
     figures: Annotated[
-        list[str] | None, typer.Argument(help="figure1, map, figure2, figure3, glass; all if none is named.")
+        list[str] | None,
+        typer.Argument(help="theorems, drift, figure1, map, figure2, figure3, glass; all if none is named."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for recordings, figures and the page.")] = Path("out"),
     seeds: Annotated[int | None, typer.Option(help="Networks a setting [figure1 16, figures 2 and 3: 3].")] = None,
@@ -22,6 +23,9 @@ def reproduce(
     subset: Annotated[int | None, typer.Option(help="Figures 2, 3: train on so many images [all].")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the CIFAR files [$SKIPGLASS_DATA].")] = None,
     device: Annotated[str, typer.Option(help="Figures 2, 3: auto, cpu, cuda or cuda:N.")] = "auto",
+    recorded: Annotated[Path, typer.Option(help="Folder of long runs: its map is shown too, if it is there.")] = Path(
+        "results"
+    ),
 ) -> None:
     """Train and compute what the paper's figures show, draw it, and write DIR/report.html.
 
@@ -40,7 +44,7 @@ def reproduce(
     asked = seeds is not None or any(value is not None for value in wishes.values())
     networks = any(figure in chosen for figure in NETWORK_FIGURES) and (asked or not has_networks(out / "recordings"))
     runs = _runs(wishes, 3 if seeds is None else count) if networks else []
-    options = Options(seeds=count, epochs=passes, resume=resume, runs=runs, data=data, device=device)
+    options = Options(seeds=count, epochs=passes, resume=resume, runs=runs, data=data, device=device, recorded=recorded)
     folder = output_folder(out)
     try:
         with progress() as bar:

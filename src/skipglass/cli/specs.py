@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -17,11 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skipglass import check
 from skipglass.errors import InputError, StorageError, UserError
 
 __all__ = ["FORMS", "Built", "build", "random_inputs", "read_tensors"]
 
 FORMS = "timm:NAME, torchvision:NAME, hf:NAME, hf:CONFIG.json, package.module:factory or file.py:factory"
+LAYERS = 10_000  # our choice: ten times the deepest that was trained
 PIXELS = 32  # side of a random image where the model names none: our choice, CIFAR's
 
 
@@ -80,6 +83,10 @@ def _known(name: str, names: list[str], package: str) -> None:
 
 def _hugging_face(name: str) -> nn.Module:
     """A model from a configuration alone: of a file, or the default one of a model type."""
+    return _attempt(f"the configuration {name}", lambda: _configured(name))
+
+
+def _configured(name: str) -> nn.Module:
     transformers = _package("transformers")
     transformers.utils.logging.set_verbosity_error()
     settings = _read_config(name) if name.endswith(".json") else {"model_type": name}
@@ -91,46 +98,43 @@ def _hugging_face(name: str) -> nn.Module:
         raise InputError(
             f"transformers has no model type {kind!r}{hint}; give a type, or a config.json file: nothing is downloaded"
         )
-    config = _attempt(f"the configuration of {name}", lambda: transformers.AutoConfig.for_model(kind, **settings))
+    _require_buildable(name, settings)
+    config = transformers.AutoConfig.for_model(kind, **settings)
     own = [getattr(transformers, a) for a in config.architectures or () if hasattr(transformers, a)]
     heads = ("CausalLM", "ImageClassification", "MaskedLM", "Seq2SeqLM")
     automatic = [getattr(transformers, f"AutoModelFor{head}") for head in heads]
     fitting = [auto for auto in automatic if type(config) in auto._model_mapping]
     make = own[0] if own else [*fitting, transformers.AutoModel][0].from_config
 
-    def create() -> nn.Module:
-        return make(config)
-
-    _check_memory(name, create)
-    return _attempt(f"the model of {name}", create)
+    with torch.device("meta"):  # before the system kills the process: first the shapes alone
+        size = sum(p.numel() * p.element_size() for p in make(config).parameters())
+    check.memory(f"the weights of {name}", size, "give a config.json of a smaller model")
+    return make(config)
 
 
 def _read_config(name: str) -> dict[str, Any]:
     path = Path(name)
+    if not path.is_file():
+        raise StorageError(f"cannot read {path}: there is no such file")
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StorageError(f"cannot read {path}: it is no JSON ({error})") from error
-    if not isinstance(settings, dict) or "model_type" not in settings:
+    if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
         raise StorageError(f"cannot read {path}: no configuration of transformers, it names no model_type")
     return settings
 
 
-def _check_memory(name: str, create: Callable[[], nn.Module]) -> None:
-    """Refuse what does not fit, before the system kills the process: first the shapes alone are built."""
-    with torch.device("meta"):
-        size = sum(p.numel() * p.element_size() for p in _attempt(f"the model of {name}", create).parameters())
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not every system tells
-        return
-    if size > free:
-        raise InputError(
-            f"{name} has {size / 1e9:.0f} GB of weights, and {free / 1e9:.0f} GB are free; give a config.json of a "
-            "smaller model"
-        )
+def _require_buildable(name: str, settings: dict[str, Any]) -> None:
+    """Refuse more layers than anybody has built: modules alone, without a weight, take time and memory each."""
+    for key, value in settings.items():
+        counts = [n for n in (value if isinstance(value, list) else [value]) if isinstance(n, int)]
+        if ("layer" in key or key in {"depth", "depths"}) and sum(counts) > LAYERS and not key.endswith("_types"):
+            raise InputError(
+                f"{name} asks for {key} = {value!r}, more than {LAYERS:,}; give a config.json of a smaller model"
+            )
 
 
 def _from_factory(spec: str, where: str, name: str) -> Built:
@@ -244,6 +248,7 @@ def random_inputs(model: nn.Module, batch: int, tokens: int, shape: tuple[int, .
         if first is not None and weight is first.weight:
             return _ids(batch, tokens, first.num_embeddings)
         shape = _shape_of(model, weight)
+    _require_room(batch, *shape)
     x = torch.randn(batch, *shape)
     return x, f"{batch} random normal inputs of shape {shape}"
 
@@ -269,6 +274,7 @@ def _for_configuration(model: nn.Module, config: Any, batch: int, tokens: int) -
         size = getattr(config, "image_size", 224)
         sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
         shape = (getattr(config, "num_channels", 3), *sides)
+        _require_room(batch, *shape)
         return {name: torch.randn(batch, *shape)}, f"{batch} random normal images of shape {shape}"
     if name != "input_ids":
         raise InputError(f"the model takes {name}; give them with --input FILE.pt, a mapping of tensors")
@@ -283,5 +289,13 @@ def _for_configuration(model: nn.Module, config: Any, batch: int, tokens: int) -
     return {k: v for k, v in given.items() if k in inspect.signature(model.forward).parameters}, said
 
 
+def _require_room(*shape: int) -> None:
+    """Refuse random inputs that do not fit in memory."""
+    check.memory("random inputs", 4 * math.prod(shape), "ask for less with --batch, --shape or --tokens")
+
+
 def _ids(batch: int, tokens: int, vocabulary: int) -> tuple[Tensor, str]:
+    if vocabulary < 1:
+        raise InputError(f"the model's vocabulary has {vocabulary} tokens; it needs one to draw from")
+    _require_room(batch, tokens, 2)  # int64: as two numbers of single precision
     return torch.randint(vocabulary, (batch, tokens)), f"{batch} random sequences of {tokens} of {vocabulary} tokens"

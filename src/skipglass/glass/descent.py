@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from skipglass import check
+from skipglass.errors import InputError
 from skipglass.glass import sphere
 from skipglass.glass.trajectory import Trajectory
 from skipglass.theory import Mixture
@@ -85,9 +86,10 @@ def descend(
     >>> bool(run.converged.all()), abs(run.energy.item() + m.nu1**0.5) < 0.02  # the one minimum, at -√ν′
     (True, True)
     """
+    require_glass(h)
     count = step_count(h, steps)
     w = sphere.require_points(start, h.size, h.dtype, h.device, onto=project)
-    run = _Descent(h, w.reshape(-1, h.size).clone(), _tolerance(h, tolerance, w.dtype))
+    run = _Descent(h, w.reshape(w.shape[:-1].numel(), h.size).clone(), _tolerance(h, tolerance, w.dtype))
     for done in range(1, count + 1):
         if not run.active.any():
             break
@@ -95,6 +97,12 @@ def descend(
         if on_step is not None:
             on_step(done)
     return run.result(w.shape[:-1])
+
+
+def require_glass(h: object) -> None:
+    """Refuse what has no energy and gradient."""
+    if not (hasattr(h, "energy_and_gradient") and isinstance(getattr(h, "mixture", None), Mixture)):
+        raise InputError(f"what is descended must be a SphericalGlass or a LazyGlass, not {type(h).__name__}")
 
 
 def step_count(h: Glass, steps: int | None) -> int:

@@ -9,6 +9,7 @@ C(Λ+r-1, r) of them. With P = 1 - wwᵀ/Λ the Riemannian gradient is P∇H, th
 import os
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,8 @@ from skipglass.theory import Mixture
 from skipglass.theory.mixture import require_mixture
 
 _WORKSPACE = 1 << 20  # numbers: points are taken in parts, so that Λ² numbers for each of them stay in a cache
+
+MAX_ORDER = 100  # our choice: a Hessian at order 300 takes half a minute, even of the 301 couplings at Λ = 2
 
 __all__ = ["Evaluation", "SphericalGlass", "riemannian"]
 
@@ -81,7 +84,8 @@ class SphericalGlass:
         self.size = check.integer("size", size, 2)
         self.seed = check.seed("seed", seed)
         self.dtype = sphere.number_type(dtype)
-        self.device = torch.device(device)
+        self.device = sphere.place(device)
+        sphere.require_range(self.mixture, self.size, self.dtype)
         _require_memory(self.mixture, self.size, self.dtype, self.device)
         drawn = [
             draw_couplings(r, self.size, power, self.seed, self.dtype)
@@ -208,9 +212,10 @@ class SphericalGlass:
         """
         derivatives = check.integer("derivatives", derivatives, 0, 2)
         w = sphere.require_points(points, self.size, self.dtype, self.device, onto=project)
+        if not w.numel():
+            return Evaluation(*(w.new_zeros(w.shape[:-1] + (self.size,) * k) for k in range(derivatives + 1)))
         if derivatives == 1 and w.numel() == self.size and self.device.type == "cpu":
-            energy, gradient = _at_one_point(self.couplings, w.reshape(-1))
-            return Evaluation(energy.reshape(w.shape[:-1]), gradient.reshape(w.shape))
+            return _at_one_point(self.couplings, w)
         parts = [
             riemannian(self.couplings, part, derivatives)
             for part in w.reshape(-1, self.size).split(max(16, _WORKSPACE // self.size**2))
@@ -304,12 +309,14 @@ def riemannian(couplings: tuple[Couplings, ...], w: Tensor, derivatives: int) ->
     return Evaluation(energy, gradient, hessian)
 
 
-def _at_one_point(couplings: tuple[Couplings, ...], w: Tensor) -> tuple[Tensor, Tensor]:
-    """Energy and Riemannian gradient of one point (Λ,) on the CPU; after megabytes of couplings NumPy wakes faster."""
-    found = [c.at_one_point(w) for c in couplings]
-    x, energy, ambient = w.numpy(), sum(e for e, _ in found), sum(g for _, g in found)
+def _at_one_point(couplings: tuple[Couplings, ...], w: Tensor) -> Evaluation:
+    """Energy and Riemannian gradient of one point on the CPU; after megabytes of couplings NumPy wakes faster."""
+    x = w.numpy().reshape(-1)
+    found = [c.at_one_point(x) for c in couplings]
+    energy, ambient = sum(e for e, _ in found), sum(g for _, g in found)
     gradient = ambient - (ambient @ x / len(x)) * x
-    return torch.as_tensor(energy), torch.from_numpy(gradient)
+    shaped = np.asarray(energy).reshape(w.shape[:-1]), gradient.reshape(w.shape)
+    return Evaluation(*map(torch.from_numpy, shaped))
 
 
 def _require_memory(mixture: Mixture, size: int, dtype: torch.dtype, device: torch.device) -> None:
@@ -317,6 +324,8 @@ def _require_memory(mixture: Mixture, size: int, dtype: torch.dtype, device: tor
     available = available_bytes(device)
     total = 0
     for r in mixture.orders.tolist():
+        if r > MAX_ORDER:
+            raise InputError(f"couplings are stored up to order {MAX_ORDER}, not {r}; use LazyGlass, which takes any")
         total += polynomial.number(size, r) * dtype.itemsize
         if total > available // 2:
             raise InputError(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from skipglass import check
 from skipglass.glass import sphere
-from skipglass.glass.descent import Glass, step_count
+from skipglass.glass.descent import Glass, require_glass, step_count
 from skipglass.glass.trajectory import Trajectory
 
 __all__ = ["langevin"]
@@ -72,6 +72,7 @@ def langevin(
     >>> run.energies.shape, bool(run.acceptance > 0.5)
     ((1, 31), True)
     """
+    require_glass(h)
     T = check.real("temperature", temperature, 0.0, above=True)
     count = step_count(h, steps)
     stiffness = 2 * math.sqrt(h.mixture.nu2) + math.sqrt(h.mixture.nu1)
@@ -79,7 +80,7 @@ def langevin(
     dt = check.real("time_step", dt, 0.0, above=True)
     w = sphere.require_points(start, h.size, h.dtype, h.device, onto=project)
     noise = torch.Generator(w.device).manual_seed(check.seed("seed", seed))
-    chains = _Chains(h, w.reshape(-1, h.size).clone(), T, dt, noise)
+    chains = _Chains(h, w.reshape(w.shape[:-1].numel(), h.size).clone(), T, dt, noise)
     for done in range(1, count + 1):
         chains.step()
         if on_step is not None:

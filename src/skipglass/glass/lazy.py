@@ -82,7 +82,9 @@ class LazyGlass:
     ) -> None:
         self.mixture, self.size = require_mixture(mixture), check.integer("size", size, 2)
         self.seed = check.seed("seed", seed)
-        self.dtype, self.device = sphere.number_type(dtype), torch.device(device)
+        self.dtype, self.device = sphere.number_type(dtype), sphere.place(device)
+        sphere.require_range(self.mixture, self.size, self.dtype)
+        check.memory(f"a first point at size {self.size}", 3 * 16 * 8 * self.size, "take a smaller size")
         # a stream of its own: random_points seeds torch's generator with the plain number
         stream = np.random.SeedSequence([self.seed, STREAM]).generate_state(1, np.uint64)[0] >> np.uint64(1)
         self._generator = torch.Generator().manual_seed(int(stream))
@@ -166,7 +168,7 @@ class LazyGlass:
             If the points have another shape or dtype, or lie off the sphere and ``project`` is not set.
         """
         w = sphere.require_points(points, self.size, self.dtype, self.device, onto=project)
-        known = [self._index(point) for point in w.reshape(-1, self.size)]
+        known = [self._index(point) for point in w.reshape(w.shape[:-1].numel(), self.size)]
         energies = torch.tensor([self._energies[k] for k in known], dtype=self.dtype, device=self.device)
         return energies.reshape(w.shape[:-1]), self._gradients.rows[known].reshape(w.shape)
 

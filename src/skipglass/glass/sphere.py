@@ -2,12 +2,25 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from skipglass import check
 from skipglass.errors import InputError
+from skipglass.theory import Mixture
 
-__all__ = ["DTYPES", "number_type", "project", "random_points", "require_points", "tangent", "tangent_basis"]
+__all__ = [
+    "DTYPES",
+    "number_type",
+    "place",
+    "project",
+    "random_points",
+    "require_points",
+    "require_range",
+    "tangent",
+    "tangent_basis",
+]
 
 DTYPES = (torch.float64, torch.float32)
 
@@ -17,6 +30,30 @@ def number_type(dtype: torch.dtype) -> torch.dtype:
     if dtype not in DTYPES:
         raise InputError(f"dtype must be torch.float64 or torch.float32, not {dtype!r}")
     return dtype
+
+
+def place(device: "torch.device | str") -> torch.device:
+    """Return ``device`` if this machine has it."""
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError):
+        found = torch.device("meta")
+    if found.type == "meta":
+        raise InputError(f"device must be one that this machine has, like 'cpu' or 'cuda:0', not {device!r}")
+    return found
+
+
+def require_range(mixture: Mixture, size: int, dtype: torch.dtype) -> None:
+    """Refuse powers with which the square of an energy or a gradient would leave the numbers of ``dtype``."""
+    limit = torch.finfo(dtype).max ** 0.5
+    with np.errstate(over="ignore"):
+        lowest, nu1, nu2 = float(mixture(1.0)), mixture.nu1, mixture.nu2
+    if not (1 / limit <= lowest and max(nu1, nu2) * size <= limit):
+        raise InputError(
+            f"with ξ(1) = {lowest:.3g} and ξ″(1) = {nu2:.3g} numbers leave the range of {dtype}; scale the "
+            "mixture with .normalized()"
+        )
 
 
 def require_points(
@@ -47,7 +84,12 @@ def require_points(
         If the shape or the dtype is another, a number is not finite, or a point is off the sphere (with
         ``onto``: zero).
     """
-    w = torch.as_tensor(points).detach()
+    try:
+        w = torch.as_tensor(points).detach()
+    except (TypeError, ValueError, RuntimeError):
+        w = torch.empty((), device="meta")
+    if w.is_meta or w.layout != torch.strided:
+        raise InputError(f"points must be a tensor or an array of numbers, (..., {size}), not {_kind(points)}")
     if w.ndim == 0 or w.shape[-1] != size:
         raise InputError(f"points must have the shape (..., {size}), found {tuple(w.shape)}")
     if w.dtype != dtype:
@@ -55,13 +97,21 @@ def require_points(
     w = w.to(device)
     if onto:
         return project(w)
-    off = float((torch.linalg.vecdot(w, w) / size - 1).abs().max()) if w.numel() else 0.0
+    low, high = (float(q) / size for q in torch.linalg.vecdot(w, w).aminmax()) if w.numel() else (1.0, 1.0)
+    off = max(1 - low, high - 1)
     if not off <= torch.finfo(dtype).eps ** (2 / 3):
         raise InputError(
             f"points must lie on the sphere ‖w‖² = {size}: ‖w‖²/{size} differs from 1 by up to {off:.3g}; "
             "pass project=True to scale them"
         )
     return w
+
+
+def _kind(points: object) -> str:
+    """What somebody gave for points."""
+    if isinstance(points, Tensor):
+        return f"a {points.layout} tensor on {points.device}"
+    return type(points).__name__
 
 
 def project(w: Tensor) -> Tensor:
@@ -151,5 +201,6 @@ def random_points(
     Tensor
         (number, Λ).
     """
+    check.memory(f"{number} points", 8 * number * size, "ask for fewer")
     generator = torch.Generator().manual_seed(seed)
     return project(torch.randn(number, size, generator=generator, dtype=torch.float64)).to(device, dtype)

@@ -31,6 +31,8 @@ class Options:
         The ResNets of Figures 2 and 3; none where recordings of others are to be kept.
     data, device
         As for `train_resnet`.
+    recorded
+        The folder of long runs, results/ in the checkout: their recordings are shown beside what is measured.
     """
 
     seeds: int = 16
@@ -39,6 +41,7 @@ class Options:
     runs: Sequence[ResNetSettings] = ()
     data: Path | None = None
     device: str = "auto"
+    recorded: Path | None = None
 
 
 @dataclass(frozen=True)

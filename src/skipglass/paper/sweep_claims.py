@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from skipglass.paper.finding import Claim, Finding, Recordings
-from skipglass.paper.sweep_map import NAME, Growth, growths
+from skipglass.paper.sweep_map import NAME, Growth, growths, map_of
 
 __all__ = ["SWEEP_CLAIMS", "rank_correlation"]
 
@@ -116,7 +116,7 @@ def _together(recordings: Recordings, name: str, what: str) -> Finding:
 
 def _judged(recordings: Recordings) -> tuple[xr.Dataset, dict[str, Growth], Finding | None]:
     """The cells that learn, their growth, and a finding in place of a verdict where there is no standard error."""
-    recording = recordings[NAME]
+    recording = map_of(recordings)
     if recording.sizes["seed"] < 2:
         return recording, {}, Finding("not testable with one seed", "no spread", _seeds(recording))
     return *growths(recording), None

@@ -5,7 +5,7 @@ standard errors from 0, in cells whose networks have all learned something.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from skipglass import record
+from skipglass.errors import StorageError
 from skipglass.paper.chapter import Chapter, Options, Pages
 from skipglass.paper.finding import Recordings
 from skipglass.report import Axis, Panel, Rule, Section, Series
 from skipglass.training import Grid, sweep
 
-__all__ = ["LIVE", "MAP", "Growth", "growths", "map_panels", "summary"]
+__all__ = ["LIVE", "MAP", "Growth", "growths", "map_of", "map_panels", "summary"]
 
 Array = NDArray[np.float64]
 
 KIND = NAME = "sweep"
+SMALL = "sweep-small"
 LIVE = Grid(
     separations=(4.0, 16.0), learning_rates=(0.05,), variants=("batch-after", "paper-after", "none"), depths=(3, 6),
     seeds=range(4), epochs=1,
@@ -32,6 +34,8 @@ LIVE = Grid(
 LEARNED = 0.2
 """Training accuracy that every network of a cell must exceed: twice chance; two standard deviations apart, the classes
 overlap so much that half of the samples are beyond any classifier."""
+FAR = 3.0
+"""Growth, in logarithms, beyond which a setting is counted in the note and not drawn: one would squeeze all others."""
 WORDS = {
     "batch-before": "batch norm, then ReLU",
     "batch-after": "ReLU, then batch norm",
@@ -130,13 +134,16 @@ def map_panels(recording: xr.Dataset) -> tuple[Panel, ...]:
         ("multiplier", "ln |λ|, end over start", normalised),
         ("absorbed_norm", "ln ‖diag(λ/σ)W‖, end over start", variants),
     ):
+        near = np.abs(found[name].mean) < FAR
         series = [
             Series(WORDS[v], found[name].mean[rows], found["effective_depth"].mean[rows])
             for v in shown
-            if (rows := learned.variant.values == v).any()
+            if (rows := near & (learned.variant.values == v)).any()
         ]
+        beyond = int((np.abs(found[name].mean) >= FAR).sum())
         if series:
-            scatters.append(_scatter(name, label, tuple(series), note))
+            left_out = f" Not shown: {beyond} beyond a factor of e^{FAR:g}." if beyond else ""
+            scatters.append(_scatter(name, label, tuple(series), note + left_out))
     return (*maps, *scatters)
 
 
@@ -225,29 +232,47 @@ def summary(recording: xr.Dataset) -> list[tuple[object, ...]]:
     return rows
 
 
-def measure_map(recordings: Path, _options: Options, progress: Progress) -> None:
-    """Train the small grid where no sweep is recorded; a recording of `skipglass sweep` is kept."""
-    if has_map(recordings):
-        return
-    task = progress.add_task("map, settings", total=len(LIVE.cells()))
-    recording = sweep(LIVE, recordings.parent, on_cell=lambda done: progress.update(task, completed=done))
-    record.save(recording, recordings / f"{NAME}.nc", kind=KIND)
+def measure_map(recordings: Path, options: Options, progress: Progress) -> None:
+    """Train the small grid, and take the recording of the large one from where long runs are kept."""
+    if not (options.resume and (recordings / f"{SMALL}.nc").is_file()):
+        task = progress.add_task("map, settings", total=len(LIVE.cells()))
+        recording = sweep(LIVE, recordings.parent, on_cell=lambda done: progress.update(task, completed=done))
+        record.save(recording, recordings / f"{SMALL}.nc", kind=KIND)
+    long = None if options.recorded is None else options.recorded / "sweep" / "recordings" / f"{NAME}.nc"
+    if long is not None and long.is_file() and not (recordings / f"{NAME}.nc").is_file():
+        with record.write_atomically(recordings / f"{NAME}.nc") as temporary:
+            temporary.write_bytes(long.read_bytes())
 
 
 def has_map(recordings: Path) -> bool:
     """Tell whether a folder has the recording of a sweep."""
-    return (recordings / f"{NAME}.nc").is_file()
+    return any((recordings / f"{name}.nc").is_file() for name in (NAME, SMALL))
 
 
 def load_map(recordings: Path) -> dict[str, xr.Dataset]:
-    """Return {"sweep": recording} from the folder of recordings."""
-    return {NAME: record.load(recordings / f"{NAME}.nc", KIND)}
+    """Return {"sweep": the large grid, "sweep-small": that of `reproduce`}, those that are there."""
+    there = [name for name in (NAME, SMALL) if (recordings / f"{name}.nc").is_file()]
+    if not there:
+        raise StorageError(f"{recordings} has no recording of a sweep; run skipglass reproduce map, or skipglass sweep")
+    return {name: record.load(recordings / f"{name}.nc", KIND) for name in there}
+
+
+def map_of(recordings: Recordings) -> xr.Dataset:
+    """Return the largest grid there is."""
+    return recordings[NAME] if NAME in recordings else recordings[SMALL]
 
 
 def map_pages(recordings: Recordings, _figures: Sequence[str] = ()) -> Pages:
-    """Return the page's section and the panels of its combined figure."""
-    panels = map_panels(recordings[NAME])
-    return [Section("The map: what grows, and where", READING, panels)], {"map": panels}
+    """Return the page's sections, the large grid first, and the panels of its combined figure."""
+    sections, combined = [], {}
+    if NAME in recordings:
+        combined["map"] = map_panels(recordings[NAME])
+        sections.append(Section("The map: what grows, and where", READING, combined["map"]))
+    if SMALL in recordings:
+        panels = tuple(replace(panel, name=f"{panel.name}-small") for panel in map_panels(recordings[SMALL]))
+        combined.setdefault("map", panels)
+        sections.append(Section("The map, a small grid trained here", READING, panels))
+    return sections, combined
 
 
 MAP = Chapter(("map",), measure_map, has_map, load_map, map_pages)

@@ -1,5 +1,6 @@
 """How a spectrum is shown: as a table, as labelled arrays, as a panel."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,9 +9,10 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from skipglass.report import Panel
 
-__all__ = ["bars", "table"]
+__all__ = ["bars", "blocks_table", "table"]
 
 ROWS = 30  # with more lengths than that, those that carry next to nothing are left out
+BLOCKS = 16  # rows of a table of blocks, evenly spaced: our choice
 LITTLE = 1e-3
 
 HOW_TO_READ = (
@@ -36,6 +38,26 @@ def table(lengths: NDArray[np.int64], square: NDArray[np.float64], columns: dict
     if hi - lo < len(lengths):
         lines.append(f"{len(lengths) - hi + lo} lengths below a thousandth are left out")
     return "\n".join(lines)
+
+
+def blocks_table(names: Sequence[str], norms: NDArray[np.float64]) -> str:
+    """Write one row a block: what arrives at its input, and the mean length from there to the loss, by squared norm.
+
+    Parameters
+    ----------
+    names
+        Of the L blocks.
+    norms
+        (L, 1 + last), ‖g_r‖ at their inputs.
+    """
+    square = norms**2
+    total = square.sum(axis=1)
+    mean = np.divide(square @ np.arange(norms.shape[1]), total, out=np.full(len(total), np.nan), where=total > 0)
+    shown = np.unique(np.linspace(0, len(names) - 1, min(len(names), BLOCKS)).round().astype(int))
+    width = max([5, *(len(names[l]) for l in shown)])
+    lines = ["", f"{'at the input of':{max(width, 15)}}  {'Σ norm²':>10}  {'mean length':>12}"] if names else []
+    lines += [f"{names[l]:{width}}  {total[l]:10.3e}  {mean[l]:12.5f}" for l in shown]
+    return "\n".join(lines + ([f"{len(names) - BLOCKS} more blocks between them"] if len(names) > BLOCKS else []))
 
 
 def bars(

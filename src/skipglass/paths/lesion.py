@@ -8,7 +8,7 @@ An addition is recognised by where it stands in the code: the module, the instru
 import functools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -27,9 +27,10 @@ from skipglass.paths.state import as_found
 
 __all__ = ["lesion", "scaled"]
 
-_SUMS = ("add", "sub", "subtract", "rsub", "addmm", "addmv", "addbmm", "baddbmm", "addcmul")
+_SUMS = ("add", "sub", "subtract", "rsub", "addmm", "addmv", "addbmm", "baddbmm", "addcmul", "lerp")
+_INTO = ("index_add", "scatter_add")
 _SYMBOLS = {f"__{prefix}{name}__" for prefix in ("", "r", "i") for name in ("add", "sub")}
-ADDING = {*_SUMS, *(f"{name}_" for name in _SUMS), *_SYMBOLS}
+ADDING = {*_SUMS, *_INTO, *(f"{name}_" for name in _SUMS + _INTO), *_SYMBOLS}
 """Functions that may make a residual merge, by name."""
 
 Place = tuple[object, ...]
@@ -46,7 +47,7 @@ def lesion(model: nn.Module, blocks: str | Sequence[str]) -> Iterator[None]:
     """Inside the context the named residual blocks' branches give zero, in the forward and the backward pass.
 
     A call costs two: it is rehearsed first, with the random numbers and the buffers put back. Branches are still
-    computed, so that random numbers fall as without the lesion. Contexts nest.
+    computed, so that random numbers fall as without the lesion. Contexts nest; a deep copy of the model has no lesion.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def lesion(model: nn.Module, blocks: str | Sequence[str]) -> Iterator[None]:
     >>> bool((shallow == model(x)).all())
     False
     """
-    names = [blocks] if isinstance(blocks, str) else list(blocks)
+    names = [blocks] if isinstance(blocks, str) else list(blocks) if isinstance(blocks, Iterable) else [blocks]
     if not all(isinstance(name, str) for name in names):
         raise InputError(f"blocks must be names of residual blocks, not {blocks!r}")
     with _changed(model, names, None):
@@ -140,7 +141,13 @@ class _Lesioned:
         self.changes: list[tuple[list[str], Tensor | None]] = []
         functools.update_wrapper(self, self.original)
 
+    def __reduce__(self) -> Any:
+        """A copy of the model, or what is saved of it, has the forward method of that copy, without the lesion."""
+        return _itself, (self.original,)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.changes:  # a shallow copy of the model keeps this after the lesion has ended
+            return self.original(*args, **kwargs)
         sites = self._rehearse(args, kwargs)
         with _Cut(sites) as cut:
             outputs = self.original(*args, **kwargs)
@@ -165,6 +172,10 @@ class _Lesioned:
                 raise InputError(f"{names[0]!r} is {len(blocks)} blocks; name one, {blocks[0].name!r} for instance")
             sites |= dict(_site(found, block, recorder, factor) for block in blocks)
         return sites
+
+
+def _itself(forward: Callable) -> Callable:
+    return forward
 
 
 def _site(found: PathGraph, block: Block, recorder: "_Recorder", factor: Tensor | None) -> tuple[Place, Site]:
@@ -201,10 +212,13 @@ class _Additions(TorchFunctionMode):
     def place(self, frame: FrameType | None) -> Place:
         steps: list[object] = []
         while frame is not None:
-            steps.append((frame.f_code, frame.f_lasti))
-            module = frame.f_locals.get("self")
-            if isinstance(module, nn.Module):
-                steps.append(id(module))
+            code = frame.f_code
+            owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None  # a method's "self"
+            if isinstance(owner, _Lesioned):  # the model's own forward has no such argument
+                break
+            steps.append((code, frame.f_lasti))
+            if isinstance(owner, nn.Module):
+                steps.append(id(owner))
                 break
             frame = frame.f_back
         which = tuple(steps)

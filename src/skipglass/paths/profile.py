@@ -20,12 +20,14 @@ from skipglass.theory import Fit
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["Profile"]
 
 Array = NDArray[np.float64]
 KIND = "profile"
+LARGEST_ERROR = 2e-2  # what is allowed in half precision, see `Spectrum`
 SHOWN = 24  # rows of a printed table: our choice, one screen
 
 
@@ -98,16 +100,23 @@ class Profile:
         """(N,) the same for each sample alone."""
         return self.lengths @ self.share_per_sample
 
-    def __repr__(self) -> str:
-        return (
-            f"Profile({self.model}, {len(self.blocks)} blocks, effective depth {self.effective_depth:.3g} {self.unit})"
+    @property
+    def reach(self) -> str:
+        """The longest length in words, with the operations inside of which nothing could be counted."""
+        hidden = (
+            f" outside of {', '.join(dict.fromkeys(self.opaque))}" if self.unit == "weights" and self.opaque else ""
         )
+        return f"{int(self.lengths[-1])} {self.unit}{hidden}"
+
+    def __repr__(self) -> str:
+        depth = f"{self.effective_depth:.3g} of {self.reach}"
+        return f"Profile({self.model}, {len(self.blocks)} blocks, effective depth {depth})"
 
     def __str__(self) -> str:
         depths = self.effective_depth_per_sample
         lines = [
             f"{self.model}, {self.mode} mode, {self.dtype}, {self.samples} samples, loss: {self.loss}",
-            f"effective depth {self.effective_depth:.4g} of at most {int(self.lengths[-1])} {self.unit}; "
+            f"effective depth {self.effective_depth:.4g} of at most {self.reach}; "
             f"median over samples {median(depths):.4g}",
             f"error {self.error:.0e}, cancellation {self.cancellation:.3g}; {len(self.weights)} weights, "
             f"{len(self.sums)} parallel sums, {len(self.norms)} norms, {len(self.opaque)} opaque",
@@ -179,15 +188,17 @@ class Profile:
         Raises
         ------
         StorageError
-            If something of it is missing.
+            If something of it is missing, or no measurement gives such numbers.
         """
         try:
+            if wrong := _wrong_shape(data):
+                raise StorageError(f"no profile: {wrong}; measure again")
             census = {int(r): int(n) for r, n in json.loads(data.attrs["census"]).items()}
             norm = data["norm"].values
             columns: dict[str, Any] = {name: str(data.attrs[name]) for name in TEXTS}
             columns |= {name: tuple(json.loads(data.attrs[name])) for name in LISTS}
             columns |= {name: data[name].values.astype(np.float64) for name in LONG_NAMES}
-            return cls(
+            profile = cls(
                 **columns,
                 blocks=tuple(str(name) for name in data["block"].values),
                 census=census,
@@ -199,8 +210,11 @@ class Profile:
                 cancellation=float(data.attrs["cancellation"]),
                 independent_samples=bool(data.attrs["independent_samples"]),
             )
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
             raise StorageError(f"no complete profile: {error} is missing or unreadable; measure again") from error
+        if wrong := _impossible(profile):
+            raise StorageError(f"no profile: {wrong}; measure again")
+        return profile
 
     def save(self, path: str | Path) -> Path:
         """Write the profile as netCDF, whole or not at all, and return the path; `Profile.load` reads it back."""
@@ -262,7 +276,27 @@ class Profile:
             **{f"{fit.reading} distance": fit.distance for fit in self.fits},
         }
 
-    def plot(self) -> "Figure":
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the squared norms by length beside both readings, and without ``ax`` everything else next to them.
+
+        Parameters
+        ----------
+        ax
+            Where to draw the norms alone; if None, `figure` draws all there is.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            That of the norms; its ``.figure`` can be saved.
+        """
+        if ax is None:
+            return self.figure().axes[0]
+        from skipglass.paths.profile_figure import length_panels
+        from skipglass.report import draw
+
+        return draw(length_panels(self)[0], ax)
+
+    def figure(self) -> "Figure":
         """Draw norms beside both readings, shares, participation and the (block × length) map; return the figure."""
         from skipglass.paths.profile_figure import figure
 
@@ -289,6 +323,36 @@ DIMENSIONS = {
     "participation": ("block",),
     "participation_per_sample": ("block", "sample"),
 }
+
+
+def _wrong_shape(data: "xr.Dataset") -> str | None:
+    """What is wrong with the dimensions of a stored profile."""
+    dims = {"length": ("length",), "block": ("block",), **DIMENSIONS}
+    for name, expected in dims.items():
+        if data[name].dims != expected:
+            return f"{name} must lie along {expected}, found {data[name].dims}"
+    r = data["length"].values
+    if not r.size or r[0] < 0 or (np.diff(r) != 1).any():
+        return "its lengths must be consecutive numbers from 0 up"
+    return None
+
+
+def _impossible(profile: Profile) -> str | None:
+    """What no measurement can have given: an error that it refuses, negative norms, shares that do not sum to 1."""
+    r, census, norms = profile.lengths, profile.census, (profile.norm, profile.norm_per_sample, profile.norm_at_blocks)
+    if profile.unit not in ("blocks", "weights"):
+        return f"its unit is {profile.unit!r}"
+    if not 0 <= profile.error <= LARGEST_ERROR:
+        return f"its error is {profile.error:g}, which every measurement refuses"
+    if any((norm < 0).any() or np.isinf(norm).any() for norm in norms) or np.isnan(profile.norm).any():
+        return "a norm is negative or not finite"
+    if not census or min(census) < 0 or min(census.values()) < 0 or max(census) < r[-1]:
+        return f"its census, of the lengths {sorted(census)[:3]}…, does not fit its lengths {r[0]}..{r[-1]}"
+    total = float(profile.share.sum())
+    slack = 1e-6 + 2 * profile.error * profile.cancellation  # Σ share - 1 = ⟨Σ g_r - g, g⟩/‖g‖², at most error · κ
+    if not (abs(total - 1) <= slack < math.inf if profile.norm.any() else np.isnan(profile.share).all()):
+        return f"its shares sum to {total:g}, not to 1"
+    return None
 
 
 def median(values: Array) -> float:

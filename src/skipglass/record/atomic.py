@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from skipglass import check
 from skipglass.errors import StorageError
 
 __all__ = ["output_folder", "write_atomically"]
@@ -21,7 +22,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path
-        The file to write; its folder must exist.
+        The file to write; its folder must exist. Of a link, the file that it leads to.
 
     Yields
     ------
@@ -33,19 +34,20 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     StorageError
         If the file cannot be written: the folder is missing or read-only, or the disk is full.
     """
-    path = Path(path)
-    if path.exists() and not path.is_file():
-        raise StorageError(f"cannot write {path}: it is there and no regular file; choose another name")
+    path = check.path(path)
     temporary = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            raise StorageError(f"cannot write {path}: it is there and no regular file; choose another name")
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem[:99]}-", suffix=target.suffix, dir=target.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except StorageError:
         raise
     except OSError as error:
@@ -73,7 +75,7 @@ def output_folder(path: str | Path) -> Path:
     StorageError
         If it cannot be created or written in: said before any work is done, not after.
     """
-    folder = Path(path)
+    folder = check.path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -1,11 +1,14 @@
 """One labelled result in one netCDF file, with a schema version."""
 
+import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skipglass import check
 from skipglass.errors import StorageError
 from skipglass.record.atomic import write_atomically
 from skipglass.record.provenance import provenance
@@ -41,10 +44,12 @@ def save(dataset: "xr.Dataset", path: str | Path, kind: str) -> Path:
     StorageError
         If the file cannot be written.
     """
-    path = Path(path)
+    path = check.path(path)
     labelled = dataset.assign_attrs({**provenance(), **dataset.attrs, "skipglass_schema": SCHEMA, "kind": kind})
+    image = io.BytesIO()  # where the disk is full HDF5 ends the process as it closes its file
+    labelled.to_netcdf(image, engine="h5netcdf")
     with write_atomically(path) as temporary:
-        labelled.to_netcdf(temporary, engine="h5netcdf")
+        temporary.write_bytes(image.getbuffer())
     return path
 
 
@@ -70,8 +75,8 @@ def load(path: str | Path, kind: str | None = None) -> "xr.Dataset":
     """
     import xarray as xr
 
-    path = Path(path)
-    if not path.is_file():
+    path = check.path(path)
+    if not os.path.isfile(path):
         raise StorageError(f"cannot read {path}: there is no such file")
     try:
         dataset = xr.load_dataset(path, engine="h5netcdf")
