@@ -207,7 +207,7 @@ def _global(loss: Tensor, weights: Sequence[Tensor], value: float, theorem: bool
     """The row of C = ‖w‖/√N, N the number of weights."""
     g = slopes(loss, weights)
     D = torch.stack([(w * part).sum() for w, part in zip(weights, g, strict=True)]).sum()
-    F = inner(second(D, weights), g)
+    F = inner(second([D], weights, [None]), g)
     C = math.sqrt(inner(weights, weights) / sum(w.numel() for w in weights))
     norm, slope, force = (np.array([v]) for v in (C, float(D.detach()), F))
     return Drift((GLOBAL,), norm, slope, force, math.sqrt(inner(g, g)), value, theorem)

@@ -83,8 +83,7 @@ def twice(
     both = slopes(loss, [*scales, *weights])
     rows, g = both[: len(scales)], both[len(scales) :]
     v = [part.detach() for part in (g if along is None else along)]
-    directional = torch.stack([(a * b).sum() for a, b in zip(g, v, strict=True)]).sum()
-    return [r.detach() for r in rows], second(directional, scales), [part.detach() for part in g]
+    return [r.detach() for r in rows], second(g, scales, v), [part.detach() for part in g]
 
 
 def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
@@ -98,12 +97,13 @@ def slopes(loss: Tensor, given: Sequence[Tensor]) -> list[Tensor]:
     return [torch.zeros_like(p) if g is None else g for p, g in zip(given, found, strict=True)]
 
 
-def second(directional: Tensor, given: Sequence[Tensor]) -> list[Tensor]:
-    """Differentiate a slope; an InputError where the network does not allow it."""
-    if not directional.requires_grad:
+def second(of: Sequence[Tensor], given: Sequence[Tensor], along: Sequence[Tensor | None]) -> list[Tensor]:
+    """Differentiate slopes, summed along a direction (None: 1); an InputError where the network does not allow it."""
+    live = [(g, v) for g, v in zip(of, along, strict=True) if g.requires_grad]
+    if not live:
         return [torch.zeros_like(p) for p in given]
     try:
-        found = torch.autograd.grad(directional, list(given), allow_unused=True)
+        found = torch.autograd.grad([g for g, _ in live], list(given), [v for _, v in live], allow_unused=True)
     except (RuntimeError, NotImplementedError) as error:
         text = str(error).splitlines()[0]
         raise InputError(f"the network cannot be differentiated twice: {text}") from error
