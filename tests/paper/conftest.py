@@ -3,20 +3,29 @@
 import pytest
 from rich.progress import Progress
 
-from skipglass.paper import Options, measure, write_report
+from skipglass.paper import Options, measure, reproduce, write_report
 from skipglass.paper.figure1_page import load_figure1
 from skipglass.paper.theory_page import load_theorems
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
+def measured_folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("reproduction")
     with Progress(disable=True) as progress:
         measure(path, ["theorems", "figure1"], Options(seeds=3, epochs=2), progress=progress)
-        write_report(path, ["theorems", "figure1"], progress=progress)
     return path
 
 
 @pytest.fixture(scope="session")
-def recordings(folder):
-    return load_theorems(folder / "recordings") | load_figure1(folder / "recordings")
+def folder(measured_folder):
+    """With the page; the figures are the slow part, and are drawn in the tests of the command."""
+    with Progress(disable=True) as progress, pytest.MonkeyPatch.context() as patch:
+        for draw in ("save_figures", "save_grid"):
+            patch.setattr(reproduce, draw, lambda *_: None)
+        write_report(measured_folder, ["theorems", "figure1"], progress=progress)
+    return measured_folder
+
+
+@pytest.fixture(scope="session")
+def recordings(measured_folder):
+    return load_theorems(measured_folder / "recordings") | load_figure1(measured_folder / "recordings")

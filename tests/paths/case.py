@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-Built = tuple[nn.Module, Tensor, Callable[[], Tensor]]
+Target = Tensor | tuple[Tensor, ...]
+Built = tuple[nn.Module, Target, Callable[[], Tensor]]
+
+
+def joined(parts: Tensor | tuple[Tensor, ...], samples: int = 0) -> Tensor:
+    """One tensor of all targets, side by side after the dimension that counts samples."""
+    return torch.cat([p.flatten(samples + 1) for p in parts], samples + 1) if isinstance(parts, tuple) else parts
 
 
 def itself(name: str) -> str:
@@ -38,7 +44,7 @@ class Case:
             pytest.importorskip(package, reason=f"{package} does not import here", exc_type=ImportError)
         return self
 
-    def make(self) -> tuple[nn.Module, Tensor, Tensor]:
+    def make(self) -> tuple[nn.Module, Tensor, Target]:
         model, x, run = self.ready().build()
         return model, run(), x
 

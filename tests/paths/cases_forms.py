@@ -17,13 +17,16 @@ from forms import (
     Latents,
     Lerp,
     Macaron,
+    Mixed,
     Mixer,
     Modulated,
     Normed,
     Reversible,
     ReZero,
     RootMeanSquare,
+    Routed,
     SqueezeExcitation,
+    Stacked,
     StochasticDepth,
     UNet,
 )
@@ -37,6 +40,10 @@ def encoder_layers(training=True, **settings):
 
 def reversible(name):  # f.1 reads what f.0 was added to
     return "f.1" if name == "f.0+1" else name
+
+
+def joined(pair):
+    return torch.cat([part[None] for part in pair])
 
 
 def sequence(*layers):
@@ -67,10 +74,18 @@ CASES = (
         ),
         "highway as x + t(f - x)": Case(
             lambda: of(sequence(Interpolated(), Interpolated()), 3, 4),
-            [("0.f", 0, "identity"), ("0", 1, "identity"), ("1.f", 0, "identity"), ("1", 1, "identity")],
+            identity("0", "1"),
             4,
-            exits=lambda name: name if "." in name else "",  # the inner shortcut leaves by no module
+            exits=lambda _: "",  # the branch t (f - x) leaves by no module
         ),
+        "lerp by a number": Case(lambda: of(sequence(Mixed(), Mixed()), 3, 4), identity("0.f", "1.f"), 2),
+        "stacked and summed": Case(
+            lambda: of(sequence(Stacked(torch.stack), Stacked(torch.stack)), 3, 4), identity("0.f", "1.f"), 2
+        ),
+        "joined and averaged": Case(
+            lambda: of(sequence(Stacked(joined), Stacked(joined)), 3, 4), identity("0.f", "1.f"), 2
+        ),
+        "added to some rows": Case(lambda: of(sequence(Routed(), Routed()), 3, 4), identity("0.f", "1.f"), 2),
         "highway as lerp": Case(lambda: of(sequence(Lerp(), Lerp()), 3, 4), [], 4),
         "Conformer's half steps": Case(
             lambda: of(sequence(Macaron(), Macaron()), 3, 4),

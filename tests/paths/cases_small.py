@@ -218,7 +218,25 @@ def convolutions(pre):
     )
 
 
+class Pair(nn.Module):
+    """Two inputs, each with a block of its own, and one around what they make together."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.both, self.join = Step(), Step(3), Step(), nn.Linear(3, 4)
+
+    def forward(self, a, b):
+        return self.both(torch.tanh(self.one(a) + self.join(self.two(b))))
+
+
+def of_two():
+    model, a, _ = of(Pair(), 3, 4)
+    b = torch.randn(3, 3, dtype=a.dtype, requires_grad=True)
+    return model, (a, b), lambda: nn.functional.cross_entropy(model(a, b), torch.arange(3))
+
+
 CASES = {
+    "two targets": Case(of_two, identity("one.f", "two.f", "both.f"), 4),
     "residual MLP": Case(
         lambda: of(ResidualMLP(5, 3, depth=4, width=6, normalization="paper"), 4, 5),
         identity("layers.1", "layers.2", "layers.3", side=0),

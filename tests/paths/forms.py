@@ -60,6 +60,33 @@ class Lerp(Gated):
         return torch.lerp(x, self.f(x).relu(), self.gate(x).sigmoid())
 
 
+class Mixed(ReZero):
+    """A sum of two signals with weights that are numbers."""
+
+    def forward(self, x):
+        return torch.lerp(x, self.f(x).tanh(), 0.3)
+
+
+class Stacked(ReZero):
+    """A sum over an axis that the two signals were put along, each scaled before."""
+
+    def __init__(self, put):
+        super().__init__()
+        self.put = put
+
+    def forward(self, x):
+        pair = self.put([x, self.f(x).tanh()])
+        return (pair * torch.tensor([1.0, 0.5], dtype=x.dtype)[:, None, None]).sum(0)
+
+
+class Routed(ReZero):
+    """A mixture of depths: a block around some rows alone."""
+
+    def forward(self, x):
+        rows = torch.tensor([0, 2])
+        return x.index_add(0, rows, self.f(x[rows]).tanh())
+
+
 class Macaron(nn.Module):
     """A Conformer's half steps around a branch in the middle, and its closing norm."""
 

@@ -151,6 +151,50 @@ def test_bad_input_gets_one_line(bad, measure):
     assert "\n" not in str(caught.value)
 
 
+class Fails(nn.Module):
+    """A model with one thing that a measurement cannot see or bear."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.f = how, nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.how(self.f, x)
+
+
+def under_no_grad(f, x):
+    with torch.no_grad():
+        return f(x)
+
+
+UNFIT = {
+    "no graph": (under_no_grad, "was it detached"),
+    "NaN": (lambda f, x: f(x) * math.nan, "NaN or infinity"),
+    "an answer to something else": (
+        lambda f, x: f(torch.ones_like(x)).sum() + 0 * x.detach().sum(),
+        "does not depend on x",
+    ),
+    "a reentrant checkpoint": (
+        lambda f, x: torch.utils.checkpoint.checkpoint(f, x, use_reentrant=True),
+        "use_reentrant=False",
+    ),
+    "no tensor": (lambda f, x: "text", "holds no tensor"),
+    "an error of its own": (lambda f, x: f(x[:, :2]), "the model raised RuntimeError"),
+}
+
+
+@pytest.mark.parametrize("bad", UNFIT)
+def test_a_model_that_cannot_be_measured_gets_one_line(bad):
+    how, text = UNFIT[bad]
+    model, x = Fails(how), torch.ones(2, 3)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(InputError, match=text) as caught:
+        paths.measure(model, x)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+
+
 def test_arguments_out_of_range_get_one_line():
     model, x = net()
     loss = model(x)
@@ -242,7 +286,8 @@ def test_a_sum_in_place_on_a_slice_is_warned_of_in_blocks():
     h = x.clone()
     h[:, :2] += f(x).tanh()
     (text, where) = warned(paths.spectrum, h.square().sum(), x, "blocks")[0]
-    assert "in place on a slice" in text
+    assert text == "these sums may be residual, and are not counted: CopySlices in place on a slice"
+    assert warned(paths.participation_of, h.square().sum(), x)[0][0] == text
     assert where == __file__
     h = x + 0.0
     h[:, :2].mul_(2.0)  # nothing meets here

@@ -97,7 +97,7 @@ def test_the_papers_chain(unit, normalization):
     assert [(b.name, b.side, b.shortcut) for b in s.graph.blocks] == [
         (f"layers.{l}", 0, "identity") for l in range(1, p)
     ]
-    assert s.independent_samples == (normalization != "batch")
+    assert s.independent_samples == (normalization == "none")  # the paper's divides by a spread over the batch
     shift = 1 if unit == "weights" else 0
     assert paths.census(loss, x, unit) == {r + shift: comb(p - 1, r) for r in range(p)}
     m = paths.moments(loss, x, unit)

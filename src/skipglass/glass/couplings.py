@@ -96,20 +96,21 @@ class Couplings:
             found.append(mixed + mixed.mT + polynomial.hessian(v, w, powers, self.order - 2))
         return found
 
-    def at_one_point(self, w: Tensor) -> tuple[Any, Any]:
-        """Return energy and ambient gradient of one point (Λ,) on the CPU, as descent asks for them, as NumPy's."""
+    def at_one_point(self, x: Any) -> tuple[Any, Any]:
+        """Return energy and ambient gradient of one point on the CPU, as descent asks for them; all are NumPy's."""
+        w = torch.from_numpy(x)
         if not self._has_buffers:
             energy, gradient = self.derivatives(w[None], 1)
-            return polynomial.array(energy[0]), polynomial.array(gradient[0])
-        powers = polynomial.monomials(w, self.order - 2)
+            return energy[0].numpy(), gradient[0].numpy()
         try:
             buffers = self._spare.pop()  # atomic: no two threads get the same ones
         except IndexError:
             buffers = _OnePoint(self, w.dtype)
-        energy, explicit, v = buffers.run(polynomial.array(w), polynomial.array(powers[-1]))
+        powers = [w] if self.order == 3 else polynomial.monomials(w, self.order - 2)
+        energy, explicit, v = buffers.run(x, powers[-1].numpy())
         self._spare.append(buffers)
         if self.order > 3:  # at order 3 v is its own gradient
-            v = polynomial.array(polynomial.gradient(torch.from_numpy(v)[None], w, powers, self.order - 2)[0])
+            v = polynomial.gradient(torch.from_numpy(v)[None], w, powers, self.order - 2)[0].numpy()
         return energy, explicit + v
 
     @cached_property

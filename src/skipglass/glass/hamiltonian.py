@@ -9,6 +9,7 @@ C(Λ+r-1, r) of them. With P = 1 - wwᵀ/Λ the Riemannian gradient is P∇H, th
 import os
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -214,8 +215,7 @@ class SphericalGlass:
         if not w.numel():
             return Evaluation(*(w.new_zeros(w.shape[:-1] + (self.size,) * k) for k in range(derivatives + 1)))
         if derivatives == 1 and w.numel() == self.size and self.device.type == "cpu":
-            energy, gradient = _at_one_point(self.couplings, w.reshape(-1))
-            return Evaluation(energy.reshape(w.shape[:-1]), gradient.reshape(w.shape))
+            return _at_one_point(self.couplings, w)
         parts = [
             riemannian(self.couplings, part, derivatives)
             for part in w.reshape(-1, self.size).split(max(16, _WORKSPACE // self.size**2))
@@ -309,12 +309,14 @@ def riemannian(couplings: tuple[Couplings, ...], w: Tensor, derivatives: int) ->
     return Evaluation(energy, gradient, hessian)
 
 
-def _at_one_point(couplings: tuple[Couplings, ...], w: Tensor) -> tuple[Tensor, Tensor]:
-    """Energy and Riemannian gradient of one point (Λ,) on the CPU; after megabytes of couplings NumPy wakes faster."""
-    found = [c.at_one_point(w) for c in couplings]
-    x, energy, ambient = w.numpy(), sum(e for e, _ in found), sum(g for _, g in found)
+def _at_one_point(couplings: tuple[Couplings, ...], w: Tensor) -> Evaluation:
+    """Energy and Riemannian gradient of one point on the CPU; after megabytes of couplings NumPy wakes faster."""
+    x = w.numpy().reshape(-1)
+    found = [c.at_one_point(x) for c in couplings]
+    energy, ambient = sum(e for e, _ in found), sum(g for _, g in found)
     gradient = ambient - (ambient @ x / len(x)) * x
-    return torch.as_tensor(energy), torch.from_numpy(gradient)
+    shaped = np.asarray(energy).reshape(w.shape[:-1]), gradient.reshape(w.shape)
+    return Evaluation(*map(torch.from_numpy, shaped))
 
 
 def _require_memory(mixture: Mixture, size: int, dtype: torch.dtype, device: torch.device) -> None:

@@ -97,7 +97,8 @@ def require_points(
     w = w.to(device)
     if onto:
         return project(w)
-    off = float((torch.linalg.vecdot(w, w) / size - 1).abs().max()) if w.numel() else 0.0
+    low, high = (float(q) / size for q in torch.linalg.vecdot(w, w).aminmax()) if w.numel() else (1.0, 1.0)
+    off = max(1 - low, high - 1)
     if not off <= torch.finfo(dtype).eps ** (2 / 3):
         raise InputError(
             f"points must lie on the sphere ‖w‖² = {size}: ‖w‖²/{size} differs from 1 by up to {off:.3g}; "

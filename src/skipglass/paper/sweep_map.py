@@ -34,6 +34,8 @@ LIVE = Grid(
 LEARNED = 0.2
 """Training accuracy that every network of a cell must exceed: twice chance; two standard deviations apart, the classes
 overlap so much that half of the samples are beyond any classifier."""
+FAR = 3.0
+"""Growth, in logarithms, beyond which a setting is counted in the note and not drawn: one would squeeze all others."""
 WORDS = {
     "batch-before": "batch norm, then ReLU",
     "batch-after": "ReLU, then batch norm",
@@ -132,13 +134,16 @@ def map_panels(recording: xr.Dataset) -> tuple[Panel, ...]:
         ("multiplier", "ln |λ|, end over start", normalised),
         ("absorbed_norm", "ln ‖diag(λ/σ)W‖, end over start", variants),
     ):
+        near = np.abs(found[name].mean) < FAR
         series = [
             Series(WORDS[v], found[name].mean[rows], found["effective_depth"].mean[rows])
             for v in shown
-            if (rows := learned.variant.values == v).any()
+            if (rows := near & (learned.variant.values == v)).any()
         ]
+        beyond = int((np.abs(found[name].mean) >= FAR).sum())
         if series:
-            scatters.append(_scatter(name, label, tuple(series), note))
+            left_out = f" Not shown: {beyond} beyond a factor of e^{FAR:g}." if beyond else ""
+            scatters.append(_scatter(name, label, tuple(series), note + left_out))
     return (*maps, *scatters)
 
 

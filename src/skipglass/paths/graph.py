@@ -25,7 +25,7 @@ from skipglass.paths.operations import (
     role,
 )
 
-__all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "leaves", "read", "saved_parameter"]
+__all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "axis", "leaves", "read", "saved_parameter"]
 
 Target = Tensor | tuple[Tensor, ...]
 
@@ -141,6 +141,9 @@ def read(loss: Tensor, x: Target) -> Graph:
             raise InputError(f"a part of the network {HIDDEN[name]}: paths inside it cannot be seen")
     edges = [[Edge(slot, number[after], output) for slot, after, output in live.pop(node)] for node in nodes]
     roles = [_role(node, name, {e.slot for e in out}) for node, name, out in zip(nodes, names, edges, strict=True)]
+    for node, name, out in zip(nodes, names, edges, strict=True):
+        if name in {"Sum", "Mean"} and out and names[to := out[0].to] == "Mul":
+            roles[to] = "opaque" if _contracts_by_hand(node, nodes[to], edges[to]) else roles[to]
     return Graph(nodes, names, roles, edges, root, [(number[e.node], e.output_nr) for e in ends])
 
 
@@ -179,6 +182,8 @@ def _role(node: Node, name: str, signals: set[int]) -> str:
         if own in signals and other not in signals:
             following = node.next_functions[other][0]
             return "weight" if following is not None or _is_frozen(node, saved) else "linear"
+    if name.startswith("custom "):  # it may be anything
+        return "opaque" if _may_hold_a_weight(node, name, signals) else "custom"
     kind = role(name, signals)
     return "opaque" if kind == "nonlinear" and _may_hold_a_weight(node, name, signals) else kind
 
@@ -192,6 +197,28 @@ def _may_hold_a_weight(node: Node, name: str, signals: set[int]) -> bool:
         after is not None and slot not in signals and any(leaf.ndim > 1 for leaf in leaves(after))
         for slot, (after, _) in enumerate(operands)
     )
+
+
+def _contracts_by_hand(total: Node, product: Node, signals: list[Edge]) -> bool:
+    """Whether a product with parameters alone is summed over an axis along which they differ: W x, written out."""
+    dims = getattr(total, "_saved_dim", None)
+    if not dims or len(signals) != 1:
+        return False
+    other = 1 - signals[0].slot
+    after, output = product.next_functions[other]
+    if after is not None:
+        size = tuple(after._input_metadata[output].shape)
+    else:
+        factor = saved_parameter(product, ("self", "other")[other])
+        size = tuple(factor.shape) if isinstance(factor, torch.nn.Parameter) else ()
+    ndim = len(product._input_metadata[0].shape)
+    whole = (1,) * (ndim - len(size)) + size
+    return any(whole[axis(d, ndim)] > 1 for d in dims)
+
+
+def axis(saved: int, ndim: int) -> int:
+    """A dimension as a node has saved it: a negative one may stand there as 2⁶⁴ less."""
+    return (saved - 2**64 if saved >= 2**63 else saved) % ndim
 
 
 def leaves(root: Node) -> Iterator[Tensor]:

@@ -27,9 +27,10 @@ from skipglass.paths.state import as_found
 
 __all__ = ["lesion", "scaled"]
 
-_SUMS = ("add", "sub", "subtract", "rsub", "addmm", "addmv", "addbmm", "baddbmm", "addcmul")
+_SUMS = ("add", "sub", "subtract", "rsub", "addmm", "addmv", "addbmm", "baddbmm", "addcmul", "lerp")
+_INTO = ("index_add", "scatter_add")
 _SYMBOLS = {f"__{prefix}{name}__" for prefix in ("", "r", "i") for name in ("add", "sub")}
-ADDING = {*_SUMS, *(f"{name}_" for name in _SUMS), *_SYMBOLS}
+ADDING = {*_SUMS, *_INTO, *(f"{name}_" for name in _SUMS + _INTO), *_SYMBOLS}
 """Functions that may make a residual merge, by name."""
 
 Place = tuple[object, ...]

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from skipglass.paths.forward import Forward, LossFunction, eager, forward
 from skipglass.paths.outline import UNITS
 from skipglass.paths.participation import participation_of
 from skipglass.paths.profile import Profile
+from skipglass.paths.shares import batch_norm_trains, squared
 from skipglass.paths.spectrum import Spectrum, spectrum
 from skipglass.theory import Fit, fit
 from skipglass.theory.ensemble import READINGS
@@ -31,6 +32,7 @@ def measure(
     loss_fn: LossFunction | None = None,
     unit: str = "blocks",
     progress: Callable[[str], None] | None = None,
+    blocks: Sequence[str] | None = None,
 ) -> Profile:
     """Measure how the gradient of one batch flows through a network, by path length and by block.
 
@@ -51,6 +53,8 @@ def measure(
         "blocks", residual branches, or "weights", the paper's r.
     progress
         Called with a line of text before each step; `spectrum` announces what will take longer than a minute.
+    blocks
+        What to count instead of the residual blocks; see `outline`.
 
     Returns
     -------
@@ -78,20 +82,21 @@ def measure(
     mode = _mode(eager(model))
     say("forward pass")
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
-        warnings.filterwarnings("ignore", "what these operations may hold")  # the notes say so
-        paths = census(run.loss, run.x, unit, run.model)
+        for doubt in ("what these operations may hold", "these sums may be residual"):  # the notes say so
+            warnings.filterwarnings("ignore", doubt)
+        paths = census(run.loss, run.x, unit, run.model, blocks)
         say(f"spectrum in {unit}, up to length {max(paths)}")
-        split = spectrum(run.loss, run.x, unit, model=run.model, at="blocks")
+        split = spectrum(run.loss, run.x, unit, model=run.model, at="blocks", blocks=blocks)
         say("participation of each block")
-        blocks = tuple(b.name for b in split.graph.blocks)
+        names = tuple(b.name for b in split.graph.blocks)
         notes = []
         try:
-            part = participation_of(run.loss, run.x, run.model)
+            part = participation_of(run.loss, run.x, run.model, blocks)
             participation, per_sample = part.share, part.share_per_sample
         except DecompositionError as error:
             notes.append(f"participation could not be measured: {error}")
-            participation = np.full(len(blocks), math.nan)
-            per_sample = np.full((len(blocks), split.share_per_sample.shape[1]), math.nan)
+            participation = np.full(len(names), math.nan)
+            per_sample = np.full((len(names), split.share_per_sample.shape[1]), math.nan)
         dtype = str((run.x if isinstance(run.x, Tensor) else run.x[0]).dtype).removeprefix("torch.")
         loss = _describe(run, targets, loss_fn)
     outline = split.graph
@@ -102,7 +107,7 @@ def measure(
         dtype=dtype,
         loss=loss,
         unit=unit,
-        blocks=blocks,
+        blocks=names,
         weights=outline.weights,
         sums=outline.sums,
         norms=outline.norms,
@@ -145,7 +150,7 @@ def _fits(split: Spectrum, paths: dict[int, int]) -> tuple[Fit, ...]:
     if not split.norm.any() or sum(int(r) in paths for r in split.lengths) < 2:
         return ()
     norms = split.norm_per_sample if split.independent_samples else split.norm
-    return tuple(fit(split.lengths, norms**2, paths, reading) for reading in READINGS)
+    return tuple(fit(split.lengths, squared(norms), paths, reading) for reading in READINGS)
 
 
 def _notes(split: Spectrum, dtype: str) -> list[str]:
@@ -160,11 +165,11 @@ def _notes(split: Spectrum, dtype: str) -> list[str]:
             "digits; measure in a higher precision"
         )
     if not split.independent_samples:
-        notes.append(
-            "samples mix (batch norm in training mode): figures per sample are no samples' own, and β has no interval"
-        )
+        by = "batch norm in training mode" if batch_norm_trains(outline.graph) else "an operation over the batch"
+        notes.append(f"samples mix ({by}): figures per sample are no samples' own, and β has no interval")
     if split.unit == "blocks" and not outline.blocks:
         notes.append("no residual merge was found: all paths have length 0 in blocks; measure with unit='weights'")
+    notes += outline.doubts("blocks")
     if outline.opaque and split.unit == "weights":
         kinds = ", ".join(dict.fromkeys(outline.opaque))
         notes.append(

@@ -8,14 +8,17 @@ share the queries). Where both summands see only pieces of the join, and differe
 ones, there is no common signal to skip (a recurrence). Every other sum is a parallel one.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
-from skipglass.paths.graph import Edge, Graph
-from skipglass.paths.operations import ADDITIONS, FUSED, PICKS
+from skipglass.paths.graph import Edge, Graph, axis
+from skipglass.paths.operations import ADDITIONS, FUSED, OVERWRITES, PICKS, SUBTRACTIONS
 
 __all__ = ["Merge", "classify", "joins", "sides", "span"]
 
+SIZES = {"Pow", "Abs", "Mul", "LinalgVectorNorm", "Norm"}
+"""What a loss makes of a difference."""
 PLAIN = {"linear", "norm"}
 AFFINE = {"linear", "norm", "weight"}
 
@@ -34,6 +37,8 @@ class Merge:
         The live edges of a residual merge; None for a parallel sum.
     projected
         Whether the shortcut crosses a weight.
+    unsure
+        Whether it may be residual, though it is not counted.
     """
 
     node: int
@@ -41,6 +46,7 @@ class Merge:
     branch: Edge | None = None
     shortcut: Edge | None = None
     projected: bool = False
+    unsure: bool = False
 
 
 def joins(graph: Graph) -> list[int]:
@@ -83,16 +89,85 @@ def span(graph: Graph, edge: Edge, join: int, stops: Collection[int] = ()) -> li
 
 def classify(graph: Graph) -> list[Merge]:
     """Every sum of two signals or more, residual or parallel, from the loss down."""
-    join = joins(graph)
+    join, users = joins(graph), _users(graph)
     found = []
     for i, (name, role, edges) in enumerate(zip(graph.operations, graph.roles, graph.edges, strict=True)):
         if len(edges) < 2 or role not in {"linear", "weight"}:
             continue
-        if len(edges) == 2 and (name in ADDITIONS or name in FUSED):
-            found.append(_residual(graph, i, join[i]))
+        summed = name in {"Stack", "Cat"} and _summed(graph, users, i)
+        added = name in ADDITIONS or name in FUSED or (summed and _one_each(graph, i))
+        if len(edges) == 2 and added:
+            found.append(_residual(graph, i, join[i], edges))
+        elif added or summed or name in OVERWRITES:
+            residual = any(_residual(graph, i, join[i], pair).branch for pair in combinations(edges, 2))
+            found.append(Merge(i, join[i], unsure=residual))
         else:
             found.append(Merge(i, join[i]))
-    return found
+    return [_unless_a_difference(graph, users, m, found) for m in found]
+
+
+def _users(graph: Graph) -> list[list[int]]:
+    """The nodes above each node, one entry an edge."""
+    users: list[list[int]] = [[] for _ in graph.nodes]
+    for i, edges in enumerate(graph.edges):
+        for e in edges:
+            users[e.to].append(i)
+    return users
+
+
+def _summed(graph: Graph, users: list[list[int]], node: int) -> bool:
+    """Whether what has been stacked is summed over the new axis, scaled entry by entry at most before."""
+    shape = graph.nodes[node]._input_metadata[0].shape
+    over, v = axis(graph.nodes[node]._saved_dim, len(shape)), node  # type: ignore[attr-defined]
+    while len(users[v]) == 1:
+        v = users[v][0]
+        if graph.operations[v] in {"Sum", "Mean"}:
+            dims = getattr(graph.nodes[v], "_saved_dim", None) or ()  # a sum over everything is the loss's own
+            return over in {axis(d, len(shape)) for d in dims}
+        if graph.roles[v] != "linear" or len(graph.edges[v]) > 1 or graph.nodes[v]._input_metadata[0].shape != shape:
+            return False
+    return False
+
+
+def _one_each(graph: Graph, node: int) -> bool:
+    """Whether each signal has one place along the axis, so that their sum is that of the signals."""
+    shape = graph.nodes[node]._input_metadata[0].shape
+    over = axis(graph.nodes[node]._saved_dim, len(shape))  # type: ignore[attr-defined]
+    metas = (graph.nodes[e.to]._input_metadata[e.output].shape for e in graph.edges[node])
+    return graph.operations[node] == "Stack" or all(size[over] == 1 for size in metas)
+
+
+def _unless_a_difference(graph: Graph, users: list[list[int]], merge: Merge, found: list[Merge]) -> Merge:
+    """A residual merge, or the parallel sum that a subtraction is where it only says how far two signals are apart.
+
+    So it is in h + t(f(h) - h), a highway around h, and where a loss takes the size of net(x) - x.
+    """
+    if merge.branch is None or graph.operations[merge.node] not in SUBTRACTIONS:
+        return merge
+    apart = _is_measured(graph, users, merge) or any(
+        _holds(graph, outer, merge.node) for outer in found if outer.join == merge.join and outer.node < merge.node
+    )
+    return Merge(merge.node, merge.join) if apart else merge
+
+
+def _holds(graph: Graph, outer: Merge, node: int) -> bool:
+    """Whether a node lies on a residual merge's branch with no weight in between."""
+    if outer.branch is None:
+        return False
+    inside = span(graph, outer.branch, outer.join)
+    return node in {v for v, _ in _reached(graph, outer.branch, inside, lambda v: not _weighs(graph, v))}
+
+
+def _is_measured(graph: Graph, users: list[list[int]], merge: Merge) -> bool:
+    """Whether the loss takes the size of a difference between x and what all weights together make of it."""
+    above = set(users[merge.node])
+    if not all(graph.operations[v] in SIZES and {e.to for e in graph.edges[v]} == {merge.node} for v in above):
+        return False
+    at_end = {len(graph.nodes)} | {v for v, _ in graph.targets}
+    if merge.join not in at_end or merge.branch is None:
+        return False
+    inside = set(span(graph, merge.branch, merge.join))
+    return all(v in inside for v in range(len(graph.nodes)) if _weighs(graph, v))
 
 
 def sides(graph: Graph, merges: list[Merge], weights: Mapping[int, str], wanted: set[str]) -> list[Merge]:
@@ -111,8 +186,7 @@ def sides(graph: Graph, merges: list[Merge], weights: Mapping[int, str], wanted:
     return [merge for merge, inside in found if not any(other.node in inside for other, _ in found)]
 
 
-def _residual(graph: Graph, node: int, join: int) -> Merge:
-    sides = graph.edges[node]
+def _residual(graph: Graph, node: int, join: int, sides: Sequence[Edge]) -> Merge:
     own = [_own_step(graph, node, e) for e in sides]
     spans = [span(graph, e, join) for e in sides]
     whole = _see_the_whole(graph, sides, join, spans)
@@ -197,7 +271,7 @@ def _leaves_the_stream(
     return None if meeting in plain and not own_step else meeting[0]
 
 
-def _see_the_whole(graph: Graph, sides: list[Edge], join: int, spans: list[list[int]]) -> bool | None:
+def _see_the_whole(graph: Graph, sides: Sequence[Edge], join: int, spans: list[list[int]]) -> bool | None:
     """Whether a summand sees more than a piece of the join; None where both see but pieces, and different ones.
 
     So it is with the steps of a recurrence over a sequence.

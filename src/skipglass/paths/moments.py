@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 
@@ -23,7 +24,8 @@ from skipglass.paths.graph import Graph, Target
 from skipglass.paths.hooks import listening
 from skipglass.paths.outline import outline
 from skipglass.paths.regions import Regions, partition
-from skipglass.paths.verify import Captured, capture, inner, judge, size
+from skipglass.paths.shares import Shares
+from skipglass.paths.verify import Captured, capture, judge, size
 from skipglass.paths.walk import Arrived, Graded, walk
 
 if TYPE_CHECKING:
@@ -128,11 +130,10 @@ def moments(
         expansion = Expansion(graph, regions, known)
         c = walk(graph, regions, counted, expansion.cross, expansion.visit, expansion.send)
     error = judge(graph, expansion.error)
-    square = inner(g, g)
-    if square == 0:
-        return Moments(math.nan, math.nan, unit, error)
+    whole = Shares(g)
     first, second = (
-        sum(inner([part[k]], [whole]) for part, whole in zip(c, g, strict=True) if k in part) / square for k in (1, 2)
+        whole.total(whole.of([part[k] if k in part else torch.zeros_like(v) for part, v in zip(c, g, strict=True)]))
+        for k in (1, 2)
     )
     return Moments(first, 2 * second + first - first**2, unit, error)
 

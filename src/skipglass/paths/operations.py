@@ -8,6 +8,7 @@ import functools
 import re
 from collections.abc import Sequence
 
+from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import Node
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "HIDDEN",
     "NORMALIZATIONS",
     "OPAQUE",
+    "OVERWRITES",
     "PICKS",
     "SELF_ADJOINT",
+    "SUBTRACTIONS",
     "operation",
     "role",
 ]
@@ -62,8 +65,16 @@ CONTRACTIONS: dict[str, Sequence[tuple[int, int, str]]] = {
     "GroupedMm": ((0, 1, "mat2"), (1, 0, "self")),
 }
 
-ADDITIONS = frozenset({"Add", "Sub", "Rsub"})
-"""Sums of two signals that may be a residual merge."""
+SUBTRACTIONS = frozenset({"Sub", "Rsub"})
+
+ADDITIONS = SUBTRACTIONS | {"Add", "Lerp", "IndexAdd", "ScatterAdd"}
+"""Sums of two signals that may be a residual merge; the weight of a Lerp is a product unless it is no signal."""
+
+OVERWRITES = frozenset(
+    {"Where", "IndexPut", "IndexPutImpl", "UnsafeIndexPut", "IndexCopy", "Scatter", "Put", "MaskedScatter"}
+    | {"SliceScatter", "SelectScatter", "DiagonalScatter", "AsStridedScatter"}
+)
+"""Entries of one signal in place of another's: that there is a shortcut is a matter of view."""
 
 FUSED = frozenset({"Addmm", "Addmv", "Addbmm", "Baddbmm", "Addcmul"})
 """A first operand plus a product of the second and third."""
@@ -76,7 +87,7 @@ PICKS = _names(
 
 NORMALIZATIONS = _names(
     "BatchNorm NativeBatchNorm CudnnBatchNorm MiopenBatchNorm NativeLayerNorm LayerNorm FusedRmsNorm RmsNorm "
-    "NativeGroupNorm GroupNorm InstanceNorm"
+    "NativeGroupNorm GroupNorm InstanceNorm SyncBatchNorm"
 )
 
 LINEAR = PICKS | _names(
@@ -95,7 +106,8 @@ LINEAR = PICKS | _names(
     "AvgPool2D AvgPool3D MkldnnAdaptiveAvgPool2D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D "
     "UpsampleLinear1D UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleNearestExact1D "
     "UpsampleNearestExact2D UpsampleNearestExact3D UpsampleBilinear2D UpsampleBilinear2DAa UpsampleBicubic2D "
-    "UpsampleBicubic2DAa UpsampleTrilinear3D FftC2C FftC2R FftR2C NativeDropout FusedDropout"
+    "UpsampleBicubic2DAa UpsampleTrilinear3D FftC2C FftC2R FftR2C NativeDropout FusedDropout "
+    "_DDPSink RegisterPostBackwardFunction"
 )
 # bilinear: linear while one factor alone carries the signal
 BILINEAR = _names("Mul Dot Vdot Prod") | frozenset(CONTRACTIONS)
@@ -115,6 +127,9 @@ HIDDEN = {
 }
 """Operations that swallow a whole piece of the network, and what to do about it."""
 
+PYTORCH_S_OWN = {*HIDDEN, "SyncBatchNorm", "_DDPSink", "RegisterPostBackwardFunction"}
+"""Custom functions that are understood, where PyTorch defines them; the last two change nothing."""
+
 OPAQUE = frozenset({"CopySlices", "MkldnnRnnLayer", "CudnnRnn", "MiopenRnn", "ThnnFusedLstmCell", "ThnnFusedGruCell"})
 """Operations that may hold several weights or another operation: what is inside is not counted."""
 
@@ -125,8 +140,15 @@ ELEMENTWISE = _names(
 
 
 def operation(node: Node) -> str:
-    """Return the operation's name: "Add" for AddBackward0, "CopySlices" for torch::autograd::CopySlices."""
-    return _short(node.name())
+    """Return the operation's name: "Add" for AddBackward0, "CopySlices" for torch::autograd::CopySlices.
+
+    A custom function has "custom " before its own name, which may be that of another operation.
+    """
+    name = node.name()
+    if isinstance(node, BackwardCFunction):
+        own = getattr(type(node), "_forward_cls", type(node)).__module__.startswith("torch.")
+        return _short(name) if own and _short(name) in PYTORCH_S_OWN else f"custom {_short(name)}"
+    return f"custom {_short(name).rstrip('>')}" if "CppNode" in name else _short(name)
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from skipglass.paths.walk import Counted
 __all__ = ["UNITS", "Block", "PathGraph", "named", "outline"]
 
 UNITS = ("weights", "blocks")
+UNSURE = " (may be residual)"
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ class PathGraph:
     norms
         The normalisations that are one operation.
     opaque
-        Operations that may hide weights or nonlinearities, and contractions with a constant: a frozen weight that
-        was cast or computed leaves no trace of its parameter.
+        Operations that may hide weights or nonlinearities, custom functions whatever they do, sums that may be
+        residual and are not counted, and contractions with a constant: a frozen weight that was cast or computed
+        leaves no trace of its parameter.
     graph
         The live part of the autograd graph.
     """
@@ -72,24 +74,30 @@ class PathGraph:
     graph: Graph
 
     def counted(self, unit: str) -> Counted:
-        """Return the counted steps, (node, slot), of a unit; warn where operations may hide weights."""
+        """Return the counted steps, (node, slot), of a unit; warn of what may hide some."""
         check.choice("unit", unit, UNITS)
+        for doubt in self.doubts(unit):
+            warnings.warn(doubt, stacklevel=3)
         if unit == "blocks":
-            hidden = sum(
-                i == "CopySlices" and len(e) > 1 for i, e in zip(self.graph.operations, self.graph.edges, strict=True)
-            )
-            if hidden:
-                warnings.warn(
-                    f"{hidden} sums written in place on a slice (CopySlices) may be residual, and are not counted",
-                    stacklevel=3,
-                )
             return {(b.merge.node, b.merge.branch.slot) for b in self.blocks if b.merge.branch}
-        if self.opaque:
-            what = ", ".join(dict.fromkeys(self.opaque))
-            warnings.warn(f"what these operations may hold is not counted as weights: {what}", stacklevel=3)
         return {
             (i, e.slot) for i in _weights(self.graph) for e in self.graph.edges[i] if contracts(self.graph, i, e.slot)
         }
+
+    def doubts(self, unit: str) -> list[str]:
+        """Say what may hide counted steps of a unit, a line for each kind."""
+        sums = [what for what in self.opaque if what.endswith(UNSURE)]
+        kinds = ("custom ",) if unit == "blocks" else ("",)
+        hidden = [what for what in self.opaque if what.startswith(kinds) and what not in sums]
+        hidden += [what for what in sums if what.startswith("CopySlices") and unit == "weights"]
+        lines = []
+        if hidden:
+            what = ", ".join(dict.fromkeys(what.removesuffix(UNSURE) for what in hidden))
+            lines.append(f"what these operations may hold is not counted as {unit}: {what}")
+        if sums and unit == "blocks":
+            what = ", ".join(dict.fromkeys(what.removesuffix(UNSURE) for what in sums))
+            lines.append(f"these sums may be residual, and are not counted: {what}")
+        return lines
 
     def __str__(self) -> str:
         width = max([len(b.name) for b in self.blocks] + [5])
@@ -156,19 +164,22 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None, blocks: Seq
         for name, p in module._parameters.items():
             names.setdefault(id(p), f"{prefix}.{name}" if prefix else name)
     weights = {i: name_of_weight(graph, i, names) for i in reversed(_weights(graph))}
-    hidden = {i: name_of_operands(graph, i, names) for i, role in enumerate(graph.roles) if role == "opaque"}
+    hidden = {
+        i: name_of_operands(graph, i, names) for i, role in enumerate(graph.roles) if role in {"opaque", "custom"}
+    }
     merges = classify(graph)[::-1]
     found = _blocks(graph, merges, weights | hidden, modules)
     if blocks is not None:
         found = _chosen(graph, merges, weights, found, blocks)
     counted = {b.merge.node for b in found}
+    unsure = {m.node for m in merges if m.unsure and m.node not in counted}
     backwards = range(len(graph.nodes) - 1, -1, -1)
     return PathGraph(
         tuple(found),
         tuple(weights.values()),
         tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in merges if m.node not in counted),
         tuple(graph.operations[i] for i in backwards if graph.roles[i] == "norm"),
-        tuple(what for i in backwards if (what := _not_understood(graph, i, hidden))),
+        tuple(what for i in backwards if (what := _not_understood(graph, i, hidden, unsure))),
         graph,
     )
 
@@ -241,9 +252,11 @@ def named(blocks: Sequence[Block], names: Sequence[str]) -> tuple[Block, ...]:
     return tuple(b for b in blocks if b.name in chosen)
 
 
-def _not_understood(graph: Graph, i: int, hidden: dict[int, str]) -> str:
-    """What may hide a weight: fused operations, and contractions with a constant that is no parameter."""
+def _not_understood(graph: Graph, i: int, hidden: dict[int, str], unsure: set[int]) -> str:
+    """What may hide a weight: fused operations, and contractions with a constant that is no parameter; or a block."""
     name = graph.operations[i]
+    if i in unsure or (name == "CopySlices" and len(graph.edges[i]) > 1):
+        return f"{name}{' in place on a slice' if name == 'CopySlices' else ''}{UNSURE}"
     if i in hidden:
         module = common_prefix([hidden[i]]) if hidden[i] else ""
         return f"{name} ({module})" if module else name

@@ -190,7 +190,7 @@ def _certify(table: Array, output: float, dtype: torch.dtype, graph: Graph) -> f
     suspects = {
         name
         for name, role, edges in zip(graph.operations, graph.roles, graph.edges, strict=True)
-        if role in {"product", "opaque"}
+        if role in {"product", "opaque", "custom"}
         or (role == "nonlinear" and edges and name not in PIECEWISE_LINEAR)
         or (role == "norm" and "BatchNorm" not in name)
     }

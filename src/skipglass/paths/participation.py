@@ -24,9 +24,10 @@ from skipglass.paths.forward import LossFunction, forward
 from skipglass.paths.graph import Target, as_targets
 from skipglass.paths.hooks import listening
 from skipglass.paths.outline import PathGraph, outline
+from skipglass.paths.samples import apart
 from skipglass.paths.shares import batch_norm_trains, over, per_sample
 from skipglass.paths.tangents import at_once, gradients, one_by_one, pushed
-from skipglass.paths.verify import bound, inner
+from skipglass.paths.verify import bound, inner, reference
 from skipglass.paths.walk import explain
 
 if TYPE_CHECKING:
@@ -223,12 +224,14 @@ def participation_of(
     """
     found = outline(loss, x, model, blocks)
     targets, graph = as_targets(x), found.graph
+    found.counted("blocks")  # warns of what may hide some
     branches = [(b.merge.node, b.merge.branch) for b in found.blocks if b.merge.branch is not None]
     with torch.enable_grad(), listening(graph) as changed:
         try:
             g, B = gradients(graph, loss, targets, branches)
             ways = (at_once, one_by_one) if changed else (pushed, at_once, one_by_one)
-            products = next(p for way in ways if (p := way(graph, targets, branches, g, B)) is not None)
+            way, products = next((w, p) for w in ways if (p := w(graph, targets, branches, g, B)) is not None)
+            unmixed = way is not one_by_one or apart(loss, found, reference(loss, x), changed)  # the others see to it
         except RuntimeError as complaint:
             raise explain(complaint) from complaint
     if not products.error <= bound(graph):
@@ -237,7 +240,7 @@ def participation_of(
             f"{bound(graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients)"
         )
     square, squares = inner(g, g), per_sample(g, g)
-    independent = products.rows is not None and not batch_norm_trains(graph)
+    independent = products.rows is not None and unmixed and not batch_norm_trains(graph)
     rows = products.rows if independent else None
     share = over(products.blocks, np.array(square))
     return Participation(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from skipglass.paths.shares import squared
 from skipglass.report import Axis, Panel, Rule, Series, Table, draw
 from skipglass.report.figures import SIZE, STYLE
 from skipglass.theory import Fit
@@ -51,8 +52,9 @@ def figure(profile: "Profile") -> "Figure":
 
 def length_panels(profile: "Profile") -> tuple[Panel, Panel]:
     """‖g_r‖² by length beside both fitted readings, and the share by length in the batch and in each sample."""
-    total = float(profile.norm @ profile.norm)
-    measured = profile.norm**2 / total if total else np.zeros(profile.norm.size)
+    measured = squared(profile.norm)
+    total = float(measured.sum())
+    measured = measured / total if total else np.zeros(profile.norm.size)
     middle, low, high = _quartiles(profile.share_per_sample)
     fitted = {fit.reading: _on(profile.lengths, fit.lengths, fit.predicted) for fit in profile.fits}
     seen = _visible(measured, middle, low, high, profile.share, *fitted.values())

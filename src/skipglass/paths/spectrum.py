@@ -29,7 +29,8 @@ from skipglass.paths.hooks import listening
 from skipglass.paths.locate import locate
 from skipglass.paths.outline import PathGraph, outline
 from skipglass.paths.regions import Counted, Regions, partition
-from skipglass.paths.shares import batch_norm_trains, over, per_sample
+from skipglass.paths.samples import apart
+from skipglass.paths.shares import Shares, norms, squared
 from skipglass.paths.verify import reference, size, verify
 from skipglass.paths.walk import FAINT, Arrived, Graded, walk
 
@@ -67,7 +68,8 @@ class Spectrum:
     cancellation
         κ = Σ ‖g_r‖/‖g‖.
     independent_samples
-        False where batch norm in training mode mixes samples.
+        False where samples mix: by batch norm in training mode, or by anything else in the network that reads across
+        the batch. A loss may do so (a contrastive one): each sample's paths are its own all the same.
     gradients
         The g_r, (R, *x.shape), a tuple of them for a tuple x; None unless kept.
     unit
@@ -112,7 +114,7 @@ class Spectrum:
             return f"path lengths in {self.unit}, {lo}..{hi}: gradient zero, shares undefined"
         per = "token" if self.share_per_sample.ndim > 2 else "sample"
         depths = self.effective_depth_per_sample[~np.isnan(self.effective_depth_per_sample)]
-        mixed = "" if self.independent_samples else ", samples mixed by batch norm"
+        mixed = "" if self.independent_samples else ", samples mix"
         return (
             f"path lengths in {self.unit}, {lo}..{hi}: effective depth {self.effective_depth:.4g}, "
             f"median per {per} {np.median(depths):.4g}\n"
@@ -158,7 +160,7 @@ class Spectrum:
     def panel(self) -> "Panel":
         """The spectrum as a panel of a report."""
         note = f"effective depth {self.effective_depth:.3g}, cancellation {self.cancellation:.2g}"
-        return bars(self.lengths, self.norm**2, self.share, self.unit, note)
+        return bars(self.lengths, squared(self.norm), self.share, self.unit, note)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw squared norms, normalised, and shares against the length.
@@ -259,7 +261,8 @@ def spectrum(
         if visitor:
             visitor.finish(parts)
         error = _verified(loss, found, regions, counted, parts, g)
-    return _reduced(found, unit, parts, g, error, x, max_length, keep, leading, visitor)
+        independent = apart(loss, found, g, hooked)
+    return _reduced(found, unit, parts, g, error, x, max_length, keep, leading, visitor, independent)
 
 
 def _require_tokens(x: Target) -> None:
@@ -335,6 +338,7 @@ def _reduced(
     keep: bool,
     leading: int,
     visitor: _AtBlocks | None,
+    independent: bool,
 ) -> Spectrum:
     """Norms and shares of the parts."""
     live = {r for part in parts for r in part if max_length is None or r <= max_length}
@@ -346,9 +350,9 @@ def _reduced(
     precision = max(torch.finfo(part.dtype).eps for part in g)
     if cancellation > 1 / math.sqrt(precision):
         warnings.warn(f"the parts cancel {cancellation:.0e}-fold: shares keep few digits", stacklevel=3)
-    products = np.stack([per_sample(row, g, leading) for row in rows])
-    shares = over(products, per_sample(g, g, leading))
-    share = over(products.reshape(len(rows), -1).sum(axis=1), np.array(whole**2))
+    all_of_it = Shares(g, leading)
+    shares = np.stack([all_of_it.of(row) for row in rows])
+    share = np.array([all_of_it.total(each) for each in shares])
     kept = tuple(torch.stack(column) for column in zip(*rows, strict=True)) if keep else None
     return Spectrum(
         lengths,
@@ -359,10 +363,10 @@ def _reduced(
         np.tensordot(lengths, shares, axes=1),
         error,
         cancellation,
-        not batch_norm_trains(found.graph),
+        independent,
         kept[0] if kept and isinstance(x, Tensor) else kept,
         unit,
         found,
-        np.sqrt(np.stack([per_sample(row, row, leading) for row in rows])),
+        np.stack([norms(row, leading) for row in rows]),
         visitor.table(int(lengths[-1])) if visitor else None,
     )

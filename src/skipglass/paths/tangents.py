@@ -18,8 +18,8 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from skipglass.paths.graph import Edge, Graph
 from skipglass.paths.pushforward import push
-from skipglass.paths.shares import per_sample
-from skipglass.paths.verify import bound, finite, inner, require_finite
+from skipglass.paths.shares import norms, per_sample
+from skipglass.paths.verify import bound, finite, require_finite, size, wide
 from skipglass.paths.walk import FAINT, _call
 
 __all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "pushed"]
@@ -60,8 +60,9 @@ def gradients(
             for place, (node, e) in zip(places, branches, strict=True)
         ]
         peak = max((float(part.abs().max()) for part in g if part.numel()), default=0.0)
-        if 0 < peak < FAINT:  # their products would vanish; no share depends on the scale
-            scale = 2.0 ** -math.frexp(peak)[1]
+        if 0 < peak < FAINT or peak > 1 / FAINT:  # their products would leave the range; no share depends on the scale
+            most = math.frexp(torch.finfo(g[0].dtype).max)[1] - 8
+            scale = 2.0 ** max(-most, min(-math.frexp(peak)[1], most))
             g, B = [part * scale for part in g], [part * scale for part in B]
     return g, B
 
@@ -124,9 +125,10 @@ def one_by_one(
     parts = [_down(graph, targets, [branch], [b], g) for branch, b in zip(branches, B, strict=True)]
     depth = per_sample(_down(graph, targets, branches, B, g), g)
     rows = np.stack([per_sample(part, g) for part in parts])
-    size = sum(math.sqrt(inner(part, part) * inner(g, g)) for part in parts)
+    whole = size(*g)
+    scale = sum(size(*part) * whole for part in parts)
     gap = abs(float(rows.sum() - depth.sum()))
-    error = gap / size if size else (math.inf if gap else 0.0)
+    error = gap / scale if scale else (math.inf if gap else 0.0)
     return Products(rows.sum(axis=1), rows, depth, error)
 
 
@@ -149,17 +151,18 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
     depth = per_sample(z, g)
     n = len(depth)
     layouts = [_layout(b, n) for b in B]
+    faint = any(0 < norm < FAINT for norm in norms(g))  # squares of single precision would vanish
     inner, left, right = [], [], []
     for b, f, layout in zip(B, F, layouts, strict=True):
-        b, f = _rows(b, layout, n), _rows(f, layout, n)
+        b, f = (_rows(wide(t) if faint else t, layout, n) for t in (b, f))
         inner.append(torch.linalg.vecdot(b, f).real)
         left.append(torch.linalg.vector_norm(b, dim=1))
         right.append(torch.linalg.vector_norm(f, dim=1))
     products, lengths, others = _table([*inner, *left, *right], n).reshape(3, len(B), n)
     sizes = lengths * others
-    size = float(sizes.sum())
+    scale = float(sizes.sum())
     gap = abs(float(products.sum() - depth.sum()))
-    error = gap / size if size else (math.inf if gap else 0.0)
+    error = gap / scale if scale else (math.inf if gap else 0.0)
     unmixed = np.abs(products.sum(axis=0) - depth) <= math.sqrt(bound(graph)) * sizes.sum(axis=0)
     known = None not in layouts and bool(unmixed.all())
     return Products(products.sum(axis=1), products if known else None, depth, error)

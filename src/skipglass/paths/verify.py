@@ -107,7 +107,15 @@ def inner(a: list[Tensor], b: list[Tensor]) -> float:
 
 def size(*a: Tensor) -> float:
     """‖a‖ in float64, of all tensors together."""
-    return math.sqrt(sum(float(torch.linalg.vector_norm(u, dtype=_wide(u))) ** 2 for u in a))
+    return math.hypot(*map(_norm, a))
+
+
+def _norm(a: Tensor) -> float:
+    norm = float(torch.linalg.vector_norm(a, dtype=_wide(a)))
+    if 1e-150 < norm < 1e150 or not a.numel():
+        return norm
+    peak = float(a.abs().max())  # its square may have left the range
+    return peak * float(torch.linalg.vector_norm(wide(a) / peak)) if 0 < peak < math.inf else norm
 
 
 def wide(a: Tensor) -> Tensor:
