@@ -12,6 +12,7 @@ from skipglass.paper import CLAIMS, LIVE, claims_table, recorded, reproduce, wri
 from skipglass.paper import resnet_runs as runs
 from skipglass.paper.measured_depth import depth_dependence, depth_panel, participation_panel
 from skipglass.paper.network_page import load_networks, network_pages
+from skipglass.paper.page import paper_report
 from skipglass.paper.resnet_group import groups
 from skipglass.record import load, save
 
@@ -98,6 +99,17 @@ def test_seeds_of_one_setting_are_put_together(networks):
             decayed.at(decayed.values("effective_depth"), 1.0)[row],
             recording.effective_depth.values[recording.step.values == 4],
         )
+
+
+def test_a_reduced_size_is_said_at_the_head_of_the_page(networks):
+    lead = paper_report(networks, [])[0].lead
+    assert lead.split("\n\n")[1].startswith("REDUCED: ")
+    assert "digits, ResNet-14, width 0.25, 4 epochs, 128 images; digits, ResNet-8" in lead
+    whole = {"depth": 32, "width": 1.0, "epochs": 164, "images": 50_000}
+    assert "REDUCED" not in paper_report({k: r.assign_attrs(whole) for k, r in networks.items()}, [])[0].lead
+    for name, size in whole.items():
+        one_less = {k: r.assign_attrs({**whole, name: size - 0.5}) for k, r in networks.items()}
+        assert "REDUCED" in paper_report(one_less, [])[0].lead
 
 
 def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):

@@ -288,6 +288,10 @@ def test_a_copy_made_inside_has_no_lesion():
             assert torch.equal(deep(x), x)
     for other in (model, deep, shallow, pickle.loads(image)):
         assert torch.equal(other(x), whole)
+    calls = []
+    model.blocks[0].register_forward_hook(lambda *_: calls.append(1))
+    shallow(x)
+    assert calls == [1]  # nothing is rehearsed any more
     with torch.no_grad():
         deep.blocks[0].weight.zero_()
     assert torch.equal(model(x), whole)

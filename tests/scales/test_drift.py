@@ -261,7 +261,7 @@ class InPlace(nn.Module):
 
     def forward(self, x):
         branch = 2 * torch.relu(self.f(x))
-        branch += x
+        branch.add_(x)
         return branch + self.g(branch)
 
 

@@ -14,14 +14,24 @@ def reproduce(
         typer.Argument(help="theorems, drift, figure1, map, figure2, figure3, glass; all if none is named."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for recordings, figures and the page.")] = Path("out"),
-    seeds: Annotated[int | None, typer.Option(help="Networks a setting [figure1 16, figures 2 and 3: 3].")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Of each training [figure1 20, digits 10, CIFAR 164].")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Networks a setting (default: figure1 16, figures 2 and 3: 3).")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Of each training (default: figure1 20, digits 10, CIFAR 164).")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep finished recordings of figure1 too.")] = False,
-    dataset: Annotated[str | None, typer.Option(help="Figures 2, 3: digits, cifar10 or cifar100 [digits].")] = None,
-    depth: Annotated[int | None, typer.Option(help="Figures 2, 3: weight layers [digits 14, CIFAR 32].")] = None,
-    width: Annotated[float | None, typer.Option(help="Figures 2, 3: channel factor [digits 0.5, CIFAR 1].")] = None,
-    subset: Annotated[int | None, typer.Option(help="Figures 2, 3: train on so many images [all].")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the CIFAR files [$SKIPGLASS_DATA].")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Figures 2, 3: digits, cifar10 or cifar100 (default: digits).")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(help="Figures 2, 3: weight layers (default: digits 14, CIFAR 32).")
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(help="Figures 2, 3: channel factor (default: digits 0.5, CIFAR 1).")
+    ] = None,
+    subset: Annotated[int | None, typer.Option(help="Figures 2, 3: train on so many images (default: all).")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the CIFAR files (default: $SKIPGLASS_DATA).")] = None,
     device: Annotated[str, typer.Option(help="Figures 2, 3: auto, cpu, cuda or cuda:N.")] = "auto",
     recorded: Annotated[Path, typer.Option(help="Folder of long runs: its map is shown too, if it is there.")] = Path(
         "results"

@@ -16,13 +16,15 @@ def sweep(
     out: Annotated[Path, typer.Option(help="Folder; finished cells in it are kept, and not trained again.")],
     separations: Annotated[str | None, typer.Option(help="Class distances, like 2,8 [2,4,8,16].")] = None,
     rates: Annotated[str | None, typer.Option(help="Learning rates [0.01,0.05,0.25].")] = None,
-    variants: Annotated[str | None, typer.Option(help="Of the normalisation [all but paper-before].")] = None,
+    variants: Annotated[str | None, typer.Option(help="Of the normalisation (default: all but paper-before).")] = None,
     depths: Annotated[str | None, typer.Option(help="Weight layers [3,6,12].")] = None,
     seeds: Annotated[int | None, typer.Option(help="Networks a cell, trained side by side [16].")] = None,
     seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
     epochs: Annotated[int | None, typer.Option(help="Of each training [4].")] = None,
     width: Annotated[int | None, typer.Option(help="Units a layer [20].")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; their number changes no result [one a core].")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; their number changes no result (default: one a core).")
+    ] = None,
     cluster: Annotated[str | None, typer.Option(help="A Dask scheduler instead, tcp://HOST:PORT.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -29,18 +29,26 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Samples a step [MLP 50, ResNet 128].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     seeds: Annotated[int | None, typer.Option(help="MLP: how many to train side by side [1].")] = None,
-    normalization: Annotated[str | None, typer.Option(help="MLP: none, batch, or paper (Eq. 22) [batch].")] = None,
-    placement: Annotated[str | None, typer.Option(help="MLP: normalise before or after the ReLU [after].")] = None,
+    normalization: Annotated[
+        str | None, typer.Option(help="MLP: none, batch, or paper (Eq. 22) (default: batch).")
+    ] = None,
+    placement: Annotated[
+        str | None, typer.Option(help="MLP: normalise before or after the ReLU (default: after).")
+    ] = None,
     scale: Annotated[float | None, typer.Option(help="MLP: C of the initial weights [1/√fan_in].")] = None,
     separation: Annotated[float | None, typer.Option(help="Gaussians: class distance in deviations [4].")] = None,
-    dtype: Annotated[str | None, typer.Option(help="MLP: float32 or float64 [float32].")] = None,
-    data: Annotated[Path | None, typer.Option(help="ResNet: folder of the CIFAR files [$SKIPGLASS_DATA].")] = None,
+    dtype: Annotated[str | None, typer.Option(help="MLP: float32 or float64 (default: float32).")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="ResNet: folder of the CIFAR files (default: $SKIPGLASS_DATA).")
+    ] = None,
     download: Annotated[bool, typer.Option("--download", help="ResNet: fetch CIFAR into --data first.")] = False,
     preactivation: Annotated[bool, typer.Option("--preactivation", help="ResNet: normalise first.")] = False,
-    subset: Annotated[int | None, typer.Option(help="ResNet: train on so many images [all].")] = None,
+    subset: Annotated[int | None, typer.Option(help="ResNet: train on so many images (default: all).")] = None,
     no_scale_decay: Annotated[bool, typer.Option("--no-scale-decay", help="ResNet: spare λ the decay.")] = False,
-    device: Annotated[str | None, typer.Option(help="ResNet: auto, cpu, cuda or cuda:N [auto].")] = None,
-    precision: Annotated[str | None, typer.Option(help="ResNet: float32, bfloat16 or float64 [float32].")] = None,
+    device: Annotated[str | None, typer.Option(help="ResNet: auto, cpu, cuda or cuda:N (default: auto).")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="ResNet: float32, bfloat16 or float64 (default: float32).")
+    ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="ResNet: run through torch.compile.")] = False,
     every: Annotated[int | None, typer.Option(help="ResNet: steps between two measurements [100].")] = None,
     tensorboard: Annotated[Path | None, typer.Option(help="ResNet: write for TensorBoard into this folder.")] = None,

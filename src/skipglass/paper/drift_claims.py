@@ -89,7 +89,7 @@ def growth_in_a_step(recordings: Recordings) -> Finding:
     found = _reach(recordings, "step")
     rows = [f"{run} {outweighs(data).mean():.0%}" for run, data in runs_of(recordings).items()]
     why = (
-        "The force being up nearly always, this is how often |λ_l| grew. It outweighs the slope it takes to be 0, "
+        "The force being up nearly always, this is how often |λ_l| grew; it outweighs the slope it takes to be 0, "
         f"μ|F_l| > |D_l|, in {listed(rows)} of the cases"
     )
     return Finding(found.verdict, f"{found.measured}. {why}", found.seeds)

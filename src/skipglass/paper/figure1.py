@@ -199,7 +199,7 @@ def describe(recording: xr.Dataset) -> str:
         words[-1] += f" {a['placement']} the ReLU"
     if a["experiment"] == "gaussians":
         words.append(f"separation {a['separation']:g}")
-    words.append(f"learning rate {a['learning_rate']:g}")
+    words += [f"{a['epochs']} epochs", f"learning rate {a['learning_rate']:g}"]
     words.append("C = 1/√fan_in" if a["scale"] == "none" else f"C = {a['scale']:g}")
     accuracy = float(recording.train_accuracy.isel(evaluation=-1).mean())
     words.append(f"training accuracy {accuracy:.1%} at the end")

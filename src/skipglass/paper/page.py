@@ -5,11 +5,16 @@ from collections.abc import Sequence
 from skipglass import __version__
 from skipglass.paper.chapter import Pages
 from skipglass.paper.claims import claims_table
+from skipglass.paper.figure1 import RUNS
 from skipglass.paper.finding import Recordings
+from skipglass.paper.resnet_group import groups
+from skipglass.paper.survey import EPOCHS
 from skipglass.report import Panel, Report, Section, Table
 
 __all__ = ["paper_report"]
 
+PAPER = {"depth": 32, "width": 1, "epochs": 164, "images": 50_000}
+"""The networks of Figures 2 and 3."""
 LEAD = (
     "A residual network is an ensemble of paths of many lengths. Littwin and Wolf (2017) say how those lengths are "
     "distributed, why training shifts them deeper, and what that does to the critical points of the loss. This page "
@@ -42,7 +47,24 @@ def paper_report(recordings: Recordings, chapters: Sequence[Pages]) -> tuple[Rep
     sections = [Section("Claims", "", (table,)), *(section for found, _ in chapters for section in found)]
     combined = {name: panels for _, drawings in chapters for name, panels in drawings.items()}
     title = "The loss surface of residual networks, measured"
-    return Report(title, LEAD, tuple(sections), footer=_footer(recordings)), combined
+    lead = "\n\n".join([LEAD, *_reduced(recordings)])
+    return Report(title, lead, tuple(sections), footer=_footer(recordings)), combined
+
+
+def _reduced(recordings: Recordings) -> list[str]:
+    """What was trained at a smaller size than the paper's figures or the settings chosen for them."""
+    said = []
+    shorter = {r.attrs["epochs"] for name, r in recordings.items() if name in RUNS and r.attrs["epochs"] < EPOCHS}
+    if shorter:
+        said.append(f"REDUCED: Figure 1 (d, e) is trained for {max(shorter)} epochs, not {EPOCHS}.")
+    found = groups(recordings)
+    small = dict.fromkeys(g.title for g in found if any(g.attrs[name] < size for name, size in PAPER.items()))
+    if small:
+        said.append(
+            "REDUCED: the paper's Figures 2 and 3 show a ResNet-32 of width 1 after 164 epochs on the 50,000 images of "
+            f"CIFAR-10 and CIFAR-100; smaller are {'; '.join(small)}."
+        )
+    return said
 
 
 def _footer(recordings: Recordings) -> str:

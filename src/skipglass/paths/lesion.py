@@ -212,11 +212,10 @@ class _Additions(TorchFunctionMode):
     def place(self, frame: FrameType | None) -> Place:
         steps: list[object] = []
         while frame is not None:
-            code = frame.f_code
-            owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None  # a method's "self"
-            if isinstance(owner, _Lesioned):  # the model's own forward has no such argument
+            owner = frame.f_locals.get("self")
+            if isinstance(owner, _Lesioned):  # the model's own forward calls itself otherwise
                 break
-            steps.append((code, frame.f_lasti))
+            steps.append((frame.f_code, frame.f_lasti))
             if isinstance(owner, nn.Module):
                 steps.append(id(owner))
                 break

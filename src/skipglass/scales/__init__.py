@@ -2,9 +2,10 @@
 
 from skipglass.scales.absorb import absorb
 from skipglass.scales.absorption import Pairs
-from skipglass.scales.drift import Drift, drift, inner, twice
+from skipglass.scales.drift import Drift, drift
 from skipglass.scales.norms import absorbed_norms, multipliers, weight_norms
 from skipglass.scales.pairs import pairs
+from skipglass.scales.twice import inner, twice
 from skipglass.scales.two_paths import TwoPaths, two_paths
 
 __all__ = [

@@ -15,8 +15,7 @@ The global scale C of the weights, without batch norm, is a row of the same tabl
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,20 +23,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from skipglass.errors import InputError
-from skipglass.paths.forward import LossFunction, eager, forward, prediction
+from skipglass.paths.forward import LossFunction, eager
 from skipglass.paths.state import as_found
 from skipglass.scales.absorption import Pairs
 from skipglass.scales.parameters import parameters_of
-from skipglass.scales.statistics import hold_statistics
+from skipglass.scales.twice import inner, linearised, second, slopes, twice
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-__all__ = ["GLOBAL", "Drift", "drift", "inner", "linearised", "second", "slopes", "twice"]
+__all__ = ["GLOBAL", "Drift", "drift"]
 
 Array = NDArray[np.float64]
 GLOBAL = "C"
@@ -210,101 +207,7 @@ def _global(loss: Tensor, weights: Sequence[Tensor], value: float, theorem: bool
     """The row of C = ‖w‖/√N, N the number of weights."""
     g = slopes(loss, weights)
     D = torch.stack([(w * part).sum() for w, part in zip(weights, g, strict=True)]).sum()
-    F = inner(second(D, weights), g)
+    F = inner(second([D], weights, [None]), g)
     C = math.sqrt(inner(weights, weights) / sum(w.numel() for w in weights))
     norm, slope, force = (np.array([v]) for v in (C, float(D.detach()), F))
     return Drift((GLOBAL,), norm, slope, force, math.sqrt(inner(g, g)), value, theorem)
-
-
-@contextmanager
-def linearised(
-    model: nn.Module, inputs: object, targets: object, loss_fn: LossFunction | None, theorem: bool
-) -> Iterator[tuple[Tensor, float]]:
-    """Give the loss with its graph, or the one that the theorems speak of: ⟨∂L/∂Y, Y⟩ with all statistics held.
-
-    Parameters
-    ----------
-    model, inputs, targets, loss_fn
-        As for `drift`.
-    theorem
-        Which of the two.
-
-    Yields
-    ------
-    tuple
-        What is to be differentiated, and the value of the loss.
-
-    Raises
-    ------
-    InputError
-        If the loss is not finite.
-    """
-    with ExitStack() as stack:
-        stack.enter_context(as_found(model))
-        if theorem:
-            if any(m.training for m in model.modules() if getattr(m, "running_var", None) is not None):
-                model.eval()
-                hold_statistics(model, inputs)
-            model.eval()
-        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        run = stack.enter_context(forward(model, inputs, targets, loss_fn))
-        value = float(run.loss.detach())
-        if not math.isfinite(value):
-            raise InputError(f"the loss is {value:g}: it has no drift")
-        if not theorem:
-            yield run.loss, value
-            return
-        Y = prediction(run.outputs)
-        (c,) = torch.autograd.grad(run.loss, Y, retain_graph=True, allow_unused=True)
-        if c is None:
-            raise InputError("the loss does not depend on the outputs that were read (logits, or the first tensor)")
-        yield (c.detach() * Y).sum(), value
-
-
-def twice(
-    loss: Tensor, scales: Sequence[Tensor], weights: Sequence[Tensor], along: Sequence[Tensor] | None = None
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Return ∂L/∂λ, (∂²L/∂λ∂w)v for every scale, and ∇_wL: two backward passes in all.
-
-    Parameters
-    ----------
-    loss
-        A scalar with a live graph.
-    scales, weights
-        λ, and what steps.
-    along
-        v, like ``weights``; None takes ∇_wL.
-
-    Returns
-    -------
-    tuple
-        Lists like scales, scales and weights.
-    """
-    both = slopes(loss, [*scales, *weights])
-    rows, g = both[: len(scales)], both[len(scales) :]
-    v = [part.detach() for part in (g if along is None else along)]
-    directional = torch.stack([(a * b).sum() for a, b in zip(g, v, strict=True)]).sum()
-    return [r.detach() for r in rows], second(directional, scales), [part.detach() for part in g]
-
-
-def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-    """Σ ⟨a_i, b_i⟩ in double precision."""
-    return math.fsum(float((x.detach().double() * y.detach().double()).sum()) for x, y in zip(a, b, strict=True))
-
-
-def slopes(loss: Tensor, given: Sequence[Tensor]) -> list[Tensor]:
-    """Differentiate a loss, in a way that can be differentiated again; 0 for what it does not depend on."""
-    found = torch.autograd.grad(loss, list(given), create_graph=True, allow_unused=True)
-    return [torch.zeros_like(p) if g is None else g for p, g in zip(given, found, strict=True)]
-
-
-def second(directional: Tensor, given: Sequence[Tensor]) -> list[Tensor]:
-    """Differentiate a slope; an InputError where the network does not allow it."""
-    if not directional.requires_grad:
-        return [torch.zeros_like(p) for p in given]
-    try:
-        found = torch.autograd.grad(directional, list(given), allow_unused=True)
-    except (RuntimeError, NotImplementedError) as error:
-        text = str(error).splitlines()[0]
-        raise InputError(f"the network cannot be differentiated twice: {text}") from error
-    return [torch.zeros_like(p) if g is None else g for p, g in zip(given, found, strict=True)]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from skipglass.paths.forward import LossFunction, eager
 from skipglass.paths.lesion import scaled
 from skipglass.paths.state import as_found
-from skipglass.scales.drift import inner, linearised, second, slopes
+from skipglass.scales.twice import inner, linearised, second, slopes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -140,7 +140,7 @@ def two_paths(
         a = torch.ones((), dtype=first.dtype, device=first.device, requires_grad=True)
         with scaled(model, block, a), linearised(model, inputs, targets, loss_fn, True) as (s, _):
             s_p, *g = slopes(s, [a, *own.values()])
-            g_p = [part.detach() for part in second(s_p, list(own.values()))]
+            g_p = [part.detach() for part in second([s_p], list(own.values()), [None])]
             g_m = [(whole - part).detach() for whole, part in zip(g, g_p, strict=True)]
             return TwoPaths(
                 block, float(s_p.detach()), math.sqrt(inner(g_p, g_p)), math.sqrt(inner(g_m, g_m)), inner(g_p, g_m),

@@ -1,0 +1,110 @@
+"""Differentiating a network twice: the loss that the theorems speak of, slopes, and Hessian-vector products."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from skipglass.errors import InputError
+from skipglass.paths.forward import LossFunction, forward, prediction
+from skipglass.paths.state import as_found
+from skipglass.scales.statistics import hold_statistics
+
+__all__ = ["inner", "linearised", "second", "slopes", "twice"]
+
+
+@contextmanager
+def linearised(
+    model: nn.Module, inputs: object, targets: object, loss_fn: LossFunction | None, theorem: bool
+) -> Iterator[tuple[Tensor, float]]:
+    """Give the loss with its graph, or the one that the theorems speak of: ⟨∂L/∂Y, Y⟩ with all statistics held.
+
+    Parameters
+    ----------
+    model, inputs, targets, loss_fn
+        As for `drift`.
+    theorem
+        Which of the two.
+
+    Yields
+    ------
+    tuple
+        What is to be differentiated, and the value of the loss.
+
+    Raises
+    ------
+    InputError
+        If the loss is not finite.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(as_found(model))
+        if theorem:
+            if any(m.training for m in model.modules() if getattr(m, "running_var", None) is not None):
+                model.eval()
+                hold_statistics(model, inputs)
+            model.eval()
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        run = stack.enter_context(forward(model, inputs, targets, loss_fn))
+        value = float(run.loss.detach())
+        if not math.isfinite(value):
+            raise InputError(f"the loss is {value:g}: it has no drift")
+        if not theorem:
+            yield run.loss, value
+            return
+        Y = prediction(run.outputs)
+        (c,) = torch.autograd.grad(run.loss, Y, retain_graph=True, allow_unused=True)
+        if c is None:
+            raise InputError("the loss does not depend on the outputs that were read (logits, or the first tensor)")
+        yield (c * Y).sum(), value
+
+
+def twice(
+    loss: Tensor, scales: Sequence[Tensor], weights: Sequence[Tensor], along: Sequence[Tensor] | None = None
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Return ∂L/∂λ, (∂²L/∂λ∂w)v for every scale, and ∇_wL: two backward passes in all.
+
+    Parameters
+    ----------
+    loss
+        A scalar with a live graph.
+    scales, weights
+        λ, and what steps.
+    along
+        v, like ``weights``; None takes ∇_wL.
+
+    Returns
+    -------
+    tuple
+        Lists like scales, scales and weights.
+    """
+    both = slopes(loss, [*scales, *weights])
+    rows, g = both[: len(scales)], both[len(scales) :]
+    v = [part.detach() for part in (g if along is None else along)]
+    return [r.detach() for r in rows], second(g, scales, v), [part.detach() for part in g]
+
+
+def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
+    """Σ ⟨a_i, b_i⟩ in double precision."""
+    return math.fsum(float((x.detach().double() * y.detach().double()).sum()) for x, y in zip(a, b, strict=True))
+
+
+def slopes(loss: Tensor, given: Sequence[Tensor]) -> list[Tensor]:
+    """Differentiate a loss, in a way that can be differentiated again; 0 for what it does not depend on."""
+    found = torch.autograd.grad(loss, list(given), create_graph=True, allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(given, found, strict=True)]
+
+
+def second(of: Sequence[Tensor], given: Sequence[Tensor], along: Sequence[Tensor | None]) -> list[Tensor]:
+    """Differentiate slopes, summed along a direction (None: 1); an InputError where the network does not allow it."""
+    live = [(g, v) for g, v in zip(of, along, strict=True) if g.requires_grad]
+    if not live:
+        return [torch.zeros_like(p) for p in given]
+    try:
+        found = torch.autograd.grad([g for g, _ in live], list(given), [v for _, v in live], allow_unused=True)
+    except (RuntimeError, NotImplementedError) as error:
+        text = str(error).splitlines()[0]
+        raise InputError(f"the network cannot be differentiated twice: {text}") from error
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(given, found, strict=True)]
