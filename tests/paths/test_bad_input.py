@@ -202,6 +202,7 @@ def test_arguments_out_of_range_get_one_line():
         ({"unit": "block"}, "did you mean 'blocks'"),
         ({"max_length": -1}, "max_length must be an integer of at least 0"),
         ({"max_length": 1.5}, "max_length must be an integer"),
+        ({"blocks": 3}, "blocks must be a list of names, not 3"),
         ({"model": 3}, r"torch\.nn\.Module, not int"),
     ):
         with pytest.raises(InputError, match=text):

@@ -277,6 +277,8 @@ def test_mistakes_are_named():
         ((torch.relu, x), "Module"),
         ((model, x.int()), "raised|embedding"),
         ((model, [1.0]), "tensor"),
+        ((model, x.to("meta")), "with data"),
+        ((model, x.to_sparse()), "dense"),
         ((model, x, y, 3), "loss_fn"),
         ((model, x[:, :2]), "raised"),
     ]:

@@ -125,7 +125,7 @@ def arguments(inputs: object) -> Arguments:
     Raises
     ------
     InputError
-        If they hold no tensor.
+        If they hold no tensor, or one that is sparse or has no data.
     """
     if isinstance(inputs, Mapping):
         args, kwargs = (), {str(name): value for name, value in inputs.items()}
@@ -134,6 +134,9 @@ def arguments(inputs: object) -> Arguments:
     if not any(isinstance(value, Tensor) for value in (*args, *kwargs.values())):
         kind = type(inputs).__name__
         raise InputError(f"inputs must be a tensor, or a tuple or mapping that holds one, found {kind} without any")
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor) and (value.is_meta or value.layout != torch.strided):
+            raise InputError(f"inputs must be dense tensors with data, found a {value.layout} one on {value.device}")
     return args, kwargs
 
 

@@ -200,7 +200,12 @@ def _chosen(
     graph: Graph, merges: list[Merge], weights: dict[int, str], found: list[Block], names: Sequence[str]
 ) -> list[Block]:
     """The blocks of these names: residual ones, or sides of sums that a module's weights make up."""
-    if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
+    if (
+        not isinstance(names, Sequence)
+        or isinstance(names, str)
+        or not names
+        or not all(isinstance(name, str) for name in names)
+    ):
         raise InputError(f"blocks must be a list of names, not {names!r}")
     chosen: dict[tuple[int, Edge | None], Block] = {}
     for name in names:
