@@ -50,7 +50,7 @@ def depth_panel(group: Group) -> Panel:
         note=f"Probe of N = {samples} training images: the median over them, each with its own gradient; a batch figure"
         " weighs them by their gradients. Frozen: batch norm's statistics are those of the probe, held constant, as in "
         f"train mode but with samples apart (train mode itself: the batch figure to within {mixed:.2f}). Eval mode: "
-        f"the running ones, which lag in the first steps. Mean of {group.seeds} seeds; band: standard deviation.",
+        f"the running ones, which lag in the first steps. Mean of {group.seeds} seed(s); band: standard deviation.",
     )
 
 
@@ -97,14 +97,15 @@ def depth_dependence(same: list[Group]) -> Panel:
     title = ordered[0].title.replace(f"-{ordered[0].attrs['depth']},", "s,")
     return Panel(
         f"depths-{ordered[0].slug}-{_decay(ordered[0])}",
-        f"How the depth that is used depends on the depth there is: {title}, {_words(ordered[0])}",
+        f"Part of the depth used: {title}, {_words(ordered[0])}",
         "The height is the part of its blocks that the gradient passes on average; a rise from one colour to the next "
         "means that training deepened the ensemble.",
         Axis("number of blocks"),
-        Axis("effective depth / blocks, median over samples"),
+        Axis("effective depth / blocks"),
         tuple(series),
         marks="points",
-        note=f"Frozen statistics; bars: standard deviation over seeds ({', '.join(str(g.seeds) for g in ordered)}).",
+        note="Median over samples, frozen statistics; bars: standard deviation over seeds "
+        f"({', '.join(str(g.seeds) for g in ordered)}).",
     )
 
 
