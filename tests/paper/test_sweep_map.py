@@ -124,19 +124,21 @@ def test_a_map_has_a_dot_for_each_cell_in_the_colour_of_what_grew():
     np.testing.assert_array_equal(by_norm.series[1].y, found["effective_depth"].mean[11:])
 
 
-def test_reproduce_trains_the_small_grid_and_shows_it(tmp_path, monkeypatch):
+def test_reproduce_trains_the_small_grid_and_shows_the_large_one_above_it(tmp_path, monkeypatch):
     tiny = Grid([8.0], [0.05], ["paper-after", "none"], [2, 3], seeds=[0, 1], epochs=1, width=4)
     monkeypatch.setattr(sweep_map, "LIVE", tiny)
     monkeypatch.setattr(reproduce, "save_figures", lambda panel, _: panel.to_xarray())  # drawn once, in map.png
     with Progress(disable=True) as progress:
-        measure(tmp_path, ["map"], Options(), progress=progress)
+        measure(tmp_path, ["map"], Options(recorded=RECORDED.parents[2]), progress=progress)
         assert recorded(tmp_path) == ["map"]
         page = write_report(tmp_path, ["map"], progress=progress).read_text()
-    assert "The map: what grows, and where" in page
+    assert page.index("The map: what grows, and where") < page.index("The map, a small grid trained here")
     assert (tmp_path / "figures" / "map.png").is_file()
-    assert load(tmp_path / "recordings" / "sweep.nc", "sweep").sizes["cell"] == 4
+    recordings = tmp_path / "recordings"
+    assert (recordings / "sweep.nc").read_bytes() == RECORDED.read_bytes()
+    assert load(recordings / "sweep-small.nc", "sweep").sizes["cell"] == 4
     monkeypatch.setattr(sweep_map, "sweep", lambda *_, **__: pytest.fail("trained again, over the recording there"))
-    measure(tmp_path, ["map"], Options(), progress=progress)
+    measure(tmp_path, ["map"], Options(resume=True), progress=progress)
 
 
 def test_the_committed_map_says_what_its_verdicts_claim():
