@@ -269,7 +269,7 @@ def map_pages(recordings: Recordings, _figures: Sequence[str] = ()) -> Pages:
         combined["map"] = map_panels(recordings[NAME])
         sections.append(Section("The map: what grows, and where", READING, combined["map"]))
     if SMALL in recordings:
-        panels = tuple(replace(panel, name=f"{panel.name}-small") for panel in map_panels(recordings[SMALL]))
+        panels = tuple(replace(panel, name=f"{panel.name}-here") for panel in map_panels(recordings[SMALL]))
         combined.setdefault("map", panels)
         sections.append(Section("The map, a small grid trained here", READING, panels))
     return sections, combined
