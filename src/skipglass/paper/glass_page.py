@@ -15,6 +15,7 @@ from skipglass.paper.critical_points import agreement_table, layer_panels
 from skipglass.paper.finding import Recordings
 from skipglass.paper.landscape import MIXTURES, landscape
 from skipglass.report import Section
+from skipglass.training.threads import one_thread
 
 __all__ = ["GLASSES", "RECORDINGS"]
 
@@ -39,7 +40,8 @@ def measure_glass(recordings: Path, options: Options, progress: Progress) -> Non
     descents, counts, statements = (recordings / f"{name}.nc" for name in RECORDINGS)
     if not (options.resume and descents.is_file()):
         task = progress.add_task("descents in glasses", total=glass.QUICK_RUNS)
-        record.save(glass.quick(partial(progress.advance, task)), descents, kind=RECORDINGS["glass_descent"])
+        with one_thread():  # small products, ten times slower on two
+            record.save(glass.quick(partial(progress.advance, task)), descents, kind=RECORDINGS["glass_descent"])
     if not (options.resume and counts.is_file()):
         task = progress.add_task("critical points, cases", total=len(agreement.CASES))
         found = agreement.sweep(COUNTED, on_case=lambda *_: progress.advance(task))
