@@ -61,6 +61,21 @@ def test_finished_runs_are_not_trained_again_and_others_are(folder, monkeypatch)
     assert started == [changed]
 
 
+def test_shares_part_a_set_of_runs(tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(runs, "train_runs", lambda folder, chosen, **_: taken.extend(chosen))
+    for share in ("1/3", "2/3", "3/3"):
+        runs.main([str(tmp_path), "depths", "resnet20", "--share", share])
+    wanted = [*runs.RUNS["depths"], *runs.RUNS["resnet20"]]
+    assert sorted(map(runs.run_name, taken)) == sorted(map(runs.run_name, wanted))
+
+
+@pytest.mark.parametrize("share", ["0/2", "3/2", "1/0", "1", "a/b", "-1/2", "1/2/3"])
+def test_a_share_that_is_none_is_refused(tmp_path, share):
+    with pytest.raises(SystemExit, match="--share must be k/n"):
+        runs.main([str(tmp_path), "digits", f"--share={share}"])
+
+
 def test_a_set_of_runs_that_is_stopped_goes_on(tmp_path):
     settings, steps = SETTINGS[:2], []
 
