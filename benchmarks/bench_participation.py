@@ -139,7 +139,7 @@ def random_paths(depth: int) -> str:
 def main() -> None:
     torch.set_num_threads(1)
     print("| network | forward | forward + participation, in backwards | target |\n|---|---|---|---|")
-    for depth, width in ((10, 128), (10, 512), (100, 128), (100, 512), (1000, 256)):
+    for depth, width in ((10, 512), (100, 512), (1000, 512), (10, 128), (100, 128), (1000, 256)):
         name, repeats = f"MLP of {depth} blocks of {width}", REPEATS if depth < 1000 else 3
         print(one_network(name, lambda d=depth, w=width: mlp(d, w), repeats), flush=True)  # type: ignore[misc]
     for training in (True, False):
