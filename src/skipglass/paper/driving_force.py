@@ -132,19 +132,23 @@ def driving_force(networks: int = 20) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``change`` of the slope and what is ``predicted`` (theorem, network, step), how many gates ``flipped``, and what
-        was left of the slope at the start, ``rest``; ``slope_c`` and ``eq21`` (network,); ``true_force`` and
-        ``theorem_force`` (dropped, network).
+        ``change`` of the slope and what is ``predicted``, at which ``rate``, and how many gates ``flipped`` (theorem,
+        network, step); what was left of the slope at the start, ``rest``, and ``norm_p``, ``norm_m`` and ``product`` of
+        g_p and g_m, from which the prediction can be made again (theorem, network); ``slope_c`` and ``eq21``
+        (network,); ``true_force`` and ``theorem_force`` (dropped, network).
     """
     measured = [[_theorem(kind, seed) for seed in range(networks)] for kind in KINDS]
     data: dict = {
         name: (("theorem", "network", "step"), np.array([[one[name] for one in row] for row in measured]))
-        for name in ("change", "predicted", "flipped")
+        for name in ("change", "predicted", "rate", "flipped")
+    }
+    data |= {
+        name: (("theorem", "network"), np.array([[one[name] for one in row] for row in measured]))
+        for name in ("rest", "norm_p", "norm_m", "product")
     }
     forces = np.array([[_relaxed(which, seed) for seed in range(networks)] for which in ASSUMPTIONS])
     eq21 = np.array([_eq_21(seed) for seed in range(networks)])
     data |= {
-        "rest": (("theorem", "network"), np.array([[one["rest"] for one in row] for row in measured])),
         "slope_c": ("network", eq21[:, 0]),
         "eq21": ("network", eq21[:, 1]),
         "theorem_force": (("dropped", "network"), forces[..., 0]),
@@ -208,7 +212,8 @@ def _theorem(kind: str, seed: int) -> dict[str, np.ndarray | float]:
                 w.copy_(a - mu * (split.g_p[f"layers.{l}.weight"] + split.g_m[f"layers.{l}.weight"]))
         change.append(slope(y))
         flipped.append(int((model.gates(x) != gates).sum()))
-    return {"change": np.array(change), "predicted": -rates * force, "flipped": np.array(flipped), "rest": rest}
+    steps = {"change": np.array(change), "predicted": -rates * force, "rate": rates, "flipped": np.array(flipped)}
+    return {**steps, "rest": rest, "norm_p": split.norm_p, "norm_m": split.norm_m, "product": split.product}
 
 
 def _eq_21(seed: int) -> tuple[float, float]:
