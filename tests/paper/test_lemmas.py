@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 
 from skipglass.paper import CLAIMS, readings
 from skipglass.paper.path_sum import configuration_sum, copies, enumerate_paths, mass, open_gates, path_sum
@@ -84,7 +83,7 @@ VERDICTS = {
     "Eq. 15, Λ = N": "holds",
     "Eq. 15, ReLU first": "holds",
     "Eq. 15 on Eq. 8": "fails",
-    "Eq. 15, slip": "holds when p = 10, β = 0.5; p = 100, β = 0.1; p = 100, β = 0.5",
+    "Eq. 15, slip": "holds when p = 10, β = 0.5; p = 100, β = 0.1; or p = 100, β = 0.5",
     "Lemma 3, hinge": "holds when no gates bring Y_x Y to 1",
     "Lemma 3, absolute": "holds when |Y| never exceeds |Y_x|",
     "Lemma 3, slip": "fails",
@@ -100,65 +99,6 @@ def committed():
 @pytest.mark.parametrize(("claim", "verdict"), VERDICTS.items())
 def test_the_verdicts_of_what_is_committed_and_of_what_is_measured(measured, committed, claim, verdict):
     assert judge(claim, committed).verdict == judge(claim, measured).verdict == verdict
-
-
-def at(recording, variable, forge, **where):
-    """The recording with some of a variable's numbers forged."""
-    values = recording[variable].copy(deep=True)
-    values.loc[where] = forge(values.loc[where])
-    return recording.assign({variable: values})
-
-
-def as_reading(recording, *networks):
-    """The recording as if each network's parts were its reading's."""
-    power = recording.power.copy(deep=True)
-    scatter = np.random.default_rng(0).normal(1, 0.01, (recording.sizes["seed"], recording.sizes["length"]))
-    for network in networks:
-        for beta in recording.beta.values:
-            e = DepthEnsemble(recording.sizes["length"], float(beta), readings.reading_of(network))
-            power.loc[{"network": network, "beta": beta}] = scatter * e.weights**2
-    return recording.assign(power=power)
-
-
-FORGERIES = [
-    ("Eq. 9", "lemmas", lambda r: at(r, "path_sum", lambda v: v + 1e-9, seed=3), "fails"),
-    ("Lemma 1", "lemmas", lambda r: at(r, "configuration_sum", lambda v: v + 1e-9, seed=3), "fails"),
-    ("Lemma 1", "lemmas", lambda r: at(r, "uneven", lambda v: v + 0.1, seed=3), "fails"),
-    ("Lemma 2, lower", "lemmas", lambda r: at(r, "low", lambda v: v * 0.99, draw=7), "fails"),
-    ("Lemma 2, lower", "lemmas", lambda r: at(r, "high", lambda v: v * 1.01, draw=7), "fails"),
-    ("Lemma 2, upper", "lemmas", lambda r: at(r, "high", lambda v: v * 1.01, draw=7), "fails"),
-    ("Lemma 2, upper", "lemmas", lambda r: at(r, "low", lambda v: v * 0.99, draw=7), "fails"),
-    ("Below Lemma 2", "lemmas", lambda r: at(r, "high", lambda v: v * 1.01, draw=7), "fails"),
-    ("Below Lemma 2", "lemmas", lambda r: r.assign(low=r.low * 0 + 1 / 3, high=r.high * 0 + 1 / 3), "holds"),
-    ("Lemma 2, slip", "lemmas", lambda r: r.assign(correlated=r.correlated + 1), "holds"),
-    ("Lemma 2, slip", "lemmas", lambda r: at(r, "correlated", lambda v: 0.5, input_correlation=1.0), "fails"),
-    ("A1 with A3, slip", "lemmas", lambda r: r.assign(rank=r["rank"] * 0 + r.configurations), "holds"),
-    ("Lemma 3, hinge", "lemmas", lambda r: r.assign(gap=r.gap * 0), "holds"),
-    ("Lemma 3, hinge", "lemmas", lambda r: r.assign(gap=r.gap + 1e-6), "fails"),
-    ("Lemma 3, absolute", "lemmas", lambda r: r.assign(gap=r.gap * 0), "holds"),
-    ("Lemma 3, absolute", "lemmas", lambda r: r.assign(reached=r.reached * 0), "fails"),
-    ("Lemma 3, slip", "lemmas", lambda r: r.assign(slope=abs(r.slope)), "holds"),
-    ("Theorem 1, slip", "lemmas", lambda r: r.assign(tie=r.tie + 0.01), "holds"),
-    ("Eq. 15, slip", "lemmas", lambda r: r.assign(dropped=r.dropped * 0), "holds"),
-    ("Eq. 15, slip", "lemmas", lambda r: r.assign(dropped=r.dropped + 0.1), "fails"),
-    ("Eqs. 14-15", "readings", lambda r: r.assign(power=r.power * r.length), "fails"),
-    ("Eqs. 14-15", "readings", lambda r: at(r, "power", lambda v: v * v.length, beta=2.0),
-     "holds when β is 0.25, 0.5, 1, 4"),
-    ("Eq. 15, Λ = N", "readings", lambda r: r.assign(power=r.power * r.length), "fails"),
-    ("Eq. 15, ReLU first", "readings", lambda r: r.assign(power=r.power * r.length), "fails"),
-    ("Eq. 15 on Eq. 8", "readings", lambda r: as_reading(r, "redundant, Eq. 8", "independent, Eq. 8"), "holds"),
-    ("A2-A4, slip", "readings", lambda r: r.assign(fitted=xr.ones_like(r.fitted)), "holds"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("claim", "name", "forge", "verdict"), FORGERIES)
-def test_a_counterfeit_turns_its_verdict(measured, claim, name, forge, verdict):
-    assert judge(claim, {**measured, name: forge(measured[name])}).verdict == verdict
-    assert judge(claim, measured).verdict != verdict
-
-
-def test_every_claim_on_paths_has_a_forgery():
-    assert {claim for claim, *_ in FORGERIES} == set(VERDICTS)
 
 
 def test_a_far_reading_is_not_excused_by_its_scatter(measured):

@@ -162,7 +162,7 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
 @pytest.mark.parametrize(
     ("claim", "variable", "grows", "shrinks"),
     [
-        ("Sec. 6, Fig. 2", "absorbed_norm", lambda t: 1 + t, lambda t: 9 - t),
+        ("App. C, Fig. 2", "absorbed_norm", lambda t: 1 + t, lambda t: 9 - t),
         ("Fig. 2, drop", "absorbed_norm", lambda t: 1 + t + max(0, t - 1.97), lambda t: 9 - t + 0.5 * max(0, t - 1.97)),
         ("Fig. 2, drop", "absorbed_norm", lambda t: 1 + max(0, t - 1.97), lambda t: 1 + t - 0.5 * max(0, t - 1.97)),
         ("Fig. 3, drop", "multiplier_norm", lambda t: 9 + t - 2 * max(0, t - 1.97), lambda t: 1 + t),
@@ -223,7 +223,7 @@ def test_a_dip_is_a_fall_within_fifty_steps_and_a_rise_after_it(networks, claim,
     dip = judged(lambda t: 2 + abs(t - 0.5))
     assert dip.verdict == "holds"
     assert (
-        "digits ResNet-8 × 0.25, 4 epochs, 128 images -0.500 ± 0.000 at step 40, +3.502 ± 0.002 after" in dip.measured
+        "digits ResNet-8, 14 × 0.25, 4 epochs, 128 images: -0.50 at step 40, +3.50 (+0.50025 ± 0.00035)" in dip.measured
     )
     for course in (lambda t: 9 - t, lambda t: 9 + t):
         assert judged(course).verdict == "fails"
@@ -242,7 +242,7 @@ def test_dependence_on_depth_is_judged_over_networks_that_differ_in_depth_alone(
         course[name] = data.assign(effective_depth_median_frozen=depth)
     finding = judge("Claim 2, depth", course)
     assert finding.verdict == verdict
-    assert f"ResNet-8 to ResNet-14 × 0.25, 4 epochs, 128 images {factor * 0.5005:+.3f} ± 0.001" in finding.measured
+    assert f"ResNet-8 to 14 × 0.25, 4 epochs, 128 images: {factor * 0.5005:+.5f} ± 0.00071" in finding.measured
     only = {name: data for name, data in course.items() if data.attrs["depth"] == 8}
     assert judge("Claim 2, depth", only).verdict.startswith("not testable")
 

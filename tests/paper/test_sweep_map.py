@@ -48,7 +48,7 @@ def test_growth_is_judged_cell_by_cell(name, claim):
     fast = np.array([cell[2] == 1.0 for cell in CELLS])
     mixed = judge(claim, recording(**{name: np.where(fast, 1.5, 0.7)}))
     assert mixed.verdict == f"holds when the setting is one of {total // 3} of {total}"
-    assert f"learning rate: 0.01 0 of {total // 3}, 0.1 0 of {total // 3}, 1.0 {total // 3} of" in mixed.measured
+    assert f"learning rate (0.01: 0 of {total // 3}; 0.1: 0 of {total // 3}; 1: {total // 3} of" in mixed.measured
     assert mixed.seeds == "4 a setting"
 
 

@@ -7,8 +7,9 @@ index, with `theory.expected_critical_points`. Seeds are fixed beforehand: glass
 1,000,000 c + i, so that no two cases share couplings and the joint test sees independent cases.
 """
 
+import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -308,5 +309,14 @@ def _show(name: str, result: Agreement) -> None:
     sys.stderr.write(f"{name}\n{result}\n")
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Count, and record what was counted."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("recording", type=Path)
+    parser.add_argument("samples", type=int, help="glasses a case")
+    given = parser.parse_args(arguments)
+    save(recording(sweep(given.samples, on_case=_show)), given.recording, kind="agreement")
+
+
 if __name__ == "__main__":
-    save(recording(sweep(int(sys.argv[2]), on_case=_show)), Path(sys.argv[1]), kind="agreement")
+    main()

@@ -1,14 +1,48 @@
 """What a claim is, what recordings say about it, and how growth is judged over seeds."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
-__all__ = ["Claim", "Finding", "Recordings", "error", "growth", "listed", "mean_and_spread"]
+__all__ = [
+    "HOLES",
+    "Claim",
+    "Finding",
+    "Recordings",
+    "by_setting",
+    "either",
+    "error",
+    "grouped",
+    "growth",
+    "listed",
+    "mean_and_spread",
+    "seeds_of",
+]
 
 Recordings = Mapping[str, xr.Dataset]
+
+HOLES = {
+    "figure1": (  # a network may diverge: `growth` counts those that did
+        "train_loss", "test_loss", "weight_norm", "absorbed_norm", "multiplier_norm", "multiplier_mean",
+        "multiplier_magnitude",
+    ),
+    "sweep": (  # settings with a network that diverged are left out; without a norm there is no λ
+        "multiplier", "absorbed_norm", "weight_norm", "effective_depth", "effective_depth_batch", "train_loss",
+    ),
+    "resnet-": (  # measured at some of the evaluations, or not in every mode
+        "train_loss", "train_error", "cancellation", "share", "share_median", "length_norm",
+        "effective_depth_per_sample", "effective_depth_median_train", "participation_median_train",
+    ),
+    "glass_agreement": ("expected", "mean", "standard_error", "z", "symmetric"),  # a small glass has fewer indices
+    "glass_descent": ("threshold", "minimum", "ground", "pure_energy"),  # not every mixture has them
+}  # fmt: skip
+"""How the names of recordings begin → the variables that may hold NaN or infinity. In all others either means a damaged
+recording, and comparisons with NaN, which are false, must not become a verdict."""
+
+DEPTH = re.compile(r"ResNet-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -50,17 +84,22 @@ class Claim:
     needs: str = ""
 
     def finding(self, recordings: Recordings) -> Finding:
-        """Judge, or say that there is no recording to judge by."""
-        if not any(name.startswith(self.needs) for name in recordings):
+        """Judge, or say that there is no recording to judge by, or which variable of it is not finite."""
+        mine = {name: recording for name, recording in recordings.items() if name.startswith(self.needs)}
+        if not mine:
             return Finding("not testable: no recording", "nothing was recorded", "none")
+        for name, recording in mine.items():
+            if broken := _not_finite(name, recording):
+                what = f"{broken[0]} of {name} is not finite"
+                return Finding(f"not testable: {what}", f"{what}, {len(broken)} such variables in all", "none")
         return self.judge(recordings)
 
 
-def growth(changes: Mapping[str, np.ndarray], what: str) -> Finding:
+def growth(changes: Mapping[str, np.ndarray], what: str, beside: Mapping[str, str] | None = None) -> Finding:
     """Judge by settings: a change counts where its mean is more than two standard errors from 0.
 
-    A setting with one seed has no standard error: it is shown, and not counted. A diverged network has no change: then
-    nothing is concluded.
+    A setting with one seed has no standard error: it is shown, and not counted, as the finding says. A diverged network
+    has no change: then nothing is concluded.
 
     Parameters
     ----------
@@ -68,6 +107,8 @@ def growth(changes: Mapping[str, np.ndarray], what: str) -> Finding:
         {setting: (seeds,)}.
     what
         The quantity, in words.
+    beside
+        {setting: what is told of it before its change}.
 
     Returns
     -------
@@ -75,12 +116,13 @@ def growth(changes: Mapping[str, np.ndarray], what: str) -> Finding:
         The verdict on "it grows".
     """
     with np.errstate(invalid="ignore"):  # a diverged network: shown as it is
-        measured = "; ".join(f"{run} {mean_and_spread(change)}" for run, change in changes.items())
-    seeds = f"{listed(sorted({change.size for change in changes.values()}))} a setting"
-    finding = f"{what} (mean ± standard deviation): {measured}"
+        spread = {run: mean_and_spread(change) for run, change in changes.items()}
+    rows = spread if beside is None else {run: f"{beside[run]} ({text})" for run, text in spread.items()}
+    seeds = seeds_of(change.size for change in changes.values())
+    finding = f"{what} (mean ± standard deviation): {by_setting(rows)}"
     diverged = sum(int((~np.isfinite(change)).sum()) for change in changes.values())
     if diverged:
-        return Finding(f"not testable: {diverged} networks diverged", finding, seeds)
+        return Finding(f"not testable: {diverged} network{'s' * (diverged > 1)} diverged", finding, seeds)
     judged = {run: change for run, change in changes.items() if change.size > 1}
     if not judged:
         return Finding("not testable with one seed", finding, seeds)
@@ -90,7 +132,7 @@ def growth(changes: Mapping[str, np.ndarray], what: str) -> Finding:
     if len(rising) == len(judged):
         verdict = "holds"
     elif rising:
-        verdict = f"holds when the setting is {listed(rising)}"
+        verdict = f"holds when the setting is {either(grouped(rising))}"
     else:
         verdict = "fails" if falls else "not testable: every change is within its noise"
     return Finding(verdict, finding, seeds)
@@ -102,10 +144,58 @@ def error(change: np.ndarray) -> float:
 
 
 def mean_and_spread(change: np.ndarray) -> str:
-    """Mean and standard deviation over seeds as text."""
-    return f"{change.mean():+.3f} ± {change.std(ddof=1):.3f}" if change.size > 1 else f"{change.mean():+.3f}"
+    """Mean and standard deviation over seeds as text, to two digits of the deviation."""
+    if change.size == 1:
+        return f"{change.mean():+.3g}, one seed"
+    spread = float(change.std(ddof=1))
+    places = int(np.clip(1 - np.floor(np.log10(spread)), 0, 5)) if np.isfinite(spread) and spread > 0 else 3
+    return f"{change.mean():+.{places}f} ± {spread:.{places}f}"
+
+
+def seeds_of(sizes: Iterable[int]) -> str:
+    """How many seeds settings have, and what becomes of those that have one."""
+    distinct = sorted(set(sizes))
+    rule = "; a setting with one seed is shown and not counted" if distinct[0] == 1 < distinct[-1] else ""
+    return f"{either(map(str, distinct))} a setting{rule}"
 
 
 def listed(values: object) -> str:
     """Numbers or words as a list in a sentence."""
     return ", ".join(v if isinstance(v, str) else f"{float(v):g}" for v in values)  # type: ignore[attr-defined]
+
+
+def either(words: Iterable[str]) -> str:
+    """Words as alternatives in a sentence: "a, b or c"; with semicolons where they hold commas themselves."""
+    *others, last = words
+    if any("," in word for word in (*others, last)):
+        return "; or ".join(["; ".join(others), last] if others else [last])
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def by_setting(rows: Mapping[str, str]) -> str:
+    """Return {setting: text} as one line that says once what several settings share."""
+    parts, before = [], ""
+    for words, same in grouped(rows).items():
+        shared = f"{before}, "
+        parts.append(f"{words.removeprefix(shared)}: {', '.join(rows[label] for label in same)}")
+        before = before if words.startswith(shared) else words
+    return "; ".join(parts)
+
+
+def grouped(labels: Iterable[str]) -> dict[str, list[str]]:
+    """Return {words: settings}: those that differ in the depth of a ResNet alone are one, the shallow ones first."""
+    together: dict[str, list[str]] = {}
+    for label in labels:
+        together.setdefault(DEPTH.sub("ResNet-#", label), []).append(label)
+    found = {}
+    for words, same in together.items():
+        depths = {label: match[1] for label in same if (match := DEPTH.search(label))}
+        order = sorted(same, key=lambda label: int(depths.get(label, 0)))
+        found[words.replace("#", ", ".join(depths[label] for label in order if label in depths))] = order
+    return found
+
+
+def _not_finite(name: str, recording: xr.Dataset) -> list[str]:
+    holes = {variable for start, some in HOLES.items() if name.startswith(start) for variable in some}
+    numbers = {str(v): values for v, values in recording.variables.items() if values.dtype.kind == "f"}
+    return [v for v, values in numbers.items() if v not in holes and not np.isfinite(values.values).all()]

@@ -6,9 +6,10 @@ it where the descents look. The pure 3-spin, with its couplings, shows what fini
     python -m skipglass.paper.glass results/glass/recordings/glass_descent.nc
 """
 
+import argparse
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from typing import Any
@@ -303,5 +304,12 @@ def _show() -> None:
     sys.stderr.write(".")
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Descend, and record it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("recording")
+    run_all(parser.parse_args(arguments).recording, on_run=_show)
+
+
 if __name__ == "__main__":
-    run_all(sys.argv[1], on_run=_show)
+    main()

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from skipglass.paper.finding import Claim, Finding, Recordings, listed
+from skipglass.paper.finding import Claim, Finding, Recordings, either, listed
 from skipglass.paper.readings import census, distance, measured, reading_of
 from skipglass.theory import DepthEnsemble, fit
 
@@ -27,7 +27,7 @@ def lemma_1(recordings: Recordings) -> Finding:
     data = recordings["lemmas"]
     sums = _exact(data.configuration_sum, "|Σ over configurations - Y| / max |Y|")
     uneven = float(data.uneven.max())
-    text = f"{sums.measured}; copies of a configuration differ from ψ_r/Λ^r by at most {uneven:.2g} of it"
+    text = f"{sums.measured}; each configuration has ψ_r/Λ^r copies within {uneven:.2g} of that"
     return Finding(sums.verdict if uneven <= EXACT else "fails", text, sums.seeds)
 
 
@@ -41,9 +41,9 @@ def lemma_2_lower(recordings: Recordings) -> Finding:
     least = float(covered.low.min()) * d
     thrown = covered["mean"].sel(placement="copies thrown at random").mean("draw") * d - 1
     text = (
-        f"E[ξ²] over the bound: least {least:.6g}; evenly spread {attained:.2g} from 1; copies thrown at random "
-        f"{listed([f'{v:.3g}' for v in thrown.values])} above it at r = {listed(thrown.length)}. "
-        "The proof's d inputs are printed as p"
+        f"E[ξ²] over the bound: at least {least:.6g}; within {attained:.2g} of 1 where copies are evenly spread; above "
+        f"it by {listed([f'{v:.3g}' for v in thrown.values])} at r = {listed(thrown.length)} where they are thrown at "
+        "random. The proof prints p where it means d, the number of inputs"
     )
     return Finding("holds" if least >= 1 - EXACT and attained <= EXACT else "fails", text, _draws(data))
 
@@ -54,7 +54,7 @@ def lemma_2_upper(recordings: Recordings) -> Finding:
     largest = float(_covered(data).high.max())
     one = data.sel(placement="all from one input")
     attained = float(abs(one[["low", "high"]] - 1).to_dataarray().max())
-    text = f"E[ξ²] over the bound: largest {largest:.6g}; all copies from one input {attained:.2g} from 1"
+    text = f"E[ξ²] over the bound: at most {largest:.6g}; within {attained:.2g} of 1 where all copies are of one input"
     return Finding("holds" if largest <= 1 + EXACT and attained <= EXACT else "fails", text, _draws(data))
 
 
@@ -64,7 +64,7 @@ def lambda_equals_n(recordings: Recordings) -> Finding:
     off = {str(name): _off(data, name) for name in data.placement.values if "Λ" in str(name)}
     even = max(value for name, value in off.items() if "evenly" in name)
     text = "largest relative deviation of E[ξ²] from the lower bound: "
-    text += "; ".join(f"{name} {value:.2g}" for name, value in off.items())
+    text += "; ".join(f"{name}: {value:.2g}" for name, value in off.items())
     if even > EXACT:
         return Finding("fails", text, _draws(data))
     shuffled = max(value for name, value in off.items() if "evenly" not in name)
@@ -92,7 +92,7 @@ def independent_couplings(recordings: Recordings) -> Finding:
     even = data.sel(placement="evenly spread, Λ = n")
     free = bool((data["rank"].max("draw") >= data.configurations).all())
     text = (
-        f"evenly spread copies: the {int(even.configurations.max())} ξ of one length have covariance of rank "
+        f"with evenly spread copies the {int(even.configurations.max())} ξ of one length have a covariance of rank "
         f"{int(even['rank'].max())}, any two correlate by {float(even.correlation.min()):.3g}; wherever weights "
         f"stand, the rank is at most d = {data.attrs['inputs']} (found {int(data['rank'].max())})"
     )
@@ -146,7 +146,7 @@ def without_field(recordings: Recordings) -> Finding:
     dropped = recordings["lemmas"].dropped
     text = "ε_1², dropped: " + "; ".join(f"{float(v):.2g} at {v.ensemble.item()}" for v in dropped)
     small = [str(v.ensemble.item()) for v in dropped if float(v) < 0.01]
-    verdict = "holds" if len(small) == dropped.size else f"holds when {'; '.join(small)}" if small else "fails"
+    verdict = "holds" if len(small) == dropped.size else f"holds when {either(small)}" if small else "fails"
     return Finding(verdict, f"{text}. Kept, it is a field that makes landscapes trivial below β_c ≈ 1/p", "exact")
 
 
@@ -163,7 +163,13 @@ def network_reading(recordings: Recordings, networks: tuple[str, ...]) -> Findin
             worst[network], score = max(worst[network], away), max(score, z)
         fine[beta] = all(agree)
     good = [beta for beta, yes in fine.items() if yes]
-    verdict = "holds" if len(good) == len(fine) else f"holds when β is {listed(good)}" if good else "fails"
+    verdict = (
+        "holds"
+        if len(good) == len(fine)
+        else f"holds when β is {either(f'{beta:g}' for beta in good)}"
+        if good
+        else "fails"
+    )
     text = f"β (or b) = {listed(fine)}: total variation of ε_r² from the {reading_of(networks[0])} reading at most "
     text += "; ".join(f"{value:.2g} ({name})" for name, value in worst.items())
     return Finding(verdict, f"{text}; largest deviation {score:.2g} standard errors", f"{data.sizes['seed']} networks")

@@ -6,7 +6,19 @@ from functools import partial
 import numpy as np
 
 from skipglass.paper import figure2, figure3
-from skipglass.paper.finding import Claim, Finding, Recordings, error, growth, listed, mean_and_spread
+from skipglass.paper.finding import (
+    Claim,
+    Finding,
+    Recordings,
+    by_setting,
+    either,
+    error,
+    grouped,
+    growth,
+    listed,
+    mean_and_spread,
+    seeds_of,
+)
 from skipglass.paper.resnet_group import Group, alike, groups
 
 __all__ = ["NETWORK_CLAIMS"]
@@ -27,7 +39,7 @@ def absorbed_norms_grow(recordings: Recordings) -> Finding:
 
 def growth_speeds_up(recordings: Recordings) -> Finding:
     """After the first drop of the learning rate it grows, and faster than before (Fig. 2)."""
-    changes, slopes = {}, []
+    changes, slopes = {}, {}
     for group in groups(recordings):
         first, second = group.drops[0], group.drops[-1]
         window = (second - first) / 2
@@ -35,23 +47,20 @@ def growth_speeds_up(recordings: Recordings) -> Finding:
         low, at, high = (group.at(mean, epoch) for epoch in (first - window, first, first + window))
         before, after = (at - low) / window, (high - at) / window
         changes[group.label] = np.minimum(after, after - before)
-        slopes.append(f"{group.label} {before.mean():+.4f} → {after.mean():+.4f}")
-    finding = growth(changes, "smaller of the slope after the first drop and its excess over the slope before")
+        slopes[group.label] = f"{before.mean():+.2g} → {after.mean():+.2g}"
     what = (
-        "slope before → after the first drop, relative to the start, per epoch (half the time to the next, each side)"
+        "slope of the norm over its start, per epoch, before → after the first drop, half the time to the next each; "
+        "in brackets the smaller of the slope after and its excess"
     )
-    return Finding(finding.verdict, f"{what}: {'; '.join(slopes)}. {finding.measured}", finding.seeds)
+    return growth(changes, what, slopes)
 
 
 def multipliers_turn_down(recordings: Recordings) -> Finding:
     """λ falls after the first drop of the learning rate, with weight decay on it (Fig. 3)."""
-    changes = {g.label: _after_drop(g) for g in groups(recordings) if g.attrs["decay_scales"]}
-    if not changes:
+    falls = {g.label: -_after_drop(g) for g in groups(recordings) if g.attrs["decay_scales"]}
+    if not falls:
         return Finding("not testable: no run decays λ", "nothing was recorded", "none")
-    turned = growth({label: -change for label, change in changes.items()}, "")
-    measured = "; ".join(f"{label} {mean_and_spread(change)}" for label, change in changes.items())
-    what = "relative change of ‖λ_l‖, mean over layers, first drop to end (mean ± standard deviation)"
-    return Finding(turned.verdict, f"{what}: {measured}", turned.seeds)
+    return growth(falls, "relative fall of ‖λ_l‖, mean over layers, from the first drop to the end")
 
 
 def decay_makes_them_fall(recordings: Recordings) -> Finding:
@@ -59,52 +68,51 @@ def decay_makes_them_fall(recordings: Recordings) -> Finding:
     pairs = _both_ways(recordings)
     if not pairs:
         return Finding("not testable: no setting was run with and without decay on λ", "nothing to compare", "none")
-    lines, verdicts, sizes = [], {}, set()
+    rows, verdicts, sizes = {}, {}, set()
     for decayed, spared in pairs:
-        fall, rest = _after_drop(decayed), _after_drop(spared)
-        lines.append(f"{decayed.label}: {mean_and_spread(fall)} with, {mean_and_spread(rest)} without decay on λ")
-        sizes |= {fall.size, rest.size}
-        if min(fall.size, rest.size) > 1 and np.isfinite([*fall, *rest]).all():
-            falls = fall.mean() + 2 * error(fall) < 0
+        change, rest = _after_drop(decayed), _after_drop(spared)
+        rows[decayed.label] = f"{mean_and_spread(change)} with, {mean_and_spread(rest)} without decay on λ"
+        sizes |= {change.size, rest.size}
+        if min(change.size, rest.size) > 1:
+            falls = change.mean() + 2 * error(change) < 0
             verdicts[decayed.label] = falls and rest.mean() + 2 * error(rest) >= 0
-    what = "relative change of ‖λ_l‖ from the first drop to the end"
-    return Finding(_over_settings(verdicts), f"{what}: {'; '.join(lines)}", f"{listed(sorted(sizes))} a setting")
+    what = "relative change of ‖λ_l‖, mean over layers, from the first drop to the end"
+    return Finding(_over_settings(verdicts), f"{what}: {by_setting(rows)}", seeds_of(sizes))
 
 
 def depth_grows(recordings: Recordings, *, variable: str) -> Finding:
     """An effective depth is larger after training than before it."""
-    changes, courses = {}, []
+    changes, courses = {}, {}
     for group in groups(recordings):
         depth = group.values(variable)
         changes[group.label] = depth[:, -1] - depth[:, 0]
-        course = (depth[:, 0], group.at(depth, 1.0), depth[:, -1])
-        text = " → ".join(f"{values.mean():.2f}" for values in course)
-        courses.append(f"{group.label} {text} of {group.data.sizes['block']}")
+        course = " → ".join(f"{values.mean():.2f}" for values in (depth[:, 0], group.at(depth, 1.0), depth[:, -1]))
+        courses[group.label] = f"{course} of {group.data.sizes['block']}"
     samples = sorted({int(group.data.sizes["sample"]) for group in groups(recordings)})
-    finding = growth(changes, f"change in blocks, start to end, N = {listed(samples)} images")
-    text = f"{finding.measured}. Start → after the first epoch → end: {'; '.join(courses)}"
-    return Finding(finding.verdict, text, finding.seeds)
+    what = f"blocks at the start → after an epoch → at the end (the change), N = {listed(samples)} images"
+    return growth(changes, what, courses)
 
 
 def depth_dips(recordings: Recordings, *, variable: str) -> Finding:
     """Within the first steps the depth falls below where it started and where it ends."""
-    dips, courses = {}, []
+    dips, courses = {}, {}
     for group in groups(recordings):
         depth, steps = group.values(variable), group.data.step.values
         early = np.flatnonzero((steps > 0) & (steps <= FIRST_STEPS))
         lowest = early[depth[:, early].mean(axis=0).argmin()]
         fall, rise = depth[:, 0] - depth[:, lowest], depth[:, -1] - depth[:, lowest]
         dips[group.label] = np.minimum(fall, rise)
-        down, up = mean_and_spread(-fall), mean_and_spread(rise)
-        courses.append(f"{group.label} {down} at step {steps[lowest]}, {up} after it")
-    finding = growth(dips, "smaller of that fall and that rise")
-    what = f"change in blocks to the lowest mean of the first {FIRST_STEPS} steps, and from there to the end"
-    return Finding(finding.verdict, f"{what}: {'; '.join(courses)}. {finding.measured}", finding.seeds)
+        courses[group.label] = f"{-fall.mean():+.2f} at step {steps[lowest]}, {rise.mean():+.2f}"
+    what = (
+        f"change in blocks to the lowest mean of the first {FIRST_STEPS} steps, and from there to the end; in brackets "
+        "the smaller of fall and rise"
+    )
+    return growth(dips, what, courses)
 
 
 def deeper_networks_deepen_more(recordings: Recordings) -> Finding:
     """The change of the depth while training, in blocks, grows with the number of blocks."""
-    slopes, courses = {}, []
+    slopes, courses = {}, {}
     for same in alike(groups(recordings), "depth"):
         seeds = sorted(set.intersection(*[set(g.data.seed.values.tolist()) for g in same]))
         if len(same) == 1 or not seeds:
@@ -115,16 +123,16 @@ def deeper_networks_deepen_more(recordings: Recordings) -> Finding:
             blocks.append(count)
             changes.append(depth[:, -1] - depth[:, 0])
             parts = (depth[:, 0], group.at(depth, 1.0), depth[:, -1])
-            text = " → ".join(f"{part.mean() / count:.3f}" for part in parts)
-            courses.append(f"{group.label} {text} of {count} blocks, change {mean_and_spread(changes[-1])}")
-        deepest, shallowest = (f"ResNet-{g.attrs['depth']}" for g in (same[0], same[-1]))
-        label = same[-1].label.replace(shallowest, f"{shallowest} to {deepest}")
+            course = " → ".join(f"{part.mean() / count:.2f}" for part in parts)
+            courses[group.label] = f"{course} of {count} ({mean_and_spread(changes[-1])} blocks)"
+        shallowest, deepest = (g.attrs["depth"] for g in (same[-1], same[0]))
+        label = same[-1].label.replace(f"-{shallowest} ", f"-{shallowest} to {deepest} ")
         slopes[label] = np.polyfit(blocks, np.array(changes), 1)[0]
     if not slopes:
         return Finding("not testable: no setting was run at several depths", "nothing to compare", "none")
     finding = growth(slopes, "slope of the change over the number of blocks")
-    text = f"{finding.measured}. Part of its blocks, start → after the first epoch → end: {'; '.join(courses)}"
-    return Finding(finding.verdict, text, finding.seeds)
+    told = f"Part of its blocks at the start → after an epoch → at the end (the change): {by_setting(courses)}"
+    return replace(finding, measured=f"{finding.measured}. {told}")
 
 
 def _after_drop(group: Group) -> np.ndarray:
@@ -144,11 +152,11 @@ def _over_settings(verdicts: dict[str, bool]) -> str:
     if all(verdicts.values()):
         return "holds"
     true = [label for label, verdict in verdicts.items() if verdict]
-    return f"holds when the setting is {'; '.join(true)}" if true else "fails"
+    return f"holds when the setting is {either(grouped(true))}" if true else "fails"
 
 
 NETWORK_CLAIMS = (
-    Claim("Sec. 6, Fig. 2", "The mean absorbed norm grows while training.", absorbed_norms_grow, "resnet-"),
+    Claim("App. C, Fig. 2", "The mean absorbed norm grows while training.", absorbed_norms_grow, "resnet-"),
     Claim("Fig. 2, drop", "Its growth speeds up when the learning rate drops.", growth_speeds_up, "resnet-"),
     Claim("Fig. 3, drop", "The multipliers λ fall after the learning rate drops.", multipliers_turn_down, "resnet-"),
     Claim(

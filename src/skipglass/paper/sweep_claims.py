@@ -5,13 +5,14 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from skipglass.paper.finding import Claim, Finding, Recordings
-from skipglass.paper.sweep_map import NAME, Growth, growths, map_of
+from skipglass.paper.finding import Claim, Finding, Recordings, either
+from skipglass.paper.sweep_map import NAME, WORDS, Growth, growths, map_of
 
 __all__ = ["SWEEP_CLAIMS", "rank_correlation"]
 
 Array = NDArray[np.float64]
 RESAMPLES = 2_000
+AXES = {"variant": "norm", "separation": "separation", "learning_rate": "learning rate", "depth": "layers"}
 FEWEST = 5  # cells; with fewer a rank correlation says nothing
 
 
@@ -58,19 +59,23 @@ def _where(recordings: Recordings, name: str, what: str) -> Finding:
     learned, found, refusal = _judged(recordings)
     if refusal is not None:
         return refusal
-    growth = found[name]
+    growth, normalised = found[name], ~np.char.startswith(learned.variant.values.astype(str), "none")
     there = np.isfinite(growth.change).all(axis=1)
+    missing = int((~there & normalised).sum())  # without a norm there is no λ
+    if missing:
+        verdict = f"not testable: in {missing} settings that learn it is not finite"
+        return Finding(verdict, f"{what}: not finite in {missing} of {there.size} settings", _seeds(learned))
     rises, falls, total = growth.rises & there, growth.falls & there, int(there.sum())
     by = []
-    for axis in ("variant", "separation", "learning_rate", "depth"):
+    for axis in AXES:
         values = learned[axis].values
         parts = [(value, there & (values == value)) for value in dict.fromkeys(values[there].tolist())]
-        shares = ", ".join(f"{value} {int(rises[rows].sum())} of {int(rows.sum())}" for value, rows in parts)
-        by.append(f"{axis.replace('_', ' ')}: {shares}")
+        shares = [f"{_word(value)}: {int(rises[rows].sum())} of {int(rows.sum())}" for value, rows in parts]
+        by.append(f"by {AXES[axis]} ({'; '.join(shares)})")
     up, down = int(rises.sum()), int(falls.sum())
     measured = (
         f"{what}: ends above its start in {up}, below it in {down} of {total} settings that learn (by more than two "
-        f"standard errors over seeds). Above, by {'; by '.join(by)}"
+        f"standard errors). Above, {', '.join(by)}"
     )
     if not total:
         verdict = "not testable: no setting has it"
@@ -97,16 +102,16 @@ def _together(recordings: Recordings, name: str, what: str) -> Finding:
         return Finding("not testable: too few settings learn", "nothing to correlate", _seeds(learned))
     found_by = {label: rank_correlation(a[rows], b[rows]) for label, rows in enough.items()}
     words = [
-        f"{label} {rho:+.2f} ({low:+.2f}..{high:+.2f}, {int(enough[label].sum())} settings)"
+        f"{_word(label)}: {rho:+.2f} ({low:+.2f}..{high:+.2f}, {int(enough[label].sum())} settings)"
         for label, (rho, low, high) in found_by.items()
     ]
-    measured = f"rank correlation of the {what} and of the effective depth (95 % over settings): {'; '.join(words)}"
+    measured = f"rank correlation of the {what} and of the effective depth (95 % over settings). {'; '.join(words)}"
     each = {label: interval for label, interval in found_by.items() if label != "all"} or found_by
     positive = [label for label, (_, low, _) in each.items() if low > 0]
     if len(positive) == len(each):
         verdict = "holds"
     elif positive:
-        verdict = f"holds when the normalisation is {', '.join(positive)}"
+        verdict = f"holds when the normalisation is {either(map(_word, positive))}"
     elif any(high < 0 for _, _, high in each.values()):
         verdict = "fails"
     else:
@@ -120,6 +125,10 @@ def _judged(recordings: Recordings) -> tuple[xr.Dataset, dict[str, Growth], Find
     if recording.sizes["seed"] < 2:
         return recording, {}, Finding("not testable with one seed", "no spread", _seeds(recording))
     return *growths(recording), None
+
+
+def _word(value: object) -> str:
+    return WORDS.get(value, value) if isinstance(value, str) else f"{value:g}"
 
 
 def _seeds(recording: xr.Dataset) -> str:

@@ -1,0 +1,244 @@
+"""Verdicts are functions of recordings: a counterfeit turns each of them, and NaN never makes a claim hold."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from skipglass.paper import CLAIMS
+from skipglass.paper.claims_page import load_results
+from skipglass.paper.finding import HOLES, Claim
+from skipglass.paper.readings import reading_of
+from skipglass.theory import DepthEnsemble
+
+ROOT = Path(__file__).parents[2]
+MOVING, FLIPPING = "not testable: the points are not stationary", "not testable: every step flips a gate"
+
+
+@pytest.fixture(scope="module")
+def committed():
+    """Of the ResNets two depths and two seeds: enough to judge, and to put together many times."""
+    every = load_results(ROOT / "results")
+    return {
+        k: v for k, v in every.items() if not k.startswith("resnet-") or (v.attrs["seed"] < 2 and v.attrs["depth"] < 40)
+    }
+
+
+@pytest.fixture(scope="module")
+def verdicts(committed):
+    return {claim.name: claim.finding(committed).verdict for claim in CLAIMS}
+
+
+def at(recording, variable, forge, **where):
+    """The recording with some of a variable's numbers forged."""
+    values = recording[variable].copy(deep=True)
+    values.loc[where] = forge(values.loc[where])
+    return recording.assign({variable: values})
+
+
+def as_reading(recording, *networks):
+    """The recording as if each network's parts were its reading's."""
+    power = recording.power.copy(deep=True)
+    scatter = np.random.default_rng(0).normal(1, 0.01, (recording.sizes["seed"], recording.sizes["length"]))
+    for network in networks:
+        for beta in recording.beta.values:
+            e = DepthEnsemble(recording.sizes["length"], float(beta), reading_of(network))
+            power.loc[{"network": network, "beta": beta}] = scatter * e.weights**2
+    return recording.assign(power=power)
+
+
+def swapped(recording):
+    """Critical points of index 0 and 1 change places."""
+    index = recording.point_index
+    return recording.assign(point_index=xr.where(index == 0, 1, xr.where(index == 1, 0, index)))
+
+
+def in_training(variable, course, *, spared=None):
+    """A ResNet's recording in which a variable follows ``course(part of the training)``, other seeds a little apart."""
+
+    def forge(recording):
+        chosen = course if recording.attrs["decay_scales"] or spared is None else spared
+        part = recording.watched_epoch / recording.attrs["epochs"]
+        value = recording[variable]
+        curve = chosen(part, recording.sizes["block"]) * (1 + 1e-3 * recording.attrs["seed"])
+        return recording.assign({variable: curve.broadcast_like(value).transpose(*value.dims)})
+
+    return forge
+
+
+def bends(before, after):
+    """Straight up to the first drop of the learning rate and from there on."""
+    return lambda t, _: 9 + before * t + (after - before) * (t - 81 / 164).clip(0)
+
+
+def rises(t, _):
+    """Without a bend."""
+    return 1 + t
+
+
+def falls(t, _):
+    """Without a bend."""
+    return 9 - t
+
+
+def grown(variable, by, along="epoch"):
+    """Growth by ``by`` a step of recording, a little more in later seeds."""
+
+    def forge(recording):
+        number = xr.DataArray(np.arange(recording.sizes[along]), dims=along)
+        factor = 1 + number * by * (1 + 1e-3 * recording.seed)
+        return recording.assign({variable: recording[variable].isel({along: 0}, drop=True) * factor})
+
+    return forge
+
+
+FORGERIES = [
+    ("Eq. 9", "lemmas", lambda r: at(r, "path_sum", lambda v: v + 1e-9, seed=3), "fails"),
+    ("Lemma 1", "lemmas", lambda r: at(r, "configuration_sum", lambda v: v + 1e-9, seed=3), "fails"),
+    ("Lemma 1", "lemmas", lambda r: at(r, "uneven", lambda v: v + 0.1, seed=3), "fails"),
+    ("Lemma 2, lower", "lemmas", lambda r: at(r, "low", lambda v: v * 0.99, draw=7), "fails"),
+    ("Lemma 2, lower", "lemmas", lambda r: at(r, "high", lambda v: v * 1.01, draw=7), "fails"),
+    ("Lemma 2, upper", "lemmas", lambda r: at(r, "high", lambda v: v * 1.01, draw=7), "fails"),
+    ("Lemma 2, upper", "lemmas", lambda r: at(r, "low", lambda v: v * 0.99, draw=7), "fails"),
+    ("Below Lemma 2", "lemmas", lambda r: at(r, "high", lambda v: v * 1.01, draw=7), "fails"),
+    ("Below Lemma 2", "lemmas", lambda r: r.assign(low=r.low * 0 + 1 / 3, high=r.high * 0 + 1 / 3), "holds"),
+    ("Lemma 2, slip", "lemmas", lambda r: r.assign(correlated=r.correlated + 1), "holds"),
+    ("Lemma 2, slip", "lemmas", lambda r: at(r, "correlated", lambda v: 0.5, input_correlation=1.0), "fails"),
+    ("A1 with A3, slip", "lemmas", lambda r: r.assign(rank=r["rank"] * 0 + r.configurations), "holds"),
+    ("Lemma 3, hinge", "lemmas", lambda r: r.assign(gap=r.gap * 0), "holds"),
+    ("Lemma 3, hinge", "lemmas", lambda r: r.assign(gap=r.gap + 1e-6), "fails"),
+    ("Lemma 3, absolute", "lemmas", lambda r: r.assign(gap=r.gap * 0), "holds"),
+    ("Lemma 3, absolute", "lemmas", lambda r: r.assign(reached=r.reached * 0), "fails"),
+    ("Lemma 3, slip", "lemmas", lambda r: r.assign(slope=abs(r.slope)), "holds"),
+    ("Theorem 1, slip", "lemmas", lambda r: r.assign(tie=r.tie + 0.01), "holds"),
+    ("Eq. 15, slip", "lemmas", lambda r: r.assign(dropped=r.dropped * 0), "holds"),
+    ("Eq. 15, slip", "lemmas", lambda r: r.assign(dropped=r.dropped + 0.1), "fails"),
+    ("Eqs. 14-15", "readings", lambda r: r.assign(power=r.power * r.length), "fails"),
+    ("Eqs. 14-15", "readings", lambda r: at(r, "power", lambda v: v * v.length, beta=2.0),
+     "holds when β is 0.25, 0.5, 1 or 4"),
+    ("Eq. 15, Λ = N", "readings", lambda r: r.assign(power=r.power * r.length), "fails"),
+    ("Eq. 15, ReLU first", "readings", lambda r: r.assign(power=r.power * r.length), "fails"),
+    ("Eq. 15 on Eq. 8", "readings", lambda r: as_reading(r, "redundant, Eq. 8", "independent, Eq. 8"), "holds"),
+    ("A2-A4, slip", "readings", lambda r: r.assign(fitted=xr.ones_like(r.fitted)), "holds"),
+    ("Theorem 1", "theorems", lambda r: r.assign(peak_share=r.peak_share + 0.01), "fails"),
+    ("Theorem 2", "theorems", lambda r: r.assign(outside=r.outside[..., ::-1].assign_coords(depth=r.depth)), "fails"),
+    ("Lemma 4", "theorems", lambda r: r.assign(reached=xr.where(r.reached == 100, 99, r.reached)), "fails"),
+    ("Theorem 5", "theorems", lambda r: r.assign(excess=xr.where(r.excess == r.excess.max(), 1e-6, r.excess)), "fails"),
+    ("Sec. 3, start", "theorems", lambda r: r.assign(start=1 - r.start), "fails"),
+    ("Eq. 17", "theorems", lambda r: r.assign(deepest=r.deepest - 1), "fails"),
+    ("Sec. 6, dense nets", "theorems", lambda r: r.assign(dense_paths=r.dense_paths + (r.length == 4)), "fails"),
+    ("Theorem 3", "driving_force", lambda r: r.assign(change=r.change * 1.001), "fails"),
+    ("Theorem 3", "driving_force", lambda r: r.assign(change=-r.change, predicted=-r.predicted), "fails"),
+    ("Theorem 3", "driving_force", lambda r: r.assign(rest=r.rest + 1e-3), MOVING),
+    ("Theorem 3", "driving_force", lambda r: r.assign(flipped=r.flipped + 1), FLIPPING),
+    ("Theorem 4", "driving_force", lambda r: r.assign(predicted=-r.predicted), "fails"),
+    ("Theorem 4", "driving_force", lambda r: r.assign(change=-r.change, predicted=-r.predicted), "fails"),
+    ("Theorem 4", "driving_force", lambda r: r.assign(rest=r.rest + 1e-3), MOVING),
+    ("Theorem 4", "driving_force", lambda r: r.assign(flipped=r.flipped + 1), FLIPPING),
+    ("Eq. 21", "driving_force", lambda r: r.assign(eq21=r.eq21 * (1 + 1e-6)), "fails"),
+    ("Theorem 3, beyond", "driving_force", lambda r: r.assign(theorem_force=r.true_force), "holds"),
+    ("Theorem 3, beyond", "driving_force", lambda r: r.assign(theorem_force=-r.true_force),
+     "not testable: the sign is wrong though nothing is dropped"),
+    ("Sec. 4.1", "second_moments", lambda r: r.assign(second_moment=0 * r.second_moment + r.depth), "holds"),
+    ("Theorem 3, slope", "drift-", lambda r: r.assign(push=-abs(r.theorem_force)), "fails"),
+    ("Theorem 3, step", "drift-", lambda r: r.assign(growth=r.growth_decay + r.theorem_force), "holds"),
+    ("Theorem 3, epoch", "drift-",
+     lambda r: r.assign(theorem_force=abs(r.theorem_force), epoch_growth=abs(r.epoch_growth) + 1), "holds"),
+    ("Theorem 3, condition", "drift-", lambda r: r.assign(theorem_force=-abs(r.theorem_force)), "fails"),
+    ("Fig. 3, share", "drift-", lambda r: r.assign(epoch_decay=0.9 * r.epoch_growth), "holds"),
+    ("Sec. 4, Fig. 1(d)", "figure1d", grown("multiplier_magnitude", 0.1, "evaluation"), "holds"),
+    ("Sec. 4, Fig. 1(d)", "figure1d", grown("multiplier_magnitude", -0.01, "evaluation"), "fails"),
+    ("Sec. 4.2, Fig. 1(e)", "figure1e", grown("weight_norm", 0.1, "evaluation"), "holds"),
+    ("Sec. 4.2, Fig. 1(e)", "figure1e", grown("weight_norm", -0.01, "evaluation"), "fails"),
+    ("Sec. 4, map of λ", "sweep", grown("multiplier", 0.1), "holds"),
+    ("Sec. 4, map of λ", "sweep", grown("multiplier", -0.1), "fails"),
+    ("Sec. 4, map of norms", "sweep", grown("absorbed_norm", 0.1), "holds"),
+    ("Sec. 4, map of norms", "sweep", grown("absorbed_norm", -0.1), "fails"),
+    ("Claim 2, map", "sweep", grown("effective_depth", 0.1), "holds"),
+    ("Claim 2, map", "sweep", grown("effective_depth", -0.1), "fails"),
+    ("Claim 2, λ", "sweep", lambda r: r.assign(multiplier=1 / r.multiplier), "fails"),
+    ("Claim 2, norms", "sweep", lambda r: r.assign(absorbed_norm=1 / r.absorbed_norm), "fails"),
+    ("App. C, Fig. 2", "resnet-", in_training("absorbed_norm", rises), "holds"),
+    ("Fig. 2, drop", "resnet-", in_training("absorbed_norm", bends(-1, 2)), "holds"),
+    ("Fig. 2, drop", "resnet-", in_training("absorbed_norm", bends(2, 1)), "fails"),
+    ("Fig. 3, drop", "resnet-", in_training("multiplier_norm", bends(1, -1)), "holds"),
+    ("Fig. 3, drop", "resnet-", in_training("multiplier_norm", bends(1, 1)), "fails"),
+    ("Fig. 3, decay", "resnet-", in_training("multiplier_norm", bends(1, -1)), "fails"),
+    ("Fig. 3, decay", "resnet-", in_training("multiplier_norm", bends(1, 1), spared=bends(1, -1)), "fails"),
+    ("Claim 2", "resnet-", in_training("effective_depth_median_frozen", rises), "holds"),
+    ("Claim 2, batch", "resnet-", in_training("effective_depth_frozen", rises), "holds"),
+    ("Claim 2, train mode", "resnet-", in_training("effective_depth_train", rises), "holds"),
+    ("Claim 2, eval mode", "resnet-", in_training("effective_depth_median", rises), "holds"),
+    ("Claim 2, eval, batch", "resnet-", in_training("effective_depth", rises), "holds"),
+    ("Claim 2, first steps", "resnet-", in_training("effective_depth_median_frozen", falls), "fails"),
+    ("Claim 2, first steps", "resnet-",
+     in_training("effective_depth_median_frozen", lambda t, _: 2 + abs(t - 0.003)), "holds"),
+    ("Claim 2, first, eval", "resnet-", in_training("effective_depth_median", falls), "fails"),
+    ("Claim 2, first, eval", "resnet-",
+     in_training("effective_depth_median", lambda t, _: 2 + abs(t - 0.003)), "holds"),
+    ("Claim 2, depth", "resnet-", in_training("effective_depth_median_frozen", lambda t, n: 1 + n * t), "holds"),
+    ("Eqs. 5-7, 28-30", "landscape", lambda r: r.assign(product=r["product"] + 0.2 * (r.overlap == 0.6)), "fails"),
+    ("Def. 3, Eq. 33", "landscape", lambda r: r.assign(rate=r.rate[:, ::-1].assign_coords(size=r["size"])), "fails"),
+    ("Def. 3, Eq. 33", "landscape", lambda r: r.assign(rate=r.rate + 1.0), "fails"),
+    ("Fig. 1(f)", "landscape", lambda r: r.assign(complexity=-r.complexity), "fails"),
+    ("Def. 4, Eq. 32", "glass_agreement", lambda r: r.assign(z=r.z + 5), "fails"),
+    ("Def. 4, Eq. 32", "glass_agreement", lambda r: r.assign(chi2=r.chi2 + 2 * r.dof), "fails"),
+    ("Def. 4, Eq. 32", "glass_agreement", lambda r: r.assign(incomplete=r.incomplete + 1), "fails"),
+    ("Sec. 2, layers", "glass_agreement", swapped, "fails"),
+    ("Sec. 5, low index", "glass_descent", lambda r: r.assign(pure_index=r.pure_index + 2), "fails"),
+    ("Sec. 5, field", "glass_descent", lambda r: r.assign(overlap=r.overlap * 0.5), "fails"),
+    ("Sec. 5, field", "glass_descent", lambda r: r.assign(overlap=xr.ones_like(r.overlap)), "fails"),
+    ("Sec. 5, field", "glass_descent", lambda r: r.assign(minimum=r.minimum - 0.1), "fails"),
+]  # fmt: skip
+"""Claim, how the names of the recordings begin that are forged, the forgery, and the verdict on it."""
+
+
+def of(claim, recordings):
+    return {name: recording for name, recording in recordings.items() if name.startswith(claim.needs)}
+
+
+@pytest.mark.parametrize(("claim", "name", "forge", "verdict"), FORGERIES)
+def test_a_counterfeit_turns_its_verdict(committed, verdicts, claim, name, forge, verdict):
+    judge = next(c for c in CLAIMS if c.name == claim)
+    forged = {key: forge(data) if key.startswith(name) else data for key, data in of(judge, committed).items()}
+    assert judge.finding(forged).verdict == verdict != verdicts[claim]
+
+
+def test_every_claim_has_a_counterfeit():
+    assert {claim for claim, *_ in FORGERIES} == {claim.name for claim in CLAIMS}
+
+
+def blank(recordings, chosen=lambda variable: True):
+    """With NaN for numbers."""
+    return {
+        name: recording.assign(
+            {
+                v: xr.full_like(recording[v], np.nan, dtype=float)
+                for v in recording.data_vars
+                if recording[v].dtype.kind in "fiu" and chosen(v)
+            }
+        )
+        for name, recording in recordings.items()
+    }
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_recordings_of_nan_prove_nothing(committed, verdicts, claim):
+    assert claim.finding(blank(of(claim, committed))).verdict.startswith("not testable")
+    holes = {variable for start, some in HOLES.items() if claim.needs.startswith(start) for variable in some}
+    if holes and claim.needs != "resnet-":  # whose holes no claim reads
+        spared = claim.finding(blank(of(claim, committed), lambda variable: variable in holes)).verdict
+        assert spared == verdicts[claim.name] or spared.startswith("not testable")
+
+
+def test_one_number_that_is_not_finite_is_named(committed):
+    for start in {claim.needs for claim in CLAIMS}:
+        name, recording = next((k, v) for k, v in committed.items() if k.startswith(start))
+        holes = {v for begin, some in HOLES.items() if name.startswith(begin) for v in some}
+        for variable in {v for v in recording.data_vars if recording[v].dtype.kind == "f"} - holes:
+            values = recording[variable].copy(deep=True)
+            values[dict.fromkeys(values.dims, -1)] = np.inf
+            claim = Claim("", "", lambda _: pytest.fail("judged"), needs=name)
+            found = claim.finding({name: recording.assign({variable: values})})
+            assert found.verdict == f"not testable: {variable} of {name} is not finite"
