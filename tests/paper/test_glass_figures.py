@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from rich.progress import Progress
+from threadpoolctl import threadpool_limits
 
 from skipglass.paper import glass, recorded, samples, write_report
 from skipglass.paper.critical_points import layers
@@ -49,6 +51,21 @@ def test_a_sample_depends_on_its_seed_alone(small):
     again = glass.lazy_descents(m, 150, seed=1, steps=6)
     np.testing.assert_array_equal(again.energy, small.energy.isel(beta=0).sel(field=True, seed=1))
     assert float(again.overlap) > 0.9
+
+
+def test_a_sample_depends_on_neither_threads_nor_workers():
+    """The last digits of long sums depend on the number of threads, and descents enlarge them."""
+    found, threads = [], torch.get_num_threads()
+    try:
+        for count, workers in ((1, 1), (2, 1), (2, 2)):
+            torch.set_num_threads(count)
+            with threadpool_limits(count):
+                mixture = DepthEnsemble(100, 0.5).mixture()
+                found.append(samples.descents(mixture, 1000, [0, 1], starts=1, steps=12, workers=workers))
+    finally:
+        torch.set_num_threads(threads)
+    assert found[1].identical(found[0])
+    assert found[2].identical(found[0])
 
 
 def test_counts_are_compared_with_their_exact_mean():

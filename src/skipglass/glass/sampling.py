@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import torch
-
 from skipglass import check
 from skipglass.errors import InputError
 from skipglass.glass.critical_points import CriticalPoints, critical_points
 from skipglass.glass.hamiltonian import SphericalGlass
 from skipglass.theory import Mixture
+from skipglass.threads import one_thread
 
 __all__ = ["over_seeds", "searched"]
 
@@ -18,12 +17,13 @@ BATCH = 20  # samples searched side by side: our choice; fixed, so that results 
 
 
 def over_seeds(call: Callable[[Any], Any], seeds: Sequence[Any], workers: int = 1) -> Iterator[Any]:
-    """Call a function for each seed, on several processes; results come in the order of the seeds.
+    """Call a function for each seed, on several processes of one thread; results come in the order of the seeds.
 
     Parameters
     ----------
     call
-        Of one seed (or batch of seeds) alone, so that the number of workers changes nothing.
+        Of one seed (or batch of seeds) alone, so that the number of workers changes nothing. It runs on one thread,
+        in this process too: the order of sums depends on the number of threads, and so would the last digits.
     seeds
         One a sample, or batches of them.
     workers
@@ -39,6 +39,7 @@ def over_seeds(call: Callable[[Any], Any], seeds: Sequence[Any], workers: int = 
     InputError
         If joblib is needed and not installed.
     """
+    call = partial(_alone, call)
     if check.integer("workers", workers, 1) == 1:
         yield from map(call, seeds)
         return
@@ -71,11 +72,11 @@ def searched(mixture: Mixture, size: int, seeds: Sequence[int], workers: int = 1
         yield from found
 
 
+def _alone(call: Callable[[Any], Any], seed: Any) -> Any:
+    with one_thread():
+        return call(seed)
+
+
 def _search(mixture: Mixture, size: int, seeds: Sequence[int]) -> list[CriticalPoints]:
-    """Search some samples side by side, on one thread: the matrices are tiny."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return critical_points([SphericalGlass(mixture, size, seed=s) for s in seeds], warn=False)
-    finally:
-        torch.set_num_threads(threads)
+    """Search some samples side by side."""
+    return critical_points([SphericalGlass(mixture, size, seed=s) for s in seeds], warn=False)

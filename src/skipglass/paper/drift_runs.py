@@ -34,10 +34,10 @@ from skipglass.paper.drift_watch import Watch
 from skipglass.paper.driving_force import driving_force
 from skipglass.paper.recursion import second_moments
 from skipglass.scales.parameters import parameters_of
+from skipglass.threads import one_thread
 from skipglass.training import ResNetSettings
 from skipglass.training.batches import Batches
 from skipglass.training.resnet_settings import AUGMENTATION, DROPS
-from skipglass.training.threads import one_thread
 
 __all__ = ["RUNS", "STATIC", "Run", "drift_run", "seed_of"]
 

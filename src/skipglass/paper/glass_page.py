@@ -15,7 +15,7 @@ from skipglass.paper.critical_points import agreement_table, layer_panels
 from skipglass.paper.finding import Recordings
 from skipglass.paper.landscape import MIXTURES, landscape
 from skipglass.report import Section
-from skipglass.training.threads import one_thread
+from skipglass.threads import one_thread
 
 __all__ = ["GLASSES", "RECORDINGS"]
 

@@ -13,10 +13,10 @@ from skipglass import check
 from skipglass.data import Split
 from skipglass.errors import InputError
 from skipglass.models import ResidualMLP
+from skipglass.threads import one_thread
 from skipglass.training.checkpoint import fitting, read_checkpoint, write_checkpoint
 from skipglass.training.recording import Recording, evaluate, forward, scale_norms
 from skipglass.training.settings import DTYPES, Settings
-from skipglass.training.threads import one_thread
 
 __all__ = ["CHECKPOINT", "Run", "train"]
 

@@ -15,11 +15,11 @@ import xarray as xr
 
 from skipglass import check, record
 from skipglass.errors import InputError, StorageError
+from skipglass.threads import one_thread
 from skipglass.training.measured import MeasuredRun
 from skipglass.training.recording import total_norm
 from skipglass.training.settings import Settings
 from skipglass.training.spread import spread
-from skipglass.training.threads import one_thread
 
 __all__ = ["VARIANTS", "Grid", "cell", "sweep"]
 
