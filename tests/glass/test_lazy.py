@@ -187,6 +187,28 @@ def test_a_long_line_of_near_points_stays_finite():
     np.testing.assert_allclose(slope, along, atol=0.02 * np.abs(along).max() + 1e-3)
 
 
+@pytest.mark.parametrize("order", [2_000, 15_000])
+@pytest.mark.parametrize("size", [2, 40])
+def test_high_orders_are_nearly_alike_at_near_points(order, size):
+    """⟨w,∇H⟩ = r H of the ambient field, so that the span's law is all but singular: it is drawn all the same."""
+    z = LazyGlass(Mixture.pure(order), size, seed=0)
+    w = z.random_points(1)[0]
+    near = torch.from_numpy(np.random.default_rng(0).standard_normal((30, size)))
+    energies = torch.cat([z.energy(w[None]), z.energy(w + 1e-7 * near, project=True)])
+    typical = math.sqrt(size)
+    moved = 1e-7 * near.norm(dim=-1).max() * math.sqrt(order)  # 6e-5 standard deviations of a derivative
+    assert (energies - energies[0]).abs().max() < (10 * z.noise + 5 * float(moved)) * typical
+    assert math.sqrt(1e-9) < z.noise <= 1e-3
+
+
+def test_what_rounding_leaves_no_room_for_is_said():
+    z = LazyGlass(Mixture({1: 1.0, 20_000: 0.01}), 60)
+    w = z.random_points(2)
+    line = w[0] + torch.logspace(-12, 0, 50, dtype=torch.float64)[:, None] * w[1]
+    with pytest.raises(InputError, match="orders up to 20000 are too high"):
+        z.energy(line, project=True)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -195,6 +217,7 @@ def test_a_long_line_of_near_points_stays_finite():
         (lambda: LazyGlass(Mixture.pure(3), 5, seed=-1), "seed"),
         (lambda: LazyGlass(Mixture({3: 1e-320}), 5), "normalized"),
         (lambda: LazyGlass(Mixture({3: 1e308}), 5), "normalized"),
+        (lambda: LazyGlass(Mixture.pure(20_000), 5), "double precision"),
         (lambda: LazyGlass(Mixture.pure(3), 10**30), "GB are free"),
         (lambda: LazyGlass(Mixture.pure(3), 5, device="abc"), "device"),
         (lambda: LazyGlass(Mixture.pure(3), 5).energy(None), "points must be a tensor"),

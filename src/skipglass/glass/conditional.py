@@ -18,21 +18,44 @@ So they need not be stored. What remains is one dense block of rows a point (val
 t²/2 variables after t points: O(t⁴) numbers and O(t⁵) operations for the next point.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from skipglass.errors import InputError
 from skipglass.theory import Mixture
 
-__all__ = ["NUGGET", "Draw", "SpanLaw"]
+__all__ = ["NUGGET", "Draw", "SpanLaw", "nugget"]
 
 NUGGET = 1e-9
 """Independent variance of each observation, relative to that of h or of a tangential derivative (our choice).
 
 Analytic kernels make nearby points dependent to the last digit within ten steps, and leaving out the variables
 that others determine blows up."""
+ROUNDING = 16 * np.finfo(float).eps
+"""Of the radial derivative's variance, ξ″(1): fifty points within 1e-6 of one another took up to 8 epsilons."""
+MOST = 1e-6  # our choice: 1e-3 of a typical energy, at order 17,000
+
+
+def nugget(mixture: Mixture) -> float:
+    """Return the relative variance of an observation's own noise: 1e-9, and more for orders above about 500.
+
+    Raises
+    ------
+    InputError
+        If it would be above MOST.
+    """
+    least = ROUNDING * mixture.nu2 / float(mixture(1.0))
+    if least > MOST:
+        raise InputError(
+            f"orders up to {int(mixture.orders.max())} with ξ″(1)/ξ(1) = {least / ROUNDING:.2g} are beyond double "
+            f"precision, which draws a glass up to {MOST / ROUNDING:.2g}, a pure order of 17,000; take lower orders"
+        )
+    return max(NUGGET, least)
+
 
 Array = NDArray[np.float64]
 
@@ -75,12 +98,15 @@ class SpanLaw:
     ----------
     mixture
         ξ.
+
+    Attributes
+    ----------
     nugget
         Variance of each observation's own noise, relative to ξ(1) for values and to ν′ for derivatives.
     """
 
-    def __init__(self, mixture: Mixture, nugget: float = NUGGET) -> None:
-        self.mixture, self.nugget = mixture, nugget
+    def __init__(self, mixture: Mixture) -> None:
+        self.mixture, self.nugget = mixture, nugget(mixture)
         self.at_one = float(mixture(1.0)), mixture.nu1, mixture.nu2
         self.coordinates = np.zeros((0, 0))  # (t, m) points in the basis
         self.factor = np.zeros((0, 0))  # (t, t) L, of A and its nugget
@@ -120,22 +146,37 @@ class SpanLaw:
         -------
         Draw
             Distributed as the field given all earlier draws.
+
+        Raises
+        ------
+        InputError
+            If rounding has used up what the earlier draws leave open.
         """
         q = np.clip(self.coordinates @ c, -1.0, 1.0)
         xi = _derivatives(self.mixture, q)
         sources = np.column_stack([xi[1], xi[2][:, None] * self.coordinates])
         past = solve_triangular(self.factor, sources, lower=True, check_finite=False) if self.points else sources
         ell = past[:, 0]
-        scale = float(np.sqrt((1 + self.nugget) * self.at_one[1] - ell @ ell))
+        left = float((1 + self.nugget) * self.at_one[1] - ell @ ell)
         dense = self._against_dense(c, xi, past)
         own = _covariance(*self.at_one, c, c, c.size)
         own[np.diag_indices_from(own)] += self.nugget * np.append(self.at_one[0], np.full(c.size, self.at_one[1]))
         own -= dense.T @ dense + self._against_past(c, past, c, past)
-        root = np.asarray(np.linalg.cholesky(own), dtype=np.float64)
+        root, scale = self._root(own), math.sqrt(max(left, 0.0))
         drawn = dense.T @ self.normals + past.T @ (self.white @ c) + root @ normals
         drawn[1:] += ell @ self.white
         self._append(_Rows(c, ell, past, dense.T, root), scale, normals)
         return Draw(float(drawn[0]), drawn[1:], ell, scale)
+
+    def _root(self, own: Array) -> Array:
+        try:
+            return np.asarray(np.linalg.cholesky(own), dtype=np.float64)
+        except np.linalg.LinAlgError:
+            raise InputError(
+                f"after {self.points} points rounding leaves nothing to draw the next from: orders up to "
+                f"{int(self.mixture.orders.max())} are too high for points this near to one another; take lower "
+                "orders, or fewer points that lie further apart"
+            ) from None
 
     def _against_dense(self, c: Array, xi: list[Array], past: Array) -> Array:
         """(N, 1+m) the new variables' rows, transposed, against value and gradient of every earlier point."""
