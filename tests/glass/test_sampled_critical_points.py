@@ -1,12 +1,15 @@
 """All critical points: against algebra where there is some, against laws, and the words for an incomplete search."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 
 from skipglass.errors import InputError
 from skipglass.glass import IncompleteSearchWarning, SphericalGlass, critical_points
-from skipglass.glass.search import Rules
+from skipglass.glass.couplings import Couplings
+from skipglass.glass.search import Rules, _ambient, _second_derivatives
 from skipglass.theory import Mixture
 
 MIXTURES = {
@@ -70,6 +73,19 @@ def number_by_solves(h: SphericalGlass) -> int:
 def test_on_the_sphere_they_are_what_a_fine_grid_of_solves_finds(mixture):
     h = SphericalGlass(mixture, 3, seed=7)
     assert len(critical_points(h)) == number_by_solves(h)
+
+
+@pytest.mark.parametrize(
+    ("mixture", "size"), [*product([*MIXTURES.values(), Mixture.pure(9)], (2, 4)), (Mixture.pure(60), 2)]
+)
+def test_the_search_has_the_glass_s_own_derivatives(mixture, size):
+    h = SphericalGlass(mixture, size, seed=3)
+    stack = [Couplings(c.order, c.size, c.values[None]) for c in h.couplings]
+    w = h.random_points(5)
+    found = _ambient([(c.order, _second_derivatives(c)) for c in stack], w[None])
+    expected = [sum(terms) for terms in zip(*(c.derivatives(w, 2)[1:] for c in h.couplings), strict=True)]
+    for mine, its in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine[0], its, atol=1e-12 * float(its.abs().max()))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -176,13 +176,25 @@ def _second_derivatives(c: Couplings) -> Tensor:
         return values
     tuples = index_tuples(size, r)
     D = values.new_zeros(len(values), polynomial.number(size, r - 2), size * size)
-    ranks = torch.tensor([[polynomial.number(x, t + 1) for x in range(size)] for t in range(r)])
-    for s, t in itertools.permutations(range(r), 2):
-        rest = [u for u in range(r) if u not in (s, t)]  # sorted still; colex rank: Σ_i C(x_i + i, i + 1)
-        column = sum((ranks[i][tuples[:, u]] for i, u in enumerate(rest)), torch.zeros(len(tuples), dtype=torch.int64))
-        place = column * size * size + tuples[:, s] * size + tuples[:, t]
-        D.flatten(1).index_add_(1, place, values)
+    whole, after_one, after_two = (_rank_sums(tuples, size, dropped) for dropped in range(3))
+    for s, t in itertools.combinations(range(r), 2):
+        column = whole[:, s] + (after_one[:, t] - after_one[:, s + 1]) + (after_two[:, r] - after_two[:, t + 1])
+        for a, b in ((tuples[:, s], tuples[:, t]), (tuples[:, t], tuples[:, s])):
+            D.flatten(1).index_add_(1, (column * size + a) * size + b, values)
     return D
+
+
+def _rank_sums(tuples: Tensor, size: int, dropped: int) -> Tensor:
+    """Return Σ_{i<u} C(x_i + j, j + 1) with j = i - dropped ≥ 0, (tuples, r+1): parts of colexicographic ranks.
+
+    A tuple without ``dropped`` indices before slot i is sorted still, and x_i stands that much further left.
+    """
+    r = tuples.shape[1]
+    slots = range(r - dropped)
+    table = torch.tensor([[polynomial.number(x, i + 1) for x in range(size)] for i in slots]).reshape(-1, size)
+    terms = torch.zeros_like(tuples)
+    terms[:, dropped:] = table[list(slots), tuples[:, dropped:]]
+    return torch.nn.functional.pad(terms.cumsum(1), (1, 0))
 
 
 def _take(values: Tensor, order: Tensor) -> Tensor:
