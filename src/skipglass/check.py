@@ -67,6 +67,8 @@ def path(value: object) -> Path:
     """Return the name of a file or folder as a Path."""
     if not isinstance(value, (str, os.PathLike)) or isinstance(found := os.fspath(value), bytes):
         raise InputError(f"a path must be text or a pathlib.Path, not {value!r}")
+    if not found:
+        raise InputError("a path must not be empty; '.' is the current folder")
     if "\0" in found:
         raise InputError(f"a path holds no null character, found {found!r}")
     return Path(found)

@@ -116,6 +116,7 @@ def test_critical_points_are_compared_with_the_exact_counts(tmp_path):
         (["--depth", "9", "--beta", "1", "--workers", "1000000000"], "workers"),
         (["--depth", "9", "--beta", "1", "--size", "1000000000000"], "GB are free"),
         (["--depth", "9", "--beta", "1", "--size", "50", "--starts", "1000000000000"], "GB are free"),
+        (["--orders", "3", "--out", ""], "empty"),
         (["--orders", "2:0"], "positive power"),
         (["--orders", "3", "--samples", "1"], "2"),
     ],

@@ -168,6 +168,13 @@ def test_the_start_is_left_as_it_was(glass):
     assert torch.equal(w, kept)
 
 
+@pytest.mark.parametrize("temperature", [1e4, 1e308])
+def test_hot_steps_are_short_enough_to_be_taken(glass, temperature):
+    run = langevin(glass, glass.random_points(20), temperature, steps=20)
+    assert run.acceptance.mean() > 0.5
+    assert np.isfinite(run.energies).all()
+
+
 @pytest.mark.parametrize("method", [descend, lambda h, w, **k: langevin(h, w, 1.0, **k)])
 def test_starts_off_the_sphere_are_projected_only_when_asked(glass, method):
     w = 3 * glass.random_points(2)
@@ -190,6 +197,7 @@ def test_starts_off_the_sphere_are_projected_only_when_asked(glass, method):
         (lambda h, w: langevin(h, w, -1.0), "temperature"),
         (lambda h, w: langevin(h, w, math.nan), "temperature"),
         (lambda h, w: langevin(h, w, 1.0, time_step=0.0), "time_step"),
+        (lambda h, w: langevin(h, w, 1.0, time_step=1e300), "time_step 1e\\+300 .* radians"),
         (lambda h, w: langevin(h, w, 1.0, seed=-1), "seed"),
     ],
 )

@@ -232,6 +232,7 @@ MISTAKES = {
             "text": "abc",
             "ragged": [[1.0, 2.0], [3.0]],
             "objects": np.zeros((2, 5), dtype=object),
+            "nested": torch.nested.nested_tensor([torch.zeros(4), torch.zeros(4)], layout=torch.jagged),
             "sparse": torch.zeros(2, 5, dtype=torch.float64).to_sparse(),
             "without data": torch.zeros(2, 5, dtype=torch.float64, device="meta"),
         }.items()
@@ -245,6 +246,15 @@ MISTAKES = {
 def test_mistakes_are_named(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def test_arrays_of_any_memory_are_points():
+    w = H.random_points(3)
+    array = w.numpy()
+    locked = array.copy()
+    locked.flags.writeable = False
+    for same in (array[::-1, ::-1].copy()[::-1, ::-1], locked, array.astype(">f8"), np.asfortranarray(array)):
+        assert torch.equal(H.energy(same), H.energy(w))
 
 
 @pytest.mark.parametrize("h", [H, LazyGlass(H.mixture, H.size)], ids=["stored", "lazy"])

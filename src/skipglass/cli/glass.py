@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skipglass.cli.folders import named
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -38,7 +40,10 @@ def glass(
     steps: Annotated[int, typer.Option(help="The most of each descent.")] = 40,
     seed: Annotated[int, typer.Option(help="Of the first glass; the next have the next.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes; their number changes no result.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder for the recording, the figure and report.html.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=named, metavar="FOLDER", help="Folder for the recording, the figure and report.html."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Sample spin glasses: critical points (--orders), or descents (--depth and --beta)."""

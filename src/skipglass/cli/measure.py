@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skipglass.cli.folders import named
+
 if TYPE_CHECKING:
     from skipglass.paths import Profile
 
@@ -26,7 +28,10 @@ def measure(
     tokens: Annotated[int, typer.Option(help="Tokens in each random sequence.")] = 16,
     shape: Annotated[str | None, typer.Option(help="Of one random sample: 3,64,64.")] = None,
     seed: Annotated[int, typer.Option(help="Of the weights and the random batch.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for profile.nc, profile.png and report.html.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=named, metavar="FOLDER", help="Folder for profile.nc, profile.png and report.html."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Split the gradient of a network by path length and say which blocks carry it."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skipglass.cli.folders import named
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -13,7 +15,12 @@ __all__ = ["sweep"]
 
 
 def sweep(
-    out: Annotated[Path, typer.Option(help="Folder; finished cells in it are kept, and not trained again.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=named, metavar="FOLDER", help="Folder; finished cells in it are kept, and not trained again."
+        ),
+    ],
     separations: Annotated[str | None, typer.Option(help="Class distances, like 2,8 [2,4,8,16].")] = None,
     rates: Annotated[str | None, typer.Option(help="Learning rates [0.01,0.05,0.25].")] = None,
     variants: Annotated[str | None, typer.Option(help="Of the normalisation (default: all but paper-before).")] = None,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from skipglass import check
+from skipglass.errors import InputError
 from skipglass.glass import sphere
 from skipglass.glass.descent import Glass, require_glass, step_count
 from skipglass.glass.trajectory import Trajectory
@@ -24,6 +25,8 @@ __all__ = ["langevin"]
 
 TIME_STEP = 0.5
 """Of the default step, times 1/(largest eigenvalue of the Hessian · Λ^{1/3}) (Roberts & Rosenthal 1998); our choice."""
+
+MOST_TURNED = 100.0  # radians of a typical step, of which none is taken: our choice
 
 
 def langevin(
@@ -50,7 +53,7 @@ def langevin(
     steps
         How many; if None 1000, or 100 for a LazyGlass, whose points cost more the more they are.
     time_step
-        dt; if None small enough for most steps to be accepted.
+        dt; if None small enough for most steps to be accepted, and for a step to turn by about a radian at the most.
     seed
         Of the thermal noise.
     project
@@ -62,6 +65,11 @@ def langevin(
     -------
     Trajectory
         With the share of accepted steps.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of its range, or the time step so long that none would be taken.
 
     Examples
     --------
@@ -76,8 +84,14 @@ def langevin(
     T = check.real("temperature", temperature, 0.0, above=True)
     count = step_count(h, steps)
     stiffness = 2 * math.sqrt(h.mixture.nu2) + math.sqrt(h.mixture.nu1)
-    dt = TIME_STEP / (stiffness * h.size ** (1 / 3)) if time_step is None else time_step
-    dt = check.real("time_step", dt, 0.0, above=True)
+    stable = min(TIME_STEP / (stiffness * h.size ** (1 / 3)), 0.5 / T)
+    dt = stable if time_step is None else check.real("time_step", time_step, 0.0, above=True)
+    turn = math.sqrt(2 * dt * T) + dt * math.sqrt(h.mixture.nu1)
+    if turn > MOST_TURNED:
+        raise InputError(
+            f"time_step {dt:.3g} at temperature {T:.3g} turns a point by {turn:.3g} radians, and half a turn or more "
+            f"is never taken; leave time_step out, which takes {stable:.3g}, or take a smaller one"
+        )
     w = sphere.require_points(start, h.size, h.dtype, h.device, onto=project)
     noise = torch.Generator(w.device).manual_seed(check.seed("seed", seed))
     chains = _Chains(h, w.reshape(w.shape[:-1].numel(), h.size).clone(), T, dt, noise)
@@ -102,7 +116,7 @@ class _Chains:
         w, radius = self.w, math.sqrt(self.h.size)
         kick = torch.randn(w.shape, generator=self.noise, dtype=w.dtype, device=w.device)
         kick -= (kick * w).sum(-1, keepdim=True) / self.h.size * w
-        v = math.sqrt(2 * self.T * self.dt) * kick - self.dt * self.gradient
+        v = math.sqrt(2 * self.dt * self.T) * kick - self.dt * self.gradient
         length = v.norm(dim=-1, keepdim=True)
         angle, direction = length / radius, v / length
         new = w * torch.cos(angle) + direction * (radius * torch.sin(angle))
@@ -122,7 +136,7 @@ class _Chains:
 
     def _cost(self, v: Tensor, gradient: Tensor) -> Tensor:
         """-ln of the density of proposing v."""
-        return ((v + self.dt * gradient) ** 2).sum(-1) / (4 * self.T * self.dt)
+        return ((v + self.dt * gradient) ** 2).sum(-1) / (4 * self.dt * self.T)
 
     def _norm(self) -> Tensor:
         return self.gradient.norm(dim=-1) / math.sqrt(self.h.size)

@@ -84,11 +84,13 @@ def require_points(
         If the shape or the dtype is another, a number is not finite, or a point is off the sphere (with
         ``onto``: zero).
     """
+    if isinstance(points, np.ndarray):  # torch refuses arrays that run backwards, and warns of read-only ones
+        points = np.require(points, points.dtype.newbyteorder("="), ("C", "W"))
     try:
         w = torch.as_tensor(points).detach()
     except (TypeError, ValueError, RuntimeError):
         w = torch.empty((), device="meta")
-    if w.is_meta or w.layout != torch.strided:
+    if w.is_meta or w.is_nested or w.layout != torch.strided:
         raise InputError(f"points must be a tensor or an array of numbers, (..., {size}), not {_kind(points)}")
     if w.ndim == 0 or w.shape[-1] != size:
         raise InputError(f"points must have the shape (..., {size}), found {tuple(w.shape)}")
@@ -110,6 +112,8 @@ def require_points(
 def _kind(points: object) -> str:
     """What somebody gave for points."""
     if isinstance(points, Tensor):
+        if points.is_nested:
+            return "a nested tensor"
         return f"a {points.layout} tensor on {points.device}"
     return type(points).__name__
 
