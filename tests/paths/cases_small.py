@@ -188,13 +188,17 @@ class Highway(nn.Module):
 class Half(nn.Module):
     """Under autocast, in bfloat16 where autocast says so."""
 
-    def __init__(self):
+    def __init__(self, *steps):
         super().__init__()
-        self.steps = nn.Sequential(nn.Linear(4, 8), Step(8), Step(8), nn.Linear(8, 3))
+        self.steps = nn.Sequential(*steps)
 
     def forward(self, x):
         with torch.autocast("cpu", torch.bfloat16):
             return self.steps(x).float()
+
+
+def perceptron():
+    return nn.Linear(4, 8), Step(8), Step(8), nn.Linear(8, 3)
 
 
 class Scaled(nn.Module):
@@ -269,7 +273,29 @@ CASES = {
     "in place": Case(
         lambda: of(nn.Sequential(Written(), Written()), 3, 4), identity("0.f", "0.g", "1.f", "1.g"), weights=4
     ),
-    "autocast": Case(lambda: of(Half(), 3, 4, dtype=torch.float32), identity("steps.1.f", "steps.2.f"), 4, error=2e-2),
+    "autocast": Case(
+        lambda: of(Half(*perceptron()), 3, 4, dtype=torch.float32), identity("steps.1.f", "steps.2.f"), 4, error=2e-2
+    ),
+    "all frozen under autocast": Case(
+        lambda: of(frozen(Half(*perceptron())), 3, 4, dtype=torch.float32),
+        identity("steps.1.f", "steps.2.f"),
+        4,
+        error=2e-2,
+    ),
+    "frozen convolutions under autocast": Case(
+        lambda: of(frozen(Half(ConvNet(pre=False))), 4, 3, 6, 6, dtype=torch.float32),
+        [(f"steps.0.{name}", *rest) for name, *rest in convolutions(pre=False).blocks],
+        weights=11,
+        error=2e-2,
+        exits="{}.conv2".format,
+    ),
+    "LoRA under autocast": Case(
+        lambda: of(Half(Lora(), Lora()), 3, 4, dtype=torch.float32),
+        identity("steps.0", "steps.1"),
+        6,
+        error=2e-2,
+        exits="{0}.base {0}.b".format,
+    ),
     "LayerScale and dropout": Case(
         lambda: of(nn.Sequential(*(Scaled() for _ in range(8))), 3, 4, dtype=torch.float32),
         identity(*(f"{l}.f.1" for l in range(8))),

@@ -36,13 +36,13 @@ def test_each_block_has_its_name_its_side_and_its_shortcut(case):
 def test_the_parts_sum_and_agree_with_moments_and_census(case, unit):
     model, loss, x = case.make()
     s = paths.spectrum(loss, x, unit, model=model)
-    m = paths.moments(loss, x, unit)
+    m = paths.moments(loss, x, unit, model=model)
     assert s.error <= case.error
     assert s.share.sum() == pytest.approx(1, abs=max(1e-9, case.error))
     assert m.mean == pytest.approx(s.effective_depth, rel=1e-8, abs=case.error)
     variance = float((s.lengths - m.mean) ** 2 @ s.share)
     assert m.variance == pytest.approx(variance, rel=1e-6, abs=max(1e-8, 10 * case.error))
-    number = paths.census(loss, x, unit)
+    number = paths.census(loss, x, unit, model)
     assert set(number) >= set(s.lengths[s.norm > 0])
     np.testing.assert_array_equal([min(number), max(number)], s.lengths[[0, -1]])
 
@@ -117,3 +117,4 @@ def test_what_may_hide_a_weight_is_listed():
     assert cells.opaque == ("MkldnnRnnLayer",) or len(cells.weights) > 1
     x = torch.randn(2, 3, requires_grad=True)
     assert paths.outline((x @ torch.ones(3, 3)).sum(), x).opaque == ("Mm with a constant",)
+    assert paths.outline(x.sin().mm(torch.ones(3, 3)).sum(), x).opaque == ("Mm with a constant",)

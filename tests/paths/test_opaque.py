@@ -71,6 +71,41 @@ def test_a_profile_notes_what_may_hide_blocks():
     assert paths.measure(Custom(), torch.randn(3, 4), blocks=["f"]).blocks == ("f",)
 
 
+CONSTANTS = {
+    "cast": lambda W: W.to(torch.bfloat16).to(f64),
+    "masked": lambda W: (torch.rand_like(W) > 0.5) * W,
+    "weight norm": lambda W: 2 * W / W.norm(dim=1, keepdim=True),
+    "dequantised": lambda W: (W * 127).to(torch.int8).to(f64) / 127,
+    "a buffer": torch.clone,
+}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_a_contraction_with_a_constant_is_taken_for_a_frozen_weight(name):
+    f, x = net()
+    W = CONSTANTS[name](f.weight.detach())
+    g = nn.Linear(4, 4).double()
+    for h in (x + (x @ W.T).tanh(), x + (x @ W.T + g(g(x))).tanh()):
+        found = paths.outline(h.square().sum(), x, g)
+        assert len(found.blocks) == 1
+        with pytest.warns(UserWarning, match="taken for frozen weights, and blocks depend on it: Mm with a constant"):
+            paths.spectrum(h.square().sum(), x, "blocks")
+        with pytest.warns(UserWarning, match="not counted as weights, though it may be a frozen one: Mm with a c"):
+            paths.spectrum(h.square().sum(), x)
+    certain = paths.outline((x + g(x @ W.T).tanh()).square().sum(), x)
+    assert (len(certain.blocks), certain.doubts("blocks")) == (1, [])
+    beside = x @ W.T + x @ W  # residual if one of them is no weight
+    assert len(paths.outline(beside.square().sum(), x).doubts("blocks")) == 1
+
+
+def test_a_frozen_weight_that_was_cast_is_known_by_its_model():
+    f, x = net()
+    loss = (x.float() @ f.requires_grad_(False).weight.float().T).square().sum()
+    assert paths.outline(loss, x, f).weights == ("weight",)
+    assert paths.outline(loss, x, f).opaque == ()
+    assert paths.outline(loss, x, nn.Linear(4, 4)).weights == ()
+
+
 UNSURE = {
     "Where": lambda f, x: torch.where(torch.tensor([True, False, True])[:, None], x + 0.0, f(x).tanh()),
     "IndexPut": lambda f, x: x.clone().index_put((torch.tensor([1]),), f(x)[1].tanh()),

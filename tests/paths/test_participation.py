@@ -72,10 +72,11 @@ def test_each_block_has_the_share_that_scaling_its_edge_shows(name, monkeypatch)
 def test_the_shares_sum_to_the_mean_of_spectrum_and_moments(name):
     model, loss, x = made(name)
     p = paths.participation_of(loss, x, model)
-    s = paths.spectrum(loss, x, "blocks")
+    s = paths.spectrum(loss, x, "blocks", model=model)
+    m = paths.moments(loss, x, "blocks", model=model)
     tolerance = max(1e-10, CASES[name].error)
     assert p.effective_depth == pytest.approx(s.effective_depth, rel=1e-10, abs=tolerance)
-    assert p.effective_depth == pytest.approx(paths.moments(loss, x, "blocks").mean, rel=1e-10, abs=tolerance)
+    assert p.effective_depth == pytest.approx(m.mean, rel=1e-10, abs=tolerance)
     np.testing.assert_allclose(p.effective_depth_per_sample, s.effective_depth_per_sample, rtol=1e-9, atol=tolerance)
     assert p.independent_samples <= s.independent_samples
 

@@ -54,7 +54,7 @@ class Graph:
     ----------
     nodes, operations, roles
         Autograd's nodes, their names and what they do to the signal; the role of a contraction with something
-        computed from parameters alone is "weight".
+        computed from parameters alone is "weight", and with what leaves no trace of a parameter "constant".
     edges
         The live edges out of each node.
     loss
@@ -181,7 +181,7 @@ def _role(node: Node, name: str, signals: set[int]) -> str:
     for own, other, saved in CONTRACTIONS.get(name, ()):
         if own in signals and other not in signals:
             following = node.next_functions[other][0]
-            return "weight" if following is not None or _is_frozen(node, saved) else "linear"
+            return "weight" if following is not None or _is_frozen(node, saved) else "constant"
     if name.startswith("custom "):  # it may be anything
         return "opaque" if _may_hold_a_weight(node, name, signals) else "custom"
     kind = role(name, signals)

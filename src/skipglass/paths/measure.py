@@ -82,8 +82,8 @@ def measure(
     mode = _mode(eager(model))
     say("forward pass")
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
-        for doubt in ("what these operations may hold", "these sums may be residual"):  # the notes say so
-            warnings.filterwarnings("ignore", doubt)
+        for doubt in ("what these operations may hold", "these sums may be residual", "contractions with a constant"):
+            warnings.filterwarnings("ignore", doubt)  # the notes say so
         paths = census(run.loss, run.x, unit, run.model, blocks)
         say(f"spectrum in {unit}, up to length {max(paths)}")
         split = spectrum(run.loss, run.x, unit, model=run.model, at="blocks", blocks=blocks)
@@ -170,12 +170,8 @@ def _notes(split: Spectrum, dtype: str) -> list[str]:
     if split.unit == "blocks" and not outline.blocks:
         notes.append("no residual merge was found: all paths have length 0 in blocks; measure with unit='weights'")
     notes += outline.doubts("blocks")
-    if outline.opaque and split.unit == "weights":
-        kinds = ", ".join(dict.fromkeys(outline.opaque))
-        notes.append(
-            f"{len(outline.opaque)} opaque operations ({kinds}): weights inside them are not counted, so that paths "
-            "are longer than they seem"
-        )
+    if split.unit == "weights":
+        notes += [f"{doubt}; paths may be longer than they seem" for doubt in outline.doubts("weights")]
     return notes
 
 

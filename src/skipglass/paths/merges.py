@@ -9,7 +9,7 @@ ones, there is no common signal to skip (a recurrence). Every other sum is a par
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from skipglass.paths.graph import Edge, Graph, axis
@@ -20,7 +20,9 @@ __all__ = ["Merge", "classify", "joins", "sides", "span"]
 SIZES = {"Pow", "Abs", "Mul", "LinalgVectorNorm", "Norm"}
 """What a loss makes of a difference."""
 PLAIN = {"linear", "norm"}
-AFFINE = {"linear", "norm", "weight"}
+CONTRACTING = {"weight", "constant"}
+"""A constant is most often a weight that was frozen and then cast or computed: it is taken for one."""
+AFFINE = PLAIN | CONTRACTING
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Merge:
         Whether the shortcut crosses a weight.
     unsure
         Whether it may be residual, though it is not counted.
+    constants
+        Contractions with a constant that decide what is the branch: whether each is a weight cannot be seen.
     """
 
     node: int
@@ -47,6 +51,7 @@ class Merge:
     shortcut: Edge | None = None
     projected: bool = False
     unsure: bool = False
+    constants: frozenset[int] = frozenset()
 
 
 def joins(graph: Graph) -> list[int]:
@@ -90,17 +95,20 @@ def span(graph: Graph, edge: Edge, join: int, stops: Collection[int] = ()) -> li
 def classify(graph: Graph) -> list[Merge]:
     """Every sum of two signals or more, residual or parallel, from the loss down."""
     join, users = joins(graph), _users(graph)
+    constants = {i for i, role in enumerate(graph.roles) if role == "constant"}
     found = []
     for i, (name, role, edges) in enumerate(zip(graph.operations, graph.roles, graph.edges, strict=True)):
-        if len(edges) < 2 or role not in {"linear", "weight"}:
+        if len(edges) < 2 or role not in {"linear"} | CONTRACTING:
             continue
         summed = name in {"Stack", "Cat"} and _summed(graph, users, i)
         added = name in ADDITIONS or name in FUSED or (summed and _one_each(graph, i))
         if len(edges) == 2 and added:
-            found.append(_residual(graph, i, join[i], edges))
+            decisive = _decisive(graph, i, join[i], edges, constants)
+            found.append(replace(_residual(graph, i, join[i], edges), constants=decisive))
         elif added or summed or name in OVERWRITES:
-            residual = any(_residual(graph, i, join[i], pair).branch for pair in combinations(edges, 2))
-            found.append(Merge(i, join[i], unsure=residual))
+            ways = [(graph, i, join[i], pair) for pair in combinations(edges, 2)]
+            may = any(_residual(*way).branch or _decisive(*way, constants) for way in ways)
+            found.append(Merge(i, join[i], unsure=may))
         else:
             found.append(Merge(i, join[i]))
     return [_unless_a_difference(graph, users, m, found) for m in found]
@@ -220,13 +228,28 @@ def _residual(graph: Graph, node: int, join: int, sides: Sequence[Edge]) -> Merg
     return Merge(node, join)
 
 
+def _decisive(graph: Graph, node: int, join: int, sides: Sequence[Edge], constants: set[int]) -> frozenset[int]:
+    """The contractions with a constant that decide what is the branch, by whether those of each side are weights."""
+    if not constants:
+        return frozenset()
+    parts = [constants.intersection(([node] if e.slot > 0 else []) + span(graph, e, join)) for e in sides]
+    if not any(parts):
+        return frozenset()
+    branches = set()
+    for fixed in (set(), *parts, parts[0] | parts[1]):
+        roles = ["linear" if v in fixed else role for v, role in enumerate(graph.roles)]
+        branches.add(_residual(replace(graph, roles=roles), node, join, sides).branch)
+    return frozenset(parts[0] | parts[1]) if len(branches) > 1 else frozenset()
+
+
 def _own_step(graph: Graph, node: int, edge: Edge) -> bool:
     """Whether the sum itself contracts this operand with a weight, as Addmm does with its second and third."""
-    return graph.roles[node] == "weight" and edge.slot > 0
+    return graph.roles[node] in CONTRACTING and edge.slot > 0
 
 
 def _weighs(graph: Graph, node: int) -> bool:
-    return graph.roles[node] == "weight" or (graph.roles[node] == "opaque" and graph.operations[node] != "CopySlices")
+    role = graph.roles[node]
+    return role in CONTRACTING or (role == "opaque" and graph.operations[node] != "CopySlices")
 
 
 def _reaches(graph: Graph, edge: Edge, join: int, nodes: list[int], through: Callable[[int], bool]) -> bool:

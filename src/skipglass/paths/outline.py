@@ -9,16 +9,22 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import InputError
+from skipglass.paths.frozen import recognise
 from skipglass.paths.graph import Edge, Graph, Target, read
 from skipglass.paths.merges import Merge, classify, sides
 from skipglass.paths.naming import common_prefix, contracts, name_of_operands, name_of_weight, names_of_blocks
-from skipglass.paths.operations import CONTRACTIONS
 from skipglass.paths.walk import Counted
 
 __all__ = ["UNITS", "Block", "PathGraph", "named", "outline"]
 
 UNITS = ("weights", "blocks")
 UNSURE = " (may be residual)"
+CONSTANT = " with a constant"
+DECISIVE = " (blocks depend on it)"
+DOUBTS = {
+    "weights": "contractions with a constant are not counted as weights, though it may be a frozen one",
+    "blocks": "contractions with a constant are taken for frozen weights, and blocks depend on it",
+}
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,9 @@ class PathGraph:
         The normalisations that are one operation.
     opaque
         Operations that may hide weights or nonlinearities, custom functions whatever they do, sums that may be
-        residual and are not counted, and contractions with a constant: a frozen weight that was cast or computed
-        leaves no trace of its parameter.
+        residual and are not counted, and contractions with a constant. A frozen weight that was computed (masked,
+        dequantised), or cast where no model is given, leaves no trace of its parameter: unit "weights" does not
+        count it, and whether a sum is residual is decided as if it were a weight.
     graph
         The live part of the autograd graph.
     """
@@ -87,17 +94,22 @@ class PathGraph:
     def doubts(self, unit: str) -> list[str]:
         """Say what may hide counted steps of a unit, a line for each kind."""
         sums = [what for what in self.opaque if what.endswith(UNSURE)]
-        kinds = ("custom ",) if unit == "blocks" else ("",)
-        hidden = [what for what in self.opaque if what.startswith(kinds) and what not in sums]
-        hidden += [what for what in sums if what.startswith("CopySlices") and unit == "weights"]
-        lines = []
-        if hidden:
-            what = ", ".join(dict.fromkeys(what.removesuffix(UNSURE) for what in hidden))
-            lines.append(f"what these operations may hold is not counted as {unit}: {what}")
-        if sums and unit == "blocks":
-            what = ", ".join(dict.fromkeys(what.removesuffix(UNSURE) for what in sums))
-            lines.append(f"these sums may be residual, and are not counted: {what}")
-        return lines
+        constants = [what for what in self.opaque if what.removesuffix(DECISIVE).endswith(CONSTANT)]
+        if unit == "blocks":
+            hidden = [what for what in self.opaque if what.startswith("custom ") and what not in sums]
+            constants = [what for what in constants if what.endswith(DECISIVE)]
+        else:
+            hidden = [what for what in self.opaque if what not in {*sums, *constants} or what.startswith("CopySlices")]
+            sums = []
+        return [
+            f"{said}: {', '.join(dict.fromkeys(what.removesuffix(UNSURE).removesuffix(DECISIVE) for what in found))}"
+            for said, found in (
+                (f"what these operations may hold is not counted as {unit}", hidden),
+                (DOUBTS[unit], constants),
+                ("these sums may be residual, and are not counted", sums),
+            )
+            if found
+        ]
 
     def __str__(self) -> str:
         width = max([len(b.name) for b in self.blocks] + [5])
@@ -163,7 +175,10 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None, blocks: Seq
     for prefix, module in modules.items():
         for name, p in module._parameters.items():
             names.setdefault(id(p), f"{prefix}.{name}" if prefix else name)
-    weights = {i: name_of_weight(graph, i, names) for i in reversed(_weights(graph))}
+    copies = {} if model is None else recognise(graph, model.parameters())
+    weights = {
+        i: names[id(copies[i])] if i in copies else name_of_weight(graph, i, names) for i in reversed(_weights(graph))
+    }
     hidden = {
         i: name_of_operands(graph, i, names) for i, role in enumerate(graph.roles) if role in {"opaque", "custom"}
     }
@@ -173,13 +188,14 @@ def outline(loss: Tensor, x: Target, model: nn.Module | None = None, blocks: Seq
         found = _chosen(graph, merges, weights, found, blocks)
     counted = {b.merge.node for b in found}
     unsure = {m.node for m in merges if m.unsure and m.node not in counted}
+    decisive = {i for m in merges for i in m.constants}
     backwards = range(len(graph.nodes) - 1, -1, -1)
     return PathGraph(
         tuple(found),
         tuple(weights.values()),
         tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in merges if m.node not in counted),
         tuple(graph.operations[i] for i in backwards if graph.roles[i] == "norm"),
-        tuple(what for i in backwards if (what := _not_understood(graph, i, hidden, unsure))),
+        tuple(what for i in backwards if (what := _not_understood(graph, i, hidden, unsure, decisive))),
         graph,
     )
 
@@ -257,7 +273,7 @@ def named(blocks: Sequence[Block], names: Sequence[str]) -> tuple[Block, ...]:
     return tuple(b for b in blocks if b.name in chosen)
 
 
-def _not_understood(graph: Graph, i: int, hidden: dict[int, str], unsure: set[int]) -> str:
+def _not_understood(graph: Graph, i: int, hidden: dict[int, str], unsure: set[int], decisive: set[int]) -> str:
     """What may hide a weight: fused operations, and contractions with a constant that is no parameter; or a block."""
     name = graph.operations[i]
     if i in unsure or (name == "CopySlices" and len(graph.edges[i]) > 1):
@@ -265,7 +281,9 @@ def _not_understood(graph: Graph, i: int, hidden: dict[int, str], unsure: set[in
     if i in hidden:
         module = common_prefix([hidden[i]]) if hidden[i] else ""
         return f"{name} ({module})" if module else name
-    return f"{name} with a constant" if name in CONTRACTIONS and graph.roles[i] == "linear" and graph.edges[i] else ""
+    if graph.roles[i] != "constant":
+        return ""
+    return f"{name}{CONSTANT}{DECISIVE if i in decisive else ''}"
 
 
 def _weights(graph: Graph) -> list[int]:
