@@ -21,6 +21,8 @@ from forms import (
     Mixer,
     Modulated,
     Normed,
+    Own,
+    Returning,
     Reversible,
     ReZero,
     RootMeanSquare,
@@ -84,6 +86,10 @@ CASES = (
         ),
         "joined and averaged": Case(
             lambda: of(sequence(Stacked(joined), Stacked(joined)), 3, 4), identity("0.f", "1.f"), 2
+        ),
+        "added to the input": Case(lambda: of(Returning(), 3, 4), identity("f", "f#2", "f#3", side=0), 3),
+        "weights of one module": Case(
+            lambda: of(sequence(Own()), 3, 4), identity("0.one", "0.two", "0.one#2"), 3, exits=lambda _: ""
         ),
         "added to some rows": Case(lambda: of(sequence(Routed(), Routed()), 3, 4), identity("0.f", "1.f"), 2),
         "highway as lerp": Case(lambda: of(sequence(Lerp(), Lerp()), 3, 4), [], 4),

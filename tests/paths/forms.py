@@ -79,6 +79,33 @@ class Stacked(ReZero):
         return (pair * torch.tensor([1.0, 0.5], dtype=x.dtype)[:, None, None]).sum(0)
 
 
+class Returning(nn.Module):
+    """Each step adds what it has so far to the input: every branch holds those before."""
+
+    def __init__(self):
+        super().__init__()
+        self.f = nn.Linear(4, 4)
+
+    def forward(self, x):
+        h = x
+        for _ in range(3):
+            h = self.f(h).tanh() + x
+        return h
+
+
+class Own(nn.Module):
+    """One module adds three branches, each by a matrix of its own or one that it had."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = (nn.Parameter(torch.randn(4, 4)) for _ in range(2))
+
+    def forward(self, x):
+        for W in (self.one, self.two, self.one):
+            x = x + (x @ W).tanh()
+        return x
+
+
 class Routed(ReZero):
     """A mixture of depths: a block around some rows alone."""
 

@@ -111,6 +111,13 @@ def test_the_module_that_a_block_is_named_by_closes_its_branch(case):
             assert (without - expected).norm() <= case.error * g.norm(), block.name
 
 
+def test_a_second_block_of_the_same_weights_is_no_second_use_of_them():
+    f = torch.nn.ModuleDict({"f": torch.nn.Linear(4, 4)})
+    x = torch.randn(3, 4, requires_grad=True)
+    loss = (x + (x + f["f"](x).tanh()).tanh()).square().sum()
+    assert [b.name for b in paths.outline(loss, x, f).blocks] == ["f", "block 1"]
+
+
 def test_what_may_hide_a_weight_is_listed():
     x = torch.randn(2, 5, 4, requires_grad=True)
     cells = paths.outline(torch.nn.LSTM(4, 4)(x)[0].sum(), x)  # in float32 one operation holds all its weights

@@ -1,6 +1,5 @@
 """Names: a weight goes by its parameters, a residual block by the module that holds its branch's weights."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable
 
 from torch import Tensor, nn
@@ -52,29 +51,36 @@ def name_of_operands(graph: Graph, i: int, names: dict[int, str]) -> str:
 def names_of_blocks(
     graph: Graph, residual: list[Merge], weights: dict[int, str], modules: dict[str, nn.Module]
 ) -> list[str]:
-    """Name residual merges by the modules of their weights, an inner one of the same module by its own weights."""
+    """Name residual merges by the modules of their weights; one that holds a part of a named module, by that part."""
     if not modules:
         return [f"block {number}" for number in range(len(residual))]
     known = {i: name for i, name in weights.items() if name and not name.startswith(UNKNOWN)}
     containers = {name for name, m in modules.items() if type(m) in CONTAINERS}
     nodes = {m.node for m in residual}
-    found: list[str] = []
-    called: dict[str, set[int]] = {}  # by exactly this name
-    uses: Counter[str] = Counter()  # numbered ones too
-    for number, merge in enumerate(residual):
-        name = _name(graph, merge, nodes, known, containers)
-        same = called.get(name, set()) if name else set()
-        inside = set(_span(graph, merge)) if same else set()
-        for k in sorted(k for k in same if residual[k].node in inside):
-            found[k] = _children(_inside(graph, residual[k], known), name)
-            same.discard(k)
-            called.setdefault(found[k], set()).add(k)
-            uses[name] -= 1
-            uses[found[k]] += 1
-        found.append((f"{name}#{uses[name] + 1}" if uses[name] else name) or f"block {number}")
-        called.setdefault(found[-1], set()).add(number)
-        if name:
-            uses[name] += 1
+    inside = [_inside(graph, merge, known) for merge in residual]
+    held = [frozenset(known[v] for v in crossed) for crossed in inside]
+    names = [_name(graph, m, nodes, known, containers, v) for m, v in zip(residual, inside, strict=True)]
+    alike: dict[str, set[frozenset[str]]] = {}
+    for name, own in zip(names, held, strict=True):
+        alike.setdefault(name, set()).add(own)
+    for k, (name, own) in enumerate(zip(names, held, strict=True)):
+        whole = all(own >= other for other in alike[name])
+        if not whole and all(weight.startswith(f"{name}.") for weight in own):
+            names[k] = _children([known[v] for v in inside[k]], name)
+    return _unique(names, inside, held)
+
+
+def _unique(names: list[str], inside: list[list[int]], held: list[frozenset[str]]) -> list[str]:
+    """Number the uses of one module; of others that would share a name the later goes by its place."""
+    called: dict[str, list[int]] = {}
+    found = []
+    for number, name in enumerate(names):
+        same = called.setdefault(name, [])
+        if name and all(held[k] == held[number] and inside[k] != inside[number] for k in same):
+            same.append(number)
+            found.append(f"{name}#{len(same)}" if len(same) > 1 else name)
+        else:
+            found.append(f"block {number}")
     return found
 
 
@@ -82,22 +88,24 @@ def _span(graph: Graph, merge: Merge, stops: Collection[int] = ()) -> list[int]:
     return [] if merge.branch is None else span(graph, merge.branch, merge.join, stops)
 
 
-def _inside(graph: Graph, merge: Merge, weights: dict[int, str], stops: Collection[int] = ()) -> list[str]:
-    """The names of a branch's weights, from the input up; of those that lead to the join, without stops."""
+def _inside(graph: Graph, merge: Merge, weights: Collection[int], stops: Collection[int] = ()) -> list[int]:
+    """A branch's weights, from the input up; those that lead to the join, without stops."""
     inside = []
     leading = {merge.join} | ({v for v, _ in graph.targets} if merge.join == len(graph.nodes) else set())
     for v in reversed(_span(graph, merge, stops)):
         if stops or v in leading or any(e.to in leading for e in graph.edges[v]):
             leading.add(v)
-            inside += [weights[v]] if v in weights else []
+            inside += [v] if v in weights else []
     own = merge.branch is not None and merge.node in weights and contracts(graph, merge.node, merge.branch.slot)
-    return [*inside, weights[merge.node]] if own else inside
+    return [*inside, merge.node] if own else inside
 
 
-def _name(graph: Graph, merge: Merge, residual: set[int], weights: dict[int, str], containers: set[str]) -> str:
+def _name(
+    graph: Graph, merge: Merge, residual: set[int], weights: dict[int, str], containers: set[str], inside: list[int]
+) -> str:
     """The module that holds a branch's weights, or those above the next blocks; else the parts, first to last."""
-    everything = _inside(graph, merge, weights)
-    for names in (everything, _inside(graph, merge, weights, residual)):
+    everything = [weights[v] for v in inside]
+    for names in (everything, [weights[v] for v in _inside(graph, merge, weights, residual)]):
         prefix = common_prefix(names)
         if prefix and prefix not in containers:
             return prefix

@@ -35,7 +35,7 @@ class Block:
     ----------
     name
         The module that holds its weights, the modules ("bottom+up") where it is none alone, or "block 3" (forward
-        order) where no model names them. "step#2" is the second use of a module.
+        order) where no model names them or the name is another block's. "step#2" is the second use of a module.
     side
         Which operand of the addition is the branch: 0 the first, 1 the second, ….
     shortcut
