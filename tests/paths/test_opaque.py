@@ -111,19 +111,61 @@ UNSURE = {
     "IndexPut": lambda f, x: x.clone().index_put((torch.tensor([1]),), f(x)[1].tanh()),
     "Stack": lambda f, x: torch.stack([x, f(x).tanh(), f(x).sin()]).sum(0),
     "Cat": lambda f, x: torch.cat([x, f(x).tanh()], 1).mean(1),
+    "Addcdiv": lambda f, x: torch.addcdiv(x, f(x).tanh(), f(x).exp()),
+    "Addcmul": lambda f, x: torch.addcmul(x, f(x).tanh(), f(x).sigmoid()),
+    "Baddbmm": lambda f, x: torch.baddbmm(x[:, None], f(x)[:, :1, None], f(x)[:, None]),
+    "ForeachAdd": lambda f, x: torch._foreach_add([x], [f(x).tanh()])[0],
+    "Maximum": lambda f, x: torch.maximum(x, f(x).tanh()),
+    "Logaddexp": lambda f, x: torch.logaddexp(x, f(x).tanh()),
 }
+
+STACKED = {
+    "cumsum": lambda s: s.cumsum(0)[-1],
+    "einsum": lambda s: torch.einsum("kbi,k->bi", s, torch.tensor([1.0, 0.5], dtype=f64)),
+    "matrix": lambda s: s.movedim(0, -1) @ torch.tensor([1.0, 0.5], dtype=f64),
+    "largest": lambda s: s.amax(0),
+    "smooth": lambda s: s.logsumexp(0),
+    "pooled": lambda s: nn.functional.avg_pool1d(s.movedim(0, -1), 2),
+    "twice": lambda s: s.sum(0) + s.amax(0).sin(),
+}
+UNSURE |= {f"Stack, {name}": lambda f, x, h=h: h(torch.stack([x, f(x).tanh()])) for name, h in STACKED.items()}
 
 
 @pytest.mark.parametrize("name", UNSURE)
 def test_sums_that_may_be_residual_are_listed_and_warned_of(name):
     f, x = net()
     loss = UNSURE[name](f, x).square().sum()
+    name = name.split(",")[0]
     found = paths.outline(loss, x)
     assert found.blocks == ()
     assert name in [what.removesuffix(" (may be residual)") for what in found.opaque]
     with pytest.warns(UserWarning, match=f"these sums may be residual, and are not counted: .*{name}"):
         paths.spectrum(loss, x, "blocks")
-    paths.spectrum(loss, x, "weights")  # no weight is hidden: no warning
+    assert not any("may hold" in doubt for doubt in found.doubts("weights"))  # no weight is hidden
+
+
+SUMMED = {
+    "addcdiv": lambda f, x: torch.addcdiv(x, f(x).tanh(), torch.tensor(2.0, dtype=f64)),
+    "transposed": lambda f, x: torch.stack([x, f(x).tanh()]).transpose(0, 1).sum(1),
+    "permuted": lambda f, x: torch.stack([x, f(x).tanh()]).permute(1, 2, 0).mean(-1),
+    "viewed": lambda f, x: torch.stack([x, f(x).tanh()]).flatten(1).sum(0).view_as(x),
+    "normed": lambda f, x: nn.functional.layer_norm(torch.stack([x, f(x).tanh()], 1), (4,))[:, :, None].sum(1),
+    "einsum": lambda f, x: torch.einsum("kbi->bi", torch.stack([x, f(x).tanh()])),
+    "a step towards": lambda f, x: x + 0.1 * (f(x).tanh() - x),
+}
+
+
+@pytest.mark.parametrize("name", SUMMED)
+def test_a_sum_is_known_however_it_is_written(name):
+    f, x = net()
+    loss = SUMMED[name](f, x).sin().sum()
+    found = paths.outline(loss, x, nn.ModuleDict({"f": f}))
+    assert ([b.name for b in found.blocks], found.opaque) == (["f"], ())
+    s = paths.spectrum(loss, x, "blocks")
+    assert list(s.lengths) == [0, 1]
+    assert (s.norm > 0).all()
+    p = paths.participation_of(loss, x)
+    assert p.effective_depth == pytest.approx(s.effective_depth, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +173,14 @@ def test_sums_that_may_be_residual_are_listed_and_warned_of(name):
     [
         lambda f, x: torch.cat([x, f(x).tanh()], 1),
         lambda f, x: torch.stack([x, f(x).tanh()]).flatten(1),
+        lambda f, x: f(torch.stack([x, f(x).tanh()])).sum(0),
+        lambda f, x: torch.stack([x, f(x).tanh()]).sin().sum(0),
+        lambda f, x: torch.stack([x, f(x).tanh()]).transpose(0, 1)[:, torch.tensor([1])].sum(1),
+        lambda f, x: torch.addcmul(torch.ones_like(x), x, f(x)),
+        lambda f, x: torch.maximum(f(x), 0.1 * f(x)),
         lambda f, x: torch.where(x > 0, x, x.exp()),
     ],
-    ids=["a dense layer", "a stack", "an activation"],
+    ids=["a dense layer", "a stack", "a weight", "a nonlinearity", "picked", "a product", "leaky", "an activation"],
 )
 def test_signals_side_by_side_are_no_sum(h):
     f, x = net()
@@ -144,7 +191,7 @@ def test_how_far_a_network_is_from_the_identity_is_no_block():
     """A loss of an autoencoder; with weights above, or a target of its own, the same difference is a block."""
     f, x = net()
     head, clean = nn.Linear(4, 2).double(), torch.ones(3, 4, dtype=f64)
-    for size in (torch.square, torch.abs, lambda d: d * d, lambda d: torch.linalg.vector_norm(d, dim=1)):
+    for size in (torch.square, torch.abs, lambda d: d * d, lambda d: torch.linalg.norm(-2 * d, dim=1)):
         for d in (f(x).tanh() - x, x - f(x).tanh()):
             assert paths.outline(size(d).mean(), x).blocks == ()
             assert len(paths.outline(head(d).square().mean(), x).blocks) == 1

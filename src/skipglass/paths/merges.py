@@ -12,17 +12,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from skipglass.paths.graph import Edge, Graph, axis
-from skipglass.paths.operations import ADDITIONS, FUSED, OVERWRITES, PICKS, SUBTRACTIONS
+from skipglass.paths.graph import Edge, Graph
+from skipglass.paths.operations import ADDITIONS, ALIKE, FUSED, OVERWRITES, PICKS, SUBTRACTIONS
+from skipglass.paths.stacks import Fate, fate
 
 __all__ = ["Merge", "classify", "joins", "sides", "span"]
 
 SIZES = {"Pow", "Abs", "Mul", "LinalgVectorNorm", "Norm"}
-"""What a loss makes of a difference."""
+"""What a loss makes of a difference; a Mul of the difference with itself."""
+SCALINGS = {"Mul", "Div", "Neg"}
 PLAIN = {"linear", "norm"}
 CONTRACTING = {"weight", "constant"}
 """A constant is most often a weight that was frozen and then cast or computed: it is taken for one."""
 AFFINE = PLAIN | CONTRACTING
+SUMMING = {"linear"} | CONTRACTING
 
 
 @dataclass(frozen=True)
@@ -98,18 +101,21 @@ def classify(graph: Graph) -> list[Merge]:
     constants = {i for i, role in enumerate(graph.roles) if role == "constant"}
     found = []
     for i, (name, role, edges) in enumerate(zip(graph.operations, graph.roles, graph.edges, strict=True)):
-        if len(edges) < 2 or role not in {"linear"} | CONTRACTING:
+        if len(edges) < 2:
             continue
-        summed = name in {"Stack", "Cat"} and _summed(graph, users, i)
-        added = name in ADDITIONS or name in FUSED or (summed and _one_each(graph, i))
+        become = fate(graph, users, i) if name in {"Stack", "Cat"} else Fate.APART
+        fused = name in FUSED and edges[0].slot == 0
+        added = role in SUMMING and (name in ADDITIONS or fused or become is Fate.SUMMED)
         if len(edges) == 2 and added:
             decisive = _decisive(graph, i, join[i], edges, constants)
             found.append(replace(_residual(graph, i, join[i], edges), constants=decisive))
-        elif added or summed or name in OVERWRITES:
-            ways = [(graph, i, join[i], pair) for pair in combinations(edges, 2)]
+        elif added or fused or become is not Fate.APART or name in OVERWRITES | ALIKE:
+            pairs = [(edges[0], e) for e in edges[1:]] if fused else combinations(edges, 2)
+            ways = [(graph, i, join[i], pair) for pair in pairs]
             may = any(_residual(*way).branch or _decisive(*way, constants) for way in ways)
-            found.append(Merge(i, join[i], unsure=may))
-        else:
+            if may or role in SUMMING:
+                found.append(Merge(i, join[i], unsure=may))
+        elif role in SUMMING:
             found.append(Merge(i, join[i]))
     return [_unless_a_difference(graph, users, m, found) for m in found]
 
@@ -121,28 +127,6 @@ def _users(graph: Graph) -> list[list[int]]:
         for e in edges:
             users[e.to].append(i)
     return users
-
-
-def _summed(graph: Graph, users: list[list[int]], node: int) -> bool:
-    """Whether what has been stacked is summed over the new axis, scaled entry by entry at most before."""
-    shape = graph.nodes[node]._input_metadata[0].shape
-    over, v = axis(graph.nodes[node]._saved_dim, len(shape)), node  # type: ignore[attr-defined]
-    while len(users[v]) == 1:
-        v = users[v][0]
-        if graph.operations[v] in {"Sum", "Mean"}:
-            dims = getattr(graph.nodes[v], "_saved_dim", None) or ()  # a sum over everything is the loss's own
-            return over in {axis(d, len(shape)) for d in dims}
-        if graph.roles[v] != "linear" or len(graph.edges[v]) > 1 or graph.nodes[v]._input_metadata[0].shape != shape:
-            return False
-    return False
-
-
-def _one_each(graph: Graph, node: int) -> bool:
-    """Whether each signal has one place along the axis, so that their sum is that of the signals."""
-    shape = graph.nodes[node]._input_metadata[0].shape
-    over = axis(graph.nodes[node]._saved_dim, len(shape))  # type: ignore[attr-defined]
-    metas = (graph.nodes[e.to]._input_metadata[e.output].shape for e in graph.edges[node])
-    return graph.operations[node] == "Stack" or all(size[over] == 1 for size in metas)
 
 
 def _unless_a_difference(graph: Graph, users: list[list[int]], merge: Merge, found: list[Merge]) -> Merge:
@@ -168,14 +152,25 @@ def _holds(graph: Graph, outer: Merge, node: int) -> bool:
 
 def _is_measured(graph: Graph, users: list[list[int]], merge: Merge) -> bool:
     """Whether the loss takes the size of a difference between x and what all weights together make of it."""
-    above = set(users[merge.node])
-    if not all(graph.operations[v] in SIZES and {e.to for e in graph.edges[v]} == {merge.node} for v in above):
+    if not _takes_the_size(graph, users, merge.node):
         return False
     at_end = {len(graph.nodes)} | {v for v, _ in graph.targets}
     if merge.join not in at_end or merge.branch is None:
         return False
     inside = set(span(graph, merge.branch, merge.join))
     return all(v in inside for v in range(len(graph.nodes)) if _weighs(graph, v))
+
+
+def _takes_the_size(graph: Graph, users: list[list[int]], node: int) -> bool:
+    """Whether all that reads a signal is its square, magnitude or norm, scaled before at most."""
+    for v in set(users[node]):
+        edges = graph.edges[v]
+        if graph.operations[v] in SCALINGS and graph.roles[v] == "linear" and len(edges) == 1:
+            if not _takes_the_size(graph, users, v):
+                return False
+        elif graph.operations[v] not in SIZES or len({e.to for e in edges}) > 1:
+            return False
+    return bool(users[node])
 
 
 def sides(graph: Graph, merges: list[Merge], weights: Mapping[int, str], wanted: set[str]) -> list[Merge]:

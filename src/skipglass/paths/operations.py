@@ -13,6 +13,7 @@ from torch.autograd.graph import Node
 
 __all__ = [
     "ADDITIONS",
+    "ALIKE",
     "CONTRACTIONS",
     "ELEMENTWISE",
     "FUSED",
@@ -38,7 +39,9 @@ CONTRACTIONS: dict[str, Sequence[tuple[int, int, str]]] = {
     "Bmm": ((0, 1, "mat2"), (1, 0, "self")),
     "Mv": ((0, 1, "vec"), (1, 0, "self")),
     "Dot": ((0, 1, "tensor"), (1, 0, "self")),
+    "Vdot": ((0, 1, "other"), (1, 0, "self")),
     "Addmm": ((1, 2, "mat2"), (2, 1, "mat1")),
+    "SparseAddmm": ((1, 2, "mat2"), (2, 1, "mat1")),
     "Addmv": ((1, 2, "vec"), (2, 1, "mat")),
     "Addbmm": ((1, 2, "batch2"), (2, 1, "batch1")),
     "Baddbmm": ((1, 2, "batch2"), (2, 1, "batch1")),
@@ -76,8 +79,13 @@ OVERWRITES = frozenset(
 )
 """Entries of one signal in place of another's: that there is a shortcut is a matter of view."""
 
-FUSED = frozenset({"Addmm", "Addmv", "Addbmm", "Baddbmm", "Addcmul"})
-"""A first operand plus a product of the second and third."""
+ALIKE = frozenset({"Maximum", "Minimum", "Fmax", "Fmin", "Logaddexp", "Logaddexp2", "Hypot"}) | frozenset(
+    f"Foreach{what}" for what in ("Add", "Sub", "Lerp", "Addcmul", "Addcdiv", "Maximum", "Minimum")
+)
+"""What may stand for a sum of two signals, or holds several: whether there is a shortcut is not decided."""
+
+FUSED = frozenset({"Addmm", "Addmv", "Addbmm", "Baddbmm", "SparseAddmm", "Addr", "Addcmul", "Addcdiv"})
+"""A first operand plus a product, or a quotient, of the second and third."""
 
 PICKS = _names(
     "Select Slice Split SplitWithSizes UnsafeSplit UnsafeSplitWithSizes Unbind Chunk Index UnsafeIndex IndexSelect "
@@ -91,7 +99,7 @@ NORMALIZATIONS = _names(
 )
 
 LINEAR = PICKS | _names(
-    "Add Sub Rsub Neg NegView Addmm Addmv Addbmm Baddbmm Addcmul Lerp Sum Nansum Mean Cumsum Trace Deg2Rad Rad2Deg "
+    "Add Sub Rsub Neg NegView Lerp Sum Nansum Mean Cumsum Trace Deg2Rad Rad2Deg "
     # shapes and places
     "Alias AsStrided AsStridedScatter View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape Transpose T "
     "Permute Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 Diagonal DiagEmbed "
@@ -114,8 +122,9 @@ BILINEAR = _names("Mul Dot Vdot Prod") | frozenset(CONTRACTIONS)
 
 SELF_ADJOINT = _names(
     # entry by entry, after broadcasting
-    "Add Sub Rsub Neg Mul Div Addcmul Lerp Pow Where Maximum Minimum Clone NativeDropout Relu Gelu Silu Mish Sigmoid "
-    "Tanh Exp Log Sqrt Rsqrt Reciprocal Abs Sin Cos Erf Softplus LeakyRelu Elu Hardtanh Hardswish Hardsigmoid Clamp "
+    "Add Sub Rsub Neg Mul Div Addcmul Addcdiv Lerp Pow Where Maximum Minimum Clone NativeDropout Relu Gelu Silu Mish "
+    "Sigmoid Tanh Exp Log Sqrt Rsqrt Reciprocal Abs Sin Cos Erf Softplus LeakyRelu Elu Hardtanh Hardswish "
+    "Hardsigmoid Clamp "
     # symmetric: diag(s) - s sᵀ
     "Softmax SafeSoftmax"
 )
@@ -170,7 +179,7 @@ def role(name: str, signals: set[int]) -> str:
     if name == "Div":
         return "linear" if signals == {0} else "product"
     if name in FUSED:
-        return "product" if {1, 2} <= signals else "linear"
+        return "product" if {1, 2} <= signals or (name == "Addcdiv" and 2 in signals) else "linear"
     if name == "Lerp":
         return "product" if 2 in signals and len(signals) > 1 else "linear"
     if name.startswith("GridSampler"):
