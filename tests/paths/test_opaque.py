@@ -176,11 +176,22 @@ def test_a_sum_is_known_however_it_is_written(name):
         lambda f, x: f(torch.stack([x, f(x).tanh()])).sum(0),
         lambda f, x: torch.stack([x, f(x).tanh()]).sin().sum(0),
         lambda f, x: torch.stack([x, f(x).tanh()]).transpose(0, 1)[:, torch.tensor([1])].sum(1),
+        lambda f, x: torch.view_as_complex(torch.stack([x, f(x).tanh()], -1)).T.angle(),
         lambda f, x: torch.addcmul(torch.ones_like(x), x, f(x)),
         lambda f, x: torch.maximum(f(x), 0.1 * f(x)),
         lambda f, x: torch.where(x > 0, x, x.exp()),
     ],
-    ids=["a dense layer", "a stack", "a weight", "a nonlinearity", "picked", "a product", "leaky", "an activation"],
+    ids=[
+        "a dense layer",
+        "a stack",
+        "a weight",
+        "a nonlinearity",
+        "picked",
+        "complex",
+        "a product",
+        "leaky",
+        "an activation",
+    ],
 )
 def test_signals_side_by_side_are_no_sum(h):
     f, x = net()
@@ -226,6 +237,58 @@ def test_a_contraction_written_out_is_listed(frozen):
     assert paths.outline((x * gain).sum(), x).opaque == ()
     h = f.requires_grad_()(torch.ones(3, 4, dtype=f64))  # a signal that is made of parameters alone
     assert paths.outline((h.softmax(1) * h).sum(1).square().sum(), h).opaque == ()
+
+
+WRITTEN_OUT = {
+    "Mul, biased": lambda f, x: (x[:, None] * f.weight + f.bias).sum(-1),
+    "Mul, scaled": lambda f, x: (2 * (x[:, None] * f.weight)).sum(-1),
+    "Mul, moved": lambda f, x: (x[:, None] * f.weight).transpose(1, 2).mean(1),
+    "Mul, running": lambda f, x: (x[:, None] * f.weight).cumsum(-1)[..., -1],
+    "Mul, Kronecker": lambda f, x: torch.kron(x, f.weight).sum(-1),
+    "Mul, viewed": lambda f, x: (x[:, None] * f.weight).view(3, 2, 2, 4).sum(-1),
+    "Mul, detached": lambda f, x: (x[:, None] * f.weight.detach()).sum(-1),
+    "Mul, Fourier": lambda f, x: torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(f.bias), 4),
+    "Addcmul": lambda f, x: torch.addcmul(f.bias, x[:, None], f.weight).sum(-1),
+    "Sub, squared": lambda f, x: ((x[:, None] - f.weight) ** 2).sum(-1),
+    "Sub, by itself": lambda f, x: ((d := x[:, None] - f.weight) * d).sum(-1),
+    "Sub, norm": lambda f, x: (x[:, None] - f.weight).norm(dim=-1),
+    "Add, largest": lambda f, x: (x[:, None] + f.weight).amax(-1, keepdim=True),
+    "SparseAddmm": lambda f, x: torch.sparse.mm(f.weight.detach().to_sparse(), x.T),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+def test_a_weight_that_is_spread_and_summed_over_is_listed(name):
+    f, x = net()
+    y = WRITTEN_OUT[name](f, x)
+    found = paths.outline(y.square().sum(), x)
+    name = name.split(",")[0]
+    assert (found.weights, [what.split(" (")[0].split(" with")[0] for what in found.opaque]) == ((), [name])
+    with pytest.warns(UserWarning, match=f"not counted as weights.*: {name}"):
+        paths.spectrum(y.square().sum(), x)
+    branch = y.reshape(-1)[:4].tanh()
+    assert len(paths.outline((x + branch).square().sum(), x).blocks) == 1
+
+
+def gained(f, x):
+    h = x.sin() * f.bias + f.bias
+    return (h - h.mean(-1, keepdim=True)) / h.var(-1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    "h",
+    [
+        lambda f, x: x.sin() * f.bias + f.weight[:3],
+        gained,  # a norm written by hand after a gain
+        lambda f, x: f((x[:, None] + f.weight).tanh()).mean(1),  # positions
+        lambda f, x: (x[:, None] * f.weight[:, :1]).mean(-1),  # a gain for each head
+        lambda f, x: (x * torch.ones(4, dtype=f64)).sum(-1),
+    ],
+    ids=["gain and position", "a norm", "positions", "heads", "numbers"],
+)
+def test_a_gain_is_no_weight(h):
+    f, x = net()
+    assert paths.outline(h(f, x).square().sum(), x).opaque == ()
 
 
 def attend(h):

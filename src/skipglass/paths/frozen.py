@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from skipglass.paths.graph import Graph, saved_parameter
+from skipglass.paths.graph import Graph
 from skipglass.paths.operations import CONTRACTIONS
+from skipglass.paths.saved import saved_parameter
 
 __all__ = ["recognise"]
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from skipglass.errors import InputError
+from skipglass.paths.broadcasts import written_out
 from skipglass.paths.operations import (
     CONTRACTIONS,
     ELEMENTWISE,
@@ -24,8 +25,9 @@ from skipglass.paths.operations import (
     operation,
     role,
 )
+from skipglass.paths.saved import saved_parameter
 
-__all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "axis", "leaves", "read", "saved_parameter"]
+__all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "leaves", "read"]
 
 Target = Tensor | tuple[Tensor, ...]
 
@@ -141,9 +143,8 @@ def read(loss: Tensor, x: Target) -> Graph:
             raise InputError(f"a part of the network {HIDDEN[name]}: paths inside it cannot be seen")
     edges = [[Edge(slot, number[after], output) for slot, after, output in live.pop(node)] for node in nodes]
     roles = [_role(node, name, {e.slot for e in out}) for node, name, out in zip(nodes, names, edges, strict=True)]
-    for node, name, out in zip(nodes, names, edges, strict=True):
-        if name in {"Sum", "Mean"} and out and names[to := out[0].to] == "Mul":
-            roles[to] = "opaque" if _contracts_by_hand(node, nodes[to], edges[to]) else roles[to]
+    for i in written_out(nodes, names, roles, edges):
+        roles[i] = "opaque"
     return Graph(nodes, names, roles, edges, root, [(number[e.node], e.output_nr) for e in ends])
 
 
@@ -199,28 +200,6 @@ def _may_hold_a_weight(node: Node, name: str, signals: set[int]) -> bool:
     )
 
 
-def _contracts_by_hand(total: Node, product: Node, signals: list[Edge]) -> bool:
-    """Whether a product with parameters alone is summed over an axis along which they differ: W x, written out."""
-    dims = getattr(total, "_saved_dim", None)
-    if not dims or len(signals) != 1:
-        return False
-    other = 1 - signals[0].slot
-    after, output = product.next_functions[other]
-    if after is not None:
-        size = tuple(after._input_metadata[output].shape)
-    else:
-        factor = saved_parameter(product, ("self", "other")[other])
-        size = tuple(factor.shape) if isinstance(factor, torch.nn.Parameter) else ()
-    ndim = len(product._input_metadata[0].shape)
-    whole = (1,) * (ndim - len(size)) + size
-    return any(whole[axis(d, ndim)] > 1 for d in dims)
-
-
-def axis(saved: int, ndim: int) -> int:
-    """A dimension as a node has saved it: a negative one may stand there as 2⁶⁴ less."""
-    return (saved - 2**64 if saved >= 2**63 else saved) % ndim
-
-
 def leaves(root: Node) -> Iterator[Tensor]:
     """Yield the leaf tensors below a node, nearest first."""
     seen, queue = {root}, deque([root])
@@ -238,14 +217,3 @@ def leaves(root: Node) -> Iterator[Tensor]:
 def _is_frozen(node: Node, saved: str) -> bool:
     """Whether the operand that was saved is a parameter without gradient, or a view of one."""
     return isinstance(saved_parameter(node, saved), torch.nn.Parameter)
-
-
-def saved_parameter(node: Node, saved: str) -> Tensor | None:
-    """Return the tensor saved under a name, or the one it is a view of; None if it cannot be read."""
-    try:
-        tensor = getattr(node, f"_saved_{saved}", None)
-    except RuntimeError:  # freed: the backward pass itself will say so
-        return None
-    if isinstance(tensor, Tensor):
-        return tensor if tensor._base is None else tensor._base
-    return None

@@ -7,13 +7,12 @@ side, as in a dense net, that are picked apart again, or that a nonlinearity or 
 from enum import Enum
 from math import prod
 
-from skipglass.paths.graph import Graph, axis
+from skipglass.paths.broadcasts import SUMS, VIEWS
+from skipglass.paths.graph import Graph
 from skipglass.paths.operations import PICKS
+from skipglass.paths.saved import axis, dimensions, order
 
 __all__ = ["Fate", "fate"]
-
-SUMS = {"Sum", "Mean", "Nansum"}
-VIEWS = {"View", "UnsafeView", "Reshape", "ReshapeAlias", "ReshapeCopy", "MkldnnReshape"}
 
 
 class Fate(Enum):
@@ -70,10 +69,10 @@ def _step(graph: Graph, below: int, v: int, place: int, each: bool) -> Fate | in
     if name == "Unsqueeze":
         return place + (axis(node._saved_dim, len(new)) <= place)  # type: ignore[attr-defined]
     if name in {"T", "Transpose", "Permute"}:
-        return _order(node, name, len(old)).index(place)
+        return order(node, name, len(old)).index(place)
     if name in VIEWS:
         return _viewed(old, new, place, each)
-    dims = _dims(node, len(old))
+    dims = dimensions(node, len(old))
     if name in SUMS and not dims:
         return Fate.APART  # the loss's own
     if place in dims:
@@ -85,27 +84,11 @@ def _step(graph: Graph, below: int, v: int, place: int, each: bool) -> Fate | in
         return Fate.UNSURE if graph.roles[v] == "constant" and each else Fate.APART
     if len(new) < len(old):
         gone = dims or {d for d, size in enumerate(old) if size == 1}
-        return place - sum(d < place for d in gone)
+        place -= sum(d < place for d in gone)
+        return place if place < len(new) else Fate.APART  # two places may have become a complex number
     place += len(new) - len(old)  # broadcast
     kept = new[place] == old[place - len(new) + len(old)]
     return place if kept else Fate.UNSURE if each and name not in PICKS else Fate.APART
-
-
-def _dims(node: object, ndim: int) -> set[int]:
-    saved = getattr(node, "_saved_dim", ())
-    return {axis(d, ndim) for d in ((saved,) if isinstance(saved, int) else saved or ())}
-
-
-def _order(node: object, name: str, ndim: int) -> list[int]:
-    """For each dimension above the one below."""
-    order = list(range(ndim))
-    if name == "Permute":
-        return [axis(d, ndim) for d in node._saved_dims]  # type: ignore[attr-defined]
-    if name == "T":
-        return order[::-1]
-    a, b = (axis(d, ndim) for d in (node._saved_dim0, node._saved_dim1))  # type: ignore[attr-defined]
-    order[a], order[b] = b, a
-    return order
 
 
 def _viewed(old: tuple[int, ...], new: tuple[int, ...], place: int, each: bool) -> Fate | int:

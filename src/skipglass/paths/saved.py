@@ -1,0 +1,42 @@
+"""What autograd's nodes have saved: operands, and the dimensions that an operation was told of."""
+
+from torch import Tensor
+from torch.autograd.graph import Node
+
+__all__ = ["axis", "dimensions", "order", "saved_parameter"]
+
+
+def axis(saved: int, ndim: int) -> int:
+    """A dimension as a node has saved it: a negative one may stand there as 2⁶⁴ less."""
+    return (saved - 2**64 if saved >= 2**63 else saved) % ndim
+
+
+def dimensions(node: Node, ndim: int) -> set[int]:
+    """The dimensions that an operation works along; none where it was told of none."""
+    saved = getattr(node, "_saved_dim", None)
+    if isinstance(saved, int):
+        return {axis(saved, ndim)}
+    return {axis(d, ndim) for d in saved} if isinstance(saved, tuple) else set()
+
+
+def order(node: Node, name: str, ndim: int) -> list[int]:
+    """For each dimension above a T, Transpose or Permute the one below."""
+    if name == "Permute":
+        return [axis(d, ndim) for d in node._saved_dims]  # type: ignore[attr-defined]
+    places = list(range(ndim))
+    if name == "T":
+        return places[::-1]
+    a, b = (axis(d, ndim) for d in (node._saved_dim0, node._saved_dim1))  # type: ignore[attr-defined]
+    places[a], places[b] = b, a
+    return places
+
+
+def saved_parameter(node: Node, saved: str) -> Tensor | None:
+    """Return the tensor saved under a name, or the one it is a view of; None if it cannot be read."""
+    try:
+        tensor = getattr(node, f"_saved_{saved}", None)
+    except RuntimeError:  # freed: the backward pass itself will say so
+        return None
+    if isinstance(tensor, Tensor):
+        return tensor if tensor._base is None else tensor._base
+    return None
