@@ -18,11 +18,11 @@ from torch import nn
 from skipglass.data.augment import crop_and_flip
 from skipglass.errors import InputError, StorageError
 from skipglass.record import load
-from skipglass.training import Diverged, ResNetSettings, Settings, train, train_resnet
+from skipglass.training import Diverged, ResNetSettings, Settings, resnet_run, train, train_resnet
 from skipglass.training.batches import Batches
 from skipglass.training.loop import CHECKPOINT
 from skipglass.training.processes import launched
-from skipglass.training.resnet_recording import calibrate
+from skipglass.training.resnet_recording import calibrate, evaluate
 from skipglass.training.resnet_run import ResNetRun, parameter_groups
 
 HERE = Path(__file__).parent
@@ -217,6 +217,26 @@ def test_ctrl_c_keeps_what_was_recorded_and_resuming_gives_the_same_numbers(tmp_
     assert partial.attrs["epochs_done"] == 2
     assert partial.epoch.values.tolist() == [0, 1, 2]
     resumed = train_resnet(TINY, folder=tmp_path, device="cpu", resume=True)
+    xr.testing.assert_identical(resumed.drop_attrs(), tiny.drop_attrs())
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 3])
+def test_ctrl_c_in_a_test_pass_leaves_that_epoch_to_be_done(tmp_path, tiny, monkeypatch, epoch):
+    passes = []
+
+    def interrupted(*arguments):
+        passes.append(evaluate(*arguments))
+        if len(passes) == epoch + 1:
+            signal.raise_signal(signal.SIGINT)
+        return passes[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resnet_run, "evaluate", interrupted)
+        partial = train_resnet(TINY, folder=tmp_path, device="cpu")
+    assert partial.attrs["epochs_done"] == max(epoch - 1, 0)
+    assert partial.epoch.values.tolist() == [*range(epoch)]
+    resumed = train_resnet(TINY, folder=tmp_path, device="cpu", resume=True)
+    assert resumed.attrs["epochs_done"] == 3
     xr.testing.assert_identical(resumed.drop_attrs(), tiny.drop_attrs())
 
 

@@ -135,11 +135,11 @@ class ResNetRun:
                 on_step(before + step + 1, float(loss) if step % look == 0 else float("nan"))
         for monitor in self.monitors.values():
             monitor.evaluate()
-        self.epochs_done += 1
         errors = float(self._mean(wrong)) * self.fabric.world_size
         self.losses = self._mean(self.losses)
-        self._test(self.epochs_done, float(self.losses.mean()), errors / (steps * self.settings.batch_size))
+        self._test(self.epochs_done + 1, float(self.losses.mean()), errors / (steps * self.settings.batch_size))
         self.seconds += time.monotonic() - begin
+        self.epochs_done += 1  # last: an epoch that is interrupted while it is tested is not done
 
     def step(self, inputs: Tensor, targets: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """Take SGD step ``number`` (from 0); return this process's mean loss, and how many images it got wrong."""
