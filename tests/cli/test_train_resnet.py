@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from skipglass import paper
 from skipglass.cli import main as cli
+from skipglass.paper import reproduce
 from skipglass.record import load
 
 TINY = ["--depth", "8", "--width", "0.25", "--subset", "64", "--batch-size", "32", "--epochs", "2", "--device", "cpu"]
@@ -120,7 +120,7 @@ def test_reproduce_draws_what_lies_there_and_trains_what_is_asked_for(skipglass,
         drawn.append((figures, sorted(path.stem for path in (folder / "recordings").iterdir())))
         return folder / "report.html"
 
-    monkeypatch.setattr(paper, "write_report", draw)
+    monkeypatch.setattr(reproduce, "write_report", draw)
     small = ["--depth", 8, "--width", 0.25, "--subset", 64, "--epochs", 1, "--seeds", 1]
     status, _, err = skipglass("reproduce", "figure3", "--out", tmp_path, *small)
     assert status == 0, err

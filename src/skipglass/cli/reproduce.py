@@ -48,7 +48,9 @@ def reproduce(
     """
     from skipglass import check
     from skipglass.cli.render import progress
-    from skipglass.paper import FIGURES, NETWORK_FIGURES, Options, has_networks, measure, write_report
+    from skipglass.paper.chapter import Options
+    from skipglass.paper.network_page import NETWORK_FIGURES, has_networks
+    from skipglass.paper.reproduce import FIGURES, measure, write_report
     from skipglass.record import output_folder
 
     chosen = [check.choice("a figure", name, FIGURES) for name in figures or FIGURES]
@@ -78,7 +80,7 @@ def _runs(wishes: dict[str, Any], seeds: int) -> list:
     """The ResNets to train: the small one on digits, or the paper's, with what was asked for instead."""
     from dataclasses import replace
 
-    from skipglass.paper import LIVE, both_ways
+    from skipglass.paper.resnet_runs import LIVE, both_ways
     from skipglass.training import ResNetSettings
 
     given = {name: value for name, value in wishes.items() if value is not None}
@@ -91,7 +93,7 @@ def report(
 ) -> None:
     """Redraw the figures and the page from the recordings in FOLDER, without training."""
     from skipglass.cli.render import progress
-    from skipglass.paper import recorded, write_report
+    from skipglass.paper.reproduce import recorded, write_report
 
     chosen = recorded(folder)
     with progress() as bar:

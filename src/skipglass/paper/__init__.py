@@ -1,10 +1,10 @@
-"""The paper, one file a figure or theorem."""
+"""The paper, one file a figure or theorem.
 
-from skipglass.paper.chapter import Options
-from skipglass.paper.claims import CLAIMS, claims_table
-from skipglass.paper.network_page import NETWORK_FIGURES, has_networks
-from skipglass.paper.reproduce import FIGURES, measure, recorded, write_report
-from skipglass.paper.resnet_runs import LIVE, both_ways
+What is named here is imported when it is first used (PEP 562), so that a file which is also a command
+(``python -m skipglass.paper.resnet_runs``) is not loaded twice.
+"""
+
+from importlib import import_module
 
 __all__ = [
     "CLAIMS",
@@ -19,3 +19,23 @@ __all__ = [
     "recorded",
     "write_report",
 ]
+
+HOMES = {
+    "chapter": ("Options",),
+    "claims": ("CLAIMS", "claims_table"),
+    "network_page": ("NETWORK_FIGURES", "has_networks"),
+    "reproduce": ("FIGURES", "measure", "recorded", "write_report"),
+    "resnet_runs": ("LIVE", "both_ways"),
+}
+"""File → what it gives."""
+
+
+def __getattr__(name: str) -> object:
+    for home, names in HOMES.items():
+        if name in names:
+            return getattr(import_module(f"skipglass.paper.{home}"), name)
+    raise AttributeError(f"module 'skipglass.paper' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
