@@ -1,6 +1,10 @@
 """Figures 2 and 3, the measured depth and their claims: functions of recordings, which a counterfeit changes."""
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,11 +58,79 @@ def test_finished_runs_are_not_trained_again_and_others_are(folder, monkeypatch)
     monkeypatch.setattr(runs, "train_resnet", lambda settings, **_: started.append(settings) or pytest.fail("trained"))
     runs.train_runs(folder, SETTINGS)
     assert started == []
-    assert not list(folder.glob("checkpoints/*/*"))
-    changed = replace(SETTINGS[0], learning_rate=0.05)
+    assert not list(folder.glob("checkpoints/*"))
+    another = replace(SETTINGS[0], seed=7)
     with pytest.raises(BaseException, match="trained"):
-        runs.train_runs(folder, [changed])
-    assert started == [changed]
+        runs.train_runs(folder, [another])
+    assert started == [another]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"learning_rate": 0.05}, r"s0\.nc is of another run: it has learning_rate = 0\.1, asked for is 0\.05"),
+        ({"batch_size": 16}, "batch_size = 32, asked for is 16"),
+        ({"precision": "float64"}, "precision = float32, asked for is float64"),
+        ({"weight_decay": 0.0}, "weight_decay"),
+    ],
+)
+def test_a_recording_of_other_settings_is_refused_before_any_training(folder, monkeypatch, change, words):
+    monkeypatch.setattr(runs, "train_resnet", lambda *_, **__: pytest.fail("trained"))
+    path = folder / "recordings" / f"{runs.run_name(TINY)}.nc"
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match=words):
+        runs.train_runs(folder, [replace(TINY, seed=7), replace(TINY, **change)])
+    assert path.read_bytes() == before
+
+
+def test_an_unfinished_recording_is_not_replaced(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "train_resnet", lambda *_, **__: pytest.fail("trained"))
+    name = f"{runs.run_name(TINY)}.nc"
+    (tmp_path / "recordings").mkdir()
+    save(load(folder / "recordings" / name).assign_attrs(epochs_done=2), tmp_path / "recordings" / name, kind="resnet")
+    with pytest.raises(StorageError, match="epochs_done = 2, asked for is 4"):
+        runs.train_runs(tmp_path, [TINY])
+
+
+def test_the_committed_recordings_are_runs_of_the_table():
+    recordings = Path(__file__).parents[2] / "results" / "resnets" / "recordings"
+    table = {runs.run_name(run): run for some in runs.RUNS.values() for run in some}
+    found = sorted(recordings.glob("resnet-*.nc"))
+    assert len(found) >= 18
+    assert all(runs.is_finished(path, table[path.stem]) for path in found)
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from dataclasses import replace
+from skipglass.paper.resnet_runs import LIVE, train_runs
+write, left = pathlib.Path.write_bytes, [int(sys.argv[2])]
+
+def half(path, content):
+    left[0] -= 1
+    if left[0]:
+        return write(path, content)
+    write(path, bytes(content)[: len(content) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+pathlib.Path.write_bytes = half
+settings = replace(LIVE, depth=8, width=0.25, epochs=4, subset=128, batch_size=32, every=4)
+train_runs(pathlib.Path(sys.argv[1]), [settings], device="cpu")
+"""
+
+
+def test_a_kill_in_the_middle_of_a_file_leaves_nothing_behind_once_the_run_is_finished(folder, tmp_path):
+    """The third checkpoint, after two epochs, and then the recording, after three more checkpoints."""
+    for write, suffix in ((3, "pt"), (4, "nc")):
+        killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(write)], timeout=120)
+        assert killed.returncode == -signal.SIGKILL
+        assert len(list(tmp_path.rglob(f".*.{suffix}"))) == 1
+    runs.train_runs(tmp_path, [TINY], device="cpu")
+    name = f"{runs.run_name(TINY)}.nc"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "recordings" / name]
+    finished, whole = (load(where / "recordings" / name) for where in (tmp_path, folder))
+    xr.testing.assert_identical(finished.drop_attrs(), whole.drop_attrs())
+    assert finished.attrs["epochs_done"] == 4
 
 
 def test_shares_part_a_set_of_runs(tmp_path, monkeypatch):
@@ -74,6 +146,14 @@ def test_shares_part_a_set_of_runs(tmp_path, monkeypatch):
 def test_a_share_that_is_none_is_refused(tmp_path, share):
     with pytest.raises(SystemExit, match="--share must be k/n"):
         runs.main([str(tmp_path), "digits", f"--share={share}"])
+
+
+def test_ctrl_c_ends_the_command_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runs, "train_resnet", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(SystemExit) as end:
+        runs.main([str(tmp_path), "digits"])
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "skipglass: stopped; the same command goes on from the last whole epoch\n"
 
 
 def test_a_set_of_runs_that_is_stopped_goes_on(tmp_path):

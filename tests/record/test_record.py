@@ -100,6 +100,20 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_leftovers_of_killed_writers_go_and_nothing_else(dataset, tmp_path):
+    path = record.save(dataset, tmp_path / "run[1].nc", kind="training")
+    killed = (
+        "import sys, os; from skipglass.record import write_atomically\nwith write_atomically(sys.argv[1]): os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(path)], timeout=60)
+    kept = [path.name, ".run[1]-12345678.pt", ".run[1]-s1-12345678.nc", ".run1-12345678.nc", "run[1]-12345678.nc"]
+    for name in kept[1:]:
+        (tmp_path / name).touch()
+    assert len(list(tmp_path.iterdir())) == len(kept) + 1
+    record.remove_leftovers(path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)
+
+
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     file = tmp_path / "file"
     file.write_text("")

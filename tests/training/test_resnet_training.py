@@ -186,7 +186,7 @@ def test_a_run_killed_at_random_moments_resumes_to_the_same_bits(tmp_path, whole
     resumed = load(tmp_path / "done.nc", kind="resnet")
     assert resumed.epochs_done == 8
     xr.testing.assert_identical(resumed.drop_attrs(), whole.drop_attrs())
-    left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".done-")}
     assert left == {CHECKPOINT, "done.nc"}
 
 

@@ -8,14 +8,16 @@ OMP_NUM_THREADS=1, get through the table faster than one with two threads: one t
 """
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from skipglass import check, record
-from skipglass.errors import InputError, UserError
+from skipglass.errors import InputError, StorageError, UserError
 from skipglass.training import ResNetSettings, train_resnet
+from skipglass.training.loop import CHECKPOINT
 
 __all__ = ["LIVE", "RUNS", "both_ways", "is_finished", "run_name", "train_runs"]
 
@@ -60,12 +62,35 @@ def run_name(settings: ResNetSettings) -> str:
 
 
 def is_finished(path: Path, settings: ResNetSettings) -> bool:
-    """Tell whether a recording is there, of these settings and to its last epoch."""
+    """Tell whether the recording of a run is there.
+
+    Parameters
+    ----------
+    path
+        Where it would be.
+    settings
+        Of the run.
+
+    Returns
+    -------
+    bool
+        False if there is no such file.
+
+    Raises
+    ------
+    StorageError
+        If the file there is damaged, or of other settings, which a name does not tell in full: it is not replaced.
+    """
     if not path.is_file():
         return False
-    attrs = record.load(path, "resnet").attrs
+    found = record.load(path, "resnet")
     wanted = {**settings.attributes(), "epochs_done": settings.epochs}
-    return all(name in attrs and attrs[name] == value for name, value in wanted.items())
+    for name in record.differing(found, wanted):
+        raise StorageError(
+            f"{path} is of another run: it has {name} = {found.attrs.get(name)}, asked for is {wanted[name]}; choose "
+            "another folder, or move the file away. Nothing was changed there"
+        )
+    return True
 
 
 def train_runs(
@@ -93,22 +118,25 @@ def train_runs(
     ------
     KeyboardInterrupt
         On Ctrl-C; the same call goes on from the last epoch.
+    StorageError
+        If a recording of other settings has the name of one of the runs; nothing is trained then.
     """
     recordings = record.output_folder(folder / "recordings")
-    for settings in runs:
-        name = run_name(settings)
-        if is_finished(recordings / f"{name}.nc", settings):
-            continue
-        scratch = record.output_folder(folder / "checkpoints" / name)
-        checkpoint = scratch / "checkpoint.pt"
-        recording = train_resnet(
-            settings, data=data, folder=scratch, resume=checkpoint.is_file(), device=device, on_step=on_start(name)
-        )
-        if recording.attrs["epochs_done"] < settings.epochs:
-            raise KeyboardInterrupt
-        record.save(recording, recordings / f"{name}.nc", kind="resnet")
-        checkpoint.unlink()
-        scratch.rmdir()
+    paths = [recordings / f"{run_name(settings)}.nc" for settings in runs]
+    for path, settings in zip(paths, runs, strict=True):
+        is_finished(path, settings)  # refuses what is of other settings, before any training
+    for path, settings in zip(paths, runs, strict=True):
+        scratch = folder / "checkpoints" / path.stem
+        if not is_finished(path, settings):
+            resume = (record.output_folder(scratch) / CHECKPOINT).is_file()
+            recording = train_resnet(
+                settings, data=data, folder=scratch, resume=resume, device=device, on_step=on_start(path.stem)
+            )
+            if recording.attrs["epochs_done"] < settings.epochs:
+                raise KeyboardInterrupt
+            record.remove_leftovers(path)
+            record.save(recording, path, kind="resnet")
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -125,6 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         train_runs(given.folder, chosen[_share(given.share)], data=given.data, device=given.device, on_start=_announce)
     except UserError as error:
         sys.exit(f"skipglass: {error}")
+    except KeyboardInterrupt:
+        sys.stderr.write("skipglass: stopped; the same command goes on from the last whole epoch\n")
+        sys.exit(130)
 
 
 def _share(text: str) -> slice:

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import glob
 import os
 import re
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 from skipglass import check
 from skipglass.errors import StorageError
 
-__all__ = ["output_folder", "write_atomically"]
+__all__ = ["output_folder", "remove_leftovers", "write_atomically"]
 
 
 @contextlib.contextmanager
@@ -40,7 +41,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():
             raise StorageError(f"cannot write {path}: it is there and no regular file; choose another name")
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem[:99]}-", suffix=target.suffix, dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=_prefix(target), suffix=target.suffix, dir=target.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -55,6 +56,19 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what writers of ``path`` left beside it when they were killed; only where nobody else is writing it.
+
+    Parameters
+    ----------
+    path
+        The file, which is left as it is.
+    """
+    target = Path(os.path.realpath(check.path(path)))
+    for leftover in target.parent.glob(f"{glob.escape(_prefix(target))}{8 * '?'}{glob.escape(target.suffix)}"):
+        leftover.unlink(missing_ok=True)
 
 
 def output_folder(path: str | Path) -> Path:
@@ -84,6 +98,11 @@ def output_folder(path: str | Path) -> Path:
         reason = error.strerror or str(error)
         raise StorageError(f"cannot write in the folder {folder}: {reason}; choose another --out") from error
     return folder
+
+
+def _prefix(target: Path) -> str:
+    """How the names of a file's temporary ones begin; eight random characters follow."""
+    return f".{target.stem[:99]}-"
 
 
 def _reason(error: OSError) -> str:

@@ -8,15 +8,16 @@ from pathlib import Path
 import torch
 
 from skipglass.errors import StorageError
-from skipglass.record import write_atomically
+from skipglass.record import remove_leftovers, write_atomically
 
 __all__ = ["fitting", "read_checkpoint", "write_checkpoint"]
 
 
 def write_checkpoint(path: Path, state: dict[str, object]) -> None:
-    """Write tensors, numbers and lists of them to ``path``."""
+    """Write tensors, numbers and lists of them to ``path``, which belongs to one run."""
     buffer = io.BytesIO()
     torch.save(state, buffer)  # to memory: a full disk would end torch.save in an unspecific RuntimeError
+    remove_leftovers(path)
     with write_atomically(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
@@ -50,7 +51,7 @@ def read_checkpoint(path: Path, settings: dict[str, object], *, free: tuple[str,
         stored = dict(state["settings"])
     except Exception as error:  # torch.load raises many unrelated types on a damaged file
         raise StorageError(
-            f"cannot resume: {path} is damaged or no checkpoint ({type(error).__name__}); start without --resume"
+            f"cannot resume: {path} is damaged or no checkpoint ({type(error).__name__}); delete it to start anew"
         ) from error
     if stored.keys() != settings.keys():
         raise StorageError(
@@ -81,5 +82,5 @@ def fitting(path: Path | None) -> Iterator[None]:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StorageError(
             f"cannot resume: {path} does not hold the state of such a run ({type(error).__name__}); "
-            "start without --resume"
+            "delete it to start anew"
         ) from error
