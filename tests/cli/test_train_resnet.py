@@ -52,6 +52,7 @@ def test_a_run_leaves_a_recording_and_a_checkpoint_and_resuming_a_finished_one_c
         (["digits-resnet", "--precision", "half"], "precision"),
         (["digits-resnet", "--subset", "9999"], "1..1437"),
         (["digits-resnet", "--resume"], "no checkpoint"),
+        (["digits-resnet", "--resume", "--overwrite"], "give one of them"),
         (["cifar10"], "SKIPGLASS_DATA"),
         (["cifar10", "--data", "nowhere"], "nowhere holds no cifar-10-batches-py"),
         (["digits", "--width", "2.5"], "width"),
@@ -64,6 +65,34 @@ def test_a_mistake_gets_one_line_and_status_2(skipglass, tmp_path, arguments, wo
     assert words in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("experiment", ["digits-resnet", "digits"])
+def test_an_earlier_run_is_replaced_only_when_asked(skipglass, tmp_path, experiment):
+    small = TINY if experiment == "digits-resnet" else ["--depth", 2, "--width", 4, "--epochs", 1]
+    train = ["train", experiment, "--out", tmp_path, *small]
+    assert skipglass(*train)[0] == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"checkpoint.pt", f"{experiment}.nc"}
+    status, _, err = skipglass(*train, "--seed", 1)
+    assert status == 2
+    assert err.count("\n") == 1
+    assert f"{tmp_path} holds checkpoint.pt and {experiment}.nc of an earlier run" in err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert skipglass(*train, "--seed", 1, "--overwrite")[0] == 0
+    assert all((tmp_path / name).read_bytes() != content for name, content in before.items())
+
+
+def test_a_file_in_the_place_of_tensorboard_s_folder_is_one_line(skipglass, tmp_path):
+    pytest.importorskip("tensorboard")
+    board = tmp_path / "board"
+    board.touch()
+    out = tmp_path / "out"
+    status, _, err = skipglass("train", "digits-resnet", "--out", out, *TINY, "--tensorboard", board)
+    assert status == 2
+    assert f"TensorBoard's folder {board} cannot be written in: File exists" in err
+    assert err.count("\n") == 1
+    assert not list(out.iterdir())
 
 
 def test_a_loss_that_diverges_keeps_the_recording_and_exits_2(skipglass, tmp_path):

@@ -18,7 +18,7 @@ import torch
 
 from skipglass.data import cifar, download
 from skipglass.data.augment import crop_and_flip, draw
-from skipglass.data.cifar import CIFAR
+from skipglass.data.cifar import CIFAR, _binary, _python
 from skipglass.data.download import ARCHIVES
 from skipglass.errors import InputError, StorageError
 
@@ -85,17 +85,45 @@ def test_both_layouts_give_the_images_that_were_written(name, write, inside, tmp
     assert images.classes == layout.classes
 
 
-@pytest.mark.parametrize("write", [python_layout, binary_layout])
-def test_the_official_check_refuses_other_pixels_and_takes_the_published_digest(write, tmp_path, monkeypatch):
-    write("cifar10", tmp_path)
-    with pytest.raises(StorageError, match="not the published cifar10"):
-        cifar("cifar10", tmp_path)
-    layout, digest = CIFAR["cifar10"], hashlib.sha256()
+def published(name, monkeypatch):
+    """Let the hand-made files of seed 0 be the published ones."""
+    layout, digests = CIFAR[name], []
     for file in (*layout.train, *layout.test):
         pixels, labels = rows(layout, file, 0)
-        digest.update(bytes(labels) + pixels.tobytes())
-    monkeypatch.setitem(CIFAR, "cifar10", replace(layout, digest=digest.hexdigest()))
+        digests.append(hashlib.sha256(bytes(labels) + pixels.tobytes()).hexdigest())
+    monkeypatch.setitem(CIFAR, name, replace(layout, digests=tuple(digests)))
+
+
+@pytest.mark.parametrize("write", [python_layout, binary_layout])
+def test_the_official_check_takes_the_published_digests_and_names_what_differs(write, tmp_path, monkeypatch):
+    where = write("cifar10", tmp_path)
+    with pytest.raises(StorageError, match=r"not the published cifar10.*data_batch_1, .*test_batch; --download"):
+        cifar("cifar10", tmp_path)
+    published("cifar10", monkeypatch)
     assert len(cifar("cifar10", tmp_path).targets) == 20
+    batch = next(where.glob("data_batch_4*"))
+    content = batch.read_bytes()
+    pixels = rows(CIFAR["cifar10"], "data_batch_4", 0)[0].tobytes()[:3072]
+    batch.write_bytes(content.replace(pixels, pixels[::-1]))
+    with pytest.raises(StorageError, match="differ in data_batch_4; --download"):
+        cifar("cifar10", tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["x" * 300, "~nobody-of-that-name", "file"])
+def test_a_folder_that_cannot_be_is_named(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=f"{folder} holds no"):
+        cifar("cifar10", folder)
+
+
+@pytest.mark.parametrize("read", [_python, _binary])
+def test_a_batch_that_cannot_be_read_is_named(read, tmp_path):
+    """It was a file when it was looked for; root may read any."""
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train.bin").mkdir()
+    with pytest.raises(StorageError, match=r"train(\.bin)? cannot be read: Is a directory"):
+        read(tmp_path / "train", CIFAR["cifar100"])
 
 
 def test_missing_files_are_named(tmp_path):
@@ -228,7 +256,53 @@ def test_a_download_is_unpacked_once_its_checksum_is_right(site, tmp_path, monke
     assert len(cifar("cifar10", where, official=False).targets) == 20
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["cifar-10-batches-py"]
     archive.unlink()
+    published("cifar10", monkeypatch)
     assert download("cifar10", tmp_path / "new", site) == where  # it is there: nothing is fetched
+
+
+def damage_batch(where):
+    (where / "data_batch_2").write_bytes((where / "data_batch_2").read_bytes()[:-7])
+
+
+def alter_labels(where):
+    raw = (where / "data_batch_2").read_bytes()
+    (where / "data_batch_2").write_bytes(raw.replace(b"labels", b"label_"))
+
+
+def remove_batch(where):
+    (where / "test_batch").unlink()
+
+
+def empty(where):
+    for path in where.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("harm", [damage_batch, alter_labels, remove_batch, empty])
+def test_a_download_replaces_what_is_damaged(harm, inside, site, tmp_path, monkeypatch):
+    archive = tmp_path / "served" / ARCHIVES["cifar10"][0]
+    md5 = hashlib.md5(archive.read_bytes()).hexdigest()
+    monkeypatch.setitem(ARCHIVES, "cifar10", (archive.name, md5, "cifar-10-batches-py"))
+    published("cifar10", monkeypatch)
+    where = python_layout("cifar10", tmp_path / "new")
+    harm(where)
+    (where / "mine").write_text("kept")
+    with pytest.raises(StorageError, match="--download"):
+        cifar("cifar10", where)
+    assert download("cifar10", where if inside else where.parent, site) == where
+    assert len(cifar("cifar10", where).targets) == 20
+    assert (where / "mine").read_text() == "kept"
+    assert [p.name for p in where.parent.iterdir()] == [where.name]
+
+
+def test_a_download_that_fails_leaves_what_is_there(site, tmp_path):
+    where = python_layout("cifar10", tmp_path / "new")
+    damage_batch(where)
+    before = {path.name: path.read_bytes() for path in where.iterdir()}
+    with pytest.raises(StorageError, match="could not be fetched"):
+        download("cifar10", where.parent, site)
+    assert {path.name: path.read_bytes() for path in where.iterdir()} == before
 
 
 def test_a_wrong_archive_leaves_nothing(site, tmp_path):

@@ -1,5 +1,6 @@
 """`skipglass train`: train a residual network and record its scales; which options apply depends on the experiment."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ def train(
     weight_decay: Annotated[float | None, typer.Option(help="On every parameter [MLP 0, ResNet 1e-4].")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a step [MLP 50, ResNet 128].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
     seeds: Annotated[int | None, typer.Option(help="MLP: how many to train side by side [1].")] = None,
     normalization: Annotated[
         str | None, typer.Option(help="MLP: none, batch, or paper (Eq. 22) (default: batch).")
@@ -65,15 +67,31 @@ def train(
 
     options = {name: value for name, value in locals().items() if name in train.__annotations__}
     given = {name: value for name, value in options.items() if value is not None and value is not False}
-    for name in ("experiment", "out", "resume"):
+    for name in ("experiment", "out", "resume", "overwrite"):
         given.pop(name, None)
     check.choice("experiment", experiment, (*EXPERIMENTS, *RESNETS))
+    _spare(experiment, out, resume=resume, overwrite=overwrite)
     if experiment in RESNETS:
         _refuse(experiment, given, MLP_ONLY)
         train_resnet(experiment, out, given, resume=resume)
     else:
         _refuse(experiment, given, RESNET_ONLY)
         train_mlp(experiment, out, given, resume=resume)
+
+
+def _spare(experiment: str, out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to replace an earlier run unasked; of torchrun's processes the first looks, before it writes."""
+    from skipglass.errors import InputError, StorageError
+    from skipglass.training.loop import CHECKPOINT
+
+    if resume and overwrite:
+        raise InputError("--resume goes on with the run in --out, --overwrite replaces it; give one of them")
+    found = [name for name in (CHECKPOINT, f"{experiment}.nc") if os.path.exists(out / name)]
+    if found and not (resume or overwrite) and int(os.environ.get("RANK", 0)) == 0:
+        raise StorageError(
+            f"{out} holds {' and '.join(found)} of an earlier run; go on with it (--resume), replace it (--overwrite), "
+            "or choose another --out"
+        )
 
 
 def _refuse(experiment: str, given: dict, others: tuple[str, ...]) -> None:

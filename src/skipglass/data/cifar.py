@@ -8,6 +8,7 @@ Pickles are read with every class replaced by an inert one: nothing in the file 
 
 import hashlib
 import io
+import os
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from skipglass.errors import InputError, StorageError
 __all__ = ["CIFAR", "Layout", "cifar"]
 
 PIXELS = 3 * 32 * 32
+REMEDY = "--download fetches the published files"
 Rows = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Pixels (N, 3072) and labels (N,)."""
 
@@ -44,8 +46,8 @@ class Layout:
         Of the labels in the python layout.
     coarse
         Whether a binary row starts with a coarse label.
-    digest
-        SHA-256 over the official labels and pixels, training before test, whatever the layout.
+    digests
+        SHA-256 over the official labels and pixels of each file, training before test, whatever the layout.
     mean, std
         Of each colour, in bytes (fb.resnet.torch).
     """
@@ -56,7 +58,7 @@ class Layout:
     test: tuple[str, ...]
     key: bytes
     coarse: bool
-    digest: str
+    digests: tuple[str, ...]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -69,7 +71,14 @@ CIFAR = {
         test=("test_batch",),
         key=b"labels",
         coarse=False,
-        digest="3820f26998d62e7fcba696445a1503f684c497bc1f052f1cfa6445b9d2629b68",
+        digests=(
+            "0d577ad18df43575d9a4604e9439c975ed0458e62fedce31bf342584486095b4",
+            "119fc42c082d4eb9075f4be2ad8ead34f73523fd07bfa1e6eb72e4c0a9f4e234",
+            "3920cc990b250c9f5858706bfdfa42e5916a3fb9c650076857c0eaeeb9ba22e9",
+            "63d48826df4236930951424843f0f1f3e5fd6af00eecd863db9d08cc1c9cafb9",
+            "ab505a476be12050fcd964679bf4f83ef3382722a31273e2d1c592fd7e312d11",
+            "ecc0a6ddb5cb58330ce4f06c1825ec8c68baeade5baaacbb3cbdf8f385599213",
+        ),
         mean=(125.3, 123.0, 113.9),
         std=(63.0, 62.1, 66.7),
     ),
@@ -80,7 +89,10 @@ CIFAR = {
         test=("test",),
         key=b"fine_labels",
         coarse=True,
-        digest="b305d3b25fad99987c917fa811d24df4c77d1732596a2240a8649450f32561a8",
+        digests=(
+            "298473eb8d70f2276412eef44efdfe11402f20f208c13ac37998e70377537205",
+            "27d6227ddcb0f8c25f95e33561b0c0de971cd9443f001c3e0077b94ac57d9aa1",
+        ),
         mean=(129.3, 124.1, 112.4),
         std=(68.2, 65.4, 70.4),
     ),
@@ -112,7 +124,7 @@ def cifar(name: str, folder: Path | str, *, official: bool = True) -> Images:
         If a label is out of range, or the name unknown.
     """
     layout = CIFAR[check.choice("name", name, CIFAR)]
-    read, where = _find(layout, Path(folder).expanduser())
+    read, where = _find(layout, Path(os.path.expanduser(check.path(folder))))
     train = [read(where / file, layout) for file in layout.train]
     test = [read(where / file, layout) for file in layout.test]
     if official:
@@ -129,14 +141,14 @@ def _find(layout: Layout, folder: Path) -> tuple[Callable[[Path, Layout], Rows],
         for name, kind in zip(layout.folders, (("", _python), (".bin", _binary)), strict=True)
         for base in (folder / name, folder)
     ):
-        found = [(where / f"{file}{suffix}").is_file() for file in (*layout.train, *layout.test)]
+        found = [os.path.isfile(where / f"{file}{suffix}") for file in (*layout.train, *layout.test)]
         if all(found):
             return read, where
         if any(found):
             missing = [f for f, there in zip((*layout.train, *layout.test), found, strict=True) if not there]
-            raise StorageError(f"{where} holds a part of the data set only: {', '.join(missing)} missing")
+            raise StorageError(f"{where} holds a part of the data set only: {', '.join(missing)} missing; {REMEDY}")
     wanted = " or ".join(layout.folders)
-    raise StorageError(f"{folder} holds no {wanted}; give the folder that does, or ask for the download")
+    raise StorageError(f"{folder} holds no {wanted}; give the folder that does, or ask for the download (--download)")
 
 
 def _join(batches: list[Rows]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -145,31 +157,41 @@ def _join(batches: list[Rows]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _verify(name: str, layout: Layout, where: Path, batches: list[Rows]) -> None:
-    digest = hashlib.sha256()
-    for pixels, labels in batches:
-        digest.update(labels.astype(np.uint8).tobytes())
-        digest.update(pixels.tobytes())
-    if digest.hexdigest() != layout.digest:
+    files = zip((*layout.train, *layout.test), layout.digests, batches, strict=True)
+    altered = [file for file, digest, rows in files if _digest(rows) != digest]
+    if altered:
         raise StorageError(
-            f"{where} is not the published {name}: labels or pixels were altered, or batches are missing; "
-            "download it again, or pass official=False to use it as it is"
+            f"{where} is not the published {name}: labels, pixels or number of images differ in {', '.join(altered)}; "
+            f"{REMEDY}, or pass official=False to use it as it is"
         )
+
+
+def _digest(rows: Rows) -> str:
+    pixels, labels = rows
+    return hashlib.sha256(labels.astype(np.uint8).tobytes() + pixels.tobytes()).hexdigest()
 
 
 def _checked(path: Path, layout: Layout, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Rows:
     if len(labels) and not (labels.min() >= 0 and labels.max() < layout.classes):
         raise InputError(
-            f"{path} holds the labels {labels.min()}..{labels.max()}; they must be in 0..{layout.classes - 1}"
+            f"{path} holds the labels {labels.min()}..{labels.max()}; they must be in 0..{layout.classes - 1}; {REMEDY}"
         )
     return pixels, labels
 
 
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
 def _binary(path: Path, layout: Layout) -> Rows:
-    raw = np.fromfile(path.with_suffix(".bin"), dtype=np.uint8)
+    raw = np.frombuffer(_content(path.with_suffix(".bin")), dtype=np.uint8)
     head = 2 if layout.coarse else 1
     if not len(raw) or len(raw) % (head + PIXELS):
         raise StorageError(
-            f"{path}.bin is truncated: {len(raw)} bytes are no whole number of rows of {head + PIXELS} bytes"
+            f"{path}.bin is truncated: {len(raw)} bytes are no whole number of rows of {head + PIXELS} bytes; {REMEDY}"
         )
     rows = raw.reshape(-1, head + PIXELS)
     return _checked(path, layout, np.ascontiguousarray(rows[:, head:]), rows[:, head - 1].astype(np.int64))
@@ -196,16 +218,17 @@ class _Reader(pickle.Unpickler):
 
 
 def _python(path: Path, layout: Layout) -> Rows:
+    raw = _content(path)
     try:
-        content = _Reader(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        content = _Reader(io.BytesIO(raw), encoding="bytes").load()
         pixels = _bytes_of(content[b"data"])
         labels = np.array([check.integer("a label", label) for label in content[layout.key]], dtype=np.int64)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except Exception as error:  # a broken pickle raises anything
-        raise StorageError(f"{path} is not an official batch, or is truncated or altered: {error}") from None
+        raise StorageError(f"{path} is not an official batch, or is truncated or altered: {error}; {REMEDY}") from None
     if len(pixels) != len(labels):
-        raise StorageError(f"{path} holds {len(pixels)} images and {len(labels)} labels")
+        raise StorageError(f"{path} holds {len(pixels)} images and {len(labels)} labels; {REMEDY}")
     return _checked(path, layout, pixels, labels)
 
 

@@ -1,5 +1,6 @@
 """The official CIFAR archives, fetched once and checked against their published MD5."""
 
+import os
 import shutil
 import tarfile
 import tempfile
@@ -8,6 +9,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from skipglass import check
+from skipglass.data.cifar import cifar
 from skipglass.errors import StorageError, UserError
 
 __all__ = ["ARCHIVES", "download"]
@@ -44,14 +46,15 @@ class _Bar:
 
 
 def download(name: str, folder: Path | str, site: str = SITE) -> Path:
-    """Fetch and unpack CIFAR-10 or CIFAR-100, if it is not there yet.
+    """Fetch and unpack CIFAR-10 or CIFAR-100, unless it is there and undamaged.
 
     Parameters
     ----------
     name
         "cifar10" or "cifar100".
     folder
-        Where to; the official folder appears in it whole or not at all.
+        Where to; the official folder appears in it whole or not at all. Of one that is there already the published
+        files are replaced, and others left.
     site
         The address that the archive's name is appended to.
 
@@ -68,8 +71,9 @@ def download(name: str, folder: Path | str, site: str = SITE) -> Path:
         If pooch is not installed.
     """
     archive, md5, inside = ARCHIVES[check.choice("name", name, ARCHIVES)]
-    target = Path(folder).expanduser() / inside
-    if target.is_dir():
+    place = Path(os.path.expanduser(check.path(folder)))
+    target = place if place.name == inside else place / inside
+    if _is_intact(name, target):
         return target
     try:
         import pooch
@@ -82,12 +86,31 @@ def download(name: str, folder: Path | str, site: str = SITE) -> Path:
             packed = pooch.retrieve(f"{site}{archive}", f"md5:{md5}", archive, target.parent, downloader=fetch)
         except (OSError, ValueError) as error:
             raise StorageError(f"{archive} could not be fetched from {site}: {error}") from error
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        try:
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             with tarfile.open(packed) as tar:
                 tar.extractall(scratch, filter="data")
-            shutil.move(Path(scratch) / inside, target)
-        except (OSError, tarfile.TarError) as error:
-            raise StorageError(f"{packed} could not be unpacked into {target.parent}: {error}") from error
+            _move(Path(scratch) / inside, target)
+    except (OSError, tarfile.TarError) as error:
+        raise StorageError(f"{packed} could not be unpacked into {target.parent}: {error}") from error
     Path(packed).unlink()
     return target
+
+
+def _is_intact(name: str, target: Path) -> bool:
+    if not target.is_dir():
+        return False
+    try:
+        cifar(name, target)
+    except UserError:
+        return False
+    return True
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a folder to where none is, or its files into the one that is there."""
+    if not target.is_dir():
+        shutil.move(source, target)
+        return
+    for file in source.iterdir():
+        os.replace(file, target / file.name)

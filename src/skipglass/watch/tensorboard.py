@@ -4,7 +4,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from skipglass.errors import InputError
+from skipglass import check
+from skipglass.errors import InputError, StorageError
 from skipglass.watch.recording import LABELLED, SCALARS
 
 __all__ = ["TensorBoard"]
@@ -22,6 +23,8 @@ class TensorBoard:
     ------
     InputError
         If TensorBoard is not installed.
+    StorageError
+        If the folder cannot be created or written in.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -29,7 +32,13 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise InputError("TensorBoard is not installed; pip install 'skipglass[tensorboard]'") from error
-        self.writer = SummaryWriter(str(folder))
+        try:
+            self.writer = SummaryWriter(str(check.path(folder)))
+        except OSError as error:
+            reason = error.strerror or error
+            raise StorageError(
+                f"TensorBoard's folder {folder} cannot be written in: {reason}; choose another folder"
+            ) from error
 
     def write(self, row: dict[str, Any]) -> None:
         """Write one evaluation's finite numbers; the spectrum is left to the recording."""
