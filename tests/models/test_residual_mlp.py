@@ -41,6 +41,18 @@ def test_the_network_is_the_equation(normalization, placement, out):
     torch.testing.assert_close(model(x), naive(model, x, normalization, placement), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_dead_unit_changes_no_bit_of_eq_22_nor_of_its_gradient(dtype):
+    layer = ResidualMLP(7, depth=1, width=6, normalization="paper", dtype=dtype).layers[0]
+    z = torch.randn(6, 30, generator=torch.Generator().manual_seed(0), dtype=dtype).relu()
+    z[2] = 0.0
+    grads = []
+    for compute in (layer.normalize, lambda z: (layer.multiplier / (z.std(dim=-1).mean() + 1e-5)) * z):
+        leaf = z.clone().requires_grad_()
+        grads.append((compute(leaf), *torch.autograd.grad(compute(leaf).square().sum(), leaf)))
+    assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
+
+
 @pytest.mark.parametrize(("normalization", "placement"), VARIANTS)
 def test_seeds_side_by_side_equal_each_alone(normalization, placement):
     settings = {"normalization": normalization, "placement": placement, "dtype": torch.float64}

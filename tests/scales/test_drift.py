@@ -24,6 +24,16 @@ def mlp(normalization="paper", placement="after", depth=4, out=3, seed=0):
     return model, torch.randn(20, 6, dtype=torch.float64), torch.randint(out or 2, (20,))
 
 
+def dead():
+    """A unit that is 0 on all samples, as training leaves some: its deviation, 0, has no second derivative."""
+    model, x, y = mlp()
+    with torch.no_grad():
+        model.layers[0].weight.abs_()
+        model.layers[0].multiplier.abs_()
+        model.layers[1].weight[2] = -model.layers[1].weight[2].abs()
+    return model, x.abs(), y
+
+
 def resnet(**options):
     torch.manual_seed(0)
     model = CifarResNet(8, width=0.25, **options).double()
@@ -55,6 +65,7 @@ def explicit():
 
 CASES = {
     "paper": (mlp, None),
+    "dead unit": (dead, None),
     "batch norm": (lambda: mlp("batch", "before"), None),
     "images": (resnet, None),
     "pre-activation": (lambda: resnet(preactivation=True), None),
@@ -236,6 +247,19 @@ def test_bad_input_gets_one_line():
         with pytest.raises(InputError, match=words) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+class RootOfZero(Explicit):
+    def forward(self, x):
+        return self.first(x) + self.scale * (self.branch(x) * 0).std(dim=-1, keepdim=True)
+
+
+def test_a_force_that_is_not_finite_is_refused_by_the_name_of_its_scale():
+    x = torch.randn(9, 6, dtype=torch.float64)
+    with pytest.raises(InputError, match="the force of scale is nan"):
+        sg.scales.drift(RootOfZero().double(), x, x, scales=["scale"])
+    with pytest.raises(InputError, match="the force of C is nan"):
+        sg.scales.drift(RootOfZero().double(), x, x, scales="C")
 
 
 def test_a_point_that_is_not_stationary_is_named_with_its_violation():

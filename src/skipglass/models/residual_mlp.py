@@ -81,7 +81,7 @@ class ResidualLayer(nn.Module):
                 eps=EPS,
             ).view(z.shape)
         if self.training:
-            sigma = z.std(dim=-1).mean(dim=-1)
+            sigma = _deviations(z).mean(dim=-1)
             with torch.no_grad():
                 self.running_var.lerp_(sigma.square(), self.momentum)
         else:
@@ -92,6 +92,19 @@ class ResidualLayer(nn.Module):
     def sigma(self) -> Tensor:
         """The running standard deviation, (*seeds, out) for batch norm, (*seeds,) for the paper's."""
         return (self.running_var + EPS).sqrt() if self.normalization == "batch" else self.running_var.sqrt() + EPS
+
+
+def _deviations(z: Tensor) -> Tensor:
+    """Standard deviation of each unit over samples; that of a dead unit, 0, has no slope, and no slope's slope either.
+
+    PyTorch's own slope is 0 there, but differentiated again 0/0: dead units are taken out of the graph.
+    """
+    sigma = z.std(dim=-1)
+    dead = sigma == 0
+    if not dead.any():
+        return sigma
+    ramp = torch.arange(z.shape[-1], dtype=z.dtype, device=z.device)  # of any deviation but 0
+    return torch.where(dead[..., None], ramp, z).std(dim=-1).masked_fill(dead, 0.0)
 
 
 class ResidualMLP(nn.Module):

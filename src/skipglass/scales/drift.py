@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from skipglass.errors import InputError
 from skipglass.paths.forward import LossFunction, eager
 from skipglass.paths.state import as_found
 from skipglass.scales.absorption import Pairs
@@ -199,6 +200,7 @@ def drift(
     slope, force = (
         np.array([inner([p], [r]) for p, r in zip(chosen.values(), part, strict=True)]) for part in rows[:2]
     )
+    _check_finite(tuple(chosen), slope, force)
     norm = np.array([math.sqrt(inner([p], [p])) for p in chosen.values()])
     return Drift(tuple(chosen), norm, slope, force, math.sqrt(inner(rows[2], rows[2])), value, theorem)
 
@@ -210,4 +212,15 @@ def _global(loss: Tensor, weights: Sequence[Tensor], value: float, theorem: bool
     F = inner(second([D], weights, [None]), g)
     C = math.sqrt(inner(weights, weights) / sum(w.numel() for w in weights))
     norm, slope, force = (np.array([v]) for v in (C, float(D.detach()), F))
+    _check_finite((GLOBAL,), slope, force)
     return Drift((GLOBAL,), norm, slope, force, math.sqrt(inner(g, g)), value, theorem)
+
+
+def _check_finite(names: Sequence[str], slope: Array, force: Array) -> None:
+    for what, values, order in (("slope", slope, "derivatives"), ("force", force, "second derivatives")):
+        lost = np.flatnonzero(~np.isfinite(values))
+        if lost.size:
+            raise InputError(
+                f"the {what} of {names[lost[0]]} is {values[lost[0]]:g} ({lost.size} of {len(names)} scales are not "
+                f"finite): a finite loss with {order} that are not, by an overflow or a root or deviation of 0"
+            )
