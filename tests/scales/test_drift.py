@@ -9,7 +9,8 @@ from torch import nn
 import skipglass as sg
 from skipglass.errors import InputError
 from skipglass.models import CifarResNet, ResidualMLP
-from skipglass.scales.statistics import hold_statistics
+from skipglass.paths.state import as_found
+from skipglass.scales.statistics import hold_statistics, statistics_held
 
 
 def mlp(normalization="paper", placement="after", depth=4, out=3, seed=0):
@@ -231,6 +232,7 @@ def test_the_global_scale_has_eq_21_as_slope(theorem):
 def test_bad_input_gets_one_line():
     model, x, y = mlp("none")
     plain = nn.Sequential(nn.Linear(6, 3))
+    frozen, frozen_plain = mlp()[0].requires_grad_(False), nn.Sequential(nn.Linear(6, 3)).requires_grad_(False)
     cases = [
         (lambda: sg.scales.drift(model, x, y), "not normalised|no scales"),
         (lambda: sg.scales.drift(plain.double(), x, y), "no scales"),
@@ -242,6 +244,13 @@ def test_bad_input_gets_one_line():
         (lambda: sg.scales.two_paths(model, x, y, block="layers"), "3 blocks; name one"),
         (lambda: sg.scales.two_paths(model, x, y, block=3), "name of a residual block"),
         (lambda: sg.scales.drift(mlp()[0], x * float("nan"), y), "no drift"),
+        (lambda: sg.scales.drift(model, x, y, scales=[]), "names no parameter"),
+        (lambda: sg.scales.drift(model, x, y, scales=[3]), "names of parameters, found 3"),
+        (lambda: sg.scales.drift(model, x, y, scales=5), "names of parameters.*not 5"),
+        (lambda: sg.scales.drift(frozen, x, y), "all 6 are frozen: unfreeze"),
+        (lambda: sg.scales.drift(frozen_plain, x, y, scales="C"), "all 2 are frozen"),
+        (lambda: sg.scales.two_paths(frozen, x, y, block="layers.2"), "all .* are frozen"),
+        (lambda: sg.scales.two_paths(nn.ReLU(), x, y, block="0"), "the model has none"),
     ]
     for call, words in cases:
         with pytest.raises(InputError, match=words) as caught:
@@ -276,6 +285,101 @@ def test_a_point_that_is_not_stationary_is_named_with_its_violation():
     assert f"∂L/∂a = {split.slope:.2e}" in str(split)
     assert float(split.to_xarray().skipped) == split.skipped
     assert split.plot().get_title() == "Two paths at layers.2"
+
+
+class Normed(nn.Module):
+    """Uses one normalisation twice."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.first, self.norm, self.head = nn.Linear(6, 6), norm, nn.Linear(6, 3)
+
+    def forward(self, x):
+        h = torch.relu(self.norm(self.first(x))) + x
+        return self.head(torch.relu(self.norm(2 * h)) + h)
+
+
+class Constants(nn.Module):
+    """A normalisation written out, with the deviations and means of another one's inputs, call by call."""
+
+    def __init__(self, norm, seen, axis, centred):
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, getattr(norm, "bias", None), norm.eps
+        means = [z.mean(axis, keepdim=True) * centred for z in seen]
+        moments = [(z - m).square().mean(axis, keepdim=True) for z, m in zip(seen, means, strict=True)]
+        self.calls = iter(list(zip(means, moments, strict=True)) * 9)
+
+    def forward(self, z):
+        mean, moment = next(self.calls)
+        return (z - mean) / (moment + self.eps).sqrt() * self.weight + (0 if self.bias is None else self.bias)
+
+
+NORMS = {
+    "batch": (lambda: nn.BatchNorm1d(6), 0, True),
+    "batch, no running statistics": (lambda: nn.BatchNorm1d(6, track_running_stats=False), 0, True),
+    "layer": (lambda: nn.LayerNorm(6, eps=0.1), 1, True),
+    "root mean square": (lambda: nn.RMSNorm(6, eps=0.1), 1, False),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_theorem_3_holds_the_statistics_of_every_call(name):
+    make, axis, centred = NORMS[name]
+    torch.manual_seed(0)
+    model, x, y = Normed(make()).double(), torch.randn(9, 6, dtype=torch.float64), torch.randint(3, (9,))
+    seen = []
+    handle = model.norm.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    logits = model(x)
+    handle.remove()
+    c = torch.autograd.grad(loss_of(lambda _: logits, x, y), logits)[0]
+    plain = Normed(Constants(model.norm, seen, axis, centred))
+    plain.first, plain.head = model.first, model.head
+    held = sg.scales.drift(model, x, y, scales=["norm.weight"], theorem=True)
+    naive = sg.scales.drift(plain, x, None, lambda Y: (c * Y).sum(), scales=["norm.weight"])
+    assert np.allclose([held.slope, held.force], [naive.slope, naive.force], rtol=1e-9)
+    live = sg.scales.drift(model, x, y, scales=["norm.weight"])
+    assert abs(live.force[0] / held.force[0] - 1) > 0.01
+
+
+def test_theorem_3_leaves_a_batch_norm_in_evaluation_its_running_statistics():
+    model, x, y = resnet()
+    model.eval()
+    frozen = sg.scales.drift(model, x, y, theorem=True)
+    model.train()
+    for m in model.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            m.eval()
+    assert np.allclose(sg.scales.drift(model, x, y, theorem=True).force, frozen.force, rtol=1e-12)
+
+
+def test_groups_and_instances_are_held_too():
+    torch.manual_seed(0)
+    x = torch.randn(3, 4, 5, 5, dtype=torch.float64)
+    for norm in (nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True), nn.InstanceNorm2d(4, track_running_stats=True)):
+        model = nn.Sequential(nn.Conv2d(4, 4, 1), norm).double()
+        before = model(x)
+        with as_found(model), statistics_held(model, x):
+            y = model(x)
+            (g,) = torch.autograd.grad(y.square().sum() / 2, y, retain_graph=True)
+            (slope,) = torch.autograd.grad((g * y).sum(), model[0].weight, create_graph=True)
+        (bend,) = torch.autograd.grad(slope.square().sum(), model[0].weight, allow_unused=True)
+        assert torch.allclose(y, before, rtol=1e-12, atol=1e-12)
+        assert bend is None or not bend.any()  # linear in the weight before it
+
+
+def test_what_bends_behind_a_block_is_measured():
+    model, x, y = explicit()
+    straight = sg.scales.two_paths(model, x, y, block="branch")
+    assert straight.curvature == 0
+    assert "assume" not in str(straight)
+    bent = sg.scales.two_paths(nn.Sequential(model, nn.Tanh()), x, y, block="0.branch")
+    a = torch.ones((), dtype=torch.float64, requires_grad=True)
+    h, branch = model.first(x), model.scale * torch.tanh(model.branch(model.first(x)))
+    Y = torch.tanh(h + a * branch)
+    s = (torch.autograd.grad(F.mse_loss(Y, y), Y, retain_graph=True)[0] * Y).sum()
+    (slope,) = torch.autograd.grad(s, a, create_graph=True)
+    assert bent.curvature == pytest.approx(float(torch.autograd.grad(slope, a)[0]), rel=1e-10)
+    assert f"∂²L/∂a² = 0; here it is {bent.curvature:.2e}" in str(bent)
 
 
 class InPlace(nn.Module):

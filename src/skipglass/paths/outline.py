@@ -268,7 +268,8 @@ def named(blocks: Sequence[Block], names: Sequence[str]) -> tuple[Block, ...]:
         if not fits:
             near = get_close_matches(name, known, n=3, cutoff=0.4) or list(known)[:3]
             hint = f"nearest: {', '.join(near)}" if near else "so there is none to choose"
-            raise InputError(f"no residual block is called {name!r}; {len(known)} were found, {hint}")
+            found = f"{len(known)} were found, {hint} (a block is what a shortcut skips)"
+            raise InputError(f"no residual block is called {name!r}; {found}")
         chosen |= fits
     return tuple(b for b in blocks if b.name in chosen)
 

@@ -24,12 +24,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skipglass.errors import InputError
 from skipglass.paths.forward import LossFunction, eager
 from skipglass.paths.state import as_found
 from skipglass.scales.absorption import Pairs
 from skipglass.scales.parameters import parameters_of
-from skipglass.scales.twice import inner, linearised, second, slopes, twice
+from skipglass.scales.twice import check_finite, inner, linearised, second, slopes, stepping, twice
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -162,8 +161,9 @@ def drift(
         Names of parameters (LayerScale's, for instance); what `pairs` has read, which saves a forward pass; "C", the
         global scale of all weights; or None for the multipliers λ of all batch norms.
     theorem
-        Impose what Theorems 3 and 4 assume: statistics held constant (those of the batch, in training mode) and
-        L ← ⟨∂L/∂Y, Y⟩, linear in the output Y. Gates are held by ReLU itself, whose second derivative is 0.
+        Impose what Theorems 3 and 4 assume: the statistics of PyTorch's normalisations held constant (those of the
+        batch, in training mode) and L ← ⟨∂L/∂Y, Y⟩, linear in the output Y. Gates are held by ReLU itself, whose second
+        derivative is 0; operations that bend (tanh, softmax) are left as they are: see ``two_paths(…).curvature``.
 
     Returns
     -------
@@ -173,7 +173,8 @@ def drift(
     Raises
     ------
     InputError
-        If the model has no scales, cannot be run or not be differentiated twice, or the loss is not finite.
+        If the model has no scales or nothing else that steps, cannot be run or not be differentiated twice, or the loss
+        or a derivative is not finite.
 
     Examples
     --------
@@ -185,24 +186,24 @@ def drift(
     (('layers.0', 'layers.1', 'layers.2'), (3,))
     """
     model = eager(model)
-    if isinstance(scales, str) and scales != GLOBAL:
-        scales = [scales]
+    whole = isinstance(scales, str) and scales == GLOBAL
     with as_found(model):
-        chosen = parameters_of(model, inputs, None if scales == GLOBAL else scales, whole=scales == GLOBAL)
-        own = {id(p) for p in chosen.values()}
-        weights = [p for p in model.parameters() if p.requires_grad and (scales == GLOBAL or id(p) not in own)]
+        chosen = parameters_of(model, inputs, None if whole else scales, whole=whole)
+        weights = list(stepping(model, chosen.values()).values())
         for p in chosen.values():
             p.requires_grad_()
         with linearised(model, inputs, targets, loss_fn, theorem) as (loss, value):
-            if scales == GLOBAL:
+            if whole:
                 return _global(loss, weights, value, theorem)
             rows = twice(loss, list(chosen.values()), weights)
+    names = tuple(chosen)
     slope, force = (
         np.array([inner([p], [r]) for p, r in zip(chosen.values(), part, strict=True)]) for part in rows[:2]
     )
-    _check_finite(tuple(chosen), slope, force)
+    check_finite("slope", names, slope)
+    check_finite("force", names, force)
     norm = np.array([math.sqrt(inner([p], [p])) for p in chosen.values()])
-    return Drift(tuple(chosen), norm, slope, force, math.sqrt(inner(rows[2], rows[2])), value, theorem)
+    return Drift(names, norm, slope, force, math.sqrt(inner(rows[2], rows[2])), value, theorem)
 
 
 def _global(loss: Tensor, weights: Sequence[Tensor], value: float, theorem: bool) -> Drift:
@@ -212,15 +213,6 @@ def _global(loss: Tensor, weights: Sequence[Tensor], value: float, theorem: bool
     F = inner(second([D], weights, [None]), g)
     C = math.sqrt(inner(weights, weights) / sum(w.numel() for w in weights))
     norm, slope, force = (np.array([v]) for v in (C, float(D.detach()), F))
-    _check_finite((GLOBAL,), slope, force)
+    check_finite("slope", [GLOBAL], slope)
+    check_finite("force", [GLOBAL], force)
     return Drift((GLOBAL,), norm, slope, force, math.sqrt(inner(g, g)), value, theorem)
-
-
-def _check_finite(names: Sequence[str], slope: Array, force: Array) -> None:
-    for what, values, order in (("slope", slope, "derivatives"), ("force", force, "second derivatives")):
-        lost = np.flatnonzero(~np.isfinite(values))
-        if lost.size:
-            raise InputError(
-                f"the {what} of {names[lost[0]]} is {values[lost[0]]:g} ({lost.size} of {len(names)} scales are not "
-                f"finite): a finite loss with {order} that are not, by an overflow or a root or deviation of 0"
-            )

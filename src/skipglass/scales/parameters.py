@@ -1,6 +1,6 @@
 """The scales of a network as its own parameters, to be differentiated."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 from torch import nn
@@ -15,7 +15,7 @@ __all__ = ["parameters_of"]
 
 
 def parameters_of(
-    model: nn.Module, inputs: object, scales: Sequence[str] | Pairs | None, *, whole: bool = False
+    model: nn.Module, inputs: object, scales: Iterable[str] | Pairs | None, *, whole: bool = False
 ) -> dict[str, nn.Parameter]:
     """Return {name: parameter} of the scales of a network.
 
@@ -24,14 +24,15 @@ def parameters_of(
     model, inputs
         What is asked, and what it takes.
     scales
-        Names of parameters, what `pairs` has read, or None for the multipliers of all batch norms.
+        Names of parameters or one, what `pairs` has read, or None for the multipliers of all batch norms.
     whole
         The global scale of all weights is asked for: there are no single scales, and must be no batch norm.
 
     Raises
     ------
     InputError
-        If there are none, a name is unknown, the model holds several seeds, or it has batch norms and is asked for C.
+        If there are none, a name is no name or unknown, the model holds several seeds, or it has batch norms and is
+        asked for C.
     """
     own = dict(model.named_parameters())
     if any(isinstance(m, ResidualLayer) and m.weight.ndim > 2 for m in model.modules()):
@@ -41,12 +42,19 @@ def parameters_of(
         if normed:
             raise InputError(f"C is the scale of networks without batch norm, and this one has {normed[0]}: ask for λ")
         return {}
-    if isinstance(scales, Sequence):
-        for name in scales:
+    if isinstance(scales, Iterable):
+        names = [scales] if isinstance(scales, str) else list(scales)
+        if not names:
+            raise InputError("scales names no parameter; name some, or leave it out for the multipliers of batch norms")
+        for name in names:
+            if not isinstance(name, str):
+                raise InputError(f"scales must be names of parameters, found {name!r}")
             if name not in own:
                 near = ", ".join(get_close_matches(name, own, n=3)) or ", ".join(list(own)[:3])
                 raise InputError(f"the model has no parameter {name!r} to be a scale; nearest: {near}")
-        return {name: own[name] for name in scales}
+        return {name: own[name] for name in names}
+    if scales is not None and not isinstance(scales, Pairs):
+        raise InputError(f"scales must be names of parameters, what pairs() has read, 'C' or None, not {scales!r}")
     if scales is None and has_layers(model):
         found = {
             n: m.multiplier

@@ -1,18 +1,162 @@
-"""Batch norm's statistics held constant at those of one batch: outputs as in training mode, and samples apart."""
+"""Statistics of normalisations held constant: outputs as they were, and each normalisation an affine map.
+
+Those of PyTorch's own functions are held call by call, whatever module calls them and however often. A module with
+running statistics that computes them by itself (`ResidualLayer` of Eq. 22) is given those of the batch, and evaluated.
+"""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.overrides import TorchFunctionMode
 
 from skipglass.errors import InputError
+from skipglass.models import ResidualLayer
 from skipglass.paths.forward import arguments
 
-__all__ = ["copied", "hold_statistics"]
+__all__ = ["copied", "hold_statistics", "statistics_held"]
+
+
+@contextmanager
+def statistics_held(model: nn.Module, inputs: object) -> Iterator[None]:
+    """Inside the context the model's normalisations are affine maps, by the statistics that they have as it is found.
+
+    Parameters
+    ----------
+    model
+        Left in evaluation mode, but for batch norms that were in training; the caller puts modes and statistics back
+        (`as_found`).
+    inputs
+        The batch.
+
+    Yields
+    ------
+    None
+        Once.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be run.
+    """
+    training = [m for m in model.modules() if m.training]
+    model.eval()
+    by_call = [m for m in training if _normalises_by_call(m)]
+    own = [m for m in training if isinstance(getattr(m, "running_var", None), Tensor) and m not in by_call]
+    for module in by_call:
+        module.training = True
+    if own:
+        hold_statistics(model, inputs, own)
+    with _Held():
+        yield
+
+
+def _normalises_by_call(module: nn.Module) -> bool:
+    """Whether a module leaves its statistics to a function that is held."""
+    if isinstance(module, ResidualLayer):
+        return module.normalization == "batch"
+    return type(module).forward in (_BatchNorm.forward, _InstanceNorm.forward)
+
+
+class _Held(TorchFunctionMode):
+    """Normalises by statistics of which no gradient is taken."""
+
+    def __torch_function__(  # the protocol's name and arguments
+        self, func: Callable, types: object, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return HELD.get(func, func)(*args, **(kwargs or {}))
+
+
+def _batch_norm(
+    z: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    if training and z.numel() > z.shape[1]:  # PyTorch refuses one value a channel
+        with torch.no_grad():
+            _, running_mean, inverse = torch.native_batch_norm(z, None, None, None, None, True, 0.0, eps)
+            training, running_var = False, inverse.pow(-2) - eps
+    return F.batch_norm(z, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def _layer_norm(
+    z: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    _cudnn: bool = True,
+) -> Tensor:
+    variance, mean = torch.var_mean(z.detach(), _last(normalized_shape), correction=0, keepdim=True)
+    return _affine((z - mean) * (variance + eps).rsqrt(), weight, bias)
+
+
+def _rms_norm(
+    z: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    square = z.detach().square().mean(_last(normalized_shape), keepdim=True)
+    return _affine(z * (square + (torch.finfo(z.dtype).eps if eps is None else eps)).rsqrt(), weight, None)
+
+
+def _group_norm(
+    z: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    _cudnn: bool = True,
+) -> Tensor:
+    groups = z.reshape(len(z), num_groups, -1)
+    places = (-1, *[1] * (z.ndim - 2))
+    weight, bias = (None if p is None else p.view(places) for p in (weight, bias))
+    return _affine(_layer_norm(groups, groups.shape[2:], eps=eps).view(z.shape), weight, bias)
+
+
+def _instance_norm(
+    z: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    if use_input_stats:
+        return _group_norm(z, z.shape[1], weight, bias, eps)
+    return F.instance_norm(z, running_mean, running_var, weight, bias, False, momentum, eps)
+
+
+HELD: dict[Callable, Callable] = {
+    F.batch_norm: _batch_norm,
+    F.layer_norm: _layer_norm,
+    torch.layer_norm: _layer_norm,
+    F.group_norm: _group_norm,
+    torch.group_norm: _group_norm,
+    F.instance_norm: _instance_norm,
+    F.rms_norm: _rms_norm,
+    torch.rms_norm: _rms_norm,
+}
+
+
+def _last(shape: Sequence[int]) -> list[int]:
+    return [-k - 1 for k in range(len(shape))]
+
+
+def _affine(z: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    z = z if weight is None else z * weight
+    return z if bias is None else z + bias
 
 
 class _BiasedVariances(TorchFunctionMode):
@@ -31,7 +175,7 @@ class _BiasedVariances(TorchFunctionMode):
         return out
 
 
-def hold_statistics(model: nn.Module, inputs: object) -> None:
+def hold_statistics(model: nn.Module, inputs: object, modules: Sequence[nn.Module] | None = None) -> None:
     """Set running statistics to those of a batch, so that evaluation mode gives the outputs of training mode.
 
     Parameters
@@ -40,13 +184,16 @@ def hold_statistics(model: nn.Module, inputs: object) -> None:
         In evaluation mode; the caller puts statistics and modes back (`as_found`).
     inputs
         The batch.
+    modules
+        Whose statistics; None takes all that have them.
 
     Raises
     ------
     InputError
         If the model cannot be run.
     """
-    normed = [m for m in model.modules() if isinstance(getattr(m, "running_var", None), torch.Tensor)]
+    every = [m for m in model.modules() if isinstance(getattr(m, "running_var", None), Tensor)]
+    normed = every if modules is None else modules
     before = [m.momentum for m in normed]
     args, named = arguments(copied(inputs))  # a model may write to its input
     try:
@@ -66,7 +213,7 @@ def hold_statistics(model: nn.Module, inputs: object) -> None:
 
 def copied(value: Any) -> Any:
     """Return a copy, nested as the original, that later changes do not reach."""
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, Mapping):
         return {name: copied(part) for name, part in value.items()}

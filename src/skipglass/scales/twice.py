@@ -1,7 +1,7 @@
 """Differentiating a network twice: the loss that the theorems speak of, slopes, and Hessian-vector products."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -11,9 +11,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from skipglass.errors import InputError
 from skipglass.paths.forward import LossFunction, forward, prediction
 from skipglass.paths.state import as_found
-from skipglass.scales.statistics import hold_statistics
+from skipglass.scales.statistics import statistics_held
 
-__all__ = ["inner", "linearised", "second", "slopes", "twice"]
+__all__ = ["check_finite", "inner", "linearised", "second", "slopes", "stepping", "twice"]
 
 
 @contextmanager
@@ -42,10 +42,7 @@ def linearised(
     with ExitStack() as stack:
         stack.enter_context(as_found(model))
         if theorem:
-            if any(m.training for m in model.modules() if getattr(m, "running_var", None) is not None):
-                model.eval()
-                hold_statistics(model, inputs)
-            model.eval()
+            stack.enter_context(statistics_held(model, inputs))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         run = stack.enter_context(forward(model, inputs, targets, loss_fn))
         value = float(run.loss.detach())
@@ -89,6 +86,33 @@ def twice(
 def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
     """Σ ⟨a_i, b_i⟩ in double precision."""
     return math.fsum(float((x.detach().double() * y.detach().double()).sum()) for x, y in zip(a, b, strict=True))
+
+
+def stepping(model: nn.Module, scales: Collection[nn.Parameter] = ()) -> dict[str, nn.Parameter]:
+    """Return {name: parameter} of what a step moves beside the scales.
+
+    Raises
+    ------
+    InputError
+        If that is nothing.
+    """
+    own = {id(p) for p in scales}
+    found = {name: p for name, p in model.named_parameters() if p.requires_grad and id(p) not in own}
+    if not found:
+        frozen = sum(id(p) not in own for p in model.parameters())
+        why = f"all {frozen} are frozen: unfreeze some (requires_grad_())" if frozen else "the model has none"
+        raise InputError(f"no parameters beside the scales step, so that nothing drives the scales; {why}")
+    return found
+
+
+def check_finite(what: str, names: Sequence[str], values: Iterable[float]) -> None:
+    """Refuse what a finite loss with infinite derivatives gives, by the name of the first."""
+    lost = [(name, value) for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
+    if lost:
+        raise InputError(
+            f"the {what} of {lost[0][0]} is {lost[0][1]:g} ({len(lost)} of {len(names)} are not finite): the "
+            "loss is, but not its derivatives; something overflows, or takes the root or the deviation of a constant"
+        )
 
 
 def slopes(loss: Tensor, given: Sequence[Tensor]) -> list[Tensor]:

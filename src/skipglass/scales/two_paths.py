@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from skipglass.paths.forward import LossFunction, eager
 from skipglass.paths.lesion import scaled
 from skipglass.paths.state import as_found
-from skipglass.scales.twice import inner, linearised, second, slopes
+from skipglass.scales.twice import check_finite, inner, linearised, second, slopes, stepping
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,6 +43,8 @@ class TwoPaths:
         ‖g_p‖ and ‖g_m‖.
     product
         g_p·g_m.
+    curvature
+        ∂²L/∂a² of the loss linear in the output, which is 0 where all operations behind the block are piecewise linear.
     g_p, g_m
         {name of the parameter: its part of the gradient}.
     """
@@ -52,6 +54,7 @@ class TwoPaths:
     norm_p: float
     norm_m: float
     product: float
+    curvature: float
     g_p: dict[str, Tensor] = field(repr=False)
     g_m: dict[str, Tensor] = field(repr=False)
 
@@ -67,16 +70,18 @@ class TwoPaths:
 
     def __str__(self) -> str:
         grows = "grows" if self.skipped > 0 else "shrinks"
+        bent = f"\nthe paths assume ∂²L/∂a² = 0; here it is {self.curvature:.2e}: operations behind the block bend"
         return (
             f"block     ‖g_p‖      ‖g_m‖      g_p·g_m     force\n{self.block}  {self.norm_p:.3e}  {self.norm_m:.3e}  "
             f"{self.product:+.3e}  {self.skipped:+.3e}\nat ∂L/∂a = 0 its scale {grows}; here ∂L/∂a = {self.slope:.2e}"
+            + (bent if self.curvature else "")
         )
 
     def to_xarray(self) -> "xr.Dataset":
         """Return the numbers, without the gradients, as a dataset of scalars."""
         import xarray as xr
 
-        names = ("slope", "norm_p", "norm_m", "product", "skipped", "unskipped")
+        names = ("slope", "norm_p", "norm_m", "product", "curvature", "skipped", "unskipped")
         return xr.Dataset({name: getattr(self, name) for name in names}, attrs={"block": self.block})
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
@@ -107,8 +112,8 @@ def two_paths(
     Parameters
     ----------
     model
-        Any module with residual blocks; left as found. Batch norm's statistics are held constant, those of the batch
-        in training mode.
+        Any module with residual blocks; left as found. The statistics of PyTorch's normalisations are held
+        constant, batch norm's at those of the batch in training mode.
     inputs, targets, loss_fn
         As for `drift`.
     block
@@ -122,7 +127,7 @@ def two_paths(
     Raises
     ------
     InputError
-        If no such block can be skipped, or the network cannot be differentiated twice.
+        If no such block can be skipped, no parameter steps, or the network cannot be differentiated twice.
 
     Examples
     --------
@@ -135,14 +140,17 @@ def two_paths(
     """
     model = eager(model)
     with as_found(model):
-        own = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        first = next(model.parameters())
+        own = stepping(model)
+        first = next(iter(own.values()))
         a = torch.ones((), dtype=first.dtype, device=first.device, requires_grad=True)
         with scaled(model, block, a), linearised(model, inputs, targets, loss_fn, True) as (s, _):
             s_p, *g = slopes(s, [a, *own.values()])
-            g_p = [part.detach() for part in second([s_p], list(own.values()), [None])]
+            *g_p, curvature = (part.detach() for part in second([s_p], [*own.values(), a], [None]))
             g_m = [(whole - part).detach() for whole, part in zip(g, g_p, strict=True)]
-            return TwoPaths(
+            found = TwoPaths(
                 block, float(s_p.detach()), math.sqrt(inner(g_p, g_p)), math.sqrt(inner(g_m, g_m)), inner(g_p, g_m),
-                dict(zip(own, g_p, strict=True)), dict(zip(own, g_m, strict=True)),
+                float(curvature), dict(zip(own, g_p, strict=True)), dict(zip(own, g_m, strict=True)),
             )  # fmt: skip
+    check_finite("slope", [block], [found.slope])
+    check_finite("force", [block], [found.skipped])
+    return found
