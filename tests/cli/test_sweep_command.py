@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +57,12 @@ def test_ctrl_c_keeps_finished_cells_and_the_same_command_goes_on(tmp_path):
     assert printed["cells"][3]["multiplier"] == [None, None]
     assert all(path.stat().st_mtime_ns == at for path, at in kept.items())
     assert (tmp_path / "figures" / "map.png").is_file()
+    shutil.rmtree(tmp_path / "cells")
+    before = (tmp_path / "recordings" / "sweep.nc").read_bytes()
+    status, _, err = run("--out", tmp_path, *SMALL, "--width", 5)
+    assert status == 2
+    assert "width = 4, asked for is 5" in err
+    assert (tmp_path / "recordings" / "sweep.nc").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A sweep: every cell is its own training, whoever did it; finished cells are kept, killed workers lose nothing."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,11 +16,13 @@ import torch.nn.functional as F
 import xarray as xr
 from distributed import Client
 
+from skipglass import record
 from skipglass.errors import InputError, StorageError, UserError
 from skipglass.paths import spectrum
 from skipglass.training import Grid, Settings, cell, sweep, train
 from skipglass.training.measured import MeasuredRun, effective_depths
 from skipglass.training.spread import spread
+from skipglass.training.sweep import check_recording
 
 GRID = Grid(
     separations=[4], learning_rates=[0.05, 0.2], variants=["paper-after", "none"], depths=[2, 3], seeds=[0, 7],
@@ -133,6 +136,24 @@ def test_a_folder_of_other_settings_is_refused_and_kept(swept, change, words):
     assert {path: path.read_bytes() for path in (folder / "cells").iterdir()} == before
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 2}, "epochs = 1, asked for is 2"),
+        ({"depths": [3, 4]}, "4 of its 8 cells are not in the grid, like paper-after-depth2"),
+    ],
+)
+def test_a_recording_of_another_sweep_is_not_overwritten(swept, tmp_path, change, words):
+    _, recording = swept
+    path = tmp_path / "sweep.nc"
+    check_recording(path, GRID)
+    record.save(recording, path, kind="sweep")
+    check_recording(path, GRID)
+    check_recording(path, replace(GRID, depths=[2, 3, 4]))
+    with pytest.raises(StorageError, match=words):
+        check_recording(path, replace(GRID, **change))
+
+
 def test_a_damaged_or_foreign_cell_is_named(swept, tmp_path):
     folder, recording = swept
     place = tmp_path / "cells"
@@ -191,6 +212,12 @@ def test_a_cluster_that_cannot_be_reached_is_named(address, tmp_path, monkeypatc
         sweep(GRID, tmp_path, cluster=address)
 
 
+@pytest.mark.parametrize("address", ["", "  "])
+def test_a_blank_address_is_named(address):
+    with pytest.raises(InputError, match="address of the cluster is empty"):
+        list(spread(math.sqrt, [1.0], cluster=address))
+
+
 def dask(*arguments, log):
     return subprocess.Popen([sys.executable, "-m", "dask", *arguments, "--no-dashboard"], stdout=log, stderr=log)
 
@@ -211,6 +238,8 @@ def test_a_killed_dask_worker_loses_no_result(swept, tmp_path):
             running += [dask("worker", address, *alone, log=log) for _ in range(2)]
             with Client(address, set_as_default=False) as client:
                 client.wait_for_workers(2)
+            with pytest.raises(UserError, match=r"failed on a worker of tcp://[0-9.:]+ with ValueError"):
+                list(spread(math.sqrt, [-1.0], cluster=address))
 
             def kill(done):
                 if done == 2:

@@ -38,6 +38,7 @@ def sweep(
     """Train residual MLPs on Gaussians over a grid, and record how λ, absorbed norms and the depth change.
 
     Each cell of the grid is kept in DIR/cells as soon as it is done; all of them together are DIR/recordings/sweep.nc.
+    A folder that holds another sweep is refused.
     """
     from skipglass import check
     from skipglass.cli.render import progress
@@ -48,6 +49,7 @@ def sweep(
     from skipglass.training import Grid
     from skipglass.training import sweep as train
     from skipglass.training.spread import cores
+    from skipglass.training.sweep import check_recording
 
     if cluster is not None and workers is not None:
         raise InputError("--workers counts processes of this machine, --cluster has its own: give one of them")
@@ -64,7 +66,8 @@ def sweep(
         given["seeds"] = tuple(range(first, first + check.integer("seeds", 16 if seeds is None else seeds, 1)))
     grid = Grid(**{name: value for name, value in given.items() if value is not None})
     processes = cores() if workers is None else check.integer("workers", workers, 1)
-    folder, recordings = output_folder(out), output_folder(out / "recordings")
+    folder, path = output_folder(out), output_folder(out / "recordings") / "sweep.nc"
+    check_recording(path, grid)
     done, total = 0, len(grid.cells())
 
     try:
@@ -83,7 +86,7 @@ def sweep(
             err=True,
         )
         raise typer.Exit(130) from None
-    path = save(recording, recordings / "sweep.nc", kind="sweep")
+    save(recording, path, kind="sweep")
     save_grid(map_panels(recording), out / "figures", "map")
     _show(recording, path, as_json)
 

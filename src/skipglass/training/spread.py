@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from skipglass import check
-from skipglass.errors import UserError
+from skipglass.errors import InputError, UserError
 
 __all__ = ["cores", "spread"]
 
@@ -44,10 +44,13 @@ def spread(
     Raises
     ------
     UserError
-        If a local worker was killed, the cluster cannot be reached, has no workers or was lost, or a package lacks.
+        If a local worker was killed, a task failed on the cluster, it cannot be reached, has no workers or was lost, or
+        a package lacks.
     """
     todo = list(items)
     check.integer("workers", workers, 1)
+    if cluster is not None and not cluster.strip():
+        raise InputError("the address of the cluster is empty; give that of a Dask scheduler, tcp://HOST:PORT")
     if not todo and cluster is None:
         return
     if cluster is not None:
@@ -105,6 +108,14 @@ def _on_cluster(task: Callable[[Any], T], items: list[Any], address: str) -> Ite
         except CancelledError as error:
             raise UserError(
                 f"the Dask cluster {address} was lost; what was finished is kept: start again when it is back"
+            ) from error
+        except UserError:
+            raise
+        except Exception as error:  # the task's own, or what a worker without this package makes of it
+            text = (str(error).strip() or "no message").splitlines()[0]
+            raise UserError(
+                f"a task failed on a worker of {address} with {type(error).__name__}: {text}; what was finished is "
+                "kept. Workers need the same packages as this process"
             ) from error
 
 

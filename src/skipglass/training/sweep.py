@@ -21,7 +21,7 @@ from skipglass.training.recording import total_norm
 from skipglass.training.settings import Settings
 from skipglass.training.spread import spread
 
-__all__ = ["VARIANTS", "Grid", "cell", "sweep"]
+__all__ = ["VARIANTS", "Grid", "cell", "check_recording", "sweep"]
 
 VARIANTS: dict[str, tuple[str, str, float | None]] = {
     "batch-before": ("batch", "before", None),
@@ -210,19 +210,54 @@ def _named(item: tuple[str, Settings]) -> tuple[str, xr.Dataset]:
 
 def _finished(place: Path, cells: Mapping[str, Settings]) -> dict[str, xr.Dataset]:
     """The cells of the grid that are there; all that lies there must be of the same settings but for the axes."""
-    shared = {k: v for k, v in next(iter(cells.values())).attributes().items() if k not in AXES}
-    done = {}
+    shared, done = _shared(cells), {}
     for path in sorted(place.glob("[!.]*.nc")):  # a kill in the middle of writing leaves a hidden file
         found = record.load(path, KIND)
         wanted = cells[path.stem].attributes() if path.stem in cells else shared
-        for name in record.differing(found, wanted):
-            raise StorageError(
-                f"{place} holds a sweep of other settings: {path.name} has {name} = {found.attrs.get(name)}, asked for "
-                f"is {wanted[name]}; choose another folder, or the settings of that sweep. Nothing was changed there"
-            )
+        _check_settings(path, found, wanted)
         if path.stem in cells:
             done[path.stem] = found
     return done
+
+
+def check_recording(path: Path, grid: Grid) -> None:
+    """Refuse to write a sweep over the recording of another one, or of more cells.
+
+    Parameters
+    ----------
+    path
+        Where it is to be written; there need be nothing.
+    grid
+        Of what is to be written.
+
+    Raises
+    ------
+    StorageError
+        If there is a recording of other settings, of cells that the grid leaves out, or a file that is no recording.
+    """
+    if not path.exists():
+        return
+    cells, found = grid.cells(), record.load(path, "sweep")
+    _check_settings(path, found, _shared(cells))
+    lost = [name for name in found.cell.values.tolist() if name not in cells]
+    if lost:
+        raise StorageError(
+            f"{path} holds a sweep of other settings: {len(lost)} of its {found.sizes['cell']} cells are not in the "
+            f"grid, like {lost[0]}; choose another folder, or a grid that has them. Nothing was changed there"
+        )
+
+
+def _check_settings(path: Path, found: xr.Dataset, wanted: Mapping[str, object]) -> None:
+    for name in record.differing(found, wanted):
+        raise StorageError(
+            f"{path.parent} holds a sweep of other settings: {path.name} has {name} = {found.attrs.get(name)}, asked "
+            f"for is {wanted[name]}; choose another folder, or the settings of that sweep. Nothing was changed there"
+        )
+
+
+def _shared(cells: Mapping[str, Settings]) -> dict[str, object]:
+    """The settings that are the same in every cell."""
+    return {k: v for k, v in next(iter(cells.values())).attributes().items() if k not in AXES}
 
 
 def _labelled(data: xr.Dataset) -> xr.Dataset:
@@ -241,5 +276,4 @@ def _merged(cells: Mapping[str, Settings], done: Mapping[str, xr.Dataset]) -> xr
         "variant": ("cell", [names[s.normalization, s.placement, s.scale] for s in settings]),
         **{name: ("cell", [getattr(s, name) for s in settings]) for name in ("separation", "learning_rate", "depth")},
     }
-    shared = {k: v for k, v in settings[0].attributes().items() if k not in AXES}
-    return _labelled(merged.assign_coords(coordinates).assign_attrs(shared))
+    return _labelled(merged.assign_coords(coordinates).assign_attrs(_shared(cells)))
