@@ -7,7 +7,7 @@ import xarray as xr
 from rich.progress import Progress
 
 from skipglass import record
-from skipglass.paper import lemmas, readings
+from skipglass.paper import lemmas, readings, slips
 from skipglass.paper.chapter import Chapter, Options, Pages
 from skipglass.paper.finding import Recordings
 from skipglass.paper.theorems import convergence_panels, theorems
@@ -15,7 +15,7 @@ from skipglass.report import Section
 
 __all__ = ["THEOREMS", "THEORY", "load_theorems", "theory_pages"]
 
-THEOREMS = {"theorems": theorems, "lemmas": lemmas.measure, "readings": readings.measure}
+THEOREMS = {"theorems": theorems, "lemmas": lemmas.measure, "readings": readings.measure, "slips": slips.measure}
 """Name and kind of a recording → what computes it, in seconds."""
 
 PATHS = (
@@ -38,7 +38,7 @@ def measure_theorems(recordings: Path, options: Options, progress: Progress) -> 
 
 
 def has_theorems(recordings: Path) -> bool:
-    """Tell whether a folder has all three."""
+    """Tell whether a folder has all of them."""
     return all((recordings / f"{name}.nc").is_file() for name in THEOREMS)
 
 

@@ -1,0 +1,80 @@
+"""The claims about the first layer, which cannot be skipped: Fig. 1(d), and Theorem 3's first part in training."""
+
+from functools import partial
+
+import numpy as np
+
+from skipglass.paper.drift_reach import predictions, right, runs_of
+from skipglass.paper.finding import Claim, Finding, Recordings, growth
+
+__all__ = ["FIRST_LAYER_CLAIMS"]
+
+PANEL = "figure1d"
+
+
+def first_layer_differs(recordings: Recordings) -> Finding:
+    """Whether the change of |λ_1| lies outside of what the other layers do, seed by seed."""
+    outside, rows = {}, []
+    for run, change in _changes(recordings).items():
+        first, others = change[:, 0], change[:, 1:]
+        outside[run] = np.maximum(first - others.max(axis=1), others.min(axis=1) - first)
+        rows.append(f"{run} {first.mean():+.3f} ({others.mean():+.3f})")
+    found = growth(outside, "how far it lies beyond all of theirs")
+    text = f"change of |λ_1| (mean of the others): {'; '.join(rows)}. {found.measured}"
+    return Finding(found.verdict, text, found.seeds)
+
+
+def first_layer_apart(recordings: Recordings) -> Finding:
+    """Whether the mean change of |λ_1| is another than that of the other layers, whichever way."""
+    apart, signs = {}, {}
+    for run, change in _changes(recordings).items():
+        gap = change[:, 0] - change[:, 1:].mean(axis=1)
+        signs[run] = np.sign(gap.mean())
+        apart[run] = gap * signs[run]
+    found = growth(apart, "distance of the change of |λ_1| from the mean of the others")
+    above = [run for run, sign in signs.items() if sign > 0]
+    return Finding(found.verdict, f"{found.measured}. Above it: {', '.join(above) or 'none'}", found.seeds)
+
+
+def first_layer_grows(recordings: Recordings) -> Finding:
+    """|λ_1| grows in Fig. 1(d), as Theorem 3's first part suggests."""
+    return growth({run: change[:, 0] for run, change in _changes(recordings).items()}, "change of |λ_1|")
+
+
+def force_on_first_layer(recordings: Recordings, *, name: str) -> Finding:
+    """How often what comes has the sign that Theorem 3 gives to the first layer: upwards, always."""
+    shares, up = {}, []
+    for run, data in runs_of(recordings).items():
+        predicted, actual = (values[..., :1] for values in predictions(data)[name])
+        whole = np.isfinite(predicted).all() and np.isfinite(actual).all()
+        shares[run] = right(predicted, actual)[:, 0] - 0.5 if whole else np.full(len(predicted), np.nan)
+        up.append((predicted > 0).mean())
+    found = growth(shares, "share of signs right, minus a half, first layer")
+    force = f"‖g_m + g_p‖², the force upwards, is above 0 in {min(up):.0%} of the cases at least"
+    return Finding(found.verdict, f"{found.measured}. {force}", found.seeds)
+
+
+def _changes(recordings: Recordings) -> dict[str, np.ndarray]:
+    """{setting: change of |λ_l| from the start to the end, (seed, layer)} in Fig. 1(d)."""
+    found = {}
+    for run, recording in recordings.items():
+        if run.startswith(PANEL):
+            value = recording.multiplier_magnitude.transpose("evaluation", "seed", "layer").values
+            found[" ".join(run.split("-")[1:])] = value[-1] - value[0]
+    return found
+
+
+FIRST_LAYER_CLAIMS = (
+    Claim("Fig. 1(d), first layer", "The first layer, which cannot be skipped, behaves differently than the others.",
+          first_layer_apart, PANEL),
+    Claim("Fig. 1(d), outside", "Its change lies beyond that of every other layer (a strict reading).",
+          first_layer_differs, PANEL),
+    Claim("Theorem 3, unskipped", "|λ_l| of the layer that is not skipped grows while training.",
+          first_layer_grows, PANEL),
+    Claim("Theorem 3, first, slope", "In training, ∂L/∂λ_1 of the unskipped layer falls as the weights step.",
+          partial(force_on_first_layer, name="slope"), "drift-"),
+    Claim("Theorem 3, first, step", "In training, |λ_1| of the unskipped layer grows in a step.",
+          partial(force_on_first_layer, name="step"), "drift-"),
+    Claim("Theorem 3, first, epoch", "In training, |λ_1| of the unskipped layer grows over an epoch.",
+          partial(force_on_first_layer, name="epoch"), "drift-"),
+)  # fmt: skip
