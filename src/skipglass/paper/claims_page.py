@@ -14,6 +14,7 @@ import xarray as xr
 
 from skipglass.errors import StorageError, UserError
 from skipglass.paper.claims import CLAIMS
+from skipglass.paper.coverage import coverage_table
 from skipglass.paper.finding import Claim, Finding, Recordings
 from skipglass.paper.reproduce import CHAPTERS
 
@@ -61,6 +62,10 @@ SCRIPTS = {
     "resnet_runs.py": "skipglass.paper.resnet_runs",
 }
 """The modules of commands of which a recording kept the file's name alone, as the first ones did."""
+COVERED = (
+    "Every equation, definition, lemma, theorem and figure, assumption and claim that the paper numbers; code under "
+    "`skipglass`, tests under `tests/`."
+)
 
 
 def load_results(folder: Path) -> dict[str, xr.Dataset]:
@@ -103,6 +108,7 @@ def claims_markdown(recordings: Recordings) -> str:
             f"## {claim.name}\n\n{claim.statement}\n\n**{finding.verdict}.** {_sentence(finding.measured)}\n\n"
             f"Seeds or draws: {finding.seeds}. Recorded by {commands}.\n"
         )
+    parts.append(f"## What is treated where\n\n{COVERED}\n\n{coverage_table()}")
     return "\n".join(parts)
 
 
