@@ -50,7 +50,7 @@ def test_growth_is_judged_setting_by_setting(measured, claim, panel, variable):
     assert judge(claim, falling).verdict == "fails"
     first = next(run for run in measured if run.startswith(panel))
     mixed = judge(claim, {**falling, first: rising[first]}).verdict
-    assert mixed == "holds when the setting is Gaussians nearest"
+    assert mixed == f"holds when the setting is {' '.join(first.split('-')[1:]).replace('gaussians', 'Gaussians')}"
 
 
 def test_a_rise_within_its_noise_is_no_growth(measured):

@@ -91,7 +91,7 @@ def test_that_the_depth_follows_is_judged_by_its_interval(claim, name):
     blocks = np.array([cell[3] - 1 for cell in CELLS])
     follows = judge(claim, recording(**{name: ramp, "effective_depth": 1 + (ramp - 1) * blocks}))
     assert follows.verdict == "holds"
-    assert "all +0.9" in follows.measured or "all +1.00" in follows.measured
+    assert "all: +0.9" in follows.measured or "all: +1.00" in follows.measured
     against = judge(claim, recording(**{name: ramp, "effective_depth": 1 - (ramp - 1) * blocks}))
     assert against.verdict == "fails"
     unrelated = judge(claim, recording(**{name: ramp}))

@@ -51,9 +51,10 @@ Every equation, lemma, theorem and figure of Littwin & Wolf (2017), what was mea
 made by `python -m skipglass.paper.claims_page results docs/claims.md README.md` from the recordings in `results/`; each
 verdict is a function of those files alone (`src/skipglass/paper/`), and the tests recompute it. *holds*: in every
 setting that was tried, by more than two standard errors where seeds differ; *holds when*: in some, which are named;
-*fails*: in none, or an exact counterexample; *not testable*: the numbers cannot tell, and why. A setting with one seed
-has no standard error: it is shown and not counted. ResNet-20 × 0.5 is a ResNet of 20 layers at half the paper's width;
-"λ spared" is the same without weight decay on λ. Commands that train on CIFAR look for it in `$SKIPGLASS_DATA`.
+*fails*: in none, or an exact counterexample; *not testable*: the numbers cannot tell, and why. Means
+and standard deviations (s.d.) are over seeds; a setting with one seed has no spread: it is shown and not counted.
+ResNet-20 × 0.5 is a ResNet of 20 layers at half the usual width; "λ spared" is the same without weight decay on λ.
+Commands that train on CIFAR look for it in `$SKIPGLASS_DATA`.
 """
 SCRIPTS = {
     "agreement.py": "skipglass.glass.agreement",

@@ -119,7 +119,7 @@ def growth(changes: Mapping[str, np.ndarray], what: str, beside: Mapping[str, st
         spread = {run: mean_and_spread(change) for run, change in changes.items()}
     rows = spread if beside is None else {run: f"{beside[run]} ({text})" for run, text in spread.items()}
     seeds = seeds_of(change.size for change in changes.values())
-    finding = f"{what} (mean ± standard deviation): {by_setting(rows)}"
+    finding = f"{what} (mean ± s.d.): {by_setting(rows)}"
     diverged = sum(int((~np.isfinite(change)).sum()) for change in changes.values())
     if diverged:
         return Finding(f"not testable: {diverged} network{'s' * (diverged > 1)} diverged", finding, seeds)

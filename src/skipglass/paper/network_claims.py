@@ -38,19 +38,22 @@ def absorbed_norms_grow(recordings: Recordings) -> Finding:
 
 
 def growth_speeds_up(recordings: Recordings) -> Finding:
-    """After the first drop of the learning rate it grows, and faster than before (Fig. 2)."""
+    """After the first drop of the learning rate it grows, and faster than before (Fig. 2).
+
+    Both slopes are over half the time from the first drop to the second.
+    """
     changes, slopes = {}, {}
     for group in groups(recordings):
         first, second = group.drops[0], group.drops[-1]
         window = (second - first) / 2
-        mean = group.scale(figure2.VARIABLE) / group.scale(figure2.VARIABLE)[:, :1]
+        mean = 1000 * group.scale(figure2.VARIABLE) / group.scale(figure2.VARIABLE)[:, :1]
         low, at, high = (group.at(mean, epoch) for epoch in (first - window, first, first + window))
         before, after = (at - low) / window, (high - at) / window
         changes[group.label] = np.minimum(after, after - before)
         slopes[group.label] = f"{before.mean():+.2g} → {after.mean():+.2g}"
     what = (
-        "slope of the norm over its start, per epoch, before → after the first drop, half the time to the next each; "
-        "in brackets the smaller of the slope after and its excess"
+        "slope of the norm, thousandths of its start per epoch, before → after the first drop; in brackets the smaller "
+        "of the slope after and its excess"
     )
     return growth(changes, what, slopes)
 
@@ -102,10 +105,10 @@ def depth_dips(recordings: Recordings, *, variable: str) -> Finding:
         lowest = early[depth[:, early].mean(axis=0).argmin()]
         fall, rise = depth[:, 0] - depth[:, lowest], depth[:, -1] - depth[:, lowest]
         dips[group.label] = np.minimum(fall, rise)
-        courses[group.label] = f"{-fall.mean():+.2f} at step {steps[lowest]}, {rise.mean():+.2f}"
+        courses[group.label] = f"{-fall.mean():+.2f} at {steps[lowest]}, {rise.mean():+.2f}"
     what = (
-        f"change in blocks to the lowest mean of the first {FIRST_STEPS} steps, and from there to the end; in brackets "
-        "the smaller of fall and rise"
+        f"blocks to the lowest mean of the first {FIRST_STEPS} steps, at which step, and from there to the end; in "
+        "brackets the smaller of fall and rise"
     )
     return growth(dips, what, courses)
 
