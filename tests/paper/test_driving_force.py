@@ -9,7 +9,7 @@ import xarray as xr
 from skipglass.errors import InputError, StorageError
 from skipglass.paper import CLAIMS, drift_runs
 from skipglass.paper.drift_page import DRIFT
-from skipglass.paper.drift_reach import correlation, decay_share, right
+from skipglass.paper.drift_reach import correlation, decay_share, predictions, right
 from skipglass.paper.drift_runs import Run, seed_of
 from skipglass.paper.driving_force import driving_force, stationary
 from skipglass.paper.recursion import second_moments
@@ -43,8 +43,21 @@ def test_every_claim_has_its_verdict_from_the_committed_recordings(committed):
 
 def test_the_panels_can_be_drawn_from_the_recordings(committed):
     sections, combined = DRIFT.pages(committed, ("drift",))
-    assert [len(section.items) for section in sections] == [2, 3 * sum(key.startswith("drift-") for key in committed)]
-    assert len(combined["drift"]) == 4
+    assert [len(section.items) for section in sections] == [2, 6 * sum(key.startswith("drift-") for key in committed)]
+    assert len(combined["drift"]) == 7
+    data = committed["drift-digits"]
+    panels = {panel.name: panel for panel in sections[1].items}
+    change, ends = panels["drift-digits-change"], panels["drift-digits-first-order"]
+    force, growth = (values[0, :, 1:] for values in predictions(data)["step"])
+    right, wrong, equal = change.series
+    assert right.x.size + wrong.x.size == force.size
+    same = np.sign(force) == np.sign(growth)
+    assert np.allclose(np.sort(right.y), np.sort(abs(growth[same])))
+    assert np.allclose(np.sort(right.x), np.sort(abs(force * data.rate.values[:, None])[same]))
+    assert np.array_equal(equal.x, equal.y)
+    assert np.isclose(ends.series[0].x.max(), abs(data.push_predicted[0, :, 1:]).values.max())
+    found = panels["drift-digits-correlation"].series[-1].y
+    assert np.allclose(found, correlation(data.push_predicted.values, data.push_step.values).mean(0), equal_nan=True)
 
 
 def test_recordings_name_no_folder(committed):

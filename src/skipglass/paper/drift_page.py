@@ -11,7 +11,7 @@ from rich.progress import Progress
 from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper.chapter import Chapter, Options, Pages
-from skipglass.paper.drift_reach import condition, predictions, right, runs_of
+from skipglass.paper.drift_reach import condition, correlation, predictions, right, runs_of
 from skipglass.paper.drift_runs import STATIC, Run, drift_run
 from skipglass.paper.finding import Recordings
 from skipglass.paper.scale_panels import banded
@@ -86,11 +86,11 @@ def drift_pages(recordings: Recordings, figures: Sequence[str] = ()) -> Pages:
     """Return the sections, and the panels of the combined drawing."""
     forces = error_panel(recordings["driving_force"]), recursion_panel(recordings["second_moments"])
     runs = runs_of(recordings)
-    reach = [panel(run, data) for run, data in runs.items() for panel in (signs_panel, condition_panel, fall_panel)]
+    reach = [panel(run, data) for run, data in runs.items() for panel in PANELS]
     return [
         Section("What drives the scales: Theorems 3 and 4, Sec. 4.1", FORCES, forces),
         Section("How far Theorem 3 reaches", REACH, tuple(reach)),
-    ], {"drift": (forces[0], *reach[:3])}
+    ], {"drift": (forces[0], *reach[: len(PANELS)])}
 
 
 def error_panel(data: xr.Dataset) -> Panel:
@@ -150,6 +150,82 @@ def signs_panel(run: str, data: xr.Dataset) -> Panel:
     )
 
 
+def correlation_panel(run: str, data: xr.Dataset) -> Panel:
+    """Return how well forces and what comes go together over time, by layer."""
+    compared = predictions(data)
+    layers = np.arange(1, data.sizes["layer"] + 1)
+    lines = [banded(label, layers, correlation(*compared[name])) for name, label in SIGNS.items()]
+    first = banded("step's slope: first order", layers, correlation(*_first_order(data)))
+    return Panel(
+        f"drift-{run}-correlation",
+        f"Force on λ_l and what comes, rank correlation: {_title(data)}",
+        "At 1 a larger force always means that more comes, at 0 the two have nothing to do with each other, below it "
+        "less comes. The last line is the change of ∂L/∂λ_l over the step really taken, to first order and actual.",
+        Axis("normalised layer l, in forward order"),
+        Axis("Spearman's ρ over time"),
+        (*lines, first),
+        rules=(Rule(0.0, "unrelated"),),
+        note=_note(data),
+    )
+
+
+def change_panel(run: str, data: xr.Dataset) -> Panel:
+    """Return the change of |λ_l| in a step that Theorem 3 predicts, and the one that came, of one network."""
+    force, growth = predictions(data)["step"]
+    predicted = force * data.rate.values[:, None]
+    return _scatter(
+        f"drift-{run}-change",
+        f"Growth of |λ_l| in a step, by Theorem 3: {_title(data)}",
+        "One dot a layer and measured step: μ²|g_p·(g_p + g_m)|, Theorem 3's |λ_l·Δλ_l|, and what came of it, without "
+        "weight decay. On the diagonal they are equal, above it more came; colours tell the direction.",
+        ("predicted |λ_l·Δλ_l|", "actual |λ_l·Δλ_l|"),
+        predicted[0, :, 1:],
+        growth[0, :, 1:],
+        data,
+    )
+
+
+def first_order_panel(run: str, data: xr.Dataset) -> Panel:
+    """Return the change of the slope over a step to first order, and the one that came, of one network."""
+    predicted, actual = _first_order(data)
+    return _scatter(
+        f"drift-{run}-first-order",
+        f"Change of λ_l·∂L/∂λ_l in a step, to first order: {_title(data)}",
+        "One dot a layer and measured step, with nothing assumed but a small step. Dots that leave the diagonal are "
+        "steps too long for any first order, Theorem 3 among them.",
+        ("predicted |change|", "actual |change|"),
+        predicted[0, :, 1:],
+        actual[0, :, 1:],
+        data,
+    )
+
+
+def _scatter(
+    name: str, title: str, how: str, axes: tuple[str, str], predicted: np.ndarray, actual: np.ndarray, data: xr.Dataset
+) -> Panel:
+    """Sizes against each other, by whether the signs agree; what is 0 or not finite has no place on a logarithm."""
+    there = np.isfinite(predicted) & np.isfinite(actual) & (predicted != 0) & (actual != 0)
+    x, y = np.abs(predicted[there]), np.abs(actual[there])
+    same = np.sign(predicted[there]) == np.sign(actual[there])
+    kinds = ((f"direction right ({same.mean():.0%})", same), (f"direction wrong ({1 - same.mean():.0%})", ~same))
+    dots = [Series(label, x[kind], y[kind]) for label, kind in kinds if kind.any()]
+    ends = np.array([min(x.min(), y.min()), max(x.max(), y.max())])
+    return Panel(
+        name, title, how, Axis(axes[0], log=True), Axis(axes[1], log=True),
+        (*dots, Series("equal", ends, ends, marks="line")),
+        marks="points",
+        note=f"{_note(data).split(';')[0]}; seed {int(data.seed[0])}, layers with a shortcut.",
+    )  # fmt: skip
+
+
+def _first_order(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The change of the slope over the step really taken, to first order and actual, (seed, time, layer)."""
+    predicted, actual = (
+        data[name].transpose("seed", "measurement", "layer").values for name in ("push_predicted", "push_step")
+    )
+    return predicted, actual
+
+
 def condition_panel(run: str, data: xr.Dataset) -> Panel:
     """Return how often the theorem's condition is met, and how often |λ_l| grew."""
     met, grew, _ = condition(data)
@@ -183,6 +259,10 @@ def fall_panel(run: str, data: xr.Dataset) -> Panel:
         rules=(Rule(0.0, "no change"),),
         note=_note(data),
     )
+
+
+PANELS = (signs_panel, correlation_panel, change_panel, first_order_panel, condition_panel, fall_panel)
+"""What is shown of each setting."""
 
 
 def _title(data: xr.Dataset) -> str:
