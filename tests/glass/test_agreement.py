@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from skipglass.errors import InputError
-from skipglass.glass.agreement import CASES, agreement, largest_z, recording, sweep
+from skipglass.glass.agreement import CASES, agreement, largest_z, recording, sweep, z_limit
 from skipglass.glass.levels import levels
 from skipglass.record import load
 from skipglass.theory import Mixture, expected_critical_points, threshold_energy
@@ -17,7 +17,7 @@ RECORDED = Path(__file__).parents[2] / "results" / "glass" / "recordings" / "gla
 
 @pytest.fixture(scope="module")
 def results():
-    return sweep(8)
+    return sweep(30)
 
 
 def test_the_cases_cover_what_is_promised():
@@ -41,14 +41,25 @@ def test_every_search_is_complete_and_the_means_are_the_exact_ones(results):
 def test_the_recording_holds_the_promise():
     ds = load(RECORDED, kind="agreement")
     assert ds.attrs["samples"] >= 200
-    assert ds.attrs["largest_z"] < ds.attrs["largest_z_limit"]
-    assert ds.attrs["joint_p"] > 1e-3
+    np.testing.assert_allclose(ds.z * ds.standard_error, ds["mean"] - ds.expected, atol=2e-9)
+    largest = float(np.abs(ds.z).max())
+    assert largest < z_limit(int(ds.dof.sum()), int(ds.attrs["samples"]))
+    joint = stats.chi2.sf(float(ds.chi2.sum()), float(ds.dof.sum()))
+    assert joint > 1e-3
+    assert (ds.attrs["largest_z"], ds.attrs["joint_p"]) == pytest.approx((largest, joint))
     assert int(ds.incomplete.sum()) == 0
     for case, (name, mixture, size) in enumerate(CASES):
         row = ds.isel(case=case)
         assert row.z.notnull().sum() == size + 1
         assert str(row.name.item()) == name
         np.testing.assert_allclose(row.expected[0], expected_critical_points(mixture, size), rtol=1e-9)
+
+
+def test_only_free_numbers_are_tests_of_their_own(results):
+    """p = 3, Λ = 2: as many maxima as minima; Λ = 3: as many maxima as minima, and two saddles fewer than both."""
+    assert [r.hotelling[1] for r in results[:2]] == [1, 1]
+    assert largest_z(results)[1] == z_limit(sum(r.hotelling[1] for r in results), 30) < z_limit(89, 30)
+    assert np.isfinite(results[0].z).all()
 
 
 def test_results_do_not_depend_on_the_number_of_workers():
@@ -64,6 +75,8 @@ def test_a_sweep_can_be_labelled(results):
     assert float(ds.expected.sel(index=-1)[0]) == pytest.approx(2 * np.sqrt(7))
     assert np.isnan(ds["mean"].sel(index=7)[0])
     assert "standard error" in str(results[0])
+    assert np.isnan(ds.euler[0])  # odd, Λ = 2: it says nothing
+    assert int(ds.euler[1]) == ds.attrs["samples"]
 
 
 @pytest.mark.parametrize("arguments", [{"samples": 1}, {"samples": 4, "jobs": 0}, {"samples": 4, "seed": -1}])

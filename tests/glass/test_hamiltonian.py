@@ -121,7 +121,8 @@ def test_the_covariance_over_disorder_is_size_times_xi(mixture, rotated):
     error = np.sqrt(((size * mixture(1.0)) ** 2 + expected**2) / n)
     z = (measured - expected) / error
     assert np.abs(z).max() < 3.9, (measured, expected, error)  # 99.9 % point of 12 tests, two-sided
-    assert abs(energies.mean() / np.sqrt(size * mixture(1.0) / n)) < 3.3
+    means = energies[:, OVERLAPS > -1].mean(0) / np.sqrt(size * mixture(1.0) / n)  # of ±w one: H(-w) may be -H(w)
+    assert np.abs(means).max() < 4.06, means  # 99.9 % point of 20 tests, two-sided
 
 
 def test_couplings_have_the_variance_of_their_multiplicity():

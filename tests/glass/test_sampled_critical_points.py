@@ -120,6 +120,8 @@ def test_laws_of_a_complete_set(mixture, size):
     distances = torch.cdist(c.points, c.points) + 10 * torch.eye(len(c), dtype=torch.float64)
     assert float(distances.min()) > 1e-5
     odd = mixture.orders % 2
+    assert c.evidence.euler is (None if odd.all() and size % 2 == 0 else True)
+    assert ("says nothing here" in str(c)) == (c.evidence.euler is None)
     if odd.any() and not odd.all():
         assert c.evidence.symmetric is None
         assert "not applicable" in str(c)
@@ -155,6 +157,7 @@ def test_results_are_labelled_and_drawn():
     ds = c.to_xarray()
     assert ds.sizes == {"critical_point": len(c), "dimension": 4}
     assert ds.attrs["symmetric"] == "true"
+    assert ds.attrs["euler"] == "not applicable"
     assert ds.attrs["bound"] == 2 * (2**4 - 1)
     ax = c.plot()
     assert "Λ" in ax.get_xlabel()

@@ -27,7 +27,7 @@ from skipglass.theory.mixture import require_mixture
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["CASES", "Agreement", "agreement", "largest_z", "recording", "scores", "sweep"]
+__all__ = ["CASES", "Agreement", "agreement", "largest_z", "recording", "scores", "sweep", "z_limit"]
 
 CASES: list[tuple[str, Mixture, int]] = [
     *((f"p = 3, Λ = {size}", Mixture.pure(3), size) for size in range(2, 9)),
@@ -61,10 +61,10 @@ class Agreement:
         Of all points of all samples, H/Λ and k.
     incomplete : int
         Samples without full evidence; they are counted all the same.
-    euler, within_bound, saturated : int
+    within_bound, saturated : int
         Samples of which each holds.
-    symmetric : int or None
-        Samples in which w and -w were both reached for all pairs; None where H is neither even nor odd.
+    symmetric, euler : int or None
+        Likewise; None where `Evidence` says that they do not apply.
     starts : int
         Newton iterations in all.
     """
@@ -76,10 +76,10 @@ class Agreement:
     energies: NDArray[np.float64]
     indices: NDArray[np.int64]
     incomplete: int
-    euler: int
     within_bound: int
     saturated: int
     symmetric: int | None
+    euler: int | None
     starts: int
 
     @property
@@ -172,12 +172,17 @@ def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: in
         energies=np.concatenate([c.energies for c in found]),
         indices=np.concatenate([c.indices for c in found]),
         incomplete=sum(not e.complete for e in evidence),
-        euler=sum(e.euler for e in evidence),
         within_bound=sum(e.within_bound for e in evidence),
         saturated=sum(e.saturated for e in evidence),
-        symmetric=None if evidence[0].symmetric is None else sum(bool(e.symmetric) for e in evidence),
+        symmetric=_holding([e.symmetric for e in evidence]),
+        euler=_holding([e.euler for e in evidence]),
         starts=sum(e.starts for e in evidence),
     )
+
+
+def _holding(found: list[bool | None]) -> int | None:
+    """How many hold; whether evidence applies is the same for all samples of a case."""
+    return None if None in found else sum(map(bool, found))
 
 
 def scores(
@@ -212,12 +217,18 @@ def _with_total(values: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def largest_z(results: list[Agreement]) -> tuple[float, float]:
-    """Return the largest |z| over all cases and indices, and its 99.9 % point for so many independent tests.
-
-    Errors are estimated from the samples, so that a z follows Student's law.
-    """
+    """Return the largest |z| over all cases and indices, and its 99.9 % point (`z_limit`)."""
     z = np.concatenate([r.z for r in results])
-    return float(np.abs(z).max()), float(stats.t.isf((1 - 0.999 ** (1 / len(z))) / 2, len(results[0].counts) - 1))
+    return float(np.abs(z).max()), z_limit(sum(r.hotelling[1] for r in results), len(results[0].counts))
+
+
+def z_limit(free: int, samples: int) -> float:
+    """Return the 99.9 % point of the largest |z| of ``free`` independent tests.
+
+    Numbers that the symmetry or Σ(-1)^k N_k ties to others are no tests of their own: `Agreement.hotelling` counts
+    those that are. Errors are estimated from the samples, so that a z follows Student's law.
+    """
+    return float(stats.t.isf((1 - 0.999 ** (1 / max(free, 1))) / 2, samples - 1))
 
 
 def sweep(samples: int, jobs: int = 1, on_case: Callable[[str, Agreement], None] | None = None) -> list[Agreement]:
@@ -269,9 +280,11 @@ def recording(results: list[Agreement]) -> "xr.Dataset":
         )
         for name in columns
     }
-    names = ("incomplete", "euler", "within_bound", "saturated", "starts")
+    names = ("incomplete", "within_bound", "saturated", "starts")
     evidence = {name: ("case", np.array([getattr(r, name) for r in results])) for name in names}
-    symmetric = ("case", np.array([np.nan if r.symmetric is None else r.symmetric for r in results]))
+    partial = {
+        name: ("case", np.array([getattr(r, name) for r in results], dtype=float)) for name in ("symmetric", "euler")
+    }  # NaN for None
     shown = [case for case, r in enumerate(results) if (r.mixture, r.size) in LAYERED]
     lengths = [len(results[case].energies) for case in shown]
     energies = np.concatenate([results[case].energies for case in shown]).astype(np.float32)
@@ -286,7 +299,7 @@ def recording(results: list[Agreement]) -> "xr.Dataset":
         {
             **table,
             **evidence,
-            "symmetric": symmetric,
+            **partial,
             **points,
             "chi2": ("case", tests[:, 0]),
             "dof": ("case", tests[:, 1]),

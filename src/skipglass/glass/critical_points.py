@@ -45,8 +45,9 @@ class Evidence:
     ----------
     symmetric : bool or None
         w and -w were both reached by starts of their own, for every pair; None where H is neither even nor odd.
-    euler : bool
-        Σ(-1)^index is 2 (odd Λ) or 0 (even Λ).
+    euler : bool or None
+        Σ(-1)^index is 2 (odd Λ) or 0 (even Λ). None for odd H and even Λ: w and -w have the indices k and Λ-1-k, so
+        that the sum is 0 whatever was found, and says nothing.
     within_bound : bool
         There are at most ``bound`` points.
     saturated : bool
@@ -56,7 +57,7 @@ class Evidence:
     """
 
     symmetric: bool | None
-    euler: bool
+    euler: bool | None
     within_bound: bool
     saturated: bool
     characteristic: int
@@ -68,13 +69,14 @@ class Evidence:
     @property
     def complete(self) -> bool:
         """Whether all that applies holds."""
-        return self.symmetric is not False and self.euler and self.within_bound and self.saturated
+        return self.symmetric is not False and self.euler is not False and self.within_bound and self.saturated
 
     def __str__(self) -> str:
-        symmetric = {True: "yes", False: "no", None: "not applicable"}[self.symmetric]
         word = {True: "yes", False: "no"}
+        symmetric = "not applicable" if self.symmetric is None else word[self.symmetric]
+        euler = "by symmetry, says nothing here" if self.euler is None else word[self.euler]
         return (
-            f"±w both reached: {symmetric}; Σ(-1)^index = {self.characteristic}: {word[self.euler]}; at most "
+            f"±w both reached: {symmetric}; Σ(-1)^index = {self.characteristic}: {euler}; at most "
             f"{self.bound}: {word[self.within_bound]}; nothing new in the last {self.since_new} of {self.starts} "
             f"starts, each point reached {self.fewest_hits} times or more: {word[self.saturated]}"
         )
@@ -140,7 +142,6 @@ class CriticalPoints:
         import xarray as xr
 
         e = self.evidence
-        symmetric = "not applicable" if e.symmetric is None else str(e.symmetric).lower()
         return xr.Dataset(
             {
                 "points": (("critical_point", "dimension"), self.points.numpy()),
@@ -154,7 +155,7 @@ class CriticalPoints:
                 "size": self.size,
                 "seed": self.seed,
                 "complete": int(self.complete),
-                "symmetric": symmetric,
+                **{name: _said(getattr(e, name)) for name in ("symmetric", "euler")},
                 **{name: int(getattr(e, name)) for name in _NUMBERS},
             },
         )
@@ -184,7 +185,11 @@ class CriticalPoints:
         return ax
 
 
-_NUMBERS = ("euler", "within_bound", "saturated", "characteristic", "bound", "starts", "since_new", "fewest_hits")
+_NUMBERS = ("within_bound", "saturated", "characteristic", "bound", "starts", "since_new", "fewest_hits")
+
+
+def _said(evidence: bool | None) -> str:
+    return "not applicable" if evidence is None else str(evidence).lower()
 
 
 @overload
@@ -230,8 +235,8 @@ def critical_points(
     Examples
     --------
     >>> c = critical_points(SphericalGlass(Mixture({2: 0.2, 3: 0.8}), size=4, seed=1))
-    >>> c.complete, c.evidence.symmetric, c.evidence.characteristic
-    (True, None, 0)
+    >>> c.complete, c.evidence.symmetric, c.evidence.euler, c.evidence.characteristic
+    (True, None, True, 0)
     """
     glasses = list(h) if isinstance(h, Sequence) else [h]
     _require_alike(glasses)
@@ -305,7 +310,7 @@ def _result(
     hits = found.hits.sum(1)
     evidence = Evidence(
         symmetric=bool((found.hits > 0).all()) if parity else None,
-        euler=characteristic == 2 * (glass.size % 2),
+        euler=None if parity == -1 and glass.size % 2 == 0 else characteristic == 2 * (glass.size % 2),
         within_bound=len(w) <= bound,
         saturated=found.saturated(rules),
         characteristic=characteristic,

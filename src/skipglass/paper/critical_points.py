@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from skipglass.glass.agreement import z_limit
 from skipglass.glass.levels import Levels, levels
 from skipglass.report import Axis, Panel, Rule, Series, Table
 from skipglass.theory import ground_state_energy, threshold_energy
@@ -47,7 +48,8 @@ def agreement_table(recording: xr.Dataset) -> Table:
         "Critical points counted, beside the exact mean",
         f"{samples} glasses a case, all their critical points searched; the mean number ± its standard error. The "
         f"largest |z| of all cases and indices is {a['largest_z']:.2f}, where chance stays below "
-        f"{a['largest_z_limit']:.2f} in 99.9 % of such tables; all indices jointly, p = {a['joint_p']:.2g}.",
+        f"{z_limit(int(recording.dof.sum()), samples):.2f} in 99.9 % of such tables; all indices jointly, "
+        f"p = {a['joint_p']:.2g}.",
         ("case", "exact", "counted", "largest |z|, total and each index", "searches with full evidence"),
         rows,
     )

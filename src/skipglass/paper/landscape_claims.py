@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import stats
 
+from skipglass.glass.agreement import z_limit
 from skipglass.paper.finding import Claim, Finding, Recordings, listed
 
 __all__ = ["LANDSCAPE_CLAIMS"]
@@ -64,7 +65,7 @@ def counts_agree(recordings: Recordings) -> Finding:
         )
     z = z[there]
     largest = float(np.abs(z).max())
-    limit = float(stats.t.isf((1 - LEVEL ** (1 / z.size)) / 2, samples - 1))
+    limit = z_limit(int(data.dof.sum()), samples)
     joint = float(stats.chi2.sf(float(data.chi2.sum()), float(data.dof.sum())))
     agree = largest < limit and joint > 1 - LEVEL and int(data.incomplete.sum()) == 0
     measured = (
@@ -119,7 +120,7 @@ def descent_ends_in_minima(recordings: Recordings) -> Finding:
     if not index.size or bool((converged & ~ran).any()):
         return Finding("not testable: no descent has an end", "pure_energy of glass_descent is not finite", began)
     each = ran.sum(("sample", "pure_start"))
-    others = f", the others at index at most {int(index.max())}" if index.max() else ""
+    others = f", the others at saddles of index {int(index.max())} or below" if index.max() else ""
     measured = (
         f"{began} of the 3-spin, {listed(each)} at Λ = {listed(data.pure_size)}: {index.size} converged, "
         f"{int((index == 0).sum())} of them in minima{others}"
