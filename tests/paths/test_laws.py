@@ -1,15 +1,17 @@
 """Independent ways to the same parts: real t, matrix products, all subsets; and what else a result says."""
 
 import logging
+import math
 import sys
 from collections import Counter
-from itertools import combinations, product
+from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 import torch.utils.checkpoint
+from forms import Attention
 from torch import nn
 
 from skipglass import paths
@@ -240,18 +242,48 @@ def test_long_calls_say_so_first(monkeypatch, caplog):
     assert "backward pass" in caplog.text
 
 
-def test_the_census_of_a_dense_net_is_a_count_of_layer_sequences():
-    """In each stage any increasing sequence of layers, through a transition between stages."""
+def longer(*ends):
+    """Paths one step longer than any of these, by length."""
+    return Counter({r + 1: n for r, n in sum(ends, Counter()).items()})
+
+
+def test_the_census_of_a_dense_net_is_a_dynamic_programme():
+    """Each layer adds a piece, and reads all pieces of its stage so far, as does what follows the stage."""
     from skipglass.models import DenseNet
 
-    model = DenseNet(depth=13, growth=2)
+    model = DenseNet(depth=22, growth=2)
     x = torch.randn(1, 3, 8, 8, requires_grad=True)
+    pieces = [longer(Counter({0: 1}))]  # the first convolution
+    for stage in (model.dense1, model.dense2, model.dense3):
+        for _ in stage:
+            pieces.append(longer(*pieces))
+        pieces = [longer(*pieces)]  # a transition, or the classifier
+    assert paths.census(model(x).sum(), x) == dict(pieces[0])
 
-    found = paths.census(model(x).sum(), x)
-    n = sum(type(m).__name__ == "DenseLayer" for m in model.modules()) // 3
-    transitions = sum(type(m).__name__ == "Transition" for m in model.modules())
-    number: Counter = Counter()
-    for chosen in product(range(n + 1), repeat=3):
-        ways = np.prod([len(list(combinations(range(n), k))) for k in chosen])
-        number[sum(chosen) + 2 + transitions] += int(ways)  # and the first convolution and the classifier
-    assert found == dict(sorted(number.items()))
+
+class Fused(Attention):
+    def forward(self, x, source):
+        return self.out(nn.functional.scaled_dot_product_attention(self.q(x), self.k(source), self.v(source)))
+
+
+class Packed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.all, self.out = nn.Linear(4, 12), nn.Linear(4, 4)
+
+    def forward(self, x, _):
+        q, k, v = self.all(x).chunk(3, -1)
+        return self.out((q @ k.mT).softmax(-1) @ v)
+
+
+@pytest.mark.parametrize(("attention", "ways"), [(Attention, 3), (Fused, 3), (Packed, 1)])
+def test_the_census_of_attention_goes_through_queries_keys_and_values(attention, ways):
+    """A layer has a path of two weights by each of its ways; around L of them there are (1 + ways·t²)^L."""
+    layers = [attention().double() for _ in range(3)]
+    x = inputs(2, 5, 4)
+    assert paths.census(layers[0](x, x).sum(), x) == {2: ways}
+    h = x
+    for layer in layers:
+        h = h + layer(h, h)
+    assert paths.census(h.square().sum(), x) == {2 * k: math.comb(3, k) * ways**k for k in range(4)}
+    assert paths.census(h.square().sum(), x, "blocks") == {k: math.comb(3, k) for k in range(4)}
