@@ -14,7 +14,13 @@ from rich.progress import Progress
 from skipglass.errors import StorageError
 from skipglass.paper import CLAIMS, LIVE, claims_table, recorded, reproduce, write_report
 from skipglass.paper import resnet_runs as runs
-from skipglass.paper.measured_depth import depth_dependence, depth_panel, participation_panel
+from skipglass.paper.measured_depth import (
+    depth_dependence,
+    depth_panel,
+    first_steps_panel,
+    participation_course,
+    participation_panel,
+)
 from skipglass.paper.network_page import load_networks, network_pages
 from skipglass.paper.page import paper_report
 from skipglass.paper.resnet_group import groups
@@ -226,12 +232,29 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
     depth = depth_panel(found[1])
     assert len(depth.series) == 4
     np.testing.assert_allclose(depth.series[0].y, found[1].values("effective_depth_median_frozen").mean(0))
-    np.testing.assert_allclose([rule.value for rule in depth.rules], [4 + 1, 16 * 81 / 164 + 1, 16 * 122 / 164 + 1])
+    drops = [4 * 81 / 164, 4 * 122 / 164]
+    np.testing.assert_allclose(depth.series[0].x, found[1].epochs)
+    np.testing.assert_allclose([rule.value for rule in depth.rules], drops)
+    steps = first_steps_panel(found[1])
+    np.testing.assert_allclose(steps.series[0].y, depth.series[0].y)
+    np.testing.assert_allclose(steps.series[0].x, found[1].data.step.values + 1)
+    np.testing.assert_allclose([rule.value for rule in steps.rules], [4 + 1, 16 * 81 / 164 + 1, 16 * 122 / 164 + 1])
     train, frozen = (found[1].values(f"effective_depth_{mode}") for mode in ("train", "frozen"))
     assert f"batch figure to within {abs(train - frozen).max():.2f})" in depth.note
     assert "N = 32" in depth.note
     parts = participation_panel(found[1])
     assert len(parts.series[0].x) == 3
+    course = participation_course(found[1])
+    assert (course.x.log, depth.x.log, steps.x.log) == (False, False, True)
+    np.testing.assert_allclose([rule.value for rule in course.rules], drops)
+    shares = found[1].values("participation_median_frozen").mean(0)
+    for block, series in enumerate(course.series):
+        assert series.name == f"{block + 1}"
+        np.testing.assert_allclose(series.x, found[1].epochs)
+        np.testing.assert_allclose(series.y, shares[:, block])
+    assert [panel.name.split("-digits")[0] for panel in combined["depth"]] == [
+        "depth", "depth-steps", "participation-epochs", "participation", "depths",
+    ]  # fmt: skip
     both = depth_dependence([found[0], found[1]])
     np.testing.assert_allclose(
         both.series[2].y,
@@ -350,4 +373,12 @@ def test_an_unfinished_or_damaged_recording_is_named(folder, tmp_path):
         load_networks(tmp_path)
     (tmp_path / f"{name}.nc").write_bytes(b"half")
     with pytest.raises(StorageError, match=f"{name}.nc"):
+        load_networks(tmp_path)
+
+
+def test_two_recordings_of_one_run_are_not_two_seeds(folder, tmp_path):
+    name = runs.run_name(TINY)
+    for copy in (name, "resnet-copy"):
+        (tmp_path / f"{copy}.nc").write_bytes((folder / "recordings" / f"{name}.nc").read_bytes())
+    with pytest.raises(StorageError, match=rf"{name}\.nc and resnet-copy\.nc in .* are of one setting and seed"):
         load_networks(tmp_path)

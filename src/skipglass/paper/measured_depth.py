@@ -8,7 +8,14 @@ from skipglass.paper.resnet_group import Group
 from skipglass.paper.scale_panels import banded, drop_rules, shown
 from skipglass.report import Axis, Panel, Rule, Series
 
-__all__ = ["CURVES", "depth_dependence", "depth_panel", "participation_panel"]
+__all__ = [
+    "CURVES",
+    "depth_dependence",
+    "depth_panel",
+    "first_steps_panel",
+    "participation_course",
+    "participation_panel",
+]
 
 CURVES = {
     "median, frozen": "effective_depth_median_frozen",
@@ -17,10 +24,12 @@ CURVES = {
     "batch, eval": "effective_depth",
 }
 """What is drawn → variable of the recording."""
+SHARE = "participation_median_frozen"
+LINES = 9  # blocks of a ResNet-20: as many lines as can be told apart
 
 
 def depth_panel(group: Group) -> Panel:
-    """Return the effective depth against the training step, the first steps in full.
+    """Return the effective depth against the epoch, drops of the learning rate marked.
 
     Parameters
     ----------
@@ -32,21 +41,32 @@ def depth_panel(group: Group) -> Panel:
     Panel
         Four figures of one quantity: `CURVES`.
     """
-    steps = group.data.step.values + 1
-    blocks, samples = group.data.sizes["block"], group.data.sizes["sample"]
+    return _depth(group, "depth", "Measured effective depth", Axis("epoch"), group.epochs, drop_rules(group))
+
+
+def first_steps_panel(group: Group) -> Panel:
+    """Return the same against the logarithm of the training step, which shows the first epoch in full."""
     scale = float(group.attrs["steps_per_epoch"])
-    rules = [replace(r, value=r.value + 1) for r in (Rule(scale, "epoch 1", axis="x"), *drop_rules(group, scale))]
-    first, *others = (banded(label, steps, group.values(name)) for label, name in CURVES.items())
+    rules = tuple(replace(r, value=r.value + 1) for r in (Rule(scale, "epoch 1", axis="x"), *drop_rules(group, scale)))
+    axis = Axis("training step + 1", log=True)
+    return _depth(
+        group, "depth-steps", "Measured effective depth, step by step", axis, group.data.step.values + 1, rules
+    )
+
+
+def _depth(group: Group, name: str, title: str, axis: Axis, x: np.ndarray, rules: tuple[Rule, ...]) -> Panel:
+    blocks, samples = group.data.sizes["block"], group.data.sizes["sample"]
+    first, *others = (banded(label, x, group.values(variable)) for label, variable in CURVES.items())
     mixed = np.nanmax(np.abs(group.values("effective_depth_train") - group.values("effective_depth_frozen")))
     return Panel(
-        f"depth-{group.slug}-{_decay(group)}",
-        f"Measured effective depth: {group.title}, {_words(group)}",
+        f"{name}-{group.slug}-{_decay(group)}",
+        f"{title}: {group.title}, {_words(group)}",
         "A rise means that the gradient passes more blocks on average: the ensemble deepens. The paper reads this "
         "from norms; here it is measured.",
-        Axis("training step + 1", log=True),
+        axis,
         Axis("effective depth", f"blocks of {blocks}"),
         (first, *(replace(series, low=None, high=None) for series in others)),
-        rules=tuple(rules),
+        rules=rules,
         note=f"Probe of N = {samples} training images: the median over them, each with its own gradient; a batch figure"
         " weighs them by their gradients. Frozen: batch norm's statistics are those of the probe, held constant, as in "
         f"train mode but with samples apart (train mode itself: the batch figure to within {mixed:.2f}). Eval mode: "
@@ -56,7 +76,7 @@ def depth_panel(group: Group) -> Panel:
 
 def participation_panel(group: Group) -> Panel:
     """Return each block's share of the gradient at growing epochs, the median over samples."""
-    values = group.values("participation_median_frozen")
+    values = group.values(SHARE)
     x = np.arange(1, values.shape[-1] + 1)
     return Panel(
         f"participation-{group.slug}-{_decay(group)}",
@@ -68,7 +88,26 @@ def participation_panel(group: Group) -> Panel:
         Axis("median share s_l"),
         tuple(banded(f"{group.epochs[row]:.3g}", x, values[:, row]) for row in shown(group)),
         color=Axis("epoch"),
-        note=f"Frozen statistics, N = {group.data.sizes['sample']} training images, {group.seeds} seeds.",
+        note=_note(group),
+    )
+
+
+def participation_course(group: Group) -> Panel:
+    """Return the same shares against the epoch, one line a block; of deep networks blocks at equal distances."""
+    values = group.values(SHARE)
+    blocks = values.shape[-1]
+    chosen = np.unique(np.linspace(0, blocks - 1, min(LINES, blocks)).round().astype(int))
+    return Panel(
+        f"participation-epochs-{group.slug}-{_decay(group)}",
+        f"Participation by epoch: {group.title}, {_words(group)}",
+        "One line a block, from the first to the last: a rise means that more of the gradient goes through that block, "
+        "a fall that it goes around it.",
+        Axis("epoch"),
+        Axis("median share s_l"),
+        tuple(banded(f"{block + 1}", group.epochs, values[..., block]) for block in chosen),
+        rules=drop_rules(group),
+        color=Axis("block"),
+        note=f"{len(chosen)} of {blocks} blocks. {_note(group)}",
     )
 
 
@@ -107,6 +146,10 @@ def depth_dependence(same: list[Group]) -> Panel:
         note="Median over samples, frozen statistics; bars: standard deviation over seeds "
         f"({', '.join(str(g.seeds) for g in ordered)}).",
     )
+
+
+def _note(group: Group) -> str:
+    return f"Frozen statistics, N = {group.data.sizes['sample']} training images, {group.seeds} seed(s)."
 
 
 def _decay(group: Group) -> str:

@@ -11,8 +11,14 @@ from skipglass.errors import StorageError
 from skipglass.paper import figure2, figure3
 from skipglass.paper.chapter import Chapter, Options, Pages
 from skipglass.paper.finding import Recordings
-from skipglass.paper.measured_depth import depth_dependence, depth_panel, participation_panel
-from skipglass.paper.resnet_group import alike, groups
+from skipglass.paper.measured_depth import (
+    depth_dependence,
+    depth_panel,
+    first_steps_panel,
+    participation_course,
+    participation_panel,
+)
+from skipglass.paper.resnet_group import APART, alike, groups
 from skipglass.paper.resnet_runs import train_runs
 from skipglass.report import Panel, Section
 
@@ -65,7 +71,7 @@ def load_networks(folder: Path) -> dict[str, xr.Dataset]:
     Raises
     ------
     StorageError
-        If there is none, or one is damaged or of an unfinished run.
+        If there is none, one is damaged or of an unfinished run, or two are of one setting and seed.
     """
     found = {path.stem: record.load(path, "resnet") for path in sorted(folder.glob("resnet-*.nc"))}
     if not found:
@@ -73,6 +79,11 @@ def load_networks(folder: Path) -> dict[str, xr.Dataset]:
     for name, recording in found.items():
         if recording.attrs["epochs_done"] < recording.attrs["epochs"]:
             raise StorageError(f"cannot draw from {folder / name}.nc: its run is unfinished; train it to its end")
+    names: dict[tuple, str] = {}
+    for name, recording in found.items():
+        first = names.setdefault((*(str(recording.attrs.get(key)) for key in APART), recording.attrs["seed"]), name)
+        if first != name:
+            raise StorageError(f"{name}.nc and {first}.nc in {folder} are of one setting and seed; move one away")
     return found
 
 
@@ -104,10 +115,11 @@ def network_pages(recordings: Recordings, figures: Sequence[str]) -> Pages:
             means = [figure.mean_over_layers(same) for same in pairs]
             sections.append(Section(heading, text, (*means, *layers)))
             combined[name] = (layers[0], means[0])
-    depths, parts = [depth_panel(g) for g in found], [participation_panel(g) for g in found]
+    depths = [panel(g) for g in found for panel in (depth_panel, first_steps_panel)]
+    parts = [panel(g) for g in found for panel in (participation_course, participation_panel)]
     across = [depth_dependence(same) for same in alike(found, "depth") if len(same) > 1]
     sections.append(Section("The depth itself", DEPTH, (*depths, *across, *parts)))
-    combined["depth"] = (depths[0], parts[0], *across[:1])
+    combined["depth"] = (*depths[:2], *parts[:2], *across[:1])
     return sections, combined
 
 

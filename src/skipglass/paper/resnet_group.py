@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["NAMES", "Group", "alike", "groups"]
+__all__ = ["APART", "NAMES", "Group", "alike", "groups"]
 
 NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "digits"}
 PREFIX = "resnet-"
