@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skipglass.paper.resnet_runs import RUNS, run_name
 from skipglass.paper.survey import counts
 from skipglass.record import load
 
@@ -95,3 +96,18 @@ def test_the_spin_glass_is_the_one_described():
     counted = load(ROOT / "results" / "glass" / "recordings" / "glass_agreement.nc", "agreement")
     assert f"largest |z| {counted.largest_z:.2f}" in README
     assert f"in all {counted.sizes['case']} cases" in " ".join(README.split())
+
+
+def test_the_table_of_results_names_every_recording():
+    results = ROOT / "results"
+    table = (results / "README.md").read_text()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| `")]
+    patterns = [name for first, *_ in cells for name in re.findall(r"`([^`]+\.nc)`", first)]
+    sets = {first.strip("`"): rest for first, *rest in cells if first.strip("`") in RUNS}
+    run_of = {run_name(run): name for name, some in RUNS.items() for run in some}
+    assert set(sets) == set(RUNS)
+    for path in sorted(results.rglob("*.nc")):
+        if path.stem in run_of:
+            assert "not yet" not in " ".join(sets[run_of[path.stem]]), path.stem
+        else:
+            assert [p for p in patterns if path.relative_to(results).match(p)], path
