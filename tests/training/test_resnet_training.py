@@ -91,6 +91,19 @@ def test_the_run_is_the_recipe_written_out(decay_scales):
         torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-11, msg=name)
 
 
+def test_the_monitors_leave_every_bit_of_the_run_alone():
+    watched, alone = start(TINY), start(TINY)
+    alone.monitors = {}
+    for _ in range(2):
+        watched.epoch()
+        alone.epoch()
+        assert torch.equal(watched.losses, alone.losses)
+    for (name, p), q in zip(watched.model.state_dict().items(), alone.model.state_dict().values(), strict=True):
+        assert torch.equal(p, q), name
+    assert torch.equal(watched.batches.generator.get_state(), alone.batches.generator.get_state())
+    assert watched.monitors["frozen"].recording.rows[-1]["step"] == 8
+
+
 def test_only_the_multipliers_are_spared_the_decay():
     model = TINY.model(10)
     decayed, spared = parameter_groups(model, replace(TINY, decay_scales=False))
@@ -304,6 +317,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused_and_left(tmp_path):
         refused(replace(TINY, epochs=1), "damaged")
     checkpoint.write_bytes(kept)
     state = torch.load(checkpoint, weights_only=True)
+    torch.save({**state, "device": "cuda"}, checkpoint)
+    refused(replace(TINY, epochs=1), "was trained on cuda, whose random numbers cpu does not draw")
     del state["model"]["conv1.weight"]
     torch.save(state, checkpoint)
     refused(replace(TINY, epochs=1), "does not hold the state of such a run")

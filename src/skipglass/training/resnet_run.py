@@ -11,7 +11,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from skipglass.data import Images
-from skipglass.errors import InputError
+from skipglass.errors import InputError, StorageError
 from skipglass.training.batches import Batches
 from skipglass.training.checkpoint import fitting
 from skipglass.training.resnet_recording import ResNetRecording, calibrate, evaluate
@@ -202,6 +202,7 @@ class ResNetRun:
             "monitors": {mode: monitor.state_dict() for mode, monitor in self.monitors.items()},
             "epochs_done": self.epochs_done,
             "seconds": self.seconds,
+            "device": self.fabric.device.type,
         }
 
     def resume(self, state: dict, path: Path | None = None) -> None:
@@ -217,8 +218,14 @@ class ResNetRun:
         Raises
         ------
         StorageError
-            If it is not the state of such a run.
+            If it is not the state of such a run, or of one on another kind of device.
         """
+        here = self.fabric.device.type
+        if (there := state.get("device", here)) != here:
+            raise StorageError(
+                f"cannot resume: {path} was trained on {there}, whose random numbers {here} does not draw; resume "
+                f"with device {there} or choose another --out"
+            )
         with fitting(path):
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
