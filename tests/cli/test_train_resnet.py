@@ -9,6 +9,7 @@ import pytest
 
 from skipglass.cli import main as cli
 from skipglass.paper import reproduce
+from skipglass.paper.resnet_runs import LIVE, both_ways, run_name
 from skipglass.record import load
 
 TINY = ["--depth", "8", "--width", "0.25", "--subset", "64", "--batch-size", "32", "--epochs", "2", "--device", "cpu"]
@@ -53,6 +54,7 @@ def test_a_run_leaves_a_recording_and_a_checkpoint_and_resuming_a_finished_one_c
         (["digits-resnet", "--subset", "9999"], "1..1437"),
         (["digits-resnet", "--resume"], "no checkpoint"),
         (["digits-resnet", "--resume", "--overwrite"], "give one of them"),
+        (["digits-resnet", "--data", "x", "--download"], "--data, --download does not apply to digits-resnet"),
         (["cifar10"], "SKIPGLASS_DATA"),
         (["cifar10", "--data", "nowhere"], "nowhere holds no cifar-10-batches-py"),
         (["digits", "--width", "2.5"], "width"),
@@ -159,3 +161,16 @@ def test_reproduce_draws_what_lies_there_and_trains_what_is_asked_for(skipglass,
     assert skipglass("report", tmp_path)[0] == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "recordings").iterdir()} == written
     assert drawn == [(["figure3"], names), (["figure2", "figure3"], names), (["figure2", "figure3"], names)]
+
+
+def test_reproduce_goes_on_with_the_runs_that_were_stopped(skipglass, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(reproduce, "measure", lambda folder, figures, options, **_: asked.append(options.runs))
+    monkeypatch.setattr(reproduce, "write_report", lambda folder, *_, **__: folder / "report.html")
+    names = [run_name(run) for run in both_ways(LIVE, range(3))]
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "recordings" / f"{names[0]}.nc").touch()
+    assert skipglass("reproduce", "figure2", "--out", tmp_path)[0] == 0
+    (tmp_path / "checkpoints" / names[1]).mkdir(parents=True)
+    assert skipglass("reproduce", "figure2", "--out", tmp_path)[0] == 0
+    assert [[run_name(run) for run in runs] for runs in asked] == [[], names]

@@ -44,13 +44,15 @@ def reproduce(
     """Train and compute what the paper's figures show, draw it, and write DIR/report.html.
 
     Figures 2 and 3 are drawn from the recordings in DIR/recordings if there are any and no training is asked for by
-    --dataset, --depth, --width, --subset, --epochs or --seeds; finished recordings are never trained again.
+    --dataset, --depth, --width, --subset, --epochs or --seeds; finished recordings are never trained again, and a
+    training that was stopped goes on.
     """
     from skipglass import check
     from skipglass.cli.render import progress
     from skipglass.paper.chapter import Options
     from skipglass.paper.network_page import NETWORK_FIGURES, has_networks
     from skipglass.paper.reproduce import FIGURES, measure, write_report
+    from skipglass.paper.resnet_runs import is_interrupted
     from skipglass.record import output_folder
 
     chosen = [check.choice("a figure", name, FIGURES) for name in figures or FIGURES]
@@ -58,8 +60,9 @@ def reproduce(
     passes = check.integer("epochs", 20 if epochs is None else epochs, 1)
     wishes = {"dataset": dataset, "epochs": epochs, "depth": depth, "width": width, "subset": subset}
     asked = seeds is not None or any(value is not None for value in wishes.values())
-    networks = any(figure in chosen for figure in NETWORK_FIGURES) and (asked or not has_networks(out / "recordings"))
-    runs = _runs(wishes, 3 if seeds is None else count) if networks else []
+    runs = _runs(wishes, 3 if seeds is None else count) if set(chosen) & set(NETWORK_FIGURES) else []
+    if not asked and has_networks(out / "recordings") and not is_interrupted(out, runs):
+        runs = []
     options = Options(seeds=count, epochs=passes, resume=resume, runs=runs, data=data, device=device, recorded=recorded)
     folder = output_folder(out)
     try:

@@ -15,6 +15,7 @@ RESNET_ONLY = (
     "data", "download", "preactivation", "subset", "no_scale_decay", "device", "precision", "compiled", "every",
     "tensorboard",
 )  # fmt: skip
+CIFAR_ONLY = ("data", "download")
 
 
 def train(
@@ -44,10 +45,8 @@ def train(
     scale: Annotated[float | None, typer.Option(help="MLP: C of the initial weights [1/√fan_in].")] = None,
     separation: Annotated[float | None, typer.Option(help="Gaussians: class distance in deviations [4].")] = None,
     dtype: Annotated[str | None, typer.Option(help="MLP: float32 or float64 (default: float32).")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="ResNet: folder of the CIFAR files (default: $SKIPGLASS_DATA).")
-    ] = None,
-    download: Annotated[bool, typer.Option("--download", help="ResNet: fetch CIFAR into --data first.")] = False,
+    data: Annotated[Path | None, typer.Option(help="CIFAR: folder of the files (default: $SKIPGLASS_DATA).")] = None,
+    download: Annotated[bool, typer.Option("--download", help="CIFAR: fetch into --data what lacks there.")] = False,
     preactivation: Annotated[bool, typer.Option("--preactivation", help="ResNet: normalise first.")] = False,
     subset: Annotated[int | None, typer.Option(help="ResNet: train on so many images (default: all).")] = None,
     no_scale_decay: Annotated[bool, typer.Option("--no-scale-decay", help="ResNet: spare λ the decay.")] = False,
@@ -72,7 +71,7 @@ def train(
     check.choice("experiment", experiment, (*EXPERIMENTS, *RESNETS))
     _spare(experiment, out, resume=resume, overwrite=overwrite)
     if experiment in RESNETS:
-        _refuse(experiment, given, MLP_ONLY)
+        _refuse(experiment, given, MLP_ONLY + (CIFAR_ONLY if experiment == "digits-resnet" else ()))
         train_resnet(experiment, out, given, resume=resume)
     else:
         _refuse(experiment, given, RESNET_ONLY)
@@ -88,9 +87,10 @@ def _spare(experiment: str, out: Path, *, resume: bool, overwrite: bool) -> None
         raise InputError("--resume goes on with the run in --out, --overwrite replaces it; give one of them")
     found = [name for name in (CHECKPOINT, f"{experiment}.nc") if os.path.exists(out / name)]
     if found and not (resume or overwrite) and int(os.environ.get("RANK", 0)) == 0:
+        go_on = "go on with it (--resume), " if CHECKPOINT in found else ""
         raise StorageError(
-            f"{out} holds {' and '.join(found)} of an earlier run; go on with it (--resume), replace it (--overwrite), "
-            "or choose another --out"
+            f"{out} holds {' and '.join(found)} of an earlier run; {go_on}replace it (--overwrite), or choose another "
+            "--out"
         )
 
 

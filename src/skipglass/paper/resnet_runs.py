@@ -19,7 +19,7 @@ from skipglass.errors import InputError, StorageError, UserError
 from skipglass.training import ResNetSettings, train_resnet
 from skipglass.training.loop import CHECKPOINT
 
-__all__ = ["LIVE", "RUNS", "both_ways", "is_finished", "run_name", "train_runs"]
+__all__ = ["LIVE", "RUNS", "both_ways", "is_finished", "is_interrupted", "run_name", "train_runs"]
 
 LIVE = ResNetSettings("digits", depth=14, width=0.5, epochs=10, batch_size=64, every=22)
 """What `skipglass reproduce` trains where nothing was recorded: small enough to watch, and in need of no files."""
@@ -91,6 +91,11 @@ def is_finished(path: Path, settings: ResNetSettings) -> bool:
             "another folder, or move the file away. Nothing was changed there"
         )
     return True
+
+
+def is_interrupted(folder: Path, runs: Sequence[ResNetSettings]) -> bool:
+    """Tell whether `train_runs` was stopped in one of the runs."""
+    return any((folder / "checkpoints" / run_name(settings)).is_dir() for settings in runs)
 
 
 def train_runs(
