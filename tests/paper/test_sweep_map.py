@@ -114,6 +114,7 @@ def test_a_map_has_a_dot_for_each_cell_in_the_colour_of_what_grew():
     assert [p.name for p in (first, second)] == ["map-batch-after", "map-none"]
     counts = [[int(np.isfinite(s.y).sum()) for s in panel.series] for panel in (first, second)]
     assert counts == [[4, 2, 3, 2, 1], [4, 2, 4, 2, 0]]
+    assert first.title.endswith("both grow in 4 of 12")
     both = first.series[0]
     assert set(both.y[np.isfinite(both.y)]) == {8.0}
     dots = np.sort(np.concatenate([s.x[np.isfinite(s.y)] for s in first.series]))

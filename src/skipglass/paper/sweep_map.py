@@ -165,15 +165,16 @@ def _map(recording: xr.Dataset, learned: xr.Dataset, found: dict[str, Growth], v
     apart = 0.16 * np.log(_neighbours(rates)) * (np.searchsorted(depths, mine.depth.values) - (len(depths) - 1) / 2)
     x, y = rates * np.exp(apart), mine.separation.values
     kinds = [grew.get(cell) for cell in mine.cell.values.tolist()]
+    both = sum(kind == (True, True) for kind in kinds)
     # a kind that no cell is of keeps its place, and so its colour, in every map
     series = [Series(name, x, np.where([kind == key for kind in kinds], y, np.nan)) for key, name in names.items()]
     return Panel(
         f"map-{variant}",
-        f"What grows in training: {WORDS[variant]}",
+        f"{WORDS[variant]}: both grow in {both} of {len(kinds)}",
         f"One dot a setting, side by side those of {', '.join(map(str, depths))} layers. Where {scale} and depth grow, "
         "training does what the paper says; the other colours show where it does not.",
-        Axis("learning rate", log=True),
-        Axis("class separation", "deviations"),
+        Axis(f"learning rate; side by side {', '.join(map(str, depths))} layers", log=True),
+        Axis("class separation", "deviations", log=True),
         tuple(series),
         marks="points",
         note=note,

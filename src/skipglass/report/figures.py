@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from skipglass import check
 from skipglass.errors import InputError
 from skipglass.record import output_folder, save, write_atomically
@@ -24,6 +26,9 @@ SIZE = (4.8, 3.5)
 """Inches: printed at the 3.4 in of a column, 10 pt text is still 7 pt."""
 
 DPI = 150
+
+FEW = 50
+"""A panel of up to so many points has large ones: our choice."""
 
 STYLE: Any = {
     "axes.axisbelow": True,
@@ -188,6 +193,16 @@ def _frame_axes(panel: Panel, ax: "Axes", frame: int) -> None:
         ax.set_yscale("log")
     (left, right), (low, high) = limits(panel)
     ax.set(xlim=(left, right), ylim=(low, high))
+    if panel.y.log and high < 100 * low:
+        _plain_numbers(ax.yaxis)
+
+
+def _plain_numbers(axis: Any) -> None:
+    """On two decades or less, 2 and 4 read better than 2 × 10⁰ and 4 × 10⁰."""
+    from matplotlib.ticker import LogFormatter
+
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
 
 
 def _line(panel: Panel, series: Series, ax: "Axes", color: str) -> None:
@@ -204,7 +219,8 @@ def _bar(panel: Panel, series: Series, ax: "Axes", color: str) -> None:
 
 
 def _points(panel: Panel, series: Series, ax: "Axes", color: str) -> None:
-    ax.plot(series.x, series.y, "o", color=color, markersize=4.5, label=series.name)
+    size = 8 if sum(int(np.isfinite(s.y).sum()) for s in panel.drawn()) <= FEW else 4.5
+    ax.plot(series.x, series.y, "o", color=color, markersize=size, label=series.name)
     _whiskers(series, series.x, ax, color)
 
 
