@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from skipglass.cli.main import main
-from skipglass.paper import reproduce
+from skipglass.paper import reproduce, sweep_map
 from skipglass.record import load
 from skipglass.theory import DepthEnsemble
+from skipglass.training import Grid
 
 SMALL = ["--depth", "2", "--width", "4"]
 
@@ -181,6 +182,18 @@ def test_reproduce_measures_draws_and_redraws(here, tmp_path, monkeypatch):
     status, _, err = here("report", tmp_path)
     assert (status, err.count("\n")) == (2, 1)
     assert damaged.name in err
+
+
+def test_reproduce_without_the_full_map_says_so_in_one_line(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep_map, "LIVE", Grid([8.0], [0.05], ["none"], [2, 3], seeds=[0, 1], epochs=1, width=4))
+    for draw in ("save_figures", "save_grid"):
+        monkeypatch.setattr(reproduce, draw, lambda *_: None)
+    status, _, err = here("reproduce", "map", "--out", tmp_path, "--recorded", tmp_path / "nowhere")
+    assert status == 0, err
+    said = [line for line in err.splitlines() if "small map alone" in line]
+    assert len(said) == 1
+    assert f"not in {tmp_path / 'nowhere' / 'sweep'}" in said[0]
+    assert "REDUCED: the map" in (tmp_path / "report.html").read_text()
 
 
 def test_a_disk_that_cannot_take_the_file_is_one_line(tmp_path):

@@ -10,6 +10,7 @@ import xarray as xr
 from rich.progress import Progress
 
 from skipglass.paper import Options, measure, recorded, reproduce, sweep_map, write_report
+from skipglass.paper.page import paper_report
 from skipglass.paper.sweep_claims import SWEEP_CLAIMS, rank_correlation
 from skipglass.record import load
 from skipglass.training import Grid
@@ -140,6 +141,12 @@ def test_reproduce_trains_the_small_grid_and_shows_the_large_one_above_it(tmp_pa
     assert load(recordings / "sweep-small.nc", "sweep").sizes["cell"] == 4
     monkeypatch.setattr(sweep_map, "sweep", lambda *_, **__: pytest.fail("trained again, over the recording there"))
     measure(tmp_path, ["map"], Options(resume=True), progress=progress)
+
+
+def test_a_page_without_the_full_map_says_so_at_its_head():
+    data = load(RECORDED, "sweep")
+    assert "REDUCED: the map is the small grid alone" in paper_report({"sweep-small": data}, [])[0].lead
+    assert "REDUCED" not in paper_report({"sweep-small": data, "sweep": data}, [])[0].lead
 
 
 def test_the_committed_map_says_what_its_verdicts_claim():

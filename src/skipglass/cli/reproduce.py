@@ -53,6 +53,7 @@ def reproduce(
     from skipglass.paper.network_page import NETWORK_FIGURES, has_networks
     from skipglass.paper.reproduce import FIGURES, measure, write_report
     from skipglass.paper.resnet_runs import is_interrupted
+    from skipglass.paper.sweep_map import lacks_full_map
     from skipglass.record import output_folder
 
     chosen = [check.choice("a figure", name, FIGURES) for name in figures or FIGURES]
@@ -76,6 +77,12 @@ def reproduce(
             err=True,
         )
         raise typer.Exit(130) from None
+    if lacks_full_map(path.stem for path in (folder / "recordings").glob("*.nc")):
+        typer.echo(
+            f"the page has the small map alone: the recording of the full one is not in {recorded / 'sweep'}; "
+            "--recorded takes the folder that holds it, results/ in a checkout",
+            err=True,
+        )
     typer.echo(f"{page}: open it in a browser")
 
 

@@ -9,6 +9,7 @@ from skipglass.paper.figure1 import RUNS
 from skipglass.paper.finding import Recordings
 from skipglass.paper.resnet_group import groups
 from skipglass.paper.survey import EPOCHS
+from skipglass.paper.sweep_map import FULL, lacks_full_map
 from skipglass.report import Panel, Report, Section, Table
 
 __all__ = ["paper_report"]
@@ -63,6 +64,11 @@ def _reduced(recordings: Recordings) -> list[str]:
         said.append(
             "REDUCED: the paper's Figures 2 and 3 show a ResNet-32 of width 1 after 164 epochs on the 50,000 images of "
             f"CIFAR-10 and CIFAR-100; smaller are {'; '.join(small)}."
+        )
+    if lacks_full_map(recordings):
+        said.append(
+            f"REDUCED: the map is the small grid alone. The recording of the full one, {FULL} settings, was not found: "
+            "`skipglass reproduce map --recorded` takes the folder that holds it, results/ in a checkout."
         )
     return said
 

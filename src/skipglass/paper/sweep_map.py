@@ -4,7 +4,7 @@ It reads one recording, by `skipglass.training.sweep`. A change counts where its
 standard errors from 0, in cells whose networks have all learned something.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from skipglass.paper.finding import Recordings
 from skipglass.report import Axis, Panel, Rule, Section, Series
 from skipglass.training import Grid, sweep
 
-__all__ = ["LIVE", "MAP", "Growth", "growths", "map_of", "map_panels", "summary"]
+__all__ = ["FULL", "LIVE", "MAP", "Growth", "growths", "lacks_full_map", "map_of", "map_panels", "summary"]
 
 Array = NDArray[np.float64]
 
@@ -31,6 +31,8 @@ LIVE = Grid(
     seeds=range(4), epochs=1,
 )  # fmt: skip
 """What `skipglass reproduce` trains: half a minute."""
+FULL = len(Grid().cells())
+"""Settings of the large grid."""
 LEARNED = 0.2
 """Training accuracy that every network of a cell must exceed: twice chance; two standard deviations apart, the classes
 overlap so much that half of the samples are beyond any classifier."""
@@ -256,6 +258,11 @@ def load_map(recordings: Path) -> dict[str, xr.Dataset]:
     if not there:
         raise StorageError(f"{recordings} has no recording of a sweep; run skipglass reproduce map, or skipglass sweep")
     return {name: record.load(recordings / f"{name}.nc", KIND) for name in there}
+
+
+def lacks_full_map(names: Iterable[str]) -> bool:
+    """Tell whether there is a small map without the large one, by the names of the recordings."""
+    return SMALL in (there := set(names)) and NAME not in there
 
 
 def map_of(recordings: Recordings) -> xr.Dataset:
