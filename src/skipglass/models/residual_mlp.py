@@ -57,7 +57,7 @@ class ResidualLayer(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """Map activations (*seeds, in, samples) to (*seeds, out, samples)."""
-        branch = self.weight @ h
+        branch = _product(self.weight, h)
         if self.placement == "before":
             branch = F.relu(self.normalize(branch))
         else:
@@ -92,6 +92,12 @@ class ResidualLayer(nn.Module):
     def sigma(self) -> Tensor:
         """The running standard deviation, (*seeds, out) for batch norm, (*seeds,) for the paper's."""
         return (self.running_var + EPS).sqrt() if self.normalization == "batch" else self.running_var.sqrt() + EPS
+
+
+def _product(weight: Tensor, h: Tensor) -> Tensor:
+    """W h; that of many seeds without matmul's expanding and reshaping, a quarter of the time of a training step."""
+    alike = weight.ndim == h.ndim == 3 and len(weight) == len(h)
+    return torch.bmm(weight, h) if alike else weight @ h
 
 
 def _deviations(z: Tensor) -> Tensor:
@@ -202,7 +208,7 @@ class Head(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """Return the logits."""
-        return self.weight @ h + self.bias
+        return _product(self.weight, h) + self.bias
 
 
 def _draw(
