@@ -232,6 +232,8 @@ def test_the_global_scale_has_eq_21_as_slope(theorem):
 def test_bad_input_gets_one_line():
     model, x, y = mlp("none")
     plain = nn.Sequential(nn.Linear(6, 3))
+    lazy = nn.Sequential(nn.LazyLinear(3), nn.BatchNorm1d(3))
+    uncounted = nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3, track_running_stats=False))
     frozen, frozen_plain = mlp()[0].requires_grad_(False), nn.Sequential(nn.Linear(6, 3)).requires_grad_(False)
     cases = [
         (lambda: sg.scales.drift(model, x, y), "not normalised|no scales"),
@@ -250,6 +252,10 @@ def test_bad_input_gets_one_line():
         (lambda: sg.scales.drift(frozen, x, y), "all 6 are frozen: unfreeze"),
         (lambda: sg.scales.drift(frozen_plain, x, y, scales="C"), "all 2 are frozen"),
         (lambda: sg.scales.two_paths(frozen, x, y, block="layers.2"), "all .* are frozen"),
+        (lambda: sg.scales.drift(lazy, x, y), "0.weight has no values yet"),
+        (lambda: sg.scales.multipliers(CifarResNet(8).to("meta")), "conv1.weight has no values"),
+        (lambda: sg.scales.drift(mlp()[0].to("meta"), x, y), "layers.0.weight has no values"),
+        (lambda: sg.scales.drift(uncounted, x, y, scales="C"), "without batch norm, and this one has 1"),
         (lambda: sg.scales.two_paths(nn.ReLU(), x, y, block="0"), "the model has none"),
     ]
     for call, words in cases:

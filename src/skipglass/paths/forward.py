@@ -101,7 +101,7 @@ def eager(model: nn.Module) -> nn.Module:
     Raises
     ------
     InputError
-        If it is no module, or spread over devices in a way that hides its parameters.
+        If it is no module, spread over devices in a way that hides its parameters, or has parameters without values.
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
@@ -116,6 +116,9 @@ def eager(model: nn.Module) -> nn.Module:
             raise InputError(f"{kind} hides the parameters of the network; {what}")
         if isinstance(module, torch.jit.ScriptModule):
             raise InputError("TorchScript hides the network's operations; pass the module it was made from")
+    for name, p in model.named_parameters():
+        if p.is_meta:
+            raise InputError(f"{name} has no values, as it is on the meta device; load the weights first")
     return model
 
 

@@ -28,7 +28,7 @@ from skipglass.paths.forward import LossFunction, eager
 from skipglass.paths.state import as_found
 from skipglass.scales.absorption import Pairs
 from skipglass.scales.parameters import parameters_of
-from skipglass.scales.twice import check_finite, inner, linearised, second, slopes, stepping, twice
+from skipglass.scales.twice import check_finite, check_values, inner, linearised, second, slopes, stepping, twice
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -186,6 +186,7 @@ def drift(
     (('layers.0', 'layers.1', 'layers.2'), (3,))
     """
     model = eager(model)
+    check_values(model)
     whole = isinstance(scales, str) and scales == GLOBAL
     with as_found(model):
         chosen = parameters_of(model, inputs, None if whole else scales, whole=whole)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from skipglass.errors import InputError
 from skipglass.models import ResidualLayer
@@ -38,7 +39,11 @@ def parameters_of(
     if any(isinstance(m, ResidualLayer) and m.weight.ndim > 2 for m in model.modules()):
         raise InputError("the model holds networks of several seeds; build it with one (seeds=0) to measure its scales")
     if whole:
-        normed = [name for name, m in model.named_modules() if getattr(m, "running_var", None) is not None]
+        normed = [
+            name
+            for name, m in model.named_modules()
+            if isinstance(m, _NormBase) or getattr(m, "running_var", None) is not None
+        ]
         if normed:
             raise InputError(f"C is the scale of networks without batch norm, and this one has {normed[0]}: ask for λ")
         return {}

@@ -13,7 +13,7 @@ from skipglass.paths.forward import LossFunction, forward, prediction
 from skipglass.paths.state import as_found
 from skipglass.scales.statistics import statistics_held
 
-__all__ = ["check_finite", "inner", "linearised", "second", "slopes", "stepping", "twice"]
+__all__ = ["check_finite", "check_values", "inner", "linearised", "second", "slopes", "stepping", "twice"]
 
 
 @contextmanager
@@ -86,6 +86,13 @@ def twice(
 def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
     """Σ ⟨a_i, b_i⟩ in double precision."""
     return math.fsum(float((x.detach().double() * y.detach().double()).sum()) for x, y in zip(a, b, strict=True))
+
+
+def check_values(model: nn.Module) -> None:
+    """Refuse a model of lazy layers that has not been run."""
+    for name, p in model.named_parameters():
+        if isinstance(p, nn.UninitializedParameter):
+            raise InputError(f"{name} has no values yet, as its layer is lazy; run the model once")
 
 
 def stepping(model: nn.Module, scales: Collection[nn.Parameter] = ()) -> dict[str, nn.Parameter]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from skipglass.paths.forward import LossFunction, eager
 from skipglass.paths.lesion import scaled
 from skipglass.paths.state import as_found
-from skipglass.scales.twice import check_finite, inner, linearised, second, slopes, stepping
+from skipglass.scales.twice import check_finite, check_values, inner, linearised, second, slopes, stepping
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -139,6 +139,7 @@ def two_paths(
     True
     """
     model = eager(model)
+    check_values(model)
     with as_found(model):
         own = stepping(model)
         first = next(iter(own.values()))
