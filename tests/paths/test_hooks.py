@@ -62,20 +62,138 @@ def test_a_hook_on_the_loss_is_counted_once():
     assert paths.moments(loss, x, "blocks").mean == pytest.approx(s.effective_depth, rel=1e-10)
 
 
-@pytest.mark.parametrize("inside", [False, True])
-@pytest.mark.parametrize("measure", [paths.spectrum, paths.moments])
-def test_a_clipping_hook_is_refused_and_all_is_left_as_found(measure, inside):
-    steps, x = network(12)
-    loss = run(steps, x, lambda g: g.clamp(-1.0, 1.0), 5, inside)
+MEASURES = {
+    "spectrum": lambda loss, x: paths.spectrum(loss, x, "blocks"),
+    "moments": lambda loss, x: paths.moments(loss, x, "blocks"),
+    "moments in weights": lambda loss, x: paths.moments(loss, x, "weights"),
+    "participation": paths.participation_of,
+}
+
+
+class Rectified(torch.autograd.Function):
+    """The identity, with negative gradients dropped (guided backpropagation)."""
+
+    @staticmethod
+    def forward(ctx, a):
+        return a.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad.clamp(min=0)
+
+
+def clips(grad):
+    return grad.clamp(-1e-2, 1e-2)
+
+
+def at_the_sum(steps, x, at):
+    return run(steps, x, clips, at)
+
+
+def inside_a_branch(steps, x, at):
+    return run(steps, x, clips, at, inside=True)
+
+
+def at_a_branch(steps, x, at, change=clips):
+    h = x
+    for l, step in enumerate(steps):
+        branch = step.g(step.f(h).tanh())
+        if l == at:
+            branch.register_hook(change)
+        h = h + branch
+    return h.square().sum()
+
+
+def at_the_module(steps, x, at):
+    steps[at].g.register_full_backward_hook(lambda module, given, grad: tuple(map(clips, given)))
+    return run(steps, x)
+
+
+def at_the_node(steps, x, at):
+    h = x
+    for l, step in enumerate(steps):
+        h = step(h)
+        if l == at:
+            h.grad_fn.register_prehook(lambda grads: tuple(map(clips, grads)))
+    return h.square().sum()
+
+
+def by_a_custom_function(steps, x, at):
+    h = x
+    for l, step in enumerate(steps):
+        h = Rectified.apply(step(h)) if l == at else step(h)
+    return h.square().sum()
+
+
+@pytest.mark.filterwarnings("ignore:what these operations may hold")
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize(
+    "clipped", [at_the_sum, inside_a_branch, at_a_branch, at_the_module, at_the_node, by_a_custom_function]
+)
+def test_a_backward_pass_that_clips_is_refused_and_all_is_left_as_found(clipped, measure):
+    steps, x = network(3)
+    loss = clipped(steps, x, 1)
     state = torch.get_rng_state()
     with pytest.raises(DecompositionError, match="do not sum") as caught:
-        measure(loss, x, "blocks")
+        MEASURES[measure](loss, x)
     assert "\n" not in str(caught.value)
     assert x.grad is None
     assert all(p.grad is None for p in steps.parameters())
     assert torch.equal(torch.get_rng_state(), state)
     loss.backward()
     assert x.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("way", "place", "measure"),
+    [
+        *(("mul_", "branch", measure) for measure in MEASURES),
+        ("returned", "sum", "moments"),
+        ("item", "inside", "spectrum"),
+        ("data", "sum", "participation"),
+    ],
+)
+def test_a_hook_that_works_in_place_is_refused(way, place, measure):
+    def hook(grad):
+        if way == "item":
+            grad[0] = 0
+        elif way == "data":
+            grad.data.mul_(0.5)
+        else:
+            grad.mul_(0.5)
+        return grad if way == "returned" else None
+
+    steps, x = network(3)
+    loss = at_a_branch(steps, x, 1, hook) if place == "branch" else run(steps, x, hook, 1, place == "inside")
+    with pytest.raises(DecompositionError, match="in place") as caught:
+        MEASURES[measure](loss, x)
+    assert "\n" not in str(caught.value)
+
+
+def fails(grad):
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize(("hook", "text"), [(fails, "ValueError: no"), (lambda g: g[:1], "RuntimeError: hook")])
+def test_a_hook_that_fails_gets_one_line(hook, text):
+    steps, x = network(2)
+    with pytest.raises(InputError, match=f"a hook on a tensor raised {text}"):
+        paths.spectrum(run(steps, x, hook, 1), x)
+
+
+def test_a_linear_hook_on_a_sum_s_node_is_counted_or_refused():
+    steps, x = network(12)
+    h = x
+    for l, step in enumerate(steps):
+        h = step(h)
+        if l == 6:
+            h.grad_fn.register_hook(lambda out, _: tuple(3 * v for v in out))
+    loss = h.square().sum()
+    for measure in (paths.spectrum, paths.moments):
+        with pytest.raises(DecompositionError, match="hooks"):
+            measure(loss, x, "blocks")
+    expected = paths.spectrum(run(steps, x), x, "blocks").effective_depth  # all paths pass the hook
+    assert paths.participation_of(loss, x).effective_depth == pytest.approx(expected, rel=1e-10)
 
 
 def test_the_error_says_where_the_sum_first_fails():

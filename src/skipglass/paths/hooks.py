@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from skipglass.errors import DecompositionError, InputError, UserError
 from skipglass.paths.graph import Graph, Meta
 from skipglass.paths.walk import fire
 
@@ -32,12 +33,38 @@ class Silence(TorchDispatchMode):
         raise Heard
 
 
+class _ReadOnly(TorchDispatchMode):
+    """Under it one piece of memory must not be written."""
+
+    def __init__(self, memory: Tensor) -> None:
+        super().__init__()
+        self.address = memory.untyped_storage().data_ptr()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func._schema.is_mutable and any(
+            isinstance(value, Tensor) and value.untyped_storage().data_ptr() == self.address
+            for value in (*args, *(kwargs or {}).values())
+        ):
+            raise DecompositionError(
+                "a hook on a tensor changes the gradient in place, and with it what flows past the tensor; let the "
+                "hook return a new gradient"
+            )
+        return func(*args, **(kwargs or {}))
+
+
 @contextmanager
 def listening(graph: Graph) -> Iterator[set[Place]]:
     """Give the (node, output) where hooks change the gradient; on leaving, retained gradients are as before.
 
     Each place is asked by handing it zeros, which fires its hooks once. Where something computes with them, a
     hook or ``retain_grad``, the living tensors are searched for those that retain: the graph does not tell.
+
+    Raises
+    ------
+    DecompositionError
+        If a hook works in place: autograd itself then has no one gradient, as others may share the tensor.
+    InputError
+        If a hook fails.
     """
     asked = {(to, output) for edges in graph.edges for _, to, output in edges} | {(0, graph.loss.output_nr)}
     zeros: dict[Meta, Tensor] = {}
@@ -48,20 +75,28 @@ def listening(graph: Graph) -> Iterator[set[Place]]:
             try:
                 if fire(graph, *place, zero) is not zero:
                     changed.add(place)
-            except (Heard, RuntimeError):
+            except Exception:  # Heard, or whatever a hook makes of it
                 heard.append((place, zero))
     retaining = [(t, t.grad) for t in _tensors() if not t.is_leaf and t.retains_grad] if heard else []
     try:
         for place, zero in heard:
-            try:
-                if fire(graph, *place, zero) is not zero:
+            with _ReadOnly(zero):
+                if _answer(graph, place, zero) is not zero:
                     changed.add(place)
-            except RuntimeError:  # a hook that works in place
-                changed.add(place)
         yield changed
     finally:
         for tensor, before in retaining:
             tensor.grad = before
+
+
+def _answer(graph: Graph, place: Place, zero: Tensor) -> Tensor:
+    try:
+        return fire(graph, *place, zero)
+    except (UserError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        text = (str(error).strip() or "no message").splitlines()[0]
+        raise InputError(f"a hook on a tensor raised {type(error).__name__}: {text}") from error
 
 
 def _zero(graph: Graph, place: Place, known: dict[Meta, Tensor]) -> Tensor:

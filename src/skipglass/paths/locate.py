@@ -1,13 +1,30 @@
-"""Where a decomposition first fails: the answer to an error, at the price of a second walk."""
+"""Whether a backward pass is linear, by a walk of two channels, and where it first fails to be."""
+
+from collections.abc import Collection
 
 from torch import Tensor
 
+from skipglass.paths.graph import Target
 from skipglass.paths.outline import PathGraph
-from skipglass.paths.regions import Counted, Regions
-from skipglass.paths.verify import bound, capture, size
+from skipglass.paths.regions import Counted, Regions, partition
+from skipglass.paths.verify import bound, capture, reference, size, verify
 from skipglass.paths.walk import Arrived, Graded, walk
 
-__all__ = ["locate"]
+__all__ = ["locate", "require_linear"]
+
+
+def require_linear(
+    loss: Tensor, x: Target, found: PathGraph, counted: Counted, hooked: Collection[tuple[int, int]]
+) -> None:
+    """Check that what passes an odd and an even number of counted steps sums to autograd's gradient.
+
+    Raises
+    ------
+    DecompositionError
+        If it does not.
+    """
+    parts = walk(found.graph, partition(found.graph, counted, hooked=hooked), counted, _alternate)
+    verify(found.graph, [list(part.values()) for part in parts], reference(loss, x))
 
 
 def locate(loss: Tensor, found: PathGraph, regions: Regions, counted: Counted) -> str:

@@ -6,18 +6,18 @@ c_k ← c_k + c_{k-1}, and in the signed shares ⟨g_r, g⟩/‖g‖²
     mean = ⟨c₁, g⟩/‖g‖²,    variance = 2⟨c₂, g⟩/‖g‖² + mean - mean².
 
 c₀ is the gradient itself, which one ordinary backward pass gives wherever a region ends; only c₁ and c₂ are
-walked. Where a region is *checked*, c₀ + c₁ runs through it too, and must leave as the sum of what c₀ and c₁ give.
+walked. Where a region is *checked*, c₀ - a c₁ runs through it too, and must leave as that of what c₀ and c₁ give.
 """
 
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import BackwardCFunction
 
 from skipglass.paths.cost import announce, work
 from skipglass.paths.graph import Graph, Target
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Moments", "moments"]
 
 CHECK = 3
-"""The channel of c₀ + c₁, after those of c₀, c₁ and c₂."""
+"""The channel of c₀ - a c₁, after those of c₀, c₁ and c₂."""
+A = 2.7  # our choice: rectified gradients of one sign add up, clipped ones may in whole multiples
 PART_CHECKED = 0.2  # our choice: of the work, so that a call stays below 3.5 backwards
 FEW = 8  # with so few regions all are checked
 
@@ -52,7 +53,7 @@ class Moments:
     unit
         "weights" or "blocks".
     error
-        The largest ‖(c₀ + c₁) - c₀ - c₁‖/(‖c₀‖ + ‖c₁‖) where all that arrives has been checked: below every
+        The largest ‖(c₀ - a c₁) - c₀ + a c₁‖/(‖c₀‖ + a ‖c₁‖) where all that arrives has been checked: below every
         region with hooks or custom functions, and below a fifth of the others.
     """
 
@@ -149,6 +150,8 @@ class Expansion:
         self.checked = _checked(graph, regions)
         unsure = {end for h in regions.heads if h not in self.checked | regions.forks for end in regions.exits[h]}
         self.compared = {end for h in self.checked for end in regions.ends(graph, h)} - unsure
+        ways = Counter(end for h in regions.heads for end in regions.ends(graph, h))
+        self.alone = {end for end, n in ways.items() if n == 1}
 
     def visit(self, h: int, at: Arrived) -> None:
         """Compare what has been checked, and put c₀ beside c₁ and c₂."""
@@ -156,45 +159,47 @@ class Expansion:
             c0, c = self.known.pop((h, output)), at.setdefault(output, {})
             total = c.pop(CHECK, None)
             if total is not None and (h, output) in self.compared:
-                self.compare(total, [c0, c[1]] if 1 in c else [c0])
+                self.compare(total, c0, c.get(1))
             c[0] = c0
             if h in self.checked:
-                c[CHECK] = c0 + c[1] if 1 in c else c0
+                c[CHECK] = torch.sub(c0, c[1], alpha=A) if 1 in c else c0
 
-    def compare(self, total: Tensor, terms: list[Tensor]) -> None:
-        """Note how far a sum is from its terms."""
-        scale = sum(size(term) for term in terms)
-        for term in terms:
-            total = total - term
-        gap = size(total)
+    def compare(self, found: Tensor, c0: Tensor, c1: Tensor | None = None) -> None:
+        """Note how far a gradient is from c₀ - a c₁."""
+        difference = found - c0
+        gap = size(difference if c1 is None else difference.add_(c1, alpha=A))
+        scale = size(c0) + (0.0 if c1 is None else A * size(c1))
         error = gap / scale if scale else (math.inf if gap else 0.0)
         self.error = error if math.isnan(error) else max(self.error, error)
 
     def cross(self, c: Graded) -> Graded:
-        """c_k ← c_k + c_{k-1}, and c₀ + c₁ ← c₀ + c₁ + c₀."""
+        """c_k ← c_k + c_{k-1}, and c₀ - a c₁ ← c₀ - a c₁ - a c₀."""
         crossed = {0: c[0]} if 0 in c else {}
-        for k, lower in ((1, 0), (2, 1), (CHECK, 0)):
-            if k in c or (lower in c and k != CHECK):
-                terms = [c[j] for j in (k, lower) if j in c]
+        for k, lower in ((1, 0), (2, 1)):
+            if terms := [c[j] for j in (k, lower) if j in c]:
                 crossed[k] = terms[0] if len(terms) == 1 else terms[0] + terms[1]
+        if CHECK in c:
+            crossed[CHECK] = torch.sub(c[CHECK], c[0], alpha=A)
         return crossed
 
     def send(self, h: int, end: tuple[int, int] | None, c: Graded) -> Graded:
-        """Keep back c₀, which is known where it is going, and send c₀ + c₁ where it can be compared."""
+        """Keep back c₀, which is known where it is going, and send c₀ - a c₁ where it can be compared."""
         c0 = c.pop(0, None)
         if end is not None:
+            if c0 is not None and end in self.alone and c0.data_ptr() != self.known[end].data_ptr():
+                self.compare(c0, self.known[end])  # what a fork gives by hand, without hooks on its node
             if end not in self.compared:
                 c.pop(CHECK, None)
             elif CHECK not in c and c0 is not None:
-                c[CHECK] = c0 + c[1] if 1 in c else c0
+                c[CHECK] = torch.sub(c0, c[1], alpha=A) if 1 in c else c0
         return c
 
 
 def _checked(graph: Graph, regions: Regions) -> set[int]:
     """The regions and custom forks to check: all with custom functions or hooks, and a part of the others."""
-    suspect = {regions.head[i] for i, node in enumerate(graph.nodes) if isinstance(node, BackwardCFunction)}
+    suspect = {regions.head[i] for i, name in enumerate(graph.operations) if name.startswith("custom ")}
     suspect |= {regions.head[node] for node, _ in regions.hooked}
-    suspect |= {h for h, ends in regions.exits.items() if not regions.hooked.isdisjoint(ends)}
+    suspect |= {h for h in regions.heads if not regions.hooked.isdisjoint((to, k) for to, k in regions.ends(graph, h))}
     rest = [h for h in regions.heads if h not in regions.forks and graph.edges[h]]
     if len(rest) <= FEW:
         return suspect | set(rest)

@@ -9,6 +9,7 @@ the share of the gradient that passes branch l, and Σ_l s_l is the effective de
 """
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,12 +21,14 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import DecompositionError
+from skipglass.paths.cost import announce
 from skipglass.paths.forward import LossFunction, forward
 from skipglass.paths.graph import Target, as_targets
 from skipglass.paths.hooks import listening
+from skipglass.paths.locate import require_linear
 from skipglass.paths.outline import PathGraph, outline
 from skipglass.paths.samples import apart
-from skipglass.paths.shares import batch_norm_trains, over, per_sample
+from skipglass.paths.shares import over, per_sample
 from skipglass.paths.tangents import at_once, gradients, one_by_one, pushed
 from skipglass.paths.verify import bound, inner, reference
 from skipglass.paths.walk import explain
@@ -190,7 +193,7 @@ def participation_of(
     """Measure each residual block's share of ∂loss/∂x on a graph that is there; see `participation`.
 
     Where an operation on the way cannot be differentiated twice (fused attention, some custom functions), each
-    block takes a backward pass of its own.
+    block takes a backward pass of its own; if that will take longer than a minute, the log "skipglass.paths" says so.
 
     Parameters
     ----------
@@ -224,14 +227,21 @@ def participation_of(
     """
     found = outline(loss, x, model, blocks)
     targets, graph = as_targets(x), found.graph
-    found.counted("blocks")  # warns of what may hide some
+    steps = found.counted("blocks")  # warns of what may hide some
     branches = [(b.merge.node, b.merge.branch) for b in found.blocks if b.merge.branch is not None]
     with torch.enable_grad(), listening(graph) as changed:
         try:
+            begin = time.perf_counter()
             g, B = gradients(graph, loss, targets, branches)
-            ways = (at_once, one_by_one) if changed else (pushed, at_once, one_by_one)
-            way, products = next((w, p) for w in ways if (p := w(graph, targets, branches, g, B)) is not None)
-            unmixed = way is not one_by_one or apart(loss, found, reference(loss, x), changed)  # the others see to it
+            seconds = time.perf_counter() - begin
+            given = graph, targets, branches, g, B
+            products = (None if changed else pushed(*given)) or at_once(*given)
+            if slow := products is None:
+                announce("participation", len(branches) + 1, seconds)
+                products = one_by_one(*given)
+            if branches and (changed or slow or any(name.startswith("custom ") for name in graph.operations)):
+                require_linear(loss, x, found, steps, changed)
+            independent = apart(loss, found, reference(loss, x), changed)
         except RuntimeError as complaint:
             raise explain(complaint) from complaint
     if not products.error <= bound(graph):
@@ -240,7 +250,6 @@ def participation_of(
             f"{bound(graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients)"
         )
     square, squares = inner(g, g), per_sample(g, g)
-    independent = products.rows is not None and unmixed and not batch_norm_trains(graph)
     rows = products.rows if independent else None
     share = over(products.blocks, np.array(square))
     return Participation(

@@ -8,6 +8,7 @@ the shapes in between.
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
@@ -20,8 +21,12 @@ from skipglass.paths.verify import bound
 __all__ = ["apart"]
 
 Place = tuple[int, int]
+Layout = tuple[int, bool]
+"""The dimension that counts samples, and where each has several rows there, whether they are in turn or together."""
+Start = tuple[GradientEdge, Tensor]
 GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, are all different and neighbours far apart
-OCTAVES = 6.0  # our choice: scales from 1/8 to 8, far above rounding and within half precision
+OCTAVES = 6  # our choice: scales from 1/8 to 8, within half precision; powers of two, which no rounding sees
+HALF = 2e-3  # our choice, for half precision: a quarter of bfloat16's eps
 
 
 def apart(loss: Tensor, found: PathGraph, g: list[Tensor], hooked: set[Place]) -> bool:
@@ -39,45 +44,41 @@ def apart(loss: Tensor, found: PathGraph, g: list[Tensor], hooked: set[Place]) -
     Returns
     -------
     bool
-        True also where the batch shows nowhere between the loss and x.
+        False where the tensors of x do not share their first dimension, so that nothing counts samples.
     """
     graph = found.graph
-    if batch_norm_trains(graph):
-        return False
     sizes = {part.shape[0] if part.ndim else 1 for part in g}
+    if len(sizes) > 1 or batch_norm_trains(graph):
+        return False
     n = sizes.pop()
-    if sizes or n < 2:
+    if n < 2:
         return True
-    places = [GradientEdge(graph.nodes[v], output) for v, output in _where_samples_show(found, n, hooked)]
+    places = [GradientEdge(graph.nodes[v], output) for v, output in _uppermost(found, n, hooked)]
     arriving = torch.autograd.grad(loss, places, torch.ones_like(loss), retain_graph=True, allow_unused=True)
     starts = [(place, v) for place, v in zip(places, arriving, strict=True) if v is not None]
-    scales = 2.0 ** (OCTAVES * (GOLDEN * torch.arange(n, dtype=torch.float64) % 1) - OCTAVES / 2)
-    whole = g if len(starts) == 1 else _down(graph, starts, g)
-    expected = [_scaled(part, n, scales) for part in whole]
-    size, tolerance = norms(expected), bound(graph)
-
-    def kept(choice: int) -> bool:
-        scaled = _down(graph, [(place, _scaled(v, n, scales, choice)) for place, v in starts], g)
-        gap = norms([a - b for a, b in zip(scaled, expected, strict=True)])
-        return bool((gap <= math.sqrt(tolerance) * size + tolerance * size.max()).all())
-
-    # shapes such as (frequencies, samples, units) leave a choice; where samples mix, none keeps the scales
-    return any(kept(choice) for choice in range(max((len(_axes(v.shape, n)) for _, v in starts), default=0)))
+    shown = [start for start in starts if _layouts(start[1].shape, n)]
+    rest = [start for start in starts if not _layouts(start[1].shape, n)]
+    if shown and not _keep(graph, shown, [0] * len(shown), g, n, None if rest else g):
+        rest = starts
+    return all(_keeps(graph, start, g, n) for start in rest)
 
 
-def _where_samples_show(found: PathGraph, n: int, hooked: set[Place]) -> list[Place]:
-    """The uppermost places of the network whose shape counts n samples."""
+def _uppermost(found: PathGraph, n: int, hooked: set[Place]) -> list[Place]:
+    """The uppermost places of the network whose shape counts n samples, and weights and blocks above any such."""
     graph = found.graph
-    network = {b.merge.node for b in found.blocks}
-    network |= {i for i, role in enumerate(graph.roles) if role in {"weight", "opaque", "custom"}}
+    weights = {b.merge.node for b in found.blocks} | {i for i, role in enumerate(graph.roles) if role == "weight"}
+    network = weights | {i for i, role in enumerate(graph.roles) if role in {"opaque", "custom"}}
     places: dict[Place, None] = {}
     ends, seen, stack = set(graph.targets), set(), [(0, 0 in network)]
+    top = 0, graph.loss.output_nr
+    if 0 in weights and top not in hooked:
+        return [top]
     while stack:
         v, above = stack.pop()
         for e in graph.edges[v]:
             inside = above or e.to in network
-            shape = graph.nodes[e.to]._input_metadata[e.output].shape
-            if (inside and _axes(shape, n) and (e.to, e.output) not in hooked) or (e.to, e.output) in ends:
+            shown = e.to in weights or (inside and _layouts(graph.metas[e.to][e.output].shape, n))
+            if (shown and (e.to, e.output) not in hooked) or (e.to, e.output) in ends:
                 places[e.to, e.output] = None
             elif (e.to, inside) not in seen:
                 seen.add((e.to, inside))
@@ -85,23 +86,44 @@ def _where_samples_show(found: PathGraph, n: int, hooked: set[Place]) -> list[Pl
     return list(places) or list(ends)
 
 
-def _axes(shape: Sequence[int], n: int) -> list[int]:
-    """The dimensions that may count n samples; several rows in turn may belong to one."""
-    first = [0] if shape and shape[0] % n == 0 else []
-    return first + [k for k, length in enumerate(shape) if k and length == n]
+def _layouts(shape: Sequence[int], n: int) -> list[Layout]:
+    """The ways in which a shape may count n samples."""
+    exact = [(k, False) for k, length in enumerate(shape) if length == n]
+    folded = [(k, turns) for turns in (False, True) for k, length in enumerate(shape) if length > n and not length % n]
+    return exact + folded
 
 
-def _scaled(v: Tensor, n: int, scales: Tensor, choice: int = 0) -> Tensor:
+def _scaled(v: Tensor, n: int, layout: Layout) -> Tensor:
     """Rows times their sample's scale."""
-    axes = _axes(v.shape, n)
-    if not axes:
-        return v
-    axis = axes[min(choice, len(axes) - 1)]
-    factor = scales.repeat_interleave(v.shape[axis] // n).to(v.device, v.real.dtype)
-    return v * factor.view(-1, *[1] * (v.ndim - axis - 1))
+    axis, turns = layout
+    octave = torch.round(OCTAVES * (GOLDEN * torch.arange(n, dtype=torch.float64) % 1)) - OCTAVES // 2
+    scales, rows = 2.0**octave, v.shape[axis] // n
+    factor = scales.repeat(rows) if turns else scales.repeat_interleave(rows)
+    return v * factor.to(v.device, v.real.dtype).view(-1, *[1] * (v.ndim - axis - 1))
 
 
-def _down(graph: Graph, starts: list[tuple[GradientEdge, Tensor]], like: list[Tensor]) -> list[Tensor]:
+def _keep(
+    graph: Graph, starts: list[Start], choices: list[int], like: list[Tensor], n: int, whole: list[Tensor] | None
+) -> bool:
+    """Whether gradients with a scale for each sample arrive at x at that scale."""
+    whole = _down(graph, starts, like) if whole is None else whole
+    layouts = [_layouts(v.shape, n)[choice] for (_, v), choice in zip(starts, choices, strict=True)]
+    lifted = [(place, _scaled(v, n, layout)) for (place, v), layout in zip(starts, layouts, strict=True)]
+    expected = [_scaled(part, n, (0, False)) for part in whole]
+    gap = norms([a - b for a, b in zip(_down(graph, lifted, like), expected, strict=True)])
+    size, tolerance = norms(expected), min(bound(graph), HALF)
+    return bool((gap <= tolerance * (size + size.max())).all())
+
+
+def _keeps(graph: Graph, start: Start, like: list[Tensor], n: int) -> bool:
+    """The same for one place, whatever its layout; it may also belong to one sample alone."""
+    whole = _down(graph, [start], like)
+    if np.count_nonzero(norms(whole)) < 2:
+        return True
+    return any(_keep(graph, [start], [k], like, n, whole) for k in range(len(_layouts(start[1].shape, n))))
+
+
+def _down(graph: Graph, starts: list[Start], like: list[Tensor]) -> list[Tensor]:
     ends = [GradientEdge(graph.nodes[v], output) for v, output in graph.targets]
     found = torch.autograd.grad(
         [place for place, _ in starts], ends, [v for _, v in starts], retain_graph=True, allow_unused=True

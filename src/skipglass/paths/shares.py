@@ -95,8 +95,11 @@ def over(a: Array, b: Array) -> Array:
 
 
 def batch_norm_trains(graph: Graph) -> bool:
-    """Whether a batch norm takes its statistics from the batch, and so mixes samples."""
+    """Whether a batch norm takes its statistics from a batch of several samples, and so mixes them.
+
+    An instance norm is one over a single sample, whose channels are those of all samples.
+    """
     return any(
-        "BatchNorm" in name and bool(getattr(node, "_saved_training", True))
-        for node, name in zip(graph.nodes, graph.operations, strict=True)
+        "BatchNorm" in name and bool(getattr(node, "_saved_training", True)) and metas[0].shape[:1] != (1,)
+        for node, name, metas in zip(graph.nodes, graph.operations, graph.metas, strict=True)
     )
