@@ -110,6 +110,22 @@ def compiled():
     return torch.compile(nn.Sequential(model.enter, nn.Tanh()), backend="aot_eager")(x).sum(), x
 
 
+def complex_loss():
+    model, x = net()
+    return torch.fft.fft(model.leave(model.enter(x))).sum(), x
+
+
+def without_data():
+    x = torch.ones(2, 3, device="meta", requires_grad=True)
+    return x.square().sum(), x
+
+
+def empty():
+    model, _ = net()
+    x = torch.zeros(0, 3, requires_grad=True)
+    return model.leave(model.enter(x)).sum(), x
+
+
 def of_type(loss, x):
     def make():
         model, there = net()
@@ -131,11 +147,14 @@ BAD = {
     "an x without gradient": (detached, "requires no gradient"),
     "a reentrant checkpoint": (reentrant, "use_reentrant=False"),
     "a compiled model": (compiled, r"without torch\.compile"),
+    "a complex loss": (complex_loss, "loss is complex"),
+    "a loss without data": (without_data, "without data"),
+    "an empty batch": (empty, r"holds no entries, found the shape \(0, 3\)"),
     "a number for a loss": (of_type(1.0, None), "loss must be a tensor, not float"),
     "a text for x": (of_type(None, "x"), "x must be a tensor or a tuple of tensors, not str"),
     "no x at all": (of_type(None, ()), "empty"),
 }
-IN_THE_GRADIENT = {"a graph that was freed", "weights stepped in place", "NaN", "infinity"}
+IN_THE_GRADIENT = {"a graph that was freed", "weights stepped in place", "NaN", "infinity", "a loss without data"}
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -149,6 +168,14 @@ def test_bad_input_gets_one_line(bad, measure):
     with pytest.raises(InputError, match=text) as caught:
         MEASURES[measure](loss, x)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_inference_mode_gets_one_line(measure):
+    model, x = net()
+    loss = model(x)
+    with torch.inference_mode(), pytest.raises(InputError, match="measure outside it"):
+        MEASURES[measure](loss, x)
 
 
 class Fails(nn.Module):
@@ -179,6 +206,7 @@ UNFIT = {
         "use_reentrant=False",
     ),
     "no tensor": (lambda f, x: "text", "holds no tensor"),
+    "complex numbers": (lambda f, x: f(x) + 1j, "output is complex"),
     "an error of its own": (lambda f, x: f(x[:, :2]), "the model raised RuntimeError"),
 }
 
@@ -244,6 +272,47 @@ def test_everything_is_left_as_it_was_also_after_an_error(measure, fails):
     loss.backward()
     for p, g in zip((*model.parameters(), x), expected, strict=True):
         torch.testing.assert_close(p.grad, g)
+
+
+class Noisy(nn.Module):
+    """A module with random numbers of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.f, self.own = nn.Linear(3, 3), torch.Generator().manual_seed(1)
+        self.others = {"a": torch.Generator().manual_seed(2)}
+
+    def forward(self, x):
+        noise = [torch.rand(3, generator=generator) for generator in (self.own, self.others["a"])]
+        return x + self.f(x) * noise[0] * noise[1]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("measure", [paths.measure, paths.participation])
+def test_gradients_and_generators_of_a_model_outlive_a_loss_that_runs_backward(measure, fails):
+    model, x = Noisy(), torch.randn(2, 3)
+    model(x).sum().backward()
+    model.f.bias.grad = None
+    gradient = model.f.weight.grad
+    before, states = gradient.clone(), [g.get_state() for g in (model.own, model.others["a"])]
+
+    def loss_fn(y):
+        loss = y.square().sum()
+        loss.backward(retain_graph=True)
+        if fails:
+            raise ValueError("no")
+        return loss
+
+    if fails:
+        with pytest.raises(InputError, match="loss_fn raised ValueError: no"):
+            measure(model, x, loss_fn=loss_fn)
+    else:
+        measure(model, x, loss_fn=loss_fn)
+    assert model.f.weight.grad is gradient
+    assert torch.equal(gradient, before)
+    assert model.f.bias.grad is None
+    for generator, state in zip((model.own, model.others["a"]), states, strict=True):
+        assert torch.equal(generator.get_state(), state)
 
 
 def test_a_network_without_shortcuts_has_one_length_in_blocks():

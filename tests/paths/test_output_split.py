@@ -178,6 +178,8 @@ def test_mistakes_and_what_is_left_behind():
         ((model, x.int()), "int32s"),
         ((model, [1.0]), "list"),
         ((torch.relu, x), "Module"),
+        ((model, x[:, :2]), "the model raised RuntimeError"),
+        ((model, x, 3), "output raised TypeError"),
         ((model, x, lambda y: y), "scalar"),
         ((model, x, lambda y: y.detach().sum()), "graph"),
         ((model, x, torch.sum, "layers"), "unit"),

@@ -23,7 +23,17 @@ from skipglass.errors import InputError
 from skipglass.paths.graph import Target
 from skipglass.paths.state import as_found
 
-__all__ = ["Forward", "LossFunction", "arguments", "default_loss", "eager", "forward", "prediction", "splittable"]
+__all__ = [
+    "Forward",
+    "LossFunction",
+    "arguments",
+    "attempt",
+    "default_loss",
+    "eager",
+    "forward",
+    "prediction",
+    "splittable",
+]
 
 LossFunction = Callable[..., Tensor]
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -84,14 +94,14 @@ def forward(
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(as_found(model))
         with splittable(model, args, kwargs) as (given, split):
-            outputs = _attempt("the model", lambda: model(*given[0], **given[1]))
+            outputs = attempt("the model", lambda: model(*given[0], **given[1]))
         if not split:
             raise InputError("no input embedding was called with the integer inputs; pass floating-point inputs")
         if loss_fn is None:
             loss = default_loss(outputs, targets)
         else:
             rest = () if targets is None else (targets,)
-            loss = _attempt("loss_fn", lambda: loss_fn(outputs, *rest))
+            loss = attempt("loss_fn", lambda: loss_fn(outputs, *rest))
         yield Forward(_checked(loss), split[0] if len(split) == 1 else tuple(split), outputs, model)
 
 
@@ -208,8 +218,14 @@ def _same(a: object, b: Tensor | None) -> bool:
     return a is b or (a.numel() == b.numel() and torch.equal(a.flatten(), b.flatten()))
 
 
-def _attempt(what: str, call: Callable[[], Any]) -> Any:
-    """Call the user's code; its own mistakes become one line."""
+def attempt(what: str, call: Callable[[], Any]) -> Any:
+    """Call the user's code; its own mistakes become one line.
+
+    Raises
+    ------
+    InputError
+        With what the code raised.
+    """
     try:
         return call()
     except (InputError, torch.OutOfMemoryError):
@@ -260,6 +276,8 @@ def default_loss(outputs: object, targets: object = None) -> Tensor:
     if isinstance(own, Tensor) and targets is None:
         return own
     y = prediction(outputs)
+    if y.is_complex():
+        raise InputError("the model's output is complex, which no loss is ready for; pass a loss_fn")
     if targets is None:
         scores = y[:, -1] if y.ndim == 3 else y
         return scores.flatten(1).max(dim=1).values.sum() if scores.ndim > 1 else scores.sum()

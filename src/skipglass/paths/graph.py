@@ -94,7 +94,7 @@ def as_targets(x: Target) -> tuple[Tensor, ...]:
     Raises
     ------
     InputError
-        If x is no tensor, holds integers, or requires no gradient.
+        If x is no tensor, holds integers or nothing, or requires no gradient.
     """
     targets = tuple(x) if isinstance(x, (tuple, list)) else (x,)
     if not targets:
@@ -107,6 +107,8 @@ def as_targets(x: Target) -> tuple[Tensor, ...]:
             raise InputError(f"x holds {kind}s, which have no gradient; pass the output of the input embedding")
         if not t.requires_grad:
             raise InputError("x requires no gradient; call x.requires_grad_() before the forward pass")
+    if not any(t.numel() for t in targets):
+        raise InputError(f"x holds no entries, found the shape {tuple(targets[0].shape)}; give at least one sample")
     return targets
 
 
@@ -118,11 +120,15 @@ def read(loss: Tensor, x: Target) -> Graph:
     InputError
         If the loss is not a scalar with a graph, x is not reached, or a piece of the network is hidden.
     """
+    if torch.is_inference_mode_enabled():
+        raise InputError("torch.inference_mode() is on, which hides graphs; measure outside it")
     targets = as_targets(x)
     if not isinstance(loss, Tensor):
         raise InputError(f"loss must be a tensor, not {type(loss).__name__}")
     if loss.numel() != 1:
         raise InputError(f"loss must be a scalar, found the shape {tuple(loss.shape)}; sum it or pick one entry")
+    if loss.is_complex():
+        raise InputError("loss is complex, which has no gradient; take its real part, or its abs()")
     if loss.grad_fn is None:
         raise InputError("loss has no graph; compute it from x outside torch.no_grad()")
     root = get_gradient_edge(loss)

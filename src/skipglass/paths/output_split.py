@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from skipglass.errors import DecompositionError, InputError
 from skipglass.paths.constants import Constants
+from skipglass.paths.forward import attempt
 from skipglass.paths.graph import Graph, as_targets, read
 from skipglass.paths.outline import PathGraph, outline
 from skipglass.paths.regions import partition
@@ -149,7 +150,8 @@ def output_split(
         x.requires_grad_(x.is_floating_point())
         as_targets(x)
         with Constants(x) as seen:
-            Y = output(model(x))
+            y = attempt("the model", lambda: model(x))
+            Y = attempt("output", lambda: output(y))
     found = outline(Y, x, model)
     seen.keep_reached(Y)
     targets = (x, *seen.zeros)

@@ -16,7 +16,8 @@ def as_found(model: nn.Module) -> Iterator[None]:
     """Put back what a forward pass may change in a model, and the state of the random generators.
 
     Covers every module's training flag and buffers (batch norm's running statistics), every parameter's gradient
-    and ``requires_grad``, and the global generators of torch (CPU and CUDA), NumPy and Python.
+    and ``requires_grad``, the generators that modules hold, and the global ones of torch (CPU and CUDA), NumPy and
+    Python. Gradients are set aside: inside, the parameters have none, so that a backward pass adds to nothing.
 
     Yields
     ------
@@ -27,9 +28,12 @@ def as_found(model: nn.Module) -> Iterator[None]:
     values = {b: b.detach().clone() for _, _, buffers in modules for b in buffers.values() if b is not None}
     own = {p: None for module, _, _ in modules for p in module._parameters.values() if p is not None}
     parameters = [(p, p.requires_grad, p.grad) for p in own]
+    held = {g: g.get_state() for module, _, _ in modules for g in _generators(module)}
     generators = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 # the user's
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
+        for p in own:
+            p.grad = None
         yield
     finally:
         for module, training, buffers in modules:
@@ -44,11 +48,21 @@ def as_found(model: nn.Module) -> Iterator[None]:
                 p.grad = gradient
             if p.requires_grad != required:
                 p.requires_grad_(required)
+        for generator, state in held.items():
+            generator.set_state(state)
         torch.set_rng_state(generators[0])
         random.setstate(generators[1])
         np.random.set_state(generators[2])  # noqa: NPY002
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
+
+
+def _generators(module: nn.Module) -> list[torch.Generator]:
+    """Those that are attributes, or stand in an attribute's list or dictionary."""
+    own = list(vars(module).values())
+    for value in tuple(own):
+        own += value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return [value for value in own if isinstance(value, torch.Generator)]
 
 
 def _restore(buffer: Tensor, value: Tensor) -> None:

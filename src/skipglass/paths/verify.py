@@ -75,13 +75,15 @@ def capture(loss: Tensor, graph: Graph, regions: Regions) -> tuple[list[Tensor],
 
 
 def require_finite(loss: Tensor) -> None:
-    """Refuse a loss that is NaN or infinity.
+    """Refuse a loss that is NaN or infinity, or has no value.
 
     Raises
     ------
     InputError
         If it is; its gradient may look sound all the same, as where a ReLU drops a NaN.
     """
+    if loss.is_meta:
+        raise InputError("the loss is a tensor without data, on the device meta; run the model on another device")
     if not torch.isfinite(loss).all():
         raise InputError("the loss is NaN or infinity; its gradient describes no network")
 

@@ -210,4 +210,6 @@ def explain(error: RuntimeError) -> Exception:
         return InputError("the graph of the loss was freed; measure before backward(), or pass it retain_graph=True")
     if "inplace operation" in text:
         return InputError("a tensor of the graph was changed in place since the forward pass; measure before step()")
+    if "not have been used" in text:
+        return InputError("no gradient arrives at x, as an operation on the way has none (quantised weights, rounding)")
     return error
