@@ -83,6 +83,9 @@ def here(tmp_path, monkeypatch):
     np.save(tmp_path / "wide.npy", np.ones((3, 9), dtype=np.float32))
     np.save(tmp_path / "objects.npy", np.array([Evil()], dtype=object), allow_pickle=True)
     (tmp_path / "fake.npy").write_text("text")
+    np.save(tmp_path / "big.npy", np.ones((3, 4), dtype=">f4"))
+    np.save(tmp_path / "empty.npy", np.ones((0, 4), dtype=np.float32))
+    (tmp_path / "folder.npy").mkdir()
     torch.save({"z": torch.ones(2)}, tmp_path / "mapping.pt")
     torch.save([Evil()], tmp_path / "code.pt")
     torch.save([1], tmp_path / "number.pt")
@@ -113,6 +116,7 @@ def run(here, monkeypatch, capsys):
         (["nets.py:ready", "--unit", "weights"], ["of at most 3 weights"]),
         (["nets.py:with_data"], ["inputs of the factory", "cross entropy", "eval mode", "5 samples"]),
         (["nets.py:with_data", "--input", "x.npy", "--targets", "y.pt", "--train"], ["inputs of x.npy", "train mode"]),
+        (["nets.py:make", "--input", "big.npy"], ["inputs of big.npy"]),
         (["nets.py:words", "--tokens", "3", "--unit", "weights"], ["8 random sequences of 3 of 9 tokens"]),
         (["hf:vit.json"], ["images of shape (3, 8, 8)", "vit.layers.0.mlp"]),
         (["hf:gpt2.json"], ["sequences of 6 of 11 tokens", "transformer.h.0.attn", "the outputs' own"]),
@@ -176,6 +180,8 @@ def test_a_seed_gives_the_same_numbers(run):
         (["nets.py:make", "--input", "wide.npy"], "raised RuntimeError"),
         (["nets.py:make", "--input", "nowhere.npy"], "no such file"),
         (["nets.py:make", "--input", "fake.npy"], "fake.npy"),
+        (["nets.py:make", "--input", "empty.npy"], "no entries, found the shape (0, 4)"),
+        (["nets.py:make", "--input", "folder.npy"], "it is a folder"),
         (["nets.py:make", "--input", "objects.npy"], "objects.npy"),
         (["nets.py:make", "--input", "code.pt"], "code.pt"),
         (["nets.py:make", "--input", "number.pt"], "list"),

@@ -195,10 +195,11 @@ def read_tensors(path: Path) -> Any:
         If the file is missing or not what its name says.
     """
     if not path.is_file():
-        raise StorageError(f"cannot read {path}: there is no such file")
+        raise StorageError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'there is no such file'}")
     try:
         if path.suffix == ".npy":
-            return torch.from_numpy(np.load(path, allow_pickle=False))
+            array = np.load(path, allow_pickle=False)
+            return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
         if path.suffix == ".pt":
             found = torch.load(path, map_location="cpu", weights_only=True)
         else:
