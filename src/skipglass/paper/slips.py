@@ -185,7 +185,7 @@ def _eq_41() -> xr.Dataset:
         steps = torch.autograd.grad(linear(model(x), y), weights)
         with torch.no_grad():
             for weight, g in zip(weights, steps, strict=True):
-                weight -= 1e-6 * g
+                weight.sub_(1e-6 * g)
         scale = float(model.chain[1].multiplier)
         found.append((scale, along(y) / scale))
     return xr.Dataset({n: ("network", c) for n, c in zip(("scale", "slope"), np.transpose(found), strict=True)})
