@@ -225,6 +225,8 @@ def test_a_contraction_written_out_is_listed(frozen):
     f, x = net()
     W = f.weight.requires_grad_(not frozen)
     by_hand, loss = (x[:, None] * W).sum(-1), (x @ W.T).sum()
+    row = (x * W.view(2, 2, 4)[0, 1]).sum(-1)  # a view of other dimensions
+    assert [what.split(" (")[0] for what in paths.outline(row.square().sum(), x).opaque] == ["Mul"]
     found = paths.outline(by_hand.square().sum(), x, f)
     assert [what.split(" (")[0] for what in found.opaque] == ["Mul"]
     assert found.weights == ()

@@ -13,7 +13,7 @@ from torch import nn
 from torch.autograd.graph import Node
 
 from skipglass.paths.operations import PICKS
-from skipglass.paths.saved import axis, dimensions, order, saved_parameter
+from skipglass.paths.saved import axis, dimensions, order, saved_tensor
 
 __all__ = ["SUMS", "VIEWS", "written_out"]
 
@@ -21,6 +21,7 @@ SUMS = {"Sum", "Mean", "Nansum"}
 VIEWS = {"View", "UnsafeView", "Reshape", "ReshapeAlias", "ReshapeCopy", "MkldnnReshape"}
 KEEPING = PICKS | {"Cat", "Stack", "Glu"}
 """Operations along an axis that change its length and add nothing up."""
+
 # for each operand of an operation that spreads its operands: (the other, where it is saved)
 MEETINGS: dict[str, dict[int, tuple[int, str]]] = {
     "Mul": {0: (1, "other"), 1: (0, "self")},
@@ -46,35 +47,44 @@ def written_out(nodes: Sequence[Node], operations: Sequence[str], roles: Sequenc
     list of int
         Their numbers.
     """
-    meetings = [i for i, name in enumerate(operations) if name in MEETINGS and len(edges[i]) == 1]
-    starts = [(i, *found) for i in meetings if (found := _met(nodes[i], operations[i], *edges[i][0], nodes))]
-    if not starts:
+    starts = [i for i, name in enumerate(operations) if name in MEETINGS and len(edges[i]) == 1]
+    met = {i: way for i in starts if (way := _met(nodes, operations[i], i, edges[i][0]))}
+    if not met:
         return []
     users: list[list[int]] = [[] for _ in nodes]
     for i, out in enumerate(edges):
         for _, to, _ in out:
             users[to].append(i)
-    return [i for i, places, spread in starts if _reduced(nodes, operations, roles, edges, users, i, places, spread)]
+
+    def sums(i: int) -> bool:
+        spread, size, saved = met[i]
+        if not _reduced(nodes, operations, roles, edges, users, i, size, spread):
+            return False
+        if not saved:
+            return True
+        constant = saved_tensor(nodes[i], saved)  # read last, as a checkpoint computes it anew
+        if not spread and not any(isinstance(t, nn.Parameter) for t in (constant, getattr(constant, "_base", None))):
+            return False
+        return constant is None or _reduced(nodes, operations, roles, edges, users, i, tuple(constant.shape), spread)
+
+    return [i for i in met if sums(i)]
 
 
-def _met(node: Node, name: str, slot: int, to: int, output: int, nodes: Sequence[Node]) -> tuple[set[int], bool] | None:
-    """The axes along which what a signal meets differs, and whether the signal is spread along one."""
+def _met(
+    nodes: Sequence[Node], name: str, i: int, edge: tuple[int, int, int]
+) -> tuple[bool, tuple[int, ...], str] | None:
+    """Whether the signal is spread, the largest shape of what it meets, and where that is saved if it is a constant."""
+    slot, to, output = edge
+    node, whole = nodes[i], tuple(nodes[i]._input_metadata[0].shape)
     other, saved = MEETINGS[name].get(slot, (len(node.next_functions), ""))
     if other >= len(node.next_functions):  # a number, or an operand that is only added
         return None
-    whole = tuple(node._input_metadata[0].shape)
     signal = _aligned(tuple(nodes[to]._input_metadata[output].shape), len(whole))
-    after, at = node.next_functions[other]
-    if after is not None:
-        size, known = tuple(after._input_metadata[at].shape), True
-    else:
-        constant = saved_parameter(node, saved) if saved else None
-        size, known = whole if constant is None else tuple(constant.shape), isinstance(constant, nn.Parameter)
     spread = any(own == 1 < wide for own, wide in zip(signal, whole, strict=True))
-    if not spread and not (known and name in PRODUCTS):
+    if not spread and name not in PRODUCTS:
         return None
-    places = {d for d, wide in enumerate(_aligned(size, len(whole))) if wide > 1}
-    return (places, spread) if places else None
+    after, at = node.next_functions[other]
+    return (spread, whole, saved) if after is None else (spread, tuple(after._input_metadata[at].shape), "")
 
 
 def _aligned(size: tuple[int, ...], ndim: int) -> tuple[int, ...]:
@@ -88,12 +98,14 @@ def _reduced(
     edges: Edges,
     users: list[list[int]],
     start: int,
-    places: set[int],
+    size: tuple[int, ...],
     spread: bool,
 ) -> bool:
-    """Whether one of these axes is summed over, or reduced in any way if the signal was spread."""
+    """Whether an axis along which this size differs is summed over, or reduced in any way if the signal was spread."""
+    whole = _aligned(size, len(nodes[start]._input_metadata[0].shape))
+    places = frozenset(d for d, wide in enumerate(whole) if wide > 1)
     fourier = operations[edges[start][0][1]].startswith("Fft")
-    ways, seen = [(start, frozenset(places))], set()
+    ways, seen = [(start, places)], set()
     while ways:
         at, axes = ways.pop()
         if not spread and len(users[at]) > 1:  # a norm written by hand sums what a gain has scaled

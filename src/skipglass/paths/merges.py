@@ -168,7 +168,11 @@ def _takes_the_size(graph: Graph, users: list[list[int]], node: int) -> bool:
         if graph.operations[v] in SCALINGS and graph.roles[v] == "linear" and len(edges) == 1:
             if not _takes_the_size(graph, users, v):
                 return False
-        elif graph.operations[v] not in SIZES or len({e.to for e in edges}) > 1:
+        elif (
+            graph.operations[v] not in SIZES
+            or {e.to for e in edges} != {node}
+            or (graph.operations[v] == "Mul" and len(edges) == 1)
+        ):
             return False
     return bool(users[node])
 

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.autograd.graph import Node
 
-__all__ = ["axis", "dimensions", "order", "saved_parameter"]
+__all__ = ["axis", "dimensions", "order", "saved_parameter", "saved_tensor"]
 
 
 def axis(saved: int, ndim: int) -> int:
@@ -31,12 +31,16 @@ def order(node: Node, name: str, ndim: int) -> list[int]:
     return places
 
 
-def saved_parameter(node: Node, saved: str) -> Tensor | None:
-    """Return the tensor saved under a name, or the one it is a view of; None if it cannot be read."""
+def saved_tensor(node: Node, saved: str) -> Tensor | None:
+    """Return the tensor saved under a name; None if it cannot be read."""
     try:
         tensor = getattr(node, f"_saved_{saved}", None)
     except RuntimeError:  # freed: the backward pass itself will say so
         return None
-    if isinstance(tensor, Tensor):
-        return tensor if tensor._base is None else tensor._base
-    return None
+    return tensor if isinstance(tensor, Tensor) else None
+
+
+def saved_parameter(node: Node, saved: str) -> Tensor | None:
+    """Return the tensor saved under a name, or the one it is a view of; None if it cannot be read."""
+    tensor = saved_tensor(node, saved)
+    return tensor if tensor is None or tensor._base is None else tensor._base
