@@ -29,6 +29,7 @@ FUNCTIONS = {
     "Mul": [lambda x: x * x.sin(), lambda x: x[0] * W, lambda x: 3 * x],
     "Div": [lambda x: x[0] / (2 + x * x), lambda x: x.cos() / (2 + x * x)],
     "Addcmul": [lambda x: torch.addcmul(x[0], x, x.cos(), value=2)],
+    "Addcdiv": [lambda x: torch.addcdiv(x[0], x, 2 + x * x, value=2), lambda x: torch.addcdiv(x[0], x, 2 + W[:1])],
     "Lerp": [lambda x: torch.lerp(x[0], x.sin(), x.sigmoid())],
     "Pow": [lambda x: x**3, lambda x: x.exp() ** x, lambda x: 2**x],
     "Where": [lambda x: torch.where(W[:1] > 0, x, x.sin())],
