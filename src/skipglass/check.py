@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skipglass.errors import InputError
 
-__all__ = ["choice", "integer", "memory", "path", "probability", "real", "seed", "seeds", "separation"]
+__all__ = ["choice", "free_memory", "integer", "memory", "path", "probability", "real", "seed", "seeds", "separation"]
 
 
 def integer(name: str, value: object, minimum: int = 0, maximum: int | None = None) -> int:
@@ -50,12 +50,17 @@ def choice(name: str, value: object, options: Iterable[str]) -> str:
 
 def memory(what: str, size: int, remedy: str) -> None:
     """Refuse what needs more than ``size`` bytes of free memory; where the system does not tell, nothing is refused."""
-    try:
-        free = 1024 * int(Path("/proc/meminfo").read_text(encoding="ascii").split("MemAvailable:")[1].split()[0])
-    except (OSError, IndexError, ValueError):
-        return
-    if size > free:
+    free = free_memory()
+    if free is not None and size > free:
         raise InputError(f"{what} would take {_gigabytes(size)}, and {_gigabytes(free)} are free; {remedy}")
+
+
+def free_memory() -> int | None:
+    """Return the bytes that are free, None where the system does not tell."""
+    try:
+        return 1024 * int(Path("/proc/meminfo").read_text(encoding="ascii").split("MemAvailable:")[1].split()[0])
+    except (OSError, IndexError, ValueError):
+        return None
 
 
 def _gigabytes(number: int) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 
@@ -11,6 +12,7 @@ import pytest
 
 import skipglass.glass
 from skipglass.cli.main import main
+from skipglass.glass import SphericalGlass, critical_points
 from skipglass.record import load
 from skipglass.theory import DepthEnsemble, expected_critical_points
 
@@ -84,11 +86,27 @@ def test_critical_points_are_compared_with_the_exact_counts(tmp_path):
     for row in result["rows"]:
         assert row["z"] == pytest.approx((row["measured"] - row["exact"]) / row["standard error"], abs=1e-3)
         assert abs(row["z"]) < 4
-    count = load(tmp_path / "glass-counts-samples.nc", "glass")["count"]
+    recording = load(tmp_path / "glass-counts-samples.nc", "glass")
+    count = recording["count"]
+    points = recording.isel(point=recording.point_sample.values == 7)
+    found = critical_points(SphericalGlass(Mixture.pure(3), 3, seed=7))
+    np.testing.assert_allclose(points.energy, found.energies, atol=1e-11)
+    np.testing.assert_array_equal(points.point_index, found.indices)
+    assert int(recording.fewest_hits.min()) >= 2
+    assert (recording.euler == 1).all()
     np.testing.assert_array_equal((count * (-1.0) ** count.index).sum("index"), 2)
     assert (tmp_path / "glass-counts.png").exists()
     assert err.splitlines()[-1] == f"{tmp_path / 'report.html'}: open it in a browser"
     assert f"{result['rows'][-1]['exact']:.4g}" in (tmp_path / "report.html").read_text()
+
+
+def test_a_search_that_gives_up_is_warned_of_and_workers_are_capped(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    arguments = ["--orders", "3", "--size", 6, "--samples", 2, "--max-starts", 100, "--workers", 1000]
+    status, _, err = run("glass", *arguments)
+    assert status == 0, err
+    assert "2 workers in place of 1000" in err
+    assert "2 of 2 samples lack evidence" in " ".join(err.split())
 
 
 @pytest.mark.parametrize(
@@ -117,6 +135,7 @@ def test_critical_points_are_compared_with_the_exact_counts(tmp_path):
         (["--depth", "9", "--beta", "1", "--size", "1000000000000"], "GB are free"),
         (["--depth", "9", "--beta", "1", "--size", "50", "--starts", "1000000000000"], "GB are free"),
         (["--orders", "3", "--out", ""], "empty"),
+        (["--orders", "3", "--max-starts", "0"], "max_starts"),
         (["--orders", "2:0"], "positive power"),
         (["--orders", "3", "--samples", "1"], "2"),
     ],

@@ -1,5 +1,6 @@
 """`skipglass glass`: sample spin glasses, count their critical points, or descend them."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +39,7 @@ def glass(
     samples: Annotated[int | None, typer.Option(help="Glasses; 200, or 3 for descents, if left out.")] = None,
     starts: Annotated[int, typer.Option(help="Descents in each glass.")] = 2,
     steps: Annotated[int, typer.Option(help="The most of each descent.")] = 40,
+    max_starts: Annotated[int, typer.Option(help="Where a search for critical points gives up.")] = 40_000,
     seed: Annotated[int, typer.Option(help="Of the first glass; the next have the next.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes; their number changes no result.")] = 1,
     out: Annotated[
@@ -64,7 +66,8 @@ def glass(
     first = check.seed("seed", seed)
     check.seed("the last seed", first + count - 1)
     start_count, step_count = check.integer("starts", starts, 1), check.integer("steps", steps, 1)
-    processes, seeds = check.integer("workers", workers, 1, WORKERS), range(first, first + count)
+    limit = check.integer("max_starts", max_starts, 1)
+    processes, seeds = _processes(workers), range(first, first + count)
     folder = None if out is None else output_folder(out)
     from skipglass.paper import samples as sampled  # torch: only once there is something to compute
 
@@ -75,7 +78,7 @@ def glass(
             bar.advance(task)
 
         if counting:
-            recording = sampled.counts(mixture, Λ, seeds, processes, on_sample)
+            recording = sampled.counts(mixture, Λ, seeds, processes, on_sample, limit)
         else:
             recording = sampled.descents(
                 mixture, Λ, seeds, starts=start_count, steps=step_count, workers=processes, on_sample=on_sample
@@ -87,6 +90,16 @@ def glass(
     if folder is not None:
         page = _write(recording, panel, folder)
         typer.echo(f"{page}: open it in a browser", err=as_json)
+
+
+def _processes(workers: int) -> int:
+    """As many as asked for, up to a core each: more would only wait for one another."""
+    from skipglass import check
+
+    most = max(2, os.cpu_count() or 1)
+    if check.integer("workers", workers, 1, WORKERS) > most:
+        typer.echo(f"{most} workers in place of {workers}: more than the machine has cores would be slower", err=True)
+    return min(workers, most)
 
 
 def _mixture_of_orders(text: str) -> "Mixture":

@@ -320,7 +320,7 @@ def _at_one_point(couplings: tuple[Couplings, ...], w: Tensor) -> Evaluation:
 
 
 def _require_memory(mixture: Mixture, size: int, dtype: torch.dtype, device: torch.device) -> None:
-    """Refuse couplings that would take more than half of the memory: points and their monomials need room too."""
+    """Refuse couplings that would take more than half of the free memory: points and their monomials need room too."""
     available = available_bytes(device)
     total = 0
     for r in mixture.orders.tolist():
@@ -330,16 +330,17 @@ def _require_memory(mixture: Mixture, size: int, dtype: torch.dtype, device: tor
         if total > available // 2:
             raise InputError(
                 f"the couplings of order {r} at size {size} are C({size + r - 1}, {r}) numbers, which makes "
-                f"{_megabytes(total)} up to this order, of {_megabytes(available)} of memory here; use "
+                f"{_megabytes(total)} up to this order, of {_megabytes(available)} of free memory here; use "
                 "LazyGlass, which stores none, or a smaller size or lower orders"
             )
 
 
 def available_bytes(device: torch.device) -> int:
-    """Return the memory of the device, in bytes."""
+    """Return the free memory of the device, in bytes; all of the machine's where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = check.free_memory()
+    return free if free is not None else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _megabytes(number: int) -> str:

@@ -8,6 +8,7 @@ from skipglass import check
 from skipglass.errors import InputError
 from skipglass.glass.critical_points import CriticalPoints, critical_points
 from skipglass.glass.hamiltonian import SphericalGlass
+from skipglass.glass.search import Rules
 from skipglass.theory import Mixture
 from skipglass.threads import one_thread
 
@@ -50,7 +51,9 @@ def over_seeds(call: Callable[[Any], Any], seeds: Sequence[Any], workers: int = 
     yield from Parallel(n_jobs=workers, return_as="generator")(delayed(call)(seed) for seed in seeds)
 
 
-def searched(mixture: Mixture, size: int, seeds: Sequence[int], workers: int = 1) -> Iterator[CriticalPoints]:
+def searched(
+    mixture: Mixture, size: int, seeds: Sequence[int], workers: int = 1, max_starts: int = Rules.max_starts
+) -> Iterator[CriticalPoints]:
     """Find the critical points of the glass of each seed; incomplete searches are marked, not warned of.
 
     Parameters
@@ -61,6 +64,8 @@ def searched(mixture: Mixture, size: int, seeds: Sequence[int], workers: int = 1
         One a glass.
     workers
         Processes.
+    max_starts
+        Of each search, as `critical_points` takes it.
 
     Yields
     ------
@@ -68,7 +73,7 @@ def searched(mixture: Mixture, size: int, seeds: Sequence[int], workers: int = 1
         One a glass, in the order of the seeds.
     """
     batches = [seeds[k : k + BATCH] for k in range(0, len(seeds), BATCH)]
-    for found in over_seeds(partial(_search, mixture, size), batches, workers):
+    for found in over_seeds(partial(_search, mixture, size, max_starts), batches, workers):
         yield from found
 
 
@@ -77,6 +82,7 @@ def _alone(call: Callable[[Any], Any], seed: Any) -> Any:
         return call(seed)
 
 
-def _search(mixture: Mixture, size: int, seeds: Sequence[int]) -> list[CriticalPoints]:
+def _search(mixture: Mixture, size: int, max_starts: int, seeds: Sequence[int]) -> list[CriticalPoints]:
     """Search some samples side by side."""
-    return critical_points([SphericalGlass(mixture, size, seed=s) for s in seeds], warn=False)
+    glasses = [SphericalGlass(mixture, size, seed=s) for s in seeds]
+    return critical_points(glasses, max_starts=max_starts, warn=False)

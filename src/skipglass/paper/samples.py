@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import partial
 
 import numpy as np
@@ -9,16 +10,25 @@ import xarray as xr
 
 from skipglass.errors import InputError
 from skipglass.glass.agreement import scores
+from skipglass.glass.critical_points import CriticalPoints, Evidence
 from skipglass.glass.sampling import over_seeds, searched
+from skipglass.glass.search import Rules
 from skipglass.paper.glass import landmarks, lazy_descents
 from skipglass.report import Axis, Panel, Rule, Series
 from skipglass.theory import Mixture, expected_critical_points
 
 __all__ = ["compared", "count_panel", "counts", "descent_panel", "descents"]
 
+EVIDENCE = tuple(field.name for field in fields(Evidence))
+
 
 def counts(
-    mixture: Mixture, size: int, seeds: Sequence[int], workers: int = 1, on_sample: Callable[[], None] | None = None
+    mixture: Mixture,
+    size: int,
+    seeds: Sequence[int],
+    workers: int = 1,
+    on_sample: Callable[[], None] | None = None,
+    max_starts: int = Rules.max_starts,
 ) -> xr.Dataset:
     """Count the critical points of each index in many samples, beside the exact mean.
 
@@ -34,11 +44,14 @@ def counts(
         Processes.
     on_sample
         Called after each sample.
+    max_starts
+        Of each search.
 
     Returns
     -------
     xarray.Dataset
-        ``count`` by sample and index, ``complete`` by sample, ``exact`` and its ``exact_error`` by index.
+        ``count`` by sample and index, ``complete`` and its evidence by sample (-1 where it does not apply), ``exact``
+        and its ``exact_error`` by index; ``energy``, ``point_index`` and ``point_sample`` of every critical point.
 
     Raises
     ------
@@ -49,7 +62,7 @@ def counts(
         raise InputError(f"samples must be at least 2, to have a standard error, not {len(seeds)}")
     exact, error = expected_critical_points(mixture, size, per_index=True)
     found = []
-    for c in searched(mixture, size, seeds, workers):
+    for c in searched(mixture, size, seeds, workers, max_starts):
         found.append(c)
         if on_sample is not None:
             on_sample()
@@ -57,12 +70,21 @@ def counts(
         {
             "count": (("sample", "index"), np.array([c.counts for c in found])),
             "complete": ("sample", np.array([c.complete for c in found])),
+            **{name: ("sample", _evidence(found, name)) for name in EVIDENCE},
+            "energy": ("point", np.concatenate([c.energies for c in found]), {"long_name": "H/Λ"}),
+            "point_index": ("point", np.concatenate([c.indices for c in found])),
+            "point_sample": ("point", np.repeat(list(seeds), [len(c) for c in found])),
             "exact": ("index", exact),
             "exact_error": ("index", error),
         },
         coords={"sample": list(seeds), "index": np.arange(size)},
         attrs={"size": size, "mixture": repr(mixture)},
     )
+
+
+def _evidence(found: list[CriticalPoints], name: str) -> np.ndarray:
+    values = [getattr(c.evidence, name) for c in found]
+    return np.array([-1 if value is None else int(value) for value in values])
 
 
 def compared(recording: xr.Dataset) -> list[tuple[str, float, float, float, float]]:
