@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     for folder in (file, file / "below", "/proc/skipglass"):
-        with pytest.raises(StorageError, match="choose another --out"):
+        with pytest.raises(StorageError, match="choose another folder"):
             record.output_folder(folder)
 
 

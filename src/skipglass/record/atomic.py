@@ -96,7 +96,7 @@ def output_folder(path: str | Path) -> Path:
             pass
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StorageError(f"cannot write in the folder {folder}: {reason}; choose another --out") from error
+        raise StorageError(f"cannot write in the folder {folder}: {reason}; choose another folder") from error
     return folder
 
 

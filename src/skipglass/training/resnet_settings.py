@@ -1,5 +1,6 @@
 """What a training run of a CIFAR ResNet is made of: the images, the network, the recipe of docs/mathematics.md §7."""
 
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,6 +98,8 @@ class ResNetSettings:
         self._set("seed", check.seed("seed", self.seed))
         if self.subset is not None:
             self._set("subset", check.integer("subset", self.subset, 1))
+        channels = math.ceil(16 * self.width)  # 2n convolutions each of 1, 2 and 4 times as many: 21 squares
+        check.memory("the weights", 4 * 9 * 21 * channels**2 * (self.depth // 3), "take less width or depth")
         self.model(2)  # its own checks of depth and width, before any data are read
 
     def _set(self, name: str, value: object) -> None:
