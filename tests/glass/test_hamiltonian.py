@@ -238,6 +238,7 @@ MISTAKES = {
             "without data": torch.zeros(2, 5, dtype=torch.float64, device="meta"),
         }.items()
     },
+    "masked": (lambda: H.energy(np.ma.masked_array(np.ones(4), [0, 0, 0, 1])), "masked"),
     "more points than memory": (lambda: H.random_points(10**15), "GB are free"),
     "a little too large": (lambda: SphericalGlass(Mixture.pure(3), 9_999), "LazyGlass"),
 }
@@ -256,6 +257,7 @@ def test_arrays_of_any_memory_are_points():
     locked.flags.writeable = False
     for same in (array[::-1, ::-1].copy()[::-1, ::-1], locked, array.astype(">f8"), np.asfortranarray(array)):
         assert torch.equal(H.energy(same), H.energy(w))
+    assert torch.equal(H.energy(torch._neg_view(-w)), H.energy(w))
 
 
 @pytest.mark.parametrize("h", [H, LazyGlass(H.mixture, H.size)], ids=["stored", "lazy"])

@@ -84,10 +84,12 @@ def require_points(
         If the shape or the dtype is another, a number is not finite, or a point is off the sphere (with
         ``onto``: zero).
     """
+    if np.ma.isMaskedArray(points):
+        raise InputError("points must not be masked: what is hidden has no value; fill or drop it first")
     if isinstance(points, np.ndarray):  # torch refuses arrays that run backwards, and warns of read-only ones
         points = np.require(points, points.dtype.newbyteorder("="), ("C", "W"))
     try:
-        w = torch.as_tensor(points).detach()
+        w = torch.as_tensor(points).detach().resolve_neg()
     except (TypeError, ValueError, RuntimeError):
         w = torch.empty((), device="meta")
     if w.is_meta or w.is_nested or w.layout != torch.strided:
