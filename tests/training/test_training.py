@@ -108,6 +108,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(tmp_path):
         ({"seeds": ()}, "at least one seed"),
         ({"seeds": (1, 1)}, "must differ"),
         ({"epochs": 0}, "epochs"),
+        ({"width": 10**7}, "the weights would take .* take less width or depth, or fewer seeds"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"weight_decay": -1}, "weight_decay"),
         ({"separation": float("nan")}, "separation"),

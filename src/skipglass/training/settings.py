@@ -76,6 +76,8 @@ class Settings:
         if len(set(seeds)) != len(seeds):
             raise InputError(f"seeds must differ, found {list(seeds)}")
         self._set("seeds", seeds)
+        weights = 4 * len(seeds) * (self.depth - 1) * self.width**2
+        check.memory("the weights", weights, "take less width or depth, or fewer seeds")
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
