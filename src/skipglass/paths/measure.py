@@ -166,6 +166,8 @@ def _notes(split: Spectrum, dtype: str) -> list[str]:
         )
     if not split.independent_samples:
         by = "batch norm in training mode" if batch_norm_trains(outline.graph) else "an operation over the batch"
+        if len({outline.graph.metas[node][k].shape[:1] for node, k in outline.graph.targets}) > 1:
+            by = "the inputs do not share their first dimension"
         notes.append(f"samples mix ({by}): figures per sample are no samples' own, and β has no interval")
     if split.unit == "blocks" and not outline.blocks:
         notes.append("no residual merge was found: all paths have length 0 in blocks; measure with unit='weights'")

@@ -29,8 +29,8 @@ from skipglass.paths.locate import require_linear
 from skipglass.paths.outline import PathGraph, outline
 from skipglass.paths.samples import apart
 from skipglass.paths.shares import over, per_sample
-from skipglass.paths.tangents import at_once, gradients, one_by_one, pushed
-from skipglass.paths.verify import bound, inner, reference
+from skipglass.paths.tangents import at_once, gradients, one_by_one, pushed, within_range
+from skipglass.paths.verify import bound, inner
 from skipglass.paths.walk import explain
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Participation:
     error
         |Σ_l ⟨B_l, F_l⟩ - ⟨z, g⟩| / Σ_l ‖B_l‖‖F_l‖.
     independent_samples
-        False where samples mix, as batch norm in training mode makes them.
+        As in `Spectrum`.
     graph
         What was found in the network.
     """
@@ -232,8 +232,9 @@ def participation_of(
     with torch.enable_grad(), listening(graph) as changed:
         try:
             begin = time.perf_counter()
-            g, B = gradients(graph, loss, targets, branches)
+            whole, B = gradients(graph, loss, targets, branches)
             seconds = time.perf_counter() - begin
+            g, B = within_range(whole, B)
             given = graph, targets, branches, g, B
             products = (None if changed else pushed(*given)) or at_once(*given)
             if slow := products is None:
@@ -241,7 +242,7 @@ def participation_of(
                 products = one_by_one(*given)
             if branches and (changed or slow or any(name.startswith("custom ") for name in graph.operations)):
                 require_linear(loss, x, found, steps, changed)
-            independent = apart(loss, found, reference(loss, x), changed)
+            independent = apart(loss, found, whole, changed)
         except RuntimeError as complaint:
             raise explain(complaint) from complaint
     if not products.error <= bound(graph):

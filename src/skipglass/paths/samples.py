@@ -2,7 +2,7 @@
 
 It starts at the uppermost weights and blocks: what mixes above is the loss's own (a contrastive one), and each sample's
 paths are its own all the same. Where samples do not mix, the gradient of each arrives at x at its own scale, whatever
-the shapes in between.
+the shapes in between; and what leaves a weight whose shape counts no samples reaches one sample alone.
 """
 
 import math

@@ -69,7 +69,8 @@ class Spectrum:
         κ = Σ ‖g_r‖/‖g‖.
     independent_samples
         False where samples mix: by batch norm in training mode, or by anything else in the network that reads across
-        the batch. A loss may do so (a contrastive one): each sample's paths are its own all the same.
+        the batch; and where the tensors of x do not share their first dimension. A loss may mix them (a contrastive
+        one): each sample's paths are its own all the same.
     gradients
         The g_r, (R, *x.shape), a tuple of them for a tuple x; None unless kept.
     unit

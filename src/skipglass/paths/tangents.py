@@ -22,7 +22,7 @@ from skipglass.paths.shares import norms, per_sample
 from skipglass.paths.verify import bound, finite, require_finite, size, wide
 from skipglass.paths.walk import FAINT, _call
 
-__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "pushed"]
+__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "pushed", "within_range"]
 
 Array = NDArray[np.float64]
 Branch = tuple[int, Edge]
@@ -59,12 +59,17 @@ def gradients(
             arriving[place] if place != (node, 0) else _leaving(graph, node, e, arriving[place])
             for place, (node, e) in zip(places, branches, strict=True)
         ]
-        peak = max((float(part.abs().max()) for part in g if part.numel()), default=0.0)
-        if 0 < peak < FAINT or peak > 1 / FAINT:  # their products would leave the range; no share depends on the scale
-            most = math.frexp(torch.finfo(g[0].dtype).max)[1] - 8
-            scale = 2.0 ** max(-most, min(-math.frexp(peak)[1], most))
-            g, B = [part * scale for part in g], [part * scale for part in B]
     return g, B
+
+
+def within_range(g: list[Tensor], B: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Scale both where their products would vanish or overflow; no share depends on the scale."""
+    peak = max((float(part.abs().max()) for part in g if part.numel()), default=0.0)
+    if peak == 0 or FAINT <= peak <= 1 / FAINT:
+        return g, B
+    most = math.frexp(torch.finfo(g[0].dtype).max)[1] - 8
+    scale = 2.0 ** max(-most, min(-math.frexp(peak)[1], most))
+    return [part * scale for part in g], [part * scale for part in B]
 
 
 def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
