@@ -8,8 +8,12 @@ import xarray as xr
 
 from skipglass.paper import CLAIMS
 from skipglass.paper.claims_page import load_results
+from skipglass.paper.course_claims import COURSE_CLAIMS
 from skipglass.paper.finding import HOLES, Claim
+from skipglass.paper.first_layer_claims import FIRST_LAYER_CLAIMS
 from skipglass.paper.readings import reading_of
+from skipglass.paper.slip_claims import SLIP_CLAIMS
+from skipglass.paper.start_claims import START_CLAIMS
 from skipglass.theory import DepthEnsemble
 
 ROOT = Path(__file__).parents[2]
@@ -206,7 +210,8 @@ def test_a_counterfeit_turns_its_verdict(committed, verdicts, claim, name, forge
 
 
 def test_every_claim_has_a_counterfeit():
-    assert {claim for claim, *_ in FORGERIES} == {claim.name for claim in CLAIMS}
+    elsewhere = {*START_CLAIMS, *FIRST_LAYER_CLAIMS, *COURSE_CLAIMS, *SLIP_CLAIMS}  # test_more_claims
+    assert {claim for claim, *_ in FORGERIES} == {claim.name for claim in CLAIMS if claim not in elsewhere}
 
 
 def blank(recordings, chosen=lambda variable: True):

@@ -145,6 +145,10 @@ FORGED = {
 }  # fmt: skip
 
 
+def test_every_claim_has_a_counterfeit():
+    assert set(FORGED) == set(VERDICTS) == {claim.name for claim in NEW}
+
+
 @pytest.mark.parametrize("name", VERDICTS)
 def test_a_counterfeit_flips_the_verdict(committed, name):
     which, forge, verdict = FORGED[name]
