@@ -44,7 +44,6 @@ def one_edge_at_a_time(loss, x, model):
 
 
 NOT_PUSHED = {
-    "residual MLP",  # the standard deviation of a constant
     "checkpointed",
     "Fourier",
     "Qwen2-MoE, grouped",

@@ -27,8 +27,8 @@ from skipglass.paths.graph import Target, as_targets
 from skipglass.paths.hooks import listening
 from skipglass.paths.locate import require_linear
 from skipglass.paths.outline import PathGraph, outline
-from skipglass.paths.samples import apart
-from skipglass.paths.shares import over, per_sample
+from skipglass.paths.samples import Start, apart, samples, uppermost
+from skipglass.paths.shares import batch_norm_trains, over, per_sample
 from skipglass.paths.tangents import at_once, gradients, one_by_one, pushed, within_range
 from skipglass.paths.verify import bound, inner
 from skipglass.paths.walk import explain
@@ -236,13 +236,14 @@ def participation_of(
             seconds = time.perf_counter() - begin
             g, B = within_range(whole, B)
             given = graph, targets, branches, g, B
-            products = (None if changed else pushed(*given)) or at_once(*given)
+            tops = _tops(loss, found, g) if g is whole and not changed else []
+            products = (None if changed else pushed(*given, tops)) or at_once(*given)
             if slow := products is None:
                 announce("participation", len(branches) + 1, seconds)
                 products = one_by_one(*given)
             if branches and (changed or slow or any(name.startswith("custom ") for name in graph.operations)):
                 require_linear(loss, x, found, steps, changed)
-            independent = apart(loss, found, whole, changed)
+            independent = products.apart or apart(loss, found, whole, changed)
         except RuntimeError as complaint:
             raise explain(complaint) from complaint
     if not products.error <= bound(graph):
@@ -263,3 +264,9 @@ def participation_of(
         independent,
         found,
     )
+
+
+def _tops(loss: Tensor, found: PathGraph, g: list[Tensor]) -> list[Start]:
+    """Where the network begins, for `pushed` to tell whether its samples mix; nothing where that is known."""
+    n = samples(g)
+    return [] if n is None or n < 2 or batch_norm_trains(found.graph) else uppermost(loss, found, n, set())

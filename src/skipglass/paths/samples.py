@@ -18,7 +18,7 @@ from skipglass.paths.outline import PathGraph
 from skipglass.paths.shares import batch_norm_trains, norms
 from skipglass.paths.verify import bound
 
-__all__ = ["apart"]
+__all__ = ["HALF", "Start", "apart", "layouts", "samples", "scaled", "scales", "uppermost"]
 
 Place = tuple[int, int]
 Layout = tuple[int, bool]
@@ -46,21 +46,31 @@ def apart(loss: Tensor, found: PathGraph, g: list[Tensor], hooked: set[Place]) -
     bool
         False where the tensors of x do not share their first dimension, so that nothing counts samples.
     """
-    graph = found.graph
-    sizes = {part.shape[0] if part.ndim else 1 for part in g}
-    if len(sizes) > 1 or batch_norm_trains(graph):
+    n = samples(g)
+    if n is None or batch_norm_trains(found.graph):
         return False
-    n = sizes.pop()
     if n < 2:
         return True
-    places = [GradientEdge(graph.nodes[v], output) for v, output in _uppermost(found, n, hooked)]
-    arriving = torch.autograd.grad(loss, places, torch.ones_like(loss), retain_graph=True, allow_unused=True)
-    starts = [(place, v) for place, v in zip(places, arriving, strict=True) if v is not None]
-    shown = [start for start in starts if _layouts(start[1].shape, n)]
-    rest = [start for start in starts if not _layouts(start[1].shape, n)]
+    graph = found.graph
+    everything = uppermost(loss, found, n, hooked)
+    shown = [start for start in everything if layouts(start[1].shape, n)]
+    rest = [start for start in everything if not layouts(start[1].shape, n)]
     if shown and not _keep(graph, shown, [0] * len(shown), g, n, None if rest else g):
-        rest = starts
+        rest = everything
     return all(_keeps(graph, start, g, n) for start in rest)
+
+
+def uppermost(loss: Tensor, found: PathGraph, n: int, hooked: set[Place]) -> list[Start]:
+    """The uppermost places of the network, and the gradient that arrives at each."""
+    places = [GradientEdge(found.graph.nodes[v], output) for v, output in _uppermost(found, n, hooked)]
+    arriving = torch.autograd.grad(loss, places, torch.ones_like(loss), retain_graph=True, allow_unused=True)
+    return [(place, v) for place, v in zip(places, arriving, strict=True) if v is not None]
+
+
+def samples(g: list[Tensor]) -> int | None:
+    """How many there are; None where the tensors do not share their first dimension."""
+    sizes = {part.shape[0] if part.ndim else 1 for part in g}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def _uppermost(found: PathGraph, n: int, hooked: set[Place]) -> list[Place]:
@@ -77,7 +87,7 @@ def _uppermost(found: PathGraph, n: int, hooked: set[Place]) -> list[Place]:
         v, above = stack.pop()
         for e in graph.edges[v]:
             inside = above or e.to in network
-            shown = e.to in weights or (inside and _layouts(graph.metas[e.to][e.output].shape, n))
+            shown = e.to in weights or (inside and layouts(graph.metas[e.to][e.output].shape, n))
             if (shown and (e.to, e.output) not in hooked) or (e.to, e.output) in ends:
                 places[e.to, e.output] = None
             elif (e.to, inside) not in seen:
@@ -86,19 +96,23 @@ def _uppermost(found: PathGraph, n: int, hooked: set[Place]) -> list[Place]:
     return list(places) or list(ends)
 
 
-def _layouts(shape: Sequence[int], n: int) -> list[Layout]:
+def layouts(shape: Sequence[int], n: int) -> list[Layout]:
     """The ways in which a shape may count n samples."""
     exact = [(k, False) for k, length in enumerate(shape) if length == n]
     folded = [(k, turns) for turns in (False, True) for k, length in enumerate(shape) if length > n and not length % n]
     return exact + folded
 
 
-def _scaled(v: Tensor, n: int, layout: Layout) -> Tensor:
+def scales(n: int) -> Tensor:
+    """A scale for each sample."""
+    return 2.0 ** (torch.round(OCTAVES * (GOLDEN * torch.arange(n, dtype=torch.float64) % 1)) - OCTAVES // 2)
+
+
+def scaled(v: Tensor, n: int, layout: Layout) -> Tensor:
     """Rows times their sample's scale."""
     axis, turns = layout
-    octave = torch.round(OCTAVES * (GOLDEN * torch.arange(n, dtype=torch.float64) % 1)) - OCTAVES // 2
-    scales, rows = 2.0**octave, v.shape[axis] // n
-    factor = scales.repeat(rows) if turns else scales.repeat_interleave(rows)
+    rows = v.shape[axis] // n
+    factor = scales(n).repeat(rows) if turns else scales(n).repeat_interleave(rows)
     return v * factor.to(v.device, v.real.dtype).view(-1, *[1] * (v.ndim - axis - 1))
 
 
@@ -107,9 +121,10 @@ def _keep(
 ) -> bool:
     """Whether gradients with a scale for each sample arrive at x at that scale."""
     whole = _down(graph, starts, like) if whole is None else whole
-    layouts = [_layouts(v.shape, n)[choice] for (_, v), choice in zip(starts, choices, strict=True)]
-    lifted = [(place, _scaled(v, n, layout)) for (place, v), layout in zip(starts, layouts, strict=True)]
-    expected = [_scaled(part, n, (0, False)) for part in whole]
+    lifted = [
+        (place, scaled(v, n, layouts(v.shape, n)[choice])) for (place, v), choice in zip(starts, choices, strict=True)
+    ]
+    expected = [scaled(part, n, (0, False)) for part in whole]
     gap = norms([a - b for a, b in zip(_down(graph, lifted, like), expected, strict=True)])
     size, tolerance = norms(expected), min(bound(graph), HALF)
     return bool((gap <= tolerance * (size + size.max())).all())
@@ -120,7 +135,7 @@ def _keeps(graph: Graph, start: Start, like: list[Tensor], n: int) -> bool:
     whole = _down(graph, [start], like)
     if np.count_nonzero(norms(whole)) < 2:
         return True
-    return any(_keep(graph, [start], [k], like, n, whole) for k in range(len(_layouts(start[1].shape, n))))
+    return any(_keep(graph, [start], [k], like, n, whole) for k in range(len(layouts(start[1].shape, n))))
 
 
 def _down(graph: Graph, starts: list[Start], like: list[Tensor]) -> list[Tensor]:

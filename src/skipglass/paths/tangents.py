@@ -3,6 +3,9 @@
 F_l = J_l g is pushed forward from node to node (`pushforward`). z = Σ_l J_lᵀ B_l, one backward pass that starts at all
 branches, is the check on it: ⟨z, g⟩ = Σ_l ⟨B_l, F_l⟩, sample by sample where samples do not mix. Where g cannot be
 pushed, z is differentiated: the backward pass is linear in what enters it, so that F_l = ∂⟨z(u), g⟩/∂u_l.
+
+Whether samples mix is told by the same pass: each sample enters it at a scale of its own, at the branches and at the
+top of the network, and must leave it at that scale, ⟨z, g⟩ + ⟨g, g⟩ for each.
 """
 
 import math
@@ -18,6 +21,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from skipglass.paths.graph import Edge, Graph
 from skipglass.paths.pushforward import push
+from skipglass.paths.samples import HALF, Start, layouts, scaled, scales
 from skipglass.paths.shares import norms, per_sample
 from skipglass.paths.verify import bound, finite, require_finite, size, wide
 from skipglass.paths.walk import FAINT, _call
@@ -31,12 +35,16 @@ Branch = tuple[int, Edge]
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """⟨B_l, F_l⟩ for each block; for each sample of it, if known; their sum over blocks by another way; the error."""
+    """⟨B_l, F_l⟩ for each block; for each sample of it, if known; their sum over blocks by another way; the error.
+
+    Apart: whether samples were seen not to mix; it was not looked for otherwise.
+    """
 
     blocks: Array
     rows: Array | None
     depth_rows: Array
     error: float
+    apart: bool = False
 
 
 def gradients(
@@ -80,9 +88,17 @@ def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
 
 
 def pushed(
-    graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
+    graph: Graph,
+    targets: tuple[Tensor, ...],
+    branches: list[Branch],
+    g: list[Tensor],
+    B: list[Tensor],
+    tops: Sequence[Start] = (),
 ) -> Products | None:
-    """All tangents by pushing g forward; None where that fails the check."""
+    """All tangents by pushing g forward; None where that fails the check.
+
+    Given the top of the network, see `samples.uppermost`, the check also tells whether samples are apart.
+    """
     if any(kind.is_complex for kind in graph.dtypes):
         return None
     ends = [(edge.to, edge.output) for _, edge in branches]
@@ -90,14 +106,40 @@ def pushed(
         F = push(graph, ends, g)
         if F is None:
             return None
+        tangents = _without_gaps(F, B)
+        if tops and (found := _lifted(graph, targets, branches, g, B, tangents, tops)) is not None:
+            return found
         z = _down(graph, targets, branches, B, g)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:
         return None
     with torch.no_grad():
-        found = _multiplied(graph, B, _without_gaps(F, B), z, g)
+        found = _multiplied(graph, B, tangents, per_sample(z, g), g)
     return found if found.error <= bound(graph) else None
+
+
+def _lifted(
+    graph: Graph,
+    targets: tuple[Tensor, ...],
+    branches: list[Branch],
+    g: list[Tensor],
+    B: list[Tensor],
+    F: list[Tensor],
+    tops: Sequence[Start],
+) -> Products | None:
+    """The products where each sample leaves the backward pass at the scale at which it has entered, None elsewhere."""
+    n = len(g[0])
+    entering = [*((GradientEdge(graph.nodes[e.to], e.output), b) for (_, e), b in zip(branches, B, strict=True)), *tops]
+    if not all(layouts(v.shape, n) for _, v in entering):
+        return None
+    values = [scaled(v, n, layouts(v.shape, n)[0]) for _, v in entering]
+    z = torch.autograd.grad([place for place, _ in entering], targets, values, retain_graph=True, allow_unused=True)
+    with torch.no_grad():
+        own = per_sample(g, g)
+        depth = per_sample(_without_gaps(z, g), g) / scales(n).numpy() - own
+        found = _multiplied(graph, B, F, depth, g, own)
+    return found if found.apart and found.error <= bound(graph) else None
 
 
 def at_once(
@@ -117,7 +159,7 @@ def at_once(
         return None
     with torch.no_grad():
         whole = _without_gaps(z or [None] * len(g), g)
-        found = _multiplied(graph, B, _without_gaps(F, B), whole, g)
+        found = _multiplied(graph, B, _without_gaps(F, B), per_sample(whole, g), g)
     # NaN: such as the standard deviation of a constant, 0·∞ in its second derivative;
     # large: a custom function whose backward pass is not recorded
     return found if found.error <= bound(graph) else None
@@ -151,14 +193,18 @@ def _down(
     return _without_gaps(torch.autograd.grad(edges, targets, values, retain_graph=True, allow_unused=True), like)
 
 
-def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor], g: list[Tensor]) -> Products:
-    """⟨B_l, F_l⟩, and for each sample where their sums over blocks say that samples do not mix."""
-    depth = per_sample(z, g)
+def _multiplied(
+    graph: Graph, B: list[Tensor], F: list[Tensor], depth: Array, g: list[Tensor], own: Array | None = None
+) -> Products:
+    """⟨B_l, F_l⟩, and for each sample where their sums over blocks, ``depth``, say that samples do not mix.
+
+    With ‖g‖² of each sample, ``own``, the sums are held to what rounding allows.
+    """
     n = len(depth)
-    layouts = [_layout(b, n) for b in B]
+    shapes = [_layout(b, n) for b in B]
     faint = any(0 < norm < FAINT for norm in norms(g))  # squares of single precision would vanish
     inner, left, right = [], [], []
-    for b, f, layout in zip(B, F, layouts, strict=True):
+    for b, f, layout in zip(B, F, shapes, strict=True):
         b, f = (_rows(wide(t) if faint else t, layout, n) for t in (b, f))
         inner.append(torch.linalg.vecdot(b, f).real)
         left.append(torch.linalg.vector_norm(b, dim=1))
@@ -168,9 +214,13 @@ def _multiplied(graph: Graph, B: list[Tensor], F: list[Tensor], z: list[Tensor],
     scale = float(sizes.sum())
     gap = abs(float(products.sum() - depth.sum()))
     error = gap / scale if scale else (math.inf if gap else 0.0)
-    unmixed = np.abs(products.sum(axis=0) - depth) <= math.sqrt(bound(graph)) * sizes.sum(axis=0)
-    known = None not in layouts and bool(unmixed.all())
-    return Products(products.sum(axis=1), products if known else None, depth, error)
+    gaps, whole = np.abs(products.sum(axis=0) - depth), sizes.sum(axis=0)
+    known = None not in shapes and bool((gaps <= math.sqrt(bound(graph)) * whole).all())
+    apart = False
+    if own is not None:
+        whole = whole + own
+        apart = known and bool((gaps <= min(bound(graph), HALF) * (whole + whole.max())).all())
+    return Products(products.sum(axis=1), products if known else None, depth, error, apart)
 
 
 def _table(rows: Sequence[Tensor], n: int) -> Array:
