@@ -55,7 +55,7 @@ JUDGED = f"{DRIVE}test_every_claim_has_its_verdict_from_the_committed_recordings
 ALSO_JUDGED = f"{MORE}test_every_claim_has_its_verdict_from_the_committed_recordings"
 LEMMAS_JUDGED = f"{PATHS}test_the_verdicts_of_what_is_committed_and_of_what_is_measured"
 MEASURED_AGAIN = f"{DRIVE}test_the_theorems_are_measured_again_and_hold"
-NETWORKS_JUDGED = "paper/test_networks.py::test_a_counterfeit_flips_each_verdict"
+NETWORKS_JUDGED = "paper/test_counterfeits.py::test_a_counterfeit_turns_its_verdict"
 HAMILTONIAN = "glass/test_hamiltonian.py::test_the_covariance_over_disorder_is_size_times_xi"
 BOUND = "theory/test_complexity.py::test_the_papers_bound_50_is_false_and_what_it_proves_is_weaker"
 
@@ -114,7 +114,7 @@ COVERAGE = (
          "paper/test_figure1.py::test_the_norm_panel_is_the_recording"),
     Part((), ("Fig. 1(f)",), ("Fig. 1(f)",), "paper.landscape.landscape",
          "paper/test_figure1.py::test_figure_1f_is_eq_33_and_rises"),
-    Part((), ("Fig. 2",), ("Sec. 6, Fig. 2", "Fig. 2, drop", "Fig. 2, waver"), "scales.absorbed_norms",
+    Part((), ("Fig. 2",), ("App. C, Fig. 2", "Fig. 2, drop", "Fig. 2, waver"), "scales.absorbed_norms",
          NETWORKS_JUDGED),
     Part((), ("Fig. 3",), ("Fig. 3, before", "Fig. 3, drop", "Fig. 3, decay", "Fig. 3, share"), "scales.multipliers",
          ALSO_JUDGED),

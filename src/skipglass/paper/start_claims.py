@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from skipglass.paper.finding import Claim, Finding, Recordings, growth, listed
+from skipglass.paper.finding import Claim, Finding, Recordings, growth, listed, mean_and_spread
 from skipglass.paper.network_claims import SAMPLES as MEDIAN
 from skipglass.paper.resnet_group import NAMES, alike, groups
 from skipglass.paper.sweep_map import NAME, map_of
@@ -52,7 +52,8 @@ def starts_in_resnets(recordings: Recordings, *, below: float) -> Finding:
         if group.attrs["normalized"]:
             blocks = group.data.sizes["block"]
             parts[group.label] = group.values(MEDIAN)[:, 0] / blocks
-            names[group.label] = f"{NAMES[group.attrs['dataset']]} ResNet-{group.attrs['depth']}, {blocks} blocks"
+            network = f"ResNet-{group.attrs['depth']} × {group.attrs['width']:g}"
+            names[group.label] = f"{NAMES[group.attrs['dataset']]} {network}, {blocks} blocks"
     return _starts(parts, names, below)
 
 
@@ -71,9 +72,7 @@ def starts_in_map(recordings: Recordings, *, below: float) -> Finding:
 def _starts(parts: dict[str, np.ndarray], names: dict[str, str], below: float) -> Finding:
     if not parts:
         return Finding("not testable: no network has λ", "nothing was recorded", "none")
-    rows = "; ".join(
-        f"{names[name]}: {part.mean():.2f} ± {part.std(ddof=part.size > 1):.2f}" for name, part in parts.items()
-    )
+    rows = "; ".join(f"{names[name]}: {mean_and_spread(part).removeprefix('+')}" for name, part in parts.items())
     found = growth({name: below - part for name, part in parts.items()}, "")
     return Finding(found.verdict, f"effective depth over the number of blocks, λ = 1, untrained: {rows}", found.seeds)
 

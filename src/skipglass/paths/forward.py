@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skipglass.errors import InputError
+from skipglass.errors import InputError, UserError
 from skipglass.paths.graph import Target
 from skipglass.paths.state import as_found
 
@@ -228,7 +228,7 @@ def attempt(what: str, call: Callable[[], Any]) -> Any:
     """
     try:
         return call()
-    except (InputError, torch.OutOfMemoryError):
+    except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         text = (str(error).strip() or "no message").splitlines()[0]

@@ -118,8 +118,9 @@ def moments(
     --------
     >>> import torch
     >>> x = torch.ones(2, requires_grad=True)
-    >>> print(moments((torch.nn.Linear(2, 2)(x)).sum(), x))
-    path length in weights: mean 1, variance 0, error 0e+00
+    >>> m = moments(torch.nn.Linear(2, 2)(x).sum(), x)
+    >>> print(f"{m.mean:.3f} {m.unit}")
+    1.000 weights
     """
     found = outline(loss, x, model, blocks)
     graph, counted = found.graph, found.counted(unit)
