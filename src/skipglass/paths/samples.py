@@ -52,11 +52,11 @@ def apart(loss: Tensor, found: PathGraph, g: list[Tensor], hooked: set[Place]) -
     if n < 2:
         return True
     graph = found.graph
-    everything = uppermost(loss, found, n, hooked)
-    shown = [start for start in everything if layouts(start[1].shape, n)]
-    rest = [start for start in everything if not layouts(start[1].shape, n)]
+    rest = uppermost(loss, found, n, hooked)
+    shown = [start for start in rest if layouts(start[1].shape, n)]
+    rest = [start for start in rest if not layouts(start[1].shape, n)]
     if shown and not _keep(graph, shown, [0] * len(shown), g, n, None if rest else g):
-        rest = everything
+        rest = uppermost(loss, found, n, hooked)
     return all(_keeps(graph, start, g, n) for start in rest)
 
 
@@ -119,11 +119,16 @@ def scaled(v: Tensor, n: int, layout: Layout) -> Tensor:
 def _keep(
     graph: Graph, starts: list[Start], choices: list[int], like: list[Tensor], n: int, whole: list[Tensor] | None
 ) -> bool:
-    """Whether gradients with a scale for each sample arrive at x at that scale."""
+    """Whether gradients with a scale for each sample arrive at x at that scale; the starts are used up.
+
+    Those of a large vocabulary are the largest tensors of a pass: no more than one lives twice.
+    """
     whole = _down(graph, starts, like) if whole is None else whole
-    lifted = [
-        (place, scaled(v, n, layouts(v.shape, n)[choice])) for (place, v), choice in zip(starts, choices, strict=True)
-    ]
+    lifted = []
+    for choice in choices:
+        place, v = starts.pop(0)
+        lifted.append((place, scaled(v, n, layouts(v.shape, n)[choice])))
+        del v
     expected = [scaled(part, n, (0, False)) for part in whole]
     gap = norms([a - b for a, b in zip(_down(graph, lifted, like), expected, strict=True)])
     size, tolerance = norms(expected), min(bound(graph), HALF)
