@@ -19,7 +19,7 @@ from bench_training import plain, show
 
 from skipglass.training import Grid, sweep
 
-REPEATS, EPOCHS = 3, 2
+REPEATS, EPOCHS = 7, 2
 
 
 def seconds(work: Callable[[], object]) -> float:
