@@ -17,7 +17,8 @@ def measure(
     spec: Annotated[
         str,
         typer.Argument(
-            help="timm:NAME, torchvision:NAME, hf:NAME_OR_CONFIG.json, package.module:factory or file.py:factory."
+            help="timm:NAME, torchvision:NAME, hf:NAME_OR_CONFIG.json, with random weights; or package.module:factory "
+            "or file.py:factory, with the weights that the factory gives."
         ),
     ],
     inputs: Annotated[Path | None, typer.Option("--input", help="file.npy or file.pt; else a random batch.")] = None,

@@ -84,24 +84,17 @@ def require_points(
         If the shape or the dtype is another, a number is not finite, or a point is off the sphere (with
         ``onto``: zero).
     """
-    if np.ma.isMaskedArray(points):
-        raise InputError("points must not be masked: what is hidden has no value; fill or drop it first")
-    if isinstance(points, np.ndarray):  # torch refuses arrays that run backwards, and warns of read-only ones
-        points = np.require(points, points.dtype.newbyteorder("="), ("C", "W"))
-    try:
-        w = torch.as_tensor(points).detach().resolve_neg()
-    except (TypeError, ValueError, RuntimeError):
-        w = torch.empty((), device="meta")
+    w = points if type(points) is Tensor and not (points.requires_grad or points.is_neg()) else _as_tensor(points)
     if w.is_meta or w.is_nested or w.layout != torch.strided:
         raise InputError(f"points must be a tensor or an array of numbers, (..., {size}), not {_kind(points)}")
     if w.ndim == 0 or w.shape[-1] != size:
         raise InputError(f"points must have the shape (..., {size}), found {tuple(w.shape)}")
     if w.dtype != dtype:
         raise InputError(f"points must be {dtype}, like the glass, found {w.dtype}; convert them with .to({dtype})")
-    w = w.to(device)
+    w = w if w.device == device else w.to(device)
     if onto:
         return project(w)
-    low, high = (float(q) / size for q in torch.linalg.vecdot(w, w).aminmax()) if w.numel() else (1.0, 1.0)
+    low, high = (q / size for q in _squares(w)) if w.numel() else (1.0, 1.0)
     off = max(1 - low, high - 1)
     if not off <= torch.finfo(dtype).eps ** (2 / 3):
         raise InputError(
@@ -109,6 +102,28 @@ def require_points(
             "pass project=True to scale them"
         )
     return w
+
+
+def _as_tensor(points: object) -> Tensor:
+    """On the device "meta" where it is none."""
+    if np.ma.isMaskedArray(points):
+        raise InputError("points must not be masked: what is hidden has no value; fill or drop it first")
+    if isinstance(points, np.ndarray):  # torch refuses arrays that run backwards, and warns of read-only ones
+        points = np.require(points, points.dtype.newbyteorder("="), ("C", "W"))
+    try:
+        return torch.as_tensor(points).detach().resolve_neg()
+    except (TypeError, ValueError, RuntimeError):
+        return torch.empty((), device="meta")
+
+
+def _squares(w: Tensor) -> tuple[float, float]:
+    """The least and the largest ‖w‖²; for one point by NumPy, which after megabytes of couplings wakes faster."""
+    if w.ndim == 1 and w.device.type == "cpu":
+        v = w.numpy()
+        square = float(v @ v)
+        return square, square
+    low, high = torch.linalg.vecdot(w, w).aminmax()
+    return float(low), float(high)
 
 
 def _kind(points: object) -> str:

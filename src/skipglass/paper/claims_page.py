@@ -169,7 +169,7 @@ def _commands(claim: Claim, recordings: Recordings) -> list[str]:
 
 
 def _runnable(command: str) -> str:
-    program, space, arguments = command.partition(" ")
+    program, space, arguments = command.replace("results/glass_", "results/glass/recordings/glass_").partition(" ")
     return f"python -m {SCRIPTS[program]}{space}{arguments}" if program in SCRIPTS else command
 
 

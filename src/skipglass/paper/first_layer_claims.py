@@ -25,14 +25,14 @@ def first_layer_differs(recordings: Recordings) -> Finding:
 
 
 def first_layer_apart(recordings: Recordings) -> Finding:
-    """Whether the mean change of |λ_1| is another than that of the other layers, whichever way."""
-    apart, signs = {}, {}
+    """Whether |λ_1| changes more unlike the others than each of them does, in the mean and whichever way."""
+    apart, above = {}, []
     for run, change in _changes(recordings).items():
-        gap = change[:, 0] - change[:, 1:].mean(axis=1)
-        signs[run] = np.sign(gap.mean())
-        apart[run] = gap * signs[run]
-    found = growth(apart, "distance of the change of |λ_1| from the mean of the others")
-    above = [run for run, sign in signs.items() if sign > 0]
+        layers = change.shape[1]
+        gap = (change - change.mean(axis=1, keepdims=True)) * layers / (layers - 1)  # to the mean of the others
+        apart[run] = abs(gap[:, 0]) - abs(gap[:, 1:]).mean(axis=1)
+        above += [run] * bool(gap[:, 0].mean() > 0)
+    found = growth(apart, "distance of the change of |λ_1| from the others' mean, minus what it is for another layer")
     return Finding(found.verdict, f"{found.measured}. Above it: {', '.join(above) or 'none'}", found.seeds)
 
 

@@ -206,7 +206,7 @@ def spectrum(
     unit
         "weights", the paper's r, or "blocks", residual branches (Veit et al., 2016).
     max_length
-        Longer paths are carried together and not reported.
+        Longer paths are carried together and not reported: the shares, and the effective depth, are of the others.
     keep
         Whether to keep the g_r themselves.
     model

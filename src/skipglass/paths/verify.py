@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 BOUNDS = {torch.float64: 1e-12, torch.complex128: 1e-12, torch.float32: 1e-5, torch.complex64: 1e-5}
-"""Largest error ‖Σ g_r - g‖/Σ ‖g_r‖ of each precision (DESIGN.md); 2e-2 for the half precisions."""
+"""Largest error ‖Σ g_r - g‖/Σ ‖g_r‖ of each precision; 2e-2 for the half precisions."""
 HALF = 2e-2
 
 Captured = dict[tuple[int, int], Tensor]

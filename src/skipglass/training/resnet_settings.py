@@ -139,7 +139,7 @@ class ResNetSettings:
             if not folder:
                 raise InputError(
                     f"{self.dataset} needs its files: name their folder (--data FOLDER, or the environment variable "
-                    f"{FOLDER}), or ask for the download (--download)"
+                    f"{FOLDER}), or run skipglass train {self.dataset} --download first"
                 )
             images = cifar(self.dataset, folder)
         if self.subset is None:
