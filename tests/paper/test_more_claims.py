@@ -86,7 +86,9 @@ def in_the_middle(data):
     """The layers fall and rise in turn, but for the first, which stays."""
     value = data.multiplier_magnitude.transpose("evaluation", "seed", "layer").copy(deep=True)
     value[-1] = value[0]
-    value[-1, :, 1:] += np.resize([0.1, -0.1], value.sizes["layer"] - 1) + 0.001 * value.seed
+    value[-1, :, 1:] += (
+        np.resize([0.1, -0.1], value.sizes["layer"] - 1) + 0.001 * np.arange(value.sizes["seed"])[:, None]
+    )
     return data.assign(multiplier_magnitude=value)
 
 
