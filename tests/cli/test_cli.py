@@ -101,7 +101,8 @@ def test_no_arguments_show_the_help():
         (["train", "digits", "--out", "{tmp}", "--seed", str(2**64)], "seed"),
         (["theory", "--depth", str(10**12)], "depth"),
         (["theory", "--beta", "1e200", "--reading", "independent"], "beta"),
-        (["report", "{tmp}"], "skipglass reproduce"),
+        (["report", "{tmp}"], "the complete recordings of no figure"),
+        (["report", "{tmp}/absent"], "there is no folder"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )

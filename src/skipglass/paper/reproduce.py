@@ -65,8 +65,10 @@ def recorded(folder: Path) -> list[str]:
     Raises
     ------
     StorageError
-        If there is none.
+        If there is none, or no folder.
     """
+    if not folder.is_dir():
+        raise StorageError(f"there is no folder {folder}; skipglass reproduce --out {folder} makes it")
     found = [chapter for chapter in CHAPTERS if chapter.is_recorded(folder / "recordings")]
     if not found:
         raise StorageError(f"{folder} has the complete recordings of no figure; run skipglass reproduce --out {folder}")
