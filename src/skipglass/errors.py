@@ -1,6 +1,6 @@
 """The exceptions a user's mistake raises: each names what was asked, what was found, what to do."""
 
-__all__ = ["DecompositionError", "InputError", "StorageError", "UserError"]
+__all__ = ["DecompositionError", "InputError", "StorageError", "UserError", "one_line"]
 
 
 class UserError(Exception):
@@ -17,3 +17,8 @@ class StorageError(UserError, OSError):
 
 class DecompositionError(UserError, ArithmeticError):
     """The parts of a gradient that do not sum to it: the backward pass is not linear, or is hidden."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type of what other code raised, and the first line of what it says."""
+    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"

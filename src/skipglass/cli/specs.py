@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from skipglass import check
-from skipglass.errors import InputError, StorageError, UserError
+from skipglass.errors import InputError, StorageError, UserError, one_line
 
 __all__ = ["FORMS", "Built", "build", "random_inputs", "read_tensors"]
 
@@ -182,8 +182,7 @@ def _attempt(what: str, call: Callable[[], Any]) -> Any:
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        text = (str(error).strip() or "no message").splitlines()[0]
-        raise InputError(f"{what} raised {type(error).__name__}: {text}") from error
+        raise InputError(f"{what} raised {one_line(error)}") from error
 
 
 def read_tensors(path: Path) -> Any:

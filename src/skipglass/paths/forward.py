@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skipglass.errors import InputError, UserError
+from skipglass.errors import InputError, UserError, one_line
 from skipglass.paths.graph import Target
 from skipglass.paths.state import as_found
 
@@ -231,8 +231,7 @@ def attempt(what: str, call: Callable[[], Any]) -> Any:
     except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        text = (str(error).strip() or "no message").splitlines()[0]
-        raise InputError(f"{what} raised {type(error).__name__}: {text}") from error
+        raise InputError(f"{what} raised {one_line(error)}") from error
 
 
 def _checked(loss: object) -> Tensor:

@@ -8,12 +8,14 @@ the tensors that ask for it get their gradient back.
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from skipglass.errors import DecompositionError, InputError, UserError
+from skipglass.errors import DecompositionError
+from skipglass.paths.forward import attempt
 from skipglass.paths.graph import Graph, Meta
 from skipglass.paths.walk import fire
 
@@ -81,22 +83,12 @@ def listening(graph: Graph) -> Iterator[set[Place]]:
     try:
         for place, zero in heard:
             with _ReadOnly(zero):
-                if _answer(graph, place, zero) is not zero:
+                if attempt("a hook on a tensor", partial(fire, graph, *place, zero)) is not zero:
                     changed.add(place)
         yield changed
     finally:
         for tensor, before in retaining:
             tensor.grad = before
-
-
-def _answer(graph: Graph, place: Place, zero: Tensor) -> Tensor:
-    try:
-        return fire(graph, *place, zero)
-    except (UserError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        text = (str(error).strip() or "no message").splitlines()[0]
-        raise InputError(f"a hook on a tensor raised {type(error).__name__}: {text}") from error
 
 
 def _zero(graph: Graph, place: Place, known: dict[Meta, Tensor]) -> Tensor:

@@ -16,9 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.overrides import TorchFunctionMode
 
-from skipglass.errors import InputError
 from skipglass.models import ResidualLayer
-from skipglass.paths.forward import arguments
+from skipglass.paths.forward import arguments, attempt
 
 __all__ = ["copied", "hold_statistics", "statistics_held"]
 
@@ -201,10 +200,7 @@ def hold_statistics(model: nn.Module, inputs: object, modules: Sequence[nn.Modul
             module.momentum = 1.0  # type: ignore[assignment]
             module.training = True
         with torch.no_grad(), torch.compiler.set_stance("force_eager"), _BiasedVariances():
-            model(*args, **named)
-    except Exception as error:  # the user's own code: as `forward` puts it
-        text = (str(error).strip() or "no message").splitlines()[0]
-        raise InputError(f"the model raised {type(error).__name__}: {text}") from error
+            attempt("the model", lambda: model(*args, **named))
     finally:
         for module, momentum in zip(normed, before, strict=True):
             module.momentum = momentum

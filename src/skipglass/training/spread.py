@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from skipglass import check
-from skipglass.errors import InputError, UserError
+from skipglass.errors import InputError, UserError, one_line
 
 __all__ = ["cores", "spread"]
 
@@ -112,9 +112,8 @@ def _on_cluster(task: Callable[[Any], T], items: list[Any], address: str) -> Ite
         except UserError:
             raise
         except Exception as error:  # the task's own, or what a worker without this package makes of it
-            text = (str(error).strip() or "no message").splitlines()[0]
             raise UserError(
-                f"a task failed on a worker of {address} with {type(error).__name__}: {text}; what was finished is "
+                f"a task failed on a worker of {address} with {one_line(error)}; what was finished is "
                 "kept. Workers need the same packages as this process"
             ) from error
 
