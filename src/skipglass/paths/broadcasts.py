@@ -13,9 +13,9 @@ from torch import nn
 from torch.autograd.graph import Node
 
 from skipglass.paths.operations import PICKS
-from skipglass.paths.saved import axis, dimensions, order, saved_tensor
+from skipglass.paths.saved import carried, dimensions, saved_tensor
 
-__all__ = ["SUMS", "VIEWS", "written_out"]
+__all__ = ["SUMS", "VIEWS", "users_of", "written_out"]
 
 SUMS = {"Sum", "Mean", "Nansum"}
 VIEWS = {"View", "UnsafeView", "Reshape", "ReshapeAlias", "ReshapeCopy", "MkldnnReshape"}
@@ -51,10 +51,7 @@ def written_out(nodes: Sequence[Node], operations: Sequence[str], roles: Sequenc
     met = {i: way for i in starts if (way := _met(nodes, operations[i], i, edges[i][0]))}
     if not met:
         return []
-    users: list[list[int]] = [[] for _ in nodes]
-    for i, out in enumerate(edges):
-        for _, to, _ in out:
-            users[to].append(i)
+    users = users_of(edges)
 
     def sums(i: int) -> bool:
         spread, size, saved = met[i]
@@ -68,6 +65,15 @@ def written_out(nodes: Sequence[Node], operations: Sequence[str], roles: Sequenc
         return constant is None or _reduced(nodes, operations, roles, edges, users, i, tuple(constant.shape), spread)
 
     return [i for i in met if sums(i)]
+
+
+def users_of(edges: Edges) -> list[list[int]]:
+    """The nodes above each node, one entry an edge."""
+    users: list[list[int]] = [[] for _ in edges]
+    for i, out in enumerate(edges):
+        for _, to, _ in out:
+            users[to].append(i)
+    return users
 
 
 def _met(
@@ -133,18 +139,10 @@ def _carried(
     node: Node, name: str, old: tuple[int, ...], new: tuple[int, ...], axes: set[int], dims: set[int]
 ) -> set[int]:
     """Where these axes are after an operation that has not reduced them."""
-    if name == "Unsqueeze":
-        added = axis(node._saved_dim, len(new))  # type: ignore[attr-defined]
-        return {d + (added <= d) for d in axes}
-    if name in {"T", "Transpose", "Permute"}:
-        below = order(node, name, len(old))
-        return {below.index(d) for d in axes}
     if name in VIEWS:
         return {k for k, size in enumerate(new) if size > 1 and any(_meet(old, d, new, k) for d in axes)}
-    if len(new) < len(old):
-        gone = dims or {d for d, size in enumerate(old) if size == 1}
-        return {k for d in axes - gone if (k := d - sum(g < d for g in gone)) < len(new)}
-    return {d + len(new) - len(old) for d in axes if new[d + len(new) - len(old)] > 1}
+    places = {carried(node, name, old, new, d, dims) for d in axes}
+    return {k for k in places if k is not None and (len(new) < len(old) or new[k] > 1)}
 
 
 def _meet(old: tuple[int, ...], d: int, new: tuple[int, ...], k: int) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from skipglass.paths.broadcasts import users_of
 from skipglass.paths.graph import Edge, Graph
 from skipglass.paths.operations import ADDITIONS, ALIKE, FUSED, OVERWRITES, PICKS, SUBTRACTIONS
 from skipglass.paths.stacks import Fate, fate
@@ -97,7 +98,7 @@ def span(graph: Graph, edge: Edge, join: int, stops: Collection[int] = ()) -> li
 
 def classify(graph: Graph) -> list[Merge]:
     """Every sum of two signals or more, residual or parallel, from the loss down."""
-    join, users = joins(graph), _users(graph)
+    join, users = joins(graph), users_of(graph.edges)
     constants = {i for i, role in enumerate(graph.roles) if role == "constant"}
     found = []
     for i, (name, role, edges) in enumerate(zip(graph.operations, graph.roles, graph.edges, strict=True)):
@@ -118,15 +119,6 @@ def classify(graph: Graph) -> list[Merge]:
         elif role in SUMMING:
             found.append(Merge(i, join[i]))
     return [_unless_a_difference(graph, users, m, found) for m in found]
-
-
-def _users(graph: Graph) -> list[list[int]]:
-    """The nodes above each node, one entry an edge."""
-    users: list[list[int]] = [[] for _ in graph.nodes]
-    for i, edges in enumerate(graph.edges):
-        for e in edges:
-            users[e.to].append(i)
-    return users
 
 
 def _unless_a_difference(graph: Graph, users: list[list[int]], merge: Merge, found: list[Merge]) -> Merge:

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.autograd.graph import Node
 
-__all__ = ["axis", "dimensions", "order", "saved_parameter", "saved_tensor"]
+__all__ = ["axis", "carried", "dimensions", "saved_parameter", "saved_tensor"]
 
 
 def axis(saved: int, ndim: int) -> int:
@@ -19,7 +19,22 @@ def dimensions(node: Node, ndim: int) -> set[int]:
     return {axis(d, ndim) for d in saved} if isinstance(saved, tuple) else set()
 
 
-def order(node: Node, name: str, ndim: int) -> list[int]:
+def carried(
+    node: Node, name: str, old: tuple[int, ...], new: tuple[int, ...], place: int, dims: set[int]
+) -> int | None:
+    """Where a dimension is after an operation along ``dims`` that is no view; None if it is there no longer."""
+    if name == "Unsqueeze":
+        return place + (axis(node._saved_dim, len(new)) <= place)  # type: ignore[attr-defined]
+    if name in {"T", "Transpose", "Permute"}:
+        return _order(node, name, len(old)).index(place)
+    if len(new) >= len(old):  # broadcast
+        return place + len(new) - len(old)
+    gone = dims or {d for d, size in enumerate(old) if size == 1}
+    after = place - sum(d < place for d in gone)
+    return after if place not in gone and after < len(new) else None  # two places may be a complex number now
+
+
+def _order(node: Node, name: str, ndim: int) -> list[int]:
     """For each dimension above a T, Transpose or Permute the one below."""
     if name == "Permute":
         return [axis(d, ndim) for d in node._saved_dims]  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from math import prod
 from skipglass.paths.broadcasts import SUMS, VIEWS
 from skipglass.paths.graph import Graph
 from skipglass.paths.operations import PICKS
-from skipglass.paths.saved import axis, dimensions, order
+from skipglass.paths.saved import axis, carried, dimensions
 
 __all__ = ["Fate", "fate"]
 
@@ -66,13 +66,9 @@ def _step(graph: Graph, below: int, v: int, place: int, each: bool) -> Fate | in
         return Fate.APART
     node, name, plain = graph.nodes[v], graph.operations[v], graph.roles[v] in {"linear", "norm"}
     old, new = (tuple(graph.nodes[i]._input_metadata[0].shape) for i in (below, v))
-    if name == "Unsqueeze":
-        return place + (axis(node._saved_dim, len(new)) <= place)  # type: ignore[attr-defined]
-    if name in {"T", "Transpose", "Permute"}:
-        return order(node, name, len(old)).index(place)
     if name in VIEWS:
         return _viewed(old, new, place, each)
-    dims = dimensions(node, len(old))
+    dims = dimensions(node, len(old)) if name != "Unsqueeze" else set()
     if name in SUMS and not dims:
         return Fate.APART  # the loss's own
     if place in dims:
@@ -82,13 +78,11 @@ def _step(graph: Graph, below: int, v: int, place: int, each: bool) -> Fate | in
         return Fate.UNSURE if reduces else Fate.APART
     if not plain:
         return Fate.UNSURE if graph.roles[v] == "constant" and each else Fate.APART
-    if len(new) < len(old):
-        gone = dims or {d for d, size in enumerate(old) if size == 1}
-        place -= sum(d < place for d in gone)
-        return place if place < len(new) else Fate.APART  # two places may have become a complex number
-    place += len(new) - len(old)  # broadcast
-    kept = new[place] == old[place - len(new) + len(old)]
-    return place if kept else Fate.UNSURE if each and name not in PICKS else Fate.APART
+    after = carried(node, name, old, new, place, dims)
+    if after is None:
+        return Fate.APART
+    kept = len(new) < len(old) or new[after] == old[place]
+    return after if kept else Fate.UNSURE if each and name not in PICKS else Fate.APART
 
 
 def _viewed(old: tuple[int, ...], new: tuple[int, ...], place: int, each: bool) -> Fate | int:
