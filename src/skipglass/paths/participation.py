@@ -27,8 +27,8 @@ from skipglass.paths.graph import Target, as_targets
 from skipglass.paths.hooks import listening
 from skipglass.paths.locate import require_linear
 from skipglass.paths.outline import PathGraph, outline
-from skipglass.paths.samples import Start, apart, samples, uppermost
-from skipglass.paths.shares import batch_norm_trains, over, per_sample
+from skipglass.paths.samples import apart, told_at_once, uppermost
+from skipglass.paths.shares import over, per_sample
 from skipglass.paths.tangents import at_once, gradients, one_by_one, pushed, within_range
 from skipglass.paths.verify import bound, inner
 from skipglass.paths.walk import explain
@@ -236,7 +236,8 @@ def participation_of(
             seconds = time.perf_counter() - begin
             g, B = within_range(whole, B)
             given = graph, targets, branches, g, B
-            tops = _tops(loss, found, g) if g is whole and not changed else []
+            untold = g is whole and not changed and told_at_once(found, g) is None
+            tops = uppermost(loss, found, len(g[0]), changed) if untold else []
             products = (None if changed else pushed(*given, tops)) or at_once(*given)
             if slow := products is None:
                 announce("participation", len(branches) + 1, seconds)
@@ -264,9 +265,3 @@ def participation_of(
         independent,
         found,
     )
-
-
-def _tops(loss: Tensor, found: PathGraph, g: list[Tensor]) -> list[Start]:
-    """Where the network begins, for `pushed` to tell whether its samples mix; nothing where that is known."""
-    n = samples(g)
-    return [] if n is None or n < 2 or batch_norm_trains(found.graph) else uppermost(loss, found, n, set())

@@ -18,7 +18,7 @@ from skipglass.paths.outline import PathGraph
 from skipglass.paths.shares import batch_norm_trains, norms
 from skipglass.paths.verify import bound
 
-__all__ = ["HALF", "Start", "apart", "layouts", "samples", "scaled", "scales", "uppermost"]
+__all__ = ["HALF", "Start", "apart", "layouts", "scaled", "scales", "told_at_once", "uppermost"]
 
 Place = tuple[int, int]
 Layout = tuple[int, bool]
@@ -46,12 +46,9 @@ def apart(loss: Tensor, found: PathGraph, g: list[Tensor], hooked: set[Place]) -
     bool
         False where the tensors of x do not share their first dimension, so that nothing counts samples.
     """
-    n = samples(g)
-    if n is None or batch_norm_trains(found.graph):
-        return False
-    if n < 2:
-        return True
-    graph = found.graph
+    if (told := told_at_once(found, g)) is not None:
+        return told
+    graph, n = found.graph, len(g[0])
     rest = uppermost(loss, found, n, hooked)
     shown = [start for start in rest if layouts(start[1].shape, n)]
     rest = [start for start in rest if not layouts(start[1].shape, n)]
@@ -67,10 +64,12 @@ def uppermost(loss: Tensor, found: PathGraph, n: int, hooked: set[Place]) -> lis
     return [(place, v) for place, v in zip(places, arriving, strict=True) if v is not None]
 
 
-def samples(g: list[Tensor]) -> int | None:
-    """How many there are; None where the tensors do not share their first dimension."""
+def told_at_once(found: PathGraph, g: list[Tensor]) -> bool | None:
+    """The answer of `apart` where it takes no backward pass; None elsewhere."""
     sizes = {part.shape[0] if part.ndim else 1 for part in g}
-    return sizes.pop() if len(sizes) == 1 else None
+    if len(sizes) > 1 or batch_norm_trains(found.graph):
+        return False
+    return True if sizes.pop() < 2 else None
 
 
 def _uppermost(found: PathGraph, n: int, hooked: set[Place]) -> list[Place]:
