@@ -163,7 +163,7 @@ class Expansion:
                 self.compare(total, c0, c.get(1))
             c[0] = c0
             if h in self.checked:
-                c[CHECK] = torch.sub(c0, c[1], alpha=A) if 1 in c else c0
+                c[CHECK] = _mixed(c0, c.get(1))
 
     def compare(self, found: Tensor, c0: Tensor, c1: Tensor | None = None) -> None:
         """Note how far a gradient is from c₀ - a c₁."""
@@ -180,7 +180,7 @@ class Expansion:
             if terms := [c[j] for j in (k, lower) if j in c]:
                 crossed[k] = terms[0] if len(terms) == 1 else terms[0] + terms[1]
         if CHECK in c:
-            crossed[CHECK] = torch.sub(c[CHECK], c[0], alpha=A)
+            crossed[CHECK] = _mixed(c[CHECK], c[0])
         return crossed
 
     def send(self, h: int, end: tuple[int, int] | None, c: Graded) -> Graded:
@@ -192,8 +192,13 @@ class Expansion:
             if end not in self.compared:
                 c.pop(CHECK, None)
             elif CHECK not in c and c0 is not None:
-                c[CHECK] = torch.sub(c0, c[1], alpha=A) if 1 in c else c0
+                c[CHECK] = _mixed(c0, c.get(1))
         return c
+
+
+def _mixed(c0: Tensor, c1: Tensor | None) -> Tensor:
+    """c₀ - a c₁."""
+    return c0 if c1 is None else torch.sub(c0, c1, alpha=A)
 
 
 def _checked(graph: Graph, regions: Regions) -> set[int]:
