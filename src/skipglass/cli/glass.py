@@ -1,12 +1,11 @@
 """`skipglass glass`: sample spin glasses, count their critical points, or descend them."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skipglass.cli.folders import named
+from skipglass.cli.folders import folder_option
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,7 +43,7 @@ def glass(
     workers: Annotated[int, typer.Option(help="Processes; their number changes no result.")] = 1,
     out: Annotated[
         Path | None,
-        typer.Option(parser=named, metavar="FOLDER", help="Folder for the recording, the figure and report.html."),
+        folder_option("Folder for the recording, the figure and report.html."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -96,8 +95,12 @@ def _processes(workers: int) -> int:
     """As many as asked for, up to a core each: more would only wait for one another."""
     from skipglass import check
 
-    most = max(2, os.cpu_count() or 1)
-    if check.integer("workers", workers, 1, WORKERS) > most:
+    if check.integer("workers", workers, 1, WORKERS) == 1:
+        return 1
+    from skipglass.training.spread import cores
+
+    most = max(2, cores())
+    if workers > most:
         typer.echo(f"{most} workers in place of {workers}: more than the machine has cores would be slower", err=True)
     return min(workers, most)
 

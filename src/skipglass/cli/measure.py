@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skipglass.cli.folders import named
+from skipglass.cli.folders import folder_option
 
 if TYPE_CHECKING:
     from skipglass.paths import Profile
@@ -31,7 +31,7 @@ def measure(
     seed: Annotated[int, typer.Option(help="Of the weights and the random batch.")] = 0,
     out: Annotated[
         Path | None,
-        typer.Option(parser=named, metavar="FOLDER", help="Folder for profile.nc, profile.png and report.html."),
+        folder_option("Folder for profile.nc, profile.png and report.html."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

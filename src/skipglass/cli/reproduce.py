@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from skipglass.cli.folders import named
+from skipglass.cli.folders import folder_option
 
 __all__ = ["report", "reproduce"]
 
@@ -15,9 +15,7 @@ def reproduce(
         list[str] | None,
         typer.Argument(help="theorems, drift, figure1, map, figure2, figure3, glass; all if none is named."),
     ] = None,
-    out: Annotated[
-        Path, typer.Option(parser=named, metavar="FOLDER", help="Folder for recordings, figures and the page.")
-    ] = Path("out"),
+    out: Annotated[Path, folder_option("Folder for recordings, figures and the page.")] = Path("out"),
     seeds: Annotated[
         int | None, typer.Option(help="Networks a setting (default: figure1 16, figures 2 and 3: 3).")
     ] = None,

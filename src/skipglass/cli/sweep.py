@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skipglass.cli.folders import named
+from skipglass.cli.folders import folder_option
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,9 +17,7 @@ __all__ = ["sweep"]
 def sweep(
     out: Annotated[
         Path,
-        typer.Option(
-            parser=named, metavar="FOLDER", help="Folder; finished cells in it are kept, and not trained again."
-        ),
+        folder_option("Folder; finished cells in it are kept, and not trained again."),
     ],
     separations: Annotated[str | None, typer.Option(help="Class distances, like 2,8 [2,4,8,16].")] = None,
     rates: Annotated[str | None, typer.Option(help="Learning rates [0.01,0.05,0.25].")] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from skipglass.cli.folders import named
+from skipglass.cli.folders import folder_option
 
 __all__ = ["train"]
 
@@ -22,9 +22,7 @@ def train(
     experiment: Annotated[
         str, typer.Argument(help="gaussians or digits (residual MLPs); cifar10, cifar100 or digits-resnet (ResNets).")
     ],
-    out: Annotated[
-        Path, typer.Option(parser=named, metavar="FOLDER", help="Folder for the recording and the checkpoint.")
-    ],
+    out: Annotated[Path, folder_option("Folder for the recording and the checkpoint.")],
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set [MLP 30, ResNet 164].")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the run (MLP: the first seed) [0].")] = None,
     depth: Annotated[int | None, typer.Option(help="Weight layers [MLP 10, ResNet 32].")] = None,
