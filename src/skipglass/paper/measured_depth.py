@@ -6,6 +6,7 @@ import numpy as np
 
 from skipglass.paper.resnet_group import Group
 from skipglass.paper.scale_panels import banded, drop_rules, shown
+from skipglass.paths.display import evenly
 from skipglass.report import Axis, Panel, Rule, Series
 
 __all__ = [
@@ -96,7 +97,7 @@ def participation_course(group: Group) -> Panel:
     """Return the same shares against the epoch, one line a block; of deep networks blocks at equal distances."""
     values = group.values(SHARE)
     blocks = values.shape[-1]
-    chosen = np.unique(np.linspace(0, blocks - 1, min(LINES, blocks)).round().astype(int))
+    chosen = evenly(blocks, LINES)
     return Panel(
         f"participation-epochs-{group.slug}-{_decay(group)}",
         f"Participation by epoch: {group.title}, {_words(group)}",

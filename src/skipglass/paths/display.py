@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from skipglass.report import Panel
 
-__all__ = ["bars", "blocks_table", "table"]
+__all__ = ["bars", "blocks_table", "evenly", "table"]
 
 ROWS = 30  # with more lengths than that, those that carry next to nothing are left out
 BLOCKS = 16  # rows of a table of blocks, evenly spaced: our choice
@@ -40,6 +40,11 @@ def table(lengths: NDArray[np.int64], square: NDArray[np.float64], columns: dict
     return "\n".join(lines)
 
 
+def evenly(number: int, most: int) -> NDArray[np.int64]:
+    """Return which of so many to show: at equal distances, the first and the last among them."""
+    return np.unique(np.linspace(0, number - 1, min(number, most)).round().astype(np.int64))
+
+
 def blocks_table(names: Sequence[str], norms: NDArray[np.float64]) -> str:
     """Write one row a block: what arrives at its input, and the mean length from there to the loss, by squared norm.
 
@@ -53,7 +58,7 @@ def blocks_table(names: Sequence[str], norms: NDArray[np.float64]) -> str:
     square = norms**2
     total = square.sum(axis=1)
     mean = np.divide(square @ np.arange(norms.shape[1]), total, out=np.full(len(total), np.nan), where=total > 0)
-    shown = np.unique(np.linspace(0, len(names) - 1, min(len(names), BLOCKS)).round().astype(int))
+    shown = evenly(len(names), BLOCKS)
     width = max([5, *(len(names[l]) for l in shown)])
     lines = ["", f"{'at the input of':{max(width, 15)}}  {'Σ norm²':>10}  {'mean length':>12}"] if names else []
     lines += [f"{names[l]:{width}}  {total[l]:10.3e}  {mean[l]:12.5f}" for l in shown]

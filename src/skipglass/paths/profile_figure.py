@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from skipglass.paths.display import evenly
 from skipglass.paths.shares import squared
 from skipglass.report import Axis, Panel, Rule, Series, Table, draw
 from skipglass.report.figures import SIZE, STYLE
@@ -113,7 +114,7 @@ def participation_panel(profile: "Profile") -> Panel:
 def map_panel(profile: "Profile") -> Panel:
     """The norm of g_r at the input of some blocks, one curve a block."""
     L = len(profile.blocks)
-    chosen = np.unique(np.round(np.linspace(0, L - 1, min(L, CURVES))).astype(int))
+    chosen = evenly(L, CURVES)
     fractions = map_fractions(profile)[chosen]
     seen = _visible(*fractions)
     r = np.arange(fractions.shape[1])[seen]
