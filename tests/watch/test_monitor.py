@@ -203,6 +203,7 @@ def test_a_probe_that_fails_is_noted_and_the_training_goes_on(caplog):
     assert data.notes.count("\n") == 1
     assert "NaN" in data.notes.split("\n")[1]
     assert str(monitor.recording).endswith(data.notes)
+    assert repr(monitor).endswith("now at 3: Recording(4 evaluations, last at step 3, 0 observations))")
 
 
 @pytest.mark.parametrize(

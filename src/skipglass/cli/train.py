@@ -16,6 +16,7 @@ RESNET_ONLY = (
     "tensorboard",
 )  # fmt: skip
 CIFAR_ONLY = ("data", "download")
+FOR_MLPS, FOR_RESNETS = "Residual MLPs: gaussians, digits", "ResNets: cifar10, cifar100, digits-resnet"
 
 
 def train(
@@ -33,28 +34,55 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Samples a step [MLP 50, ResNet 128].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
-    seeds: Annotated[int | None, typer.Option(help="MLP: how many to train side by side [1].")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="How many to train side by side [1].", rich_help_panel=FOR_MLPS)
+    ] = None,
     normalization: Annotated[
-        str | None, typer.Option(help="MLP: none, batch, or paper (Eq. 22) (default: batch).")
+        str | None, typer.Option(help="none, batch, or paper (Eq. 22) (default: batch).", rich_help_panel=FOR_MLPS)
     ] = None,
     placement: Annotated[
-        str | None, typer.Option(help="MLP: normalise before or after the ReLU (default: after).")
+        str | None, typer.Option(help="Normalise before or after the ReLU (default: after).", rich_help_panel=FOR_MLPS)
     ] = None,
-    scale: Annotated[float | None, typer.Option(help="MLP: C of the initial weights [1/√fan_in].")] = None,
-    separation: Annotated[float | None, typer.Option(help="Gaussians: class distance in deviations [4].")] = None,
-    dtype: Annotated[str | None, typer.Option(help="MLP: float32 or float64 (default: float32).")] = None,
-    data: Annotated[Path | None, typer.Option(help="CIFAR: folder of the files (default: $SKIPGLASS_DATA).")] = None,
-    download: Annotated[bool, typer.Option("--download", help="CIFAR: fetch into --data what lacks there.")] = False,
-    preactivation: Annotated[bool, typer.Option("--preactivation", help="ResNet: normalise first.")] = False,
-    subset: Annotated[int | None, typer.Option(help="ResNet: train on so many images (default: all).")] = None,
-    no_scale_decay: Annotated[bool, typer.Option("--no-scale-decay", help="ResNet: spare λ the decay.")] = False,
-    device: Annotated[str | None, typer.Option(help="ResNet: auto, cpu, cuda or cuda:N (default: auto).")] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="C of the initial weights [1/√fan_in].", rich_help_panel=FOR_MLPS)
+    ] = None,
+    separation: Annotated[
+        float | None, typer.Option(help="Gaussians: class distance in deviations [4].", rich_help_panel=FOR_MLPS)
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32 or float64 (default: float32).", rich_help_panel=FOR_MLPS)
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="CIFAR: folder of the files (default: $SKIPGLASS_DATA).", rich_help_panel=FOR_RESNETS),
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="CIFAR: fetch into --data what lacks there.", rich_help_panel=FOR_RESNETS)
+    ] = False,
+    preactivation: Annotated[
+        bool, typer.Option("--preactivation", help="Normalise first.", rich_help_panel=FOR_RESNETS)
+    ] = False,
+    subset: Annotated[
+        int | None, typer.Option(help="Train on so many images (default: all).", rich_help_panel=FOR_RESNETS)
+    ] = None,
+    no_scale_decay: Annotated[
+        bool, typer.Option("--no-scale-decay", help="Spare λ the decay.", rich_help_panel=FOR_RESNETS)
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or cuda:N (default: auto).", rich_help_panel=FOR_RESNETS)
+    ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="ResNet: float32, bfloat16 or float64 (default: float32).")
+        str | None, typer.Option(help="float32, bfloat16 or float64 (default: float32).", rich_help_panel=FOR_RESNETS)
     ] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="ResNet: run through torch.compile.")] = False,
-    every: Annotated[int | None, typer.Option(help="ResNet: steps between two measurements [100].")] = None,
-    tensorboard: Annotated[Path | None, typer.Option(help="ResNet: write for TensorBoard into this folder.")] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Run through torch.compile.", rich_help_panel=FOR_RESNETS)
+    ] = False,
+    every: Annotated[
+        int | None, typer.Option(help="Steps between two measurements [100].", rich_help_panel=FOR_RESNETS)
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Write for TensorBoard into this folder.", rich_help_panel=FOR_RESNETS)
+    ] = None,
 ) -> None:
     """Train residual networks and record their scales in DIR/EXPERIMENT.nc."""
     from skipglass import check

@@ -5,6 +5,7 @@
 writes docs/claims.md anew and, in README.md, what stands between the two comments that say so.
 """
 
+import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from skipglass.paper.reproduce import CHAPTERS
 __all__ = ["claims_markdown", "load_results", "summary", "with_summary"]
 
 BEGIN, END = "<!-- claims: made by skipglass.paper.claims_page -->", "<!-- end of claims -->"
+PAGE = "docs/claims.md"
+"""The page, from where the README lies."""
 HEADLINES = (
     "Eq. 9",
     "Lemma 2, lower",
@@ -54,6 +57,8 @@ setting that was tried, by more than two standard errors where seeds differ; *ho
 *fails*: in none, or an exact counterexample; *not testable*: the numbers cannot tell, and why. Means
 and standard deviations (s.d.) are over seeds; a setting with one seed has no spread: it is shown and not counted.
 ResNet-20 × 0.5 is a ResNet of 20 layers at half the usual width; "λ spared" is the same without weight decay on λ.
+*Nearest* and *contrary* are those of 125 settings, which the paper leaves open, that come nearest to its Fig. 1(d, e)
+and contradict it most.
 Commands that train on CIFAR look for it in `$SKIPGLASS_DATA`.
 """
 SCRIPTS = {
@@ -102,7 +107,7 @@ def load_results(folder: Path) -> dict[str, xr.Dataset]:
 def claims_markdown(recordings: Recordings) -> str:
     """Return the page: one part a claim, with its verdict, what was measured, seeds and commands."""
     findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
-    parts = [HEAD, _table(findings)]
+    parts = [HEAD, _table(findings, "")]
     for claim, finding in findings:
         commands = " · ".join(f"`{command}`" for command in _commands(claim, recordings)) or "none yet"
         parts.append(
@@ -120,7 +125,7 @@ def summary(recordings: Recordings) -> str:
     counts = Counter(max((k for k in kinds if f.verdict.startswith(k)), key=len) for _, f in findings)
     said = ", ".join(f"*{kind}* {counts[kind]}" for kind in kinds)
     rows = [(claim, finding) for claim, finding in findings if claim.name in HEADLINES]
-    return f"Of {len(findings)} claims: {said}. The main ones:\n\n{_table(rows)}"
+    return f"Of {len(findings)} claims: {said}. The main ones:\n\n{_table(rows, PAGE)}"
 
 
 def with_summary(text: str, recordings: Recordings) -> str:
@@ -149,9 +154,18 @@ def with_summary(text: str, recordings: Recordings) -> str:
     return f"{before}{BEGIN}\n{summary(recordings)}{END}{rest.split(END, 1)[1]}"
 
 
-def _table(findings: Sequence[tuple[Claim, Finding]]) -> str:
-    rows = [f"| {_cell(c.name)} | {_cell(c.statement)} | {_cell(f.verdict)} |\n" for c, f in findings]
+def _table(findings: Sequence[tuple[Claim, Finding]], page: str) -> str:
+    """Each name links to its part of ``page``."""
+    rows = [
+        f"| [{_cell(c.name)}]({page}#{_anchor(c.name)}) | {_cell(c.statement)} | {_cell(f.verdict)} |\n"
+        for c, f in findings
+    ]
     return "| claim | statement | verdict |\n|---|---|---|\n" + "".join(rows)
+
+
+def _anchor(heading: str) -> str:
+    """What a heading is linked by where Markdown is shown: its letters, digits, hyphens and spaces, these as hyphens."""
+    return "".join(c for c in heading.lower() if c.isalnum() or c in " -_").replace(" ", "-")
 
 
 def _cell(text: str) -> str:
@@ -175,7 +189,11 @@ def _runnable(command: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write both pages."""
-    folder, page, readme = map(Path, sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    for name in ("results", "page", "readme"):
+        parser.add_argument(name, type=Path)
+    given = parser.parse_args(arguments)
+    folder, page, readme = given.results, given.page, given.readme
     try:
         recordings = load_results(folder)
         page.write_text(claims_markdown(recordings))

@@ -15,7 +15,6 @@ __all__ = ["beta_panel", "complexity_panel", "field_panel", "finite_panel"]
 
 DEPTHS = (10, 100)
 SIZES = (10, 30, 100, 500)
-COMPLEXITY = "θ_k = lim (1/Λ) ln E[Crt_k]"
 
 
 def complexity_panel() -> Panel:
@@ -26,9 +25,9 @@ def complexity_panel() -> Panel:
         "figure1f",
         "(f) Critical points of a finite index, no field",
         "A rise means exponentially more critical points of each finite index; the paper's claim is that the "
-        "number rises with β, as the ensemble deepens.",
+        "number rises with β, as the ensemble deepens. θ_k is the limit of (1/Λ) ln E[Crt_k].",
         Axis("β"),
-        Axis(COMPLEXITY, "nats per weight", zero=True),
+        Axis("complexity θ_k", "nats per weight", zero=True),
         tuple(series),
         note="Exact (Eq. 33), orders r ≥ 2 as the paper has them. The paper does not give p.",
     )

@@ -19,8 +19,8 @@ def first_layer_differs(recordings: Recordings) -> Finding:
         first, others = change[:, 0], change[:, 1:]
         outside[run] = np.maximum(first - others.max(axis=1), others.min(axis=1) - first)
         rows.append(f"{run} {first.mean():+.3f} ({others.mean():+.3f})")
-    found = growth(outside, "how far it lies beyond all of theirs")
-    text = f"change of |λ_1| (mean of the others): {'; '.join(rows)}. {found.measured}"
+    found = growth(outside, "beyond all of theirs by")
+    text = f"change of |λ_1| (mean of the others): {'; '.join(rows)}; {found.measured}"
     return Finding(found.verdict, text, found.seeds)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from skipglass.paper.finding import Claim, Finding, Recordings, growth, listed, mean_and_spread
 from skipglass.paper.network_claims import SAMPLES as MEDIAN
 from skipglass.paper.resnet_group import NAMES, alike, groups
-from skipglass.paper.sweep_map import NAME, map_of
+from skipglass.paper.sweep_map import NAME, WORDS, map_of
 
 __all__ = ["START_CLAIMS"]
 
@@ -65,8 +65,8 @@ def starts_in_map(recordings: Recordings, *, below: float) -> Finding:
         for layers in sorted(set(data.depth.values.tolist())):
             rows = (data.variant.values == variant) & (data.depth.values == layers)
             if rows.any() and np.isfinite(data.multiplier.isel(cell=np.flatnonzero(rows), epoch=0)).all():
-                parts[f"{variant}-{layers}"] = start[rows].mean(axis=0) / (layers - 1)
-    return _starts(parts, {name: f"{name} layers" for name in parts}, below)
+                parts[f"{WORDS[variant]}, {layers} layers"] = start[rows].mean(axis=0) / (layers - 1)
+    return _starts(parts, {name: name for name in parts}, below)
 
 
 def _starts(parts: dict[str, np.ndarray], names: dict[str, str], below: float) -> Finding:

@@ -8,9 +8,10 @@ relative to its start (panel e).
     python -m skipglass.paper.survey results/figure1_survey.nc
 """
 
+import argparse
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -200,5 +201,13 @@ def _show(done: int) -> None:
     sys.stderr.write(f"\r{done} of {len(GRID)} trainings")
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train the grid, and record it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("recording", type=Path)
+    path = parser.parse_args(arguments).recording
+    save(survey(on_run=_show), path, kind="survey")
+
+
 if __name__ == "__main__":
-    save(survey(on_run=_show), Path(sys.argv[1]), kind="survey")
+    main()

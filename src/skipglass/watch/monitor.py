@@ -133,6 +133,12 @@ class Monitor:
         self.scales = read_scales(self.model, self.inputs)
         self._add({"step": 0, **scale_norms(self.model, self.scales), **self._take()})
 
+    def __repr__(self) -> str:
+        model = type(self.model).__name__
+        return (
+            f"Monitor({model}, mode {self.mode!r}, every {self.every} steps, now at {self.steps}: {self.recording!r})"
+        )
+
     def step(self) -> bool:
         """Count one training step, and evaluate if it is due.
 
