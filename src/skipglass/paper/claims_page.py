@@ -164,7 +164,7 @@ def _table(findings: Sequence[tuple[Claim, Finding]], page: str) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """What a heading is linked by where Markdown is shown: its letters, digits, hyphens and spaces, these as hyphens."""
+    """What a heading is linked by where Markdown is shown: letters, digits and hyphens are kept, spaces become one."""
     return "".join(c for c in heading.lower() if c.isalnum() or c in " -_").replace(" ", "-")
 
 

@@ -93,13 +93,15 @@ def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
     Returns
     -------
     Panel
-        One line an epoch, mean over units and seeds, and the standard deviation over seeds.
+        One line an epoch, mean over units and seeds; of the last epoch the standard deviation over seeds too, as the
+        bands of several would hide each other.
     """
-    value = recording.multiplier_magnitude
-    series = tuple(
-        _with_spread(f"{epoch:g}", recording.layer.values, value.isel(evaluation=_row(recording, epoch)))
+    layers, value = recording.layer.values, recording.multiplier_magnitude
+    *earlier, last = (
+        _with_spread(f"{epoch:g}", layers, value.isel(evaluation=_row(recording, epoch)))
         for epoch in _shown_epochs(recording)
     )
+    series = (*(Series(each.name, each.x, each.y) for each in earlier), last)
     return Panel(
         run,
         f"(d) Batch-norm multipliers λ_l, {_title(run)}",
@@ -110,7 +112,7 @@ def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
         series,
         rules=(Rule(1.0, "start"),),
         color=Axis("epoch"),
-        note=f"{describe(recording)}. Mean over seeds; bands: one standard deviation over seeds.",
+        note=f"{describe(recording)}. Mean over seeds; band: one standard deviation over seeds, last epoch.",
     )
 
 

@@ -42,7 +42,7 @@ HOLES = {
 """How the names of recordings begin → the variables that may hold NaN or infinity. In all others either means a damaged
 recording, and comparisons with NaN, which are false, must not become a verdict."""
 
-DEPTH = re.compile(r"ResNet-(\d+)")
+DEPTH = re.compile(r"(?<=ResNet-)\d+|\d+(?= layers)")
 
 
 @dataclass(frozen=True)
@@ -183,13 +183,13 @@ def by_setting(rows: Mapping[str, str]) -> str:
 
 
 def grouped(labels: Iterable[str]) -> dict[str, list[str]]:
-    """Return {words: settings}: those that differ in the depth of a ResNet alone are one, the shallow ones first."""
+    """Return {words: settings}: those that differ in their depth alone are one, the shallow ones first."""
     together: dict[str, list[str]] = {}
     for label in labels:
-        together.setdefault(DEPTH.sub("ResNet-#", label), []).append(label)
+        together.setdefault(DEPTH.sub("#", label), []).append(label)
     found = {}
     for words, same in together.items():
-        depths = {label: match[1] for label in same if (match := DEPTH.search(label))}
+        depths = {label: match[0] for label in same if (match := DEPTH.search(label))}
         order = sorted(same, key=lambda label: int(depths.get(label, 0)))
         found[words.replace("#", ", ".join(depths[label] for label in order if label in depths))] = order
     return found

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from skipglass.paper.finding import Claim, Finding, Recordings, growth, listed, mean_and_spread
+from skipglass.paper.finding import Claim, Finding, Recordings, by_setting, growth, listed, mean_and_spread
 from skipglass.paper.network_claims import SAMPLES as MEDIAN
 from skipglass.paper.resnet_group import NAMES, alike, groups
 from skipglass.paper.sweep_map import NAME, WORDS, map_of
@@ -65,14 +65,14 @@ def starts_in_map(recordings: Recordings, *, below: float) -> Finding:
         for layers in sorted(set(data.depth.values.tolist())):
             rows = (data.variant.values == variant) & (data.depth.values == layers)
             if rows.any() and np.isfinite(data.multiplier.isel(cell=np.flatnonzero(rows), epoch=0)).all():
-                parts[f"{WORDS[variant]}, {layers} layers"] = start[rows].mean(axis=0) / (layers - 1)
+                parts[f"{WORDS[variant]} ({layers} layers)"] = start[rows].mean(axis=0) / (layers - 1)
     return _starts(parts, {name: name for name in parts}, below)
 
 
 def _starts(parts: dict[str, np.ndarray], names: dict[str, str], below: float) -> Finding:
     if not parts:
         return Finding("not testable: no network has λ", "nothing was recorded", "none")
-    rows = "; ".join(f"{names[name]}: {mean_and_spread(part).removeprefix('+')}" for name, part in parts.items())
+    rows = by_setting({names[name]: mean_and_spread(part).removeprefix("+") for name, part in parts.items()})
     found = growth({name: below - part for name, part in parts.items()}, "")
     return Finding(found.verdict, f"effective depth over the number of blocks, λ = 1, untrained: {rows}", found.seeds)
 
