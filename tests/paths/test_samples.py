@@ -150,3 +150,16 @@ def test_tensors_that_count_different_things_have_no_samples():
     loss = head(f(h + h.cumsum(0))).square().sum()
     for measured in (paths.spectrum(loss, (x, y), "blocks"), paths.participation_of(loss, (x, y))):
         assert not measured.independent_samples
+
+
+@pytest.mark.filterwarnings("ignore:contractions with a constant")
+@pytest.mark.parametrize("mixing", [False, True])
+def test_a_masked_frozen_weight_is_the_network_too(mixing):
+    """It is a constant to autograd, above which nothing would be asked."""
+    torch.manual_seed(0)
+    x = torch.randn(N, D, dtype=torch.float64, requires_grad=True)
+    masked = torch.randn(D, D, dtype=torch.float64) * (torch.rand(D, D) < 0.5)
+    h = (x @ masked).tanh()
+    h = h * h.roll(1, 0) if mixing else h * h
+    loss = (h @ masked).square().sum()
+    assert paths.spectrum(loss, x, "weights").independent_samples != mixing

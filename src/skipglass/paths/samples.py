@@ -76,7 +76,7 @@ def _uppermost(found: PathGraph, n: int, hooked: set[Place]) -> list[Place]:
     """The uppermost places of the network whose shape counts n samples, and weights and blocks above any such."""
     graph = found.graph
     weights = {b.merge.node for b in found.blocks} | {i for i, role in enumerate(graph.roles) if role == "weight"}
-    network = weights | {i for i, role in enumerate(graph.roles) if role in {"opaque", "custom"}}
+    network = weights | {i for i, role in enumerate(graph.roles) if role in {"constant", "opaque", "custom"}}
     places: dict[Place, None] = {}
     ends, seen, stack = set(graph.targets), set(), [(0, 0 in network)]
     top = 0, graph.loss.output_nr
