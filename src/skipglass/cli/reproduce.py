@@ -41,9 +41,9 @@ def reproduce(
 ) -> None:
     """Train and compute what the paper's figures show, draw it, and write DIR/report.html.
 
-    Figures 2 and 3 are drawn from the recordings in DIR/recordings if there are any, unless one of
-    the options --dataset, --depth, --width, --subset, --epochs and --seeds asks for a training; finished recordings are never trained again, and a
-    training that was stopped goes on.
+    Figures 2 and 3 are drawn from the recordings in DIR/recordings, unless there are none or options ask for training.
+
+    Finished recordings are never trained again; a training that was stopped goes on.
     """
     from skipglass import check
     from skipglass.cli.render import progress
