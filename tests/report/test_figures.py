@@ -65,6 +65,13 @@ def test_axes_rules_and_legend_are_labelled(ax):
     assert ax.get_ylim()[1] > 7
 
 
+def test_what_is_counted_has_whole_ticks(ax):
+    counted = panel(series=(Series("a", np.arange(1, 20), np.ones(19)),))
+    ticks = draw(counted, ax).get_xticks()
+    assert all(tick.is_integer() for tick in ticks)
+    assert len(ticks) > 4
+
+
 def test_a_long_ordered_sequence_keeps_a_short_legend(ax):
     runs = tuple(Series(str(k), [1, 2], [k, k]) for k in range(30))
     draw(panel(series=runs, color=Axis("epoch")), ax)

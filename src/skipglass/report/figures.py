@@ -195,6 +195,8 @@ def _frame_axes(panel: Panel, ax: "Axes", frame: int) -> None:
     ax.set(xlim=(left, right), ylim=(low, high))
     if panel.y.log and high < 100 * low:
         _plain_numbers(ax.yaxis)
+    if not panel.x.log and all(float(x).is_integer() for _, series in panel.everything() for x in series.x):
+        ax.xaxis.get_major_locator().set_params(integer=True)  # layers and lengths are counted
 
 
 def _plain_numbers(axis: Any) -> None:
