@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skipglass.paper import CLAIMS, claims_table
+from skipglass.paper.finding import growth
 from skipglass.paper.theorems import theorems
 
 
@@ -85,6 +86,20 @@ def test_the_table_has_a_row_for_each_claim(measured):
 
 def test_measuring_the_theorems_is_deterministic(measured):
     assert theorems().identical(measured["theorems"].drop_attrs().assign_attrs(theorems().attrs))
+
+
+@pytest.mark.parametrize(
+    ("several", "one", "verdict"),
+    [
+        (-1.0, 0.5, "fails, but not in the one network of b"),
+        (-1.0, -0.5, "fails"),
+        (1.0, -0.5, "holds, but not in the one network of b"),
+        (1.0, 0.5, "holds"),
+    ],
+)
+def test_one_seed_that_goes_the_other_way_is_named(several, one, verdict):
+    changes = {"a": np.array([several, 1.1 * several]), "b": np.array([one])}
+    assert growth(changes, "x").verdict == verdict
 
 
 def test_one_seed_proves_no_growth(measured):

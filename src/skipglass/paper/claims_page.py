@@ -55,7 +55,8 @@ made by `python -m skipglass.paper.claims_page results docs/claims.md README.md`
 verdict is a function of those files alone (`src/skipglass/paper/`), and the tests recompute it. *holds*: in every
 setting that was tried, by more than two standard errors where seeds differ; *holds when*: in some, which are named;
 *fails*: in none, or an exact counterexample; *not testable*: the numbers cannot tell, and why. Means
-and standard deviations (s.d.) are over seeds; a setting with one seed has no spread: it is shown and not counted.
+and standard deviations (s.d.) are over seeds; a setting with one seed has no spread: it is shown and not counted, and
+named in the verdict where it goes the other way.
 ResNet-20 × 0.5 is a ResNet of 20 layers at half the usual width; "λ spared" is the same without weight decay on λ.
 *Nearest* and *contrary* are those of 125 settings, which the paper leaves open, that come nearest to its Fig. 1(d, e)
 and contradict it most.

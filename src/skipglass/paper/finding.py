@@ -98,8 +98,8 @@ class Claim:
 def growth(changes: Mapping[str, np.ndarray], what: str, beside: Mapping[str, str] | None = None) -> Finding:
     """Judge by settings: a change counts where its mean is more than two standard errors from 0.
 
-    A setting with one seed has no standard error: it is shown, and not counted, as the finding says. A diverged network
-    has no change: then nothing is concluded.
+    A setting with one seed has no standard error: it is shown, and not counted, as the finding says, and named in the
+    verdict where it goes the other way. A diverged network has no change: then nothing is concluded.
 
     Parameters
     ----------
@@ -135,6 +135,10 @@ def growth(changes: Mapping[str, np.ndarray], what: str, beside: Mapping[str, st
         verdict = f"holds when the setting is {either(grouped(rising))}"
     else:
         verdict = "fails" if falls else "not testable: every change is within its noise"
+    alone = {run: change.mean() > 0 for run, change in changes.items() if change.size == 1}
+    contrary = [run for run, grows in alone.items() if verdict == ("fails" if grows else "holds")]
+    if contrary:
+        verdict += f", but not in the one network of {either(grouped(contrary))}"
     return Finding(verdict, finding, seeds)
 
 
