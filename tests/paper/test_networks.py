@@ -266,6 +266,7 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
     ("claim", "variable", "grows", "shrinks"),
     [
         ("App. C, Fig. 2", "absorbed_norm", lambda t: 1 + t, lambda t: 9 - t),
+        ("Fig. 2, later", "absorbed_norm", lambda t: t + 9 * max(0, 1 - t), lambda t: 9 - t - 9 * max(0, 1 - t)),
         ("Fig. 2, drop", "absorbed_norm", lambda t: 1 + t + max(0, t - 1.97), lambda t: 9 - t + 0.5 * max(0, t - 1.97)),
         ("Fig. 2, drop", "absorbed_norm", lambda t: 1 + max(0, t - 1.97), lambda t: 1 + t - 0.5 * max(0, t - 1.97)),
         ("Fig. 3, drop", "multiplier_norm", lambda t: 9 + t - 2 * max(0, t - 1.97), lambda t: 1 + t),
@@ -274,6 +275,12 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
         ("Claim 2, train mode", "effective_depth_train", lambda t: 1 + t, lambda t: 9 - t),
         ("Claim 2, eval mode", "effective_depth_median", lambda t: 1 + t, lambda t: 9 - t),
         ("Claim 2, eval, batch", "effective_depth", lambda t: 1 + t, lambda t: 9 - t),
+        (
+            "Claim 2, later",
+            "effective_depth_median_frozen",
+            lambda t: t + 9 * max(0, 1 - t),
+            lambda t: 9 - t - 9 * max(0, 1 - t),
+        ),
     ],
 )
 def test_a_counterfeit_flips_each_verdict(networks, claim, variable, grows, shrinks):

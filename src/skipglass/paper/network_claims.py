@@ -28,13 +28,13 @@ SAMPLES = "effective_depth_median_frozen"
 """Of the variables that hold a depth, the one that neither lags nor mixes samples nor follows a few hard ones."""
 
 
-def absorbed_norms_grow(recordings: Recordings) -> Finding:
-    """The mean absorbed norm grows from the first step to the last (Fig. 2)."""
+def absorbed_norms_grow(recordings: Recordings, *, since: float = 0.0) -> Finding:
+    """The mean absorbed norm grows from an epoch to the last (Fig. 2)."""
     changes = {}
     for group in groups(recordings):
         mean = group.scale(figure2.VARIABLE)
-        changes[group.label] = mean[:, -1] / mean[:, 0] - 1
-    return growth(changes, "relative change of ‖diag(λ/σ) W_l‖, mean over layers, start to end")
+        changes[group.label] = mean[:, -1] / group.at(mean, since) - 1
+    return growth(changes, f"relative change of ‖diag(λ/σ) W_l‖, mean over layers, {_moment(since)} to end")
 
 
 def growth_speeds_up(recordings: Recordings) -> Finding:
@@ -83,16 +83,17 @@ def decay_makes_them_fall(recordings: Recordings) -> Finding:
     return Finding(_over_settings(verdicts), f"{what}: {by_setting(rows)}", seeds_of(sizes))
 
 
-def depth_grows(recordings: Recordings, *, variable: str) -> Finding:
-    """An effective depth is larger after training than before it."""
+def depth_grows(recordings: Recordings, *, variable: str, since: float = 0.0) -> Finding:
+    """An effective depth is larger after training than at an epoch."""
     changes, courses = {}, {}
     for group in groups(recordings):
         depth = group.values(variable)
-        changes[group.label] = depth[:, -1] - depth[:, 0]
+        changes[group.label] = depth[:, -1] - group.at(depth, since)
         course = " → ".join(f"{values.mean():.2f}" for values in (depth[:, 0], group.at(depth, 1.0), depth[:, -1]))
         courses[group.label] = f"{course} of {group.data.sizes['block']}"
     samples = sorted({int(group.data.sizes["sample"]) for group in groups(recordings)})
-    what = f"blocks at the start → after an epoch → at the end (the change), N = {listed(samples)} images"
+    change = f"the change from {_moment(since)} to end"
+    what = f"blocks at the start → after an epoch → at the end ({change}), N = {listed(samples)} images"
     return growth(changes, what, courses)
 
 
@@ -138,6 +139,10 @@ def deeper_networks_deepen_more(recordings: Recordings) -> Finding:
     return replace(finding, measured=f"{finding.measured}. {told}")
 
 
+def _moment(epoch: float) -> str:
+    return f"epoch {epoch:g}" if epoch else "start"
+
+
 def _after_drop(group: Group) -> np.ndarray:
     mean = group.scale(figure3.VARIABLE)
     return mean[:, -1] / group.at(mean, group.drops[0]) - 1
@@ -160,6 +165,10 @@ def _over_settings(verdicts: dict[str, bool]) -> str:
 
 NETWORK_CLAIMS = (
     Claim("App. C, Fig. 2", "The mean absorbed norm grows while training.", absorbed_norms_grow, "resnet-"),
+    Claim(
+        "Fig. 2, later", "It grows from the end of the first epoch on (Fig. 2 may not show the start).",
+        partial(absorbed_norms_grow, since=1.0), "resnet-",
+    ),
     Claim("Fig. 2, drop", "Its growth speeds up when the learning rate drops.", growth_speeds_up, "resnet-"),
     Claim("Fig. 3, drop", "The multipliers λ fall after the learning rate drops.", multipliers_turn_down, "resnet-"),
     Claim(
@@ -185,6 +194,10 @@ NETWORK_CLAIMS = (
     Claim(
         "Claim 2, eval, batch", "The same for the gradient of a batch with running statistics.",
         partial(depth_grows, variable="effective_depth"), "resnet-",
+    ),
+    Claim(
+        "Claim 2, later", "It grows from the end of the first epoch on (our question).",
+        partial(depth_grows, variable=SAMPLES, since=1.0), "resnet-",
     ),
     Claim(
         "Claim 2, first steps",
