@@ -196,7 +196,7 @@ def _frame_axes(panel: Panel, ax: "Axes", frame: int) -> None:
     if panel.y.log and high < 100 * low:
         _plain_numbers(ax.yaxis)
     if not panel.x.log and all(float(x).is_integer() for _, series in panel.everything() for x in series.x):
-        ax.xaxis.get_major_locator().set_params(integer=True)  # layers and lengths are counted
+        _whole_numbers(ax.xaxis)
 
 
 def _plain_numbers(axis: Any) -> None:
@@ -205,6 +205,13 @@ def _plain_numbers(axis: Any) -> None:
 
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
+
+
+def _whole_numbers(axis: Any) -> None:
+    """Layers and lengths are counted."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 def _line(panel: Panel, series: Series, ax: "Axes", color: str) -> None:
