@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skipglass.paper.resnet_group import groups
 from skipglass.paper.resnet_runs import RUNS, run_name
 from skipglass.paper.survey import counts
 from skipglass.record import load
@@ -83,6 +84,28 @@ def test_the_trained_networks_are_as_the_text_says():
     assert float(resnet.distance.sel(when="before", reading="independent")) == pytest.approx(0.0005, abs=1e-4)
     assert float(resnet.distance.sel(when="after", reading="coherent")) == pytest.approx(0.003, abs=5e-4)
     assert (resnet.distance.argmin("reading").values == [1, 0]).all()
+
+
+def test_the_networks_of_full_width_are_as_the_text_says():
+    text = " ".join(README.split())
+    folder = ROOT / "results" / "resnets" / "recordings"
+    names = {run_name(run): load(folder / f"{run_name(run)}.nc", "resnet") for run in RUNS["resnet20"] if run.seed == 0}
+    decayed, spared = groups(names)
+    errors = [100 * float(g.data.test_error[0, -1]) for g in (decayed, spared)]
+    assert "test errors {:.1f} and {:.1f} %".format(*errors) in text
+    norm = decayed.scale("absorbed_norm")[0]
+    epoch = {3: "three", 4: "four"}[round(decayed.epochs[norm.argmin()])]
+    assert f"from {norm[0]:.1f} to {norm.min():.1f} in {epoch} epochs and then rise, as the paper says," in text
+    assert f"to {norm[-1]:.1f}, but not to where they began" in text
+    scales = [(g.scale("multiplier_norm"), g.drops[0], g) for g in (decayed, spared)]
+    change, other = (100 * (m[0, -1] / g.at(m, drop)[0] - 1) for m, drop, g in scales)
+    assert f"fall by {-change:.1f} % if they are decayed and rise by {other:.1f} % if they are spared" in text
+    depth, other = (g.values("effective_depth_median_frozen")[0] for g in (decayed, spared))
+    steps = int(decayed.data.step[depth.argmin()])
+    assert (
+        f"from {depth[0]:.1f} to {depth.min():.1f} of {decayed.data.sizes['block']} blocks within {steps} steps" in text
+    )
+    assert f"ends at {depth[-1]:.1f} (λ spared: {other[-1]:.1f})" in text
 
 
 def test_the_spin_glass_is_the_one_described():

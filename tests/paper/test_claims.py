@@ -91,9 +91,9 @@ def test_measuring_the_theorems_is_deterministic(measured):
 @pytest.mark.parametrize(
     ("several", "one", "verdict"),
     [
-        (-1.0, 0.5, "fails, but not in the one network of b"),
+        (-1.0, 0.5, "fails, but not in single networks of b"),
         (-1.0, -0.5, "fails"),
-        (1.0, -0.5, "holds, but not in the one network of b"),
+        (1.0, -0.5, "holds, but not in single networks of b"),
         (1.0, 0.5, "holds"),
     ],
 )

@@ -138,7 +138,7 @@ def growth(changes: Mapping[str, np.ndarray], what: str, beside: Mapping[str, st
     alone = {run: change.mean() > 0 for run, change in changes.items() if change.size == 1}
     contrary = [run for run, grows in alone.items() if verdict == ("fails" if grows else "holds")]
     if contrary:
-        verdict += f", but not in the one network of {either(grouped(contrary))}"
+        verdict += f", but not in single networks of {'; '.join(_shortened(grouped(contrary)))}"
     return Finding(verdict, finding, seeds)
 
 
@@ -178,12 +178,19 @@ def either(words: Iterable[str]) -> str:
 
 def by_setting(rows: Mapping[str, str]) -> str:
     """Return {setting: text} as one line that says once what several settings share."""
+    found = grouped(rows)
+    parts = zip(_shortened(found), found.values(), strict=True)
+    return "; ".join(f"{words}: {', '.join(rows[label] for label in same)}" for words, same in parts)
+
+
+def _shortened(labels: Iterable[str]) -> list[str]:
+    """Labels without what they repeat of the one that they go on from."""
     parts, before = [], ""
-    for words, same in grouped(rows).items():
+    for words in labels:
         shared = f"{before}, "
-        parts.append(f"{words.removeprefix(shared)}: {', '.join(rows[label] for label in same)}")
+        parts.append(words.removeprefix(shared))
         before = before if words.startswith(shared) else words
-    return "; ".join(parts)
+    return parts
 
 
 def grouped(labels: Iterable[str]) -> dict[str, list[str]]:

@@ -27,6 +27,9 @@ SIZE = (4.8, 3.5)
 
 DPI = 150
 
+HEADROOM = 0.22
+"""The part of the height that upright rules have above the data for their labels."""
+
 FEW = 50
 """A panel of up to so many points has large ones: our choice."""
 
@@ -192,6 +195,8 @@ def _frame_axes(panel: Panel, ax: "Axes", frame: int) -> None:
     if panel.y.log:
         ax.set_yscale("log")
     (left, right), (low, high) = limits(panel)
+    if not panel.y.log and any(rule.axis == "x" for rule in panel.rules):
+        high += HEADROOM * (high - low)
     ax.set(xlim=(left, right), ylim=(low, high))
     if panel.y.log and high < 100 * low:
         _plain_numbers(ax.yaxis)
