@@ -10,11 +10,6 @@ from skipglass.cli.folders import folder_option
 
 __all__ = ["train"]
 
-MLP_ONLY = ("seeds", "normalization", "placement", "scale", "separation", "dtype")
-RESNET_ONLY = (
-    "data", "download", "preactivation", "subset", "no_scale_decay", "device", "precision", "compiled", "every",
-    "tensorboard",
-)  # fmt: skip
 CIFAR_ONLY = ("data", "download")
 FOR_MLPS, FOR_RESNETS = "Residual MLPs: gaussians, digits", "ResNets: cifar10, cifar100, digits-resnet"
 
@@ -97,11 +92,17 @@ def train(
     check.choice("experiment", experiment, (*EXPERIMENTS, *RESNETS))
     _spare(experiment, out, resume=resume, overwrite=overwrite)
     if experiment in RESNETS:
-        _refuse(experiment, given, MLP_ONLY + (CIFAR_ONLY if experiment == "digits-resnet" else ()))
+        _refuse(experiment, given, _only(FOR_MLPS) + (CIFAR_ONLY if experiment == "digits-resnet" else ()))
         train_resnet(experiment, out, given, resume=resume)
     else:
-        _refuse(experiment, given, RESNET_ONLY)
+        _refuse(experiment, given, _only(FOR_RESNETS))
         train_mlp(experiment, out, given, resume=resume)
+
+
+def _only(group: str) -> tuple[str, ...]:
+    """The options that the help shows in a group."""
+    hints = {name: hint for name, hint in train.__annotations__.items() if name != "return"}
+    return tuple(name for name, hint in hints.items() if hint.__metadata__[0].rich_help_panel == group)
 
 
 def _spare(experiment: str, out: Path, *, resume: bool, overwrite: bool) -> None:

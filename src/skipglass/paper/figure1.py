@@ -5,6 +5,8 @@ and the initialisation open. `RUNS` holds, for each panel and task, the setting 
 the paper's panel and the one that contradicts it most (`skipglass.paper.survey`).
 """
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
@@ -101,7 +103,7 @@ def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
         _with_spread(f"{epoch:g}", layers, value.isel(evaluation=_row(recording, epoch)))
         for epoch in _shown_epochs(recording)
     )
-    series = (*(Series(each.name, each.x, each.y) for each in earlier), last)
+    series = (*(replace(each, low=None, high=None) for each in earlier), last)
     return Panel(
         run,
         f"(d) Batch-norm multipliers λ_l, {_title(run)}",

@@ -135,9 +135,8 @@ def growth(changes: Mapping[str, np.ndarray], what: str, beside: Mapping[str, st
         verdict = f"holds when the setting is {either(grouped(rising))}"
     else:
         verdict = "fails" if falls else "not testable: every change is within its noise"
-    alone = {run: change.mean() > 0 for run, change in changes.items() if change.size == 1}
-    contrary = [run for run, grows in alone.items() if verdict == ("fails" if grows else "holds")]
-    if contrary:
+    alone = {run: float(change[0]) for run, change in changes.items() if change.size == 1}
+    if contrary := [run for run, change in alone.items() if verdict == ("fails" if change > 0 else "holds")]:
         verdict += f", but not in single networks of {'; '.join(_shortened(grouped(contrary)))}"
     return Finding(verdict, finding, seeds)
 

@@ -66,13 +66,14 @@ def starts_in_map(recordings: Recordings, *, below: float) -> Finding:
             rows = (data.variant.values == variant) & (data.depth.values == layers)
             if rows.any() and np.isfinite(data.multiplier.isel(cell=np.flatnonzero(rows), epoch=0)).all():
                 parts[f"{WORDS[variant]} ({layers} layers)"] = start[rows].mean(axis=0) / (layers - 1)
-    return _starts(parts, {name: name for name in parts}, below)
+    return _starts(parts, {}, below)
 
 
 def _starts(parts: dict[str, np.ndarray], names: dict[str, str], below: float) -> Finding:
+    """Whether each part lies below a bound; settings are shown by their longer names where they have one."""
     if not parts:
         return Finding("not testable: no network has λ", "nothing was recorded", "none")
-    rows = by_setting({names[name]: mean_and_spread(part).removeprefix("+") for name, part in parts.items()})
+    rows = by_setting({names.get(name, name): mean_and_spread(part).removeprefix("+") for name, part in parts.items()})
     found = growth({name: below - part for name, part in parts.items()}, "")
     return Finding(found.verdict, f"effective depth over the number of blocks, λ = 1, untrained: {rows}", found.seeds)
 

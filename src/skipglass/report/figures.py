@@ -200,7 +200,7 @@ def _frame_axes(panel: Panel, ax: "Axes", frame: int) -> None:
     ax.set(xlim=(left, right), ylim=(low, high))
     if panel.y.log and high < 100 * low:
         _plain_numbers(ax.yaxis)
-    if not panel.x.log and all(float(x).is_integer() for _, series in panel.everything() for x in series.x):
+    if not panel.x.log and all((np.asarray(series.x) % 1 == 0).all() for _, series in panel.everything()):
         _whole_numbers(ax.xaxis)
 
 
