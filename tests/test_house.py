@@ -16,6 +16,7 @@ ORDER = [
     "models",
     "report",
     "glass",
+    "graph",
     "paths",
     "scales",
     "watch",

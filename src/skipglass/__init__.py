@@ -11,6 +11,7 @@ __all__ = [
     "Monitor",
     "data",
     "glass",
+    "graph",
     "measure",
     "models",
     "paper",
@@ -19,18 +20,20 @@ __all__ = [
     "report",
     "scales",
     "theory",
+    "trace",
     "training",
     "watch",
 ]
+
+FUNCTIONS = {"measure": "paths", "Monitor": "watch", "trace": "graph"}
+"""What stands at the top itself → the folder that defines it."""
 
 __version__ = _version("skipglass")
 
 
 def __getattr__(name: str) -> object:
-    if name == "measure":
-        return import_module("skipglass.paths").measure
-    if name == "Monitor":
-        return import_module("skipglass.watch").Monitor
+    if name in FUNCTIONS:
+        return getattr(import_module(f"skipglass.{FUNCTIONS[name]}"), name)
     if name in __all__:
         return import_module(f"skipglass.{name}")
     raise AttributeError(f"module 'skipglass' has no attribute {name!r}")

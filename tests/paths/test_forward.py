@@ -10,7 +10,7 @@ from torch import nn
 
 from skipglass import paths
 from skipglass.errors import InputError
-from skipglass.paths.forward import default_loss, forward
+from skipglass.graph.forward import default_loss, forward
 
 
 class Words(nn.Module):

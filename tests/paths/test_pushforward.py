@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch.autograd.graph import get_gradient_edge
 from torch.utils.checkpoint import checkpoint
 
-from skipglass.paths.graph import read
-from skipglass.paths.operations import SELF_ADJOINT
+from skipglass.graph.operations import SELF_ADJOINT
+from skipglass.graph.read import read
 from skipglass.paths.pushforward import RULES, push
 
 torch.manual_seed(0)

@@ -8,8 +8,8 @@ from torch import nn
 
 import skipglass as sg
 from skipglass.errors import InputError
+from skipglass.graph.state import as_found
 from skipglass.models import CifarResNet, ResidualMLP
-from skipglass.paths.state import as_found
 from skipglass.scales.statistics import hold_statistics, statistics_held
 
 

@@ -9,8 +9,8 @@ import xarray as xr
 from torch import Tensor, nn
 
 from skipglass import scales
+from skipglass.graph.state import as_found
 from skipglass.paths import participation
-from skipglass.paths.state import as_found
 
 __all__ = ["Watch"]
 

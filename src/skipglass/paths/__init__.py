@@ -1,12 +1,13 @@
 """What a real network does: path lengths of a gradient, exactly, in any PyTorch model."""
 
+from skipglass.graph.outline import Block, PathGraph
 from skipglass.paths.census import census
 from skipglass.paths.comparison import Comparison
 from skipglass.paths.cost import cost
 from skipglass.paths.lesion import lesion
 from skipglass.paths.measure import measure
 from skipglass.paths.moments import Moments, moments
-from skipglass.paths.outline import Block, PathGraph, outline
+from skipglass.paths.outline import outline
 from skipglass.paths.output_split import OutputSplit, output_split
 from skipglass.paths.participation import Participation, participation, participation_of
 from skipglass.paths.profile import Profile

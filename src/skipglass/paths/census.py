@@ -13,15 +13,19 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from skipglass.paths.graph import Graph, Target
-from skipglass.paths.outline import outline
-from skipglass.paths.walk import Counted
+from skipglass.graph.read import Graph, Target
+from skipglass.graph.regions import Counted
+from skipglass.graph.trace import Trace, as_trace
 
 __all__ = ["census"]
 
 
 def census(
-    loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | None = None, blocks: Sequence[str] | None = None
+    loss: Tensor | Trace,
+    x: Target | None = None,
+    unit: str = "blocks",
+    model: nn.Module | None = None,
+    blocks: Sequence[str] | None = None,
 ) -> dict[int, int]:
     """Count the paths of each length r: C(p-1, r-1) in the paper's chain of p weights, C(L, r) for L blocks.
 
@@ -55,11 +59,11 @@ def census(
     >>> import torch
     >>> from skipglass.models import ResidualMLP
     >>> model, x = ResidualMLP(5, depth=4, width=3), torch.ones(1, 5, requires_grad=True)
-    >>> census(model(x).sum(), x)
+    >>> census(model(x).sum(), x, "weights")
     {1: 1, 2: 3, 3: 3, 4: 1}
     """
-    found = outline(loss, x, model, blocks)
-    totals = _suffixes(found.graph, found.counted(unit))
+    trace = as_trace(loss, x, model, blocks)
+    totals = _suffixes(trace.graph, trace.counted(unit))
     return {r: n for r, n in enumerate(totals) if n}
 
 

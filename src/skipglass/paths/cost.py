@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from skipglass import check
-from skipglass.paths.graph import Graph, Target
-from skipglass.paths.outline import outline
-from skipglass.paths.regions import Counted, Regions, partition
+from skipglass.graph.read import Graph, Target
+from skipglass.graph.regions import Counted, Regions
+from skipglass.graph.trace import Trace, as_trace
 
 __all__ = ["announce", "backwards", "cost", "work"]
 
@@ -22,9 +22,9 @@ log = logging.getLogger("skipglass.paths")
 
 
 def cost(
-    loss: Tensor,
-    x: Target,
-    unit: str = "weights",
+    loss: Tensor | Trace,
+    x: Target | None = None,
+    unit: str = "blocks",
     max_length: int | None = None,
     model: nn.Module | None = None,
     blocks: Sequence[str] | None = None,
@@ -52,14 +52,13 @@ def cost(
     >>> from skipglass.models import ResidualMLP
     >>> model, x = ResidualMLP(5, depth=20, width=4), torch.ones(1, 5, requires_grad=True)
     >>> loss = model(x).sum()
-    >>> cost(loss, x) > 2 * cost(loss, x, max_length=3)
+    >>> cost(loss, x, "weights") > 2 * cost(loss, x, "weights", max_length=3)
     True
     """
     if max_length is not None:
         check.integer("max_length", max_length)
-    found = outline(loss, x, model, blocks)
-    counted = found.counted(unit)
-    return backwards(found.graph, partition(found.graph, counted), counted, max_length)
+    trace = as_trace(loss, x, model, blocks)
+    return backwards(trace.graph, trace.regions(unit), trace.counted(unit), max_length)
 
 
 def work(graph: Graph, regions: Regions) -> dict[int, int]:

@@ -21,9 +21,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from skipglass.errors import InputError
-from skipglass.paths.forward import eager, splittable
-from skipglass.paths.outline import Block, PathGraph, named, outline
-from skipglass.paths.state import as_found
+from skipglass.graph.forward import eager, splittable
+from skipglass.graph.outline import Block, PathGraph, named
+from skipglass.graph.state import as_found
+from skipglass.graph.trace import Trace
 
 __all__ = ["lesion", "scaled"]
 
@@ -164,7 +165,7 @@ class _Lesioned:
             if not leaves or not signals:
                 raise InputError("lesion finds no path from floating-point inputs or an embedding to the outputs")
             ends = torch.stack([t.abs().sum().double() for t in signals])
-            found = outline(ends.sum(), tuple(leaves), self.model)
+            found = Trace(ends.sum(), tuple(leaves), self.model).outline
         sites: dict[Place, Site] = {}
         for names, factor in sorted(self.changes, key=lambda change: change[1] is None):  # a lesion wins
             blocks = named(found.blocks, names)

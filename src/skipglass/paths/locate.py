@@ -1,21 +1,15 @@
 """Whether a backward pass is linear, by a walk of two channels, and where it first fails to be."""
 
-from collections.abc import Collection
-
-from torch import Tensor
-
-from skipglass.paths.graph import Target
-from skipglass.paths.outline import PathGraph
-from skipglass.paths.regions import Counted, Regions, partition
-from skipglass.paths.verify import bound, capture, reference, size, verify
-from skipglass.paths.walk import Arrived, Graded, walk
+from skipglass.graph.engine import Arrived, Graded
+from skipglass.graph.regions import Counted, Regions
+from skipglass.graph.trace import Trace
+from skipglass.graph.verify import bound, capture, size, verify
+from skipglass.paths.walk import walk
 
 __all__ = ["locate", "require_linear"]
 
 
-def require_linear(
-    loss: Tensor, x: Target, found: PathGraph, counted: Counted, hooked: Collection[tuple[int, int]]
-) -> None:
+def require_linear(trace: Trace, unit: str) -> None:
     """Check that what passes an odd and an even number of counted steps sums to autograd's gradient.
 
     Raises
@@ -23,11 +17,11 @@ def require_linear(
     DecompositionError
         If it does not.
     """
-    parts = walk(found.graph, partition(found.graph, counted, hooked=hooked), counted, _alternate)
-    verify(found.graph, [list(part.values()) for part in parts], reference(loss, x))
+    parts = walk(trace.graph, trace.regions(unit), trace.counted(unit), _alternate)
+    verify(trace.graph, [list(part.values()) for part in parts], trace.gradient)
 
 
-def locate(loss: Tensor, found: PathGraph, regions: Regions, counted: Counted) -> str:
+def locate(trace: Trace, regions: Regions, counted: Counted) -> str:
     """Name the operation above which the parts still sum to autograd's gradient, and below which they do not.
 
     The counted steps are told apart by two channels only, odd and even, which is enough to part what a backward
@@ -35,7 +29,7 @@ def locate(loss: Tensor, found: PathGraph, regions: Regions, counted: Counted) -
 
     Parameters
     ----------
-    loss, found, regions, counted
+    trace, regions, counted
         The failed decomposition.
 
     Returns
@@ -43,8 +37,8 @@ def locate(loss: Tensor, found: PathGraph, regions: Regions, counted: Counted) -
     str
         An end to the error's sentence; empty where no such place is found.
     """
-    graph = found.graph
-    _, known = capture(loss, graph, regions)
+    graph = trace.graph
+    _, known = capture(trace.loss, graph, regions)
     first: list[int] = []
 
     def visit(h: int, at: Arrived) -> None:
@@ -58,7 +52,7 @@ def locate(loss: Tensor, found: PathGraph, regions: Regions, counted: Counted) -
     walk(graph, regions, counted, _alternate, visit)
     if not first:
         return ""
-    above = [b.name for b in found.blocks if b.merge.node < first[0] <= b.merge.join]
+    above = [b.name for b in trace.outline.blocks if b.merge.node < first[0] <= b.merge.join]
     block = f", in {above[-1]}" if above else ""
     return f"; they first fail to where {graph.operations[first[0]]} gave its output{block}"
 

@@ -12,12 +12,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from skipglass import check
 from skipglass.errors import DecompositionError
+from skipglass.graph.forward import LossFunction, eager
+from skipglass.graph.outline import UNITS
+from skipglass.graph.shares import batch_norm_trains, squared
+from skipglass.graph.trace import Trace, trace
 from skipglass.paths.census import census
-from skipglass.paths.forward import Forward, LossFunction, eager, forward
-from skipglass.paths.outline import UNITS
 from skipglass.paths.participation import participation_of
 from skipglass.paths.profile import Profile
-from skipglass.paths.shares import batch_norm_trains, squared
 from skipglass.paths.spectrum import Spectrum, spectrum
 from skipglass.theory import Fit, fit
 from skipglass.theory.ensemble import READINGS
@@ -81,17 +82,18 @@ def measure(
     say = progress or (lambda _: None)
     mode = _mode(eager(model))
     say("forward pass")
-    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
+    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+        run = trace(model, inputs, targets, loss_fn, blocks=blocks)
         for doubt in ("what these operations may hold", "these sums may be residual", "contractions with a constant"):
             warnings.filterwarnings("ignore", doubt)  # the notes say so
-        paths = census(run.loss, run.x, unit, run.model, blocks)
+        paths = census(run, unit=unit)
         say(f"spectrum in {unit}, up to length {max(paths)}")
-        split = spectrum(run.loss, run.x, unit, model=run.model, at="blocks", blocks=blocks)
+        split = spectrum(run, unit=unit, at="blocks")
         say("participation of each block")
         names = tuple(b.name for b in split.graph.blocks)
         notes = []
         try:
-            part = participation_of(run.loss, run.x, run.model, blocks)
+            part = participation_of(run)
             participation, per_sample = part.share, part.share_per_sample
         except DecompositionError as error:
             notes.append(f"participation could not be measured: {error}")
@@ -134,7 +136,7 @@ def _mode(model: nn.Module) -> str:
     return "mixed" if len(modes) > 1 else "train" if modes.pop() else "eval"
 
 
-def _describe(run: Forward, targets: object, loss_fn: LossFunction | None) -> str:
+def _describe(run: Trace, targets: object, loss_fn: LossFunction | None) -> str:
     """What the loss was, by the rules of `forward`."""
     if loss_fn is not None:
         return getattr(loss_fn, "__name__", type(loss_fn).__name__)

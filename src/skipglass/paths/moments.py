@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from skipglass.graph.engine import Arrived, Graded
+from skipglass.graph.read import Graph, Target
+from skipglass.graph.regions import Regions
+from skipglass.graph.shares import Shares
+from skipglass.graph.trace import Trace, as_trace
+from skipglass.graph.verify import Captured, capture, judge, size
 from skipglass.paths.cost import announce, work
-from skipglass.paths.graph import Graph, Target
-from skipglass.paths.hooks import listening
-from skipglass.paths.outline import outline
-from skipglass.paths.regions import Regions, partition
-from skipglass.paths.shares import Shares
-from skipglass.paths.verify import Captured, capture, judge, size
-from skipglass.paths.walk import Arrived, Graded, walk
+from skipglass.paths.walk import walk
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,7 +82,11 @@ class Moments:
 
 
 def moments(
-    loss: Tensor, x: Target, unit: str = "weights", model: nn.Module | None = None, blocks: Sequence[str] | None = None
+    loss: Tensor | Trace,
+    x: Target | None = None,
+    unit: str = "blocks",
+    model: nn.Module | None = None,
+    blocks: Sequence[str] | None = None,
 ) -> Moments:
     """Return mean and variance of the path length of ∂loss/∂x.
 
@@ -122,12 +126,12 @@ def moments(
     >>> print(f"{m.mean:.3f} {m.unit}")
     1.000 weights
     """
-    found = outline(loss, x, model, blocks)
-    graph, counted = found.graph, found.counted(unit)
-    with listening(graph) as hooked:
-        regions = partition(graph, counted, hooked=hooked)
+    trace = as_trace(loss, x, model, blocks)
+    graph, counted = trace.graph, trace.counted(unit)
+    with trace.measuring():
+        regions = trace.regions(unit)
         begin = time.perf_counter()
-        g, known = capture(loss, graph, regions)
+        g, known = capture(trace.loss, graph, regions)
         announce("moments", 3.5, time.perf_counter() - begin)
         expansion = Expansion(graph, regions, known)
         c = walk(graph, regions, counted, expansion.cross, expansion.visit, expansion.send)

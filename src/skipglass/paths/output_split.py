@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skipglass.errors import DecompositionError, InputError
+from skipglass.graph.engine import Graded
+from skipglass.graph.forward import attempt
+from skipglass.graph.outline import PathGraph
+from skipglass.graph.read import Graph, as_targets, read
+from skipglass.graph.regions import Counted, partition
+from skipglass.graph.state import as_found
+from skipglass.graph.trace import Trace
+from skipglass.graph.verify import inner, reference, verify
 from skipglass.paths.constants import Constants
-from skipglass.paths.forward import attempt
-from skipglass.paths.graph import Graph, as_targets, read
-from skipglass.paths.outline import PathGraph, outline
-from skipglass.paths.regions import partition
-from skipglass.paths.state import as_found
-from skipglass.paths.verify import inner, reference, verify
-from skipglass.paths.walk import Counted, Graded, walk
+from skipglass.paths.walk import walk
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -152,7 +154,7 @@ def output_split(
         with Constants(x) as seen:
             y = attempt("the model", lambda: model(x))
             Y = attempt("output", lambda: output(y))
-    found = outline(Y, x, model)
+    found = Trace(Y, x, model).outline
     seen.keep_reached(Y)
     targets = (x, *seen.zeros)
     graph = read(Y, targets)

@@ -15,23 +15,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import DecompositionError
+from skipglass.graph.engine import explain
+from skipglass.graph.forward import LossFunction
+from skipglass.graph.outline import PathGraph
+from skipglass.graph.read import Target, as_targets
+from skipglass.graph.samples import apart, told_at_once, uppermost
+from skipglass.graph.shares import over, per_sample
+from skipglass.graph.trace import Trace, as_trace, trace
+from skipglass.graph.verify import bound, inner
 from skipglass.paths.cost import announce
-from skipglass.paths.forward import LossFunction, forward
-from skipglass.paths.graph import Target, as_targets
-from skipglass.paths.hooks import listening
 from skipglass.paths.locate import require_linear
-from skipglass.paths.outline import PathGraph, outline
-from skipglass.paths.samples import apart, told_at_once, uppermost
-from skipglass.paths.shares import over, per_sample
 from skipglass.paths.tangents import at_once, gradients, one_by_one, pushed, within_range
-from skipglass.paths.verify import bound, inner
-from skipglass.paths.walk import explain
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -141,8 +140,8 @@ class Participation:
 
 
 def participation(
-    model: nn.Module,
-    inputs: object,
+    model: nn.Module | Trace,
+    inputs: object = None,
     targets: object = None,
     loss_fn: LossFunction | None = None,
     blocks: Sequence[str] | None = None,
@@ -154,7 +153,7 @@ def participation(
     Parameters
     ----------
     model
-        Any module; it is left as found.
+        Any module; it is left as found. Or a `Trace`, made under the "math" kernel where there is attention.
     inputs
         A tensor, tuple or mapping; token ids are split at the input embedding. See `forward`.
     targets
@@ -183,12 +182,17 @@ def participation(
     >>> p.blocks, p.share.shape
     (('layers.1', 'layers.2', 'layers.3'), (3,))
     """
-    with sdpa_kernel(SDPBackend.MATH), forward(model, inputs, targets, loss_fn) as run:
-        return participation_of(run.loss, run.x, run.model, blocks)
+    if isinstance(model, Trace):
+        return participation_of(model)
+    with sdpa_kernel(SDPBackend.MATH):
+        return participation_of(trace(model, inputs, targets, loss_fn, blocks=blocks))
 
 
 def participation_of(
-    loss: Tensor, x: Target, model: nn.Module | None = None, blocks: Sequence[str] | None = None
+    loss: Tensor | Trace,
+    x: Target | None = None,
+    model: nn.Module | None = None,
+    blocks: Sequence[str] | None = None,
 ) -> Participation:
     """Measure each residual block's share of ∂loss/∂x on a graph that is there; see `participation`.
 
@@ -225,26 +229,27 @@ def participation_of(
     >>> participation_of(h.sum(), x).share.round(6)
     array([0.666667])
     """
-    found = outline(loss, x, model, blocks)
-    targets, graph = as_targets(x), found.graph
-    steps = found.counted("blocks")  # warns of what may hide some
+    run = as_trace(loss, x, model, blocks)
+    found, graph, targets = run.outline, run.graph, as_targets(run.x)
+    run.counted("blocks")  # warns of what may hide some
     branches = [(b.merge.node, b.merge.branch) for b in found.blocks if b.merge.branch is not None]
-    with torch.enable_grad(), listening(graph) as changed:
+    with run.measuring():
+        changed = run.hooked
         try:
             begin = time.perf_counter()
-            whole, B = gradients(graph, loss, targets, branches)
+            whole, B = gradients(graph, run.loss, targets, branches)
             seconds = time.perf_counter() - begin
             g, B = within_range(whole, B)
             given = graph, targets, branches, g, B
             untold = g is whole and not changed and told_at_once(found, g) is None
-            tops = uppermost(loss, found, len(g[0]), changed) if untold else []
+            tops = uppermost(run.loss, found, len(g[0]), changed) if untold else []
             products = (None if changed else pushed(*given, tops)) or at_once(*given)
             if slow := products is None:
                 announce("participation", len(branches) + 1, seconds)
                 products = one_by_one(*given)
             if branches and (changed or slow or any(name.startswith("custom ") for name in graph.operations)):
-                require_linear(loss, x, found, steps, changed)
-            independent = products.apart or apart(loss, found, whole, changed)
+                require_linear(run, "blocks")
+            independent = products.apart or apart(run.loss, found, whole, changed)
         except RuntimeError as complaint:
             raise explain(complaint) from complaint
     if not products.error <= bound(graph):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from skipglass.graph.shares import squared
 from skipglass.paths.display import evenly
-from skipglass.paths.shares import squared
 from skipglass.report import Axis, Panel, Rule, Series, Table, draw
 from skipglass.report.figures import SIZE, STYLE
 from skipglass.theory import Fit

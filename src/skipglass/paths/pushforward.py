@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from skipglass.paths.graph import Graph, Meta
-from skipglass.paths.hooks import Heard, Silence
-from skipglass.paths.operations import SELF_ADJOINT
-from skipglass.paths.walk import _call
+from skipglass.graph.engine import call
+from skipglass.graph.hooks import Heard, Silence
+from skipglass.graph.operations import SELF_ADJOINT
+from skipglass.graph.read import Graph, Meta
 
 __all__ = ["push"]
 
@@ -128,7 +128,7 @@ def _transposed(graph: Graph, i: int, operands: Operands) -> dict[int, Tensor]:
             for k, m in metas
             if m.dtype.is_floating_point
         }
-        leaving = _call(graph, i, {k: {0: v} for k, v in entering.items()})
+        leaving = call(graph, i, {k: {0: v} for k, v in entering.items()})
     pairs = [
         (graded[0], operands[e.slot])
         for e, graded in zip(graph.edges[i], leaving, strict=True)

@@ -22,17 +22,17 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import DecompositionError, InputError
+from skipglass.graph.engine import FAINT, Arrived, Graded
+from skipglass.graph.outline import PathGraph
+from skipglass.graph.read import Target
+from skipglass.graph.regions import Counted, Regions
+from skipglass.graph.shares import Shares, norms, squared
+from skipglass.graph.trace import Trace, as_trace
+from skipglass.graph.verify import size, verify
 from skipglass.paths.cost import announce, backwards
 from skipglass.paths.display import bars, blocks_table, table
-from skipglass.paths.graph import Target
-from skipglass.paths.hooks import listening
 from skipglass.paths.locate import locate
-from skipglass.paths.outline import PathGraph, outline
-from skipglass.paths.regions import Counted, Regions, partition
-from skipglass.paths.samples import apart
-from skipglass.paths.shares import Shares, norms, squared
-from skipglass.paths.verify import reference, size, verify
-from skipglass.paths.walk import FAINT, Arrived, Graded, walk
+from skipglass.paths.walk import walk
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -182,9 +182,9 @@ class Spectrum:
 
 
 def spectrum(
-    loss: Tensor,
-    x: Target,
-    unit: str = "weights",
+    loss: Tensor | Trace,
+    x: Target | None = None,
+    unit: str = "blocks",
     max_length: int | None = None,
     keep: bool = False,
     model: nn.Module | None = None,
@@ -234,24 +234,24 @@ def spectrum(
     --------
     >>> from skipglass.models import ResidualMLP
     >>> model, x = ResidualMLP(5, depth=4, width=8), torch.ones(2, 5, requires_grad=True)
-    >>> s = spectrum(model(x).sum(), x)
+    >>> s = spectrum(model(x).sum(), x, "weights")
     >>> s.lengths, bool(abs(s.share.sum() - 1) < 1e-6)
     (array([1, 2, 3, 4]), True)
     """
     if max_length is not None:
         check.integer("max_length", max_length)
     leading = PER[check.choice("per", per, PER)]
+    trace = as_trace(loss, x, model, blocks)
     if per == "token":
-        _require_tokens(x)
+        _require_tokens(trace.x)
     if at is not None:
         check.choice("at", at, ["blocks"])
-    found = outline(loss, x, model, blocks)
-    counted = found.counted(unit)
+    found, counted = trace.outline, trace.counted(unit)
     visitor = _AtBlocks(found) if at else None
-    with listening(found.graph) as hooked:
-        regions = partition(found.graph, counted, visitor.joins if visitor else (), hooked)
+    with trace.measuring():
+        regions = trace.regions(unit, visitor.joins if visitor else ())
         begin = time.perf_counter()
-        g = reference(loss, x)
+        g = trace.gradient
         number = backwards(found.graph, regions, counted, max_length)
         announce("spectrum", number, time.perf_counter() - begin, "" if max_length else "; max_length shortens it")
 
@@ -261,9 +261,9 @@ def spectrum(
         parts = walk(found.graph, regions, counted, cross, visitor)
         if visitor:
             visitor.finish(parts)
-        error = _verified(loss, found, regions, counted, parts, g)
-        independent = apart(loss, found, g, hooked)
-    return _reduced(found, unit, parts, g, error, x, max_length, keep, leading, visitor, independent)
+        error = _verified(trace, regions, counted, parts)
+        independent = trace.independent_samples
+    return _reduced(found, unit, parts, g, error, trace.x, max_length, keep, leading, visitor, independent)
 
 
 def _require_tokens(x: Target) -> None:
@@ -284,13 +284,11 @@ def _longer(graded: Graded, max_length: int | None) -> Graded:
     return crossed
 
 
-def _verified(
-    loss: Tensor, found: PathGraph, regions: Regions, counted: Counted, parts: list[Graded], g: list[Tensor]
-) -> float:
+def _verified(trace: Trace, regions: Regions, counted: Counted, parts: list[Graded]) -> float:
     try:
-        return verify(found.graph, [list(part.values()) for part in parts], g)
+        return verify(trace.graph, [list(part.values()) for part in parts], trace.gradient)
     except DecompositionError as failed:
-        where = locate(loss, found, regions, counted)
+        where = locate(trace, regions, counted)
         raise DecompositionError(f"{failed}{where}") from None
 
 

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from skipglass.paths.graph import Edge, Graph
+from skipglass.graph.engine import FAINT, call
+from skipglass.graph.read import Edge, Graph
+from skipglass.graph.samples import HALF, Start, layouts, scaled, scales
+from skipglass.graph.shares import norms, per_sample
+from skipglass.graph.verify import bound, finite, require_finite, size, wide
 from skipglass.paths.pushforward import push
-from skipglass.paths.samples import HALF, Start, layouts, scaled, scales
-from skipglass.paths.shares import norms, per_sample
-from skipglass.paths.verify import bound, finite, require_finite, size, wide
-from skipglass.paths.walk import FAINT, _call
 
 __all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "pushed", "within_range"]
 
@@ -84,7 +84,7 @@ def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
     """The gradient on one edge out of a node, as the engine would pass it on, hooks of the node's output included."""
     place = GradientEdge(graph.nodes[node], 0)
     (entering,) = torch.autograd.grad(place, place, entering, retain_graph=True)
-    return _call(graph, node, {0: {0: entering}})[graph.edges[node].index(edge)][0]
+    return call(graph, node, {0: {0: entering}})[graph.edges[node].index(edge)][0]
 
 
 def pushed(

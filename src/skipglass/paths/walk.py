@@ -9,24 +9,18 @@ derivatives c_k = (1/k!) ∂ᵏ/∂tᵏ Σ_r g_r tʳ at t = 1 for the moments (d
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.autograd import Variable
 from torch.autograd.graph import GradientEdge
 
-from skipglass.errors import InputError
-from skipglass.paths.graph import Graph, Meta
-from skipglass.paths.regions import Counted, Regions, partition
+from skipglass.graph.engine import FAINT, Arrived, Graded, call, explain, fire, through
+from skipglass.graph.read import Graph
+from skipglass.graph.regions import Counted, Regions
 
-__all__ = ["Arrived", "Counted", "Graded", "explain", "fire", "partition", "through", "walk"]
+__all__ = ["walk"]
 
-Graded = dict[int, Tensor]
-Arrived = dict[int, Graded]
-"""What has arrived at a head: output → graded gradient."""
-
-FAINT = 1e-15  # our choice: far above float32's smallest normal number, 1e-38, a region's own shrinking included
 LARGEST_LIFT = 100  # 2¹⁰⁰ lifts the faintest subnormal number of float32, and fits its range
 LOOKED_AT = 4096  # entries of a tensor that say how faint it is
 
@@ -97,23 +91,6 @@ def start(graph: Graph, regions: Regions) -> Tensor:
     return fire(graph, 0, graph.loss.output_nr, one) if 0 in regions.forks else one
 
 
-def fire(graph: Graph, node: int, output: int, value: Tensor) -> Tensor:
-    """Let the hooks of a place change a gradient."""
-    edge = (GradientEdge(graph.nodes[node], output),)
-    return through(edge, edge, (value,))[0]
-
-
-def through(
-    starts: Sequence[GradientEdge], ends: Sequence[GradientEdge | Tensor], values: Sequence[Tensor]
-) -> tuple[Tensor, ...]:
-    """Run autograd's engine from edges to edges; None where an end is not reached.
-
-    ``torch.autograd.grad`` calls it so, after checks of shapes and types that take longer than a small node.
-    """
-    engine = Variable._execution_engine
-    return engine.run_backward(tuple(starts), tuple(values), True, False, tuple(ends), True, accumulate_grad=False)
-
-
 def _arrive(at: Arrived, output: int, r: int, value: Tensor) -> None:
     """Add a channel to what has reached an output already."""
     graded = at.setdefault(output, {})
@@ -170,7 +147,7 @@ def _fork(
     arriving: list[Arrived],
 ) -> None:
     """Call a fork by hand and cross the counted ones of its edges."""
-    for e, graded in zip(graph.edges[h], _call(graph, h, at), strict=True):
+    for e, graded in zip(graph.edges[h], call(graph, h, at), strict=True):
         if (e.to, e.output) in regions.hooked:
             graded = {r: fire(graph, e.to, e.output, v) for r, v in graded.items()}
         if (h, e.slot) in counted:
@@ -179,37 +156,3 @@ def _fork(
             graded = send(h, (e.to, e.output), graded)
         for r in sorted(graded):
             _arrive(arriving[e.to], e.output, r, graded[r])
-
-
-def _call(graph: Graph, head: int, at: Arrived) -> list[Graded]:
-    """Call one node by hand, one channel after the other."""
-    node, edges = graph.nodes[head], graph.edges[head]
-    backward: Callable = node if callable(node) else node.apply  # type: ignore[attr-defined] # custom functions
-    found: list[Graded] = [{} for _ in edges]
-    for r in sorted({r for graded in at.values() for r in graded}):
-        entering = [at.get(output, {}).get(r) for output in range(len(graph.metas[head]))]
-        leaving = backward(*entering)
-        gradients = leaving if isinstance(leaving, tuple) else (leaving,)
-        for graded, e in zip(found, edges, strict=True):
-            if (gradient := gradients[e.slot]) is not None:
-                graded[r] = _fit(gradient, graph.metas[e.to][e.output])
-    return found
-
-
-def _fit(gradient: Tensor, meta: Meta) -> Tensor:
-    """Undo broadcasting and cast, as the engine does between two nodes."""
-    if gradient.shape != meta.shape:
-        gradient = gradient.sum_to_size(meta.shape)
-    return gradient if gradient.dtype == meta.dtype else gradient.to(meta.dtype)
-
-
-def explain(error: RuntimeError) -> Exception:
-    """Turn autograd's complaint about a graph into the mistake behind it."""
-    text = str(error)
-    if "second time" in text or "been freed" in text:
-        return InputError("the graph of the loss was freed; measure before backward(), or pass it retain_graph=True")
-    if "inplace operation" in text:
-        return InputError("a tensor of the graph was changed in place since the forward pass; measure before step()")
-    if "not have been used" in text:
-        return InputError("no gradient arrives at x, as an operation on the way has none (quantised weights, rounding)")
-    return error

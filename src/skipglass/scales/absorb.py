@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from skipglass.errors import InputError
-from skipglass.paths.forward import eager
+from skipglass.graph.forward import eager
 from skipglass.scales.absorption import Norm, Pairs
 from skipglass.scales.norms import factor, spread, state_of
 from skipglass.scales.pairs import pairs

@@ -7,7 +7,7 @@ a positive factor also with what is homogeneous of degree one, f(c z) = c f(z) f
 import math
 from dataclasses import dataclass
 
-from skipglass.paths.graph import Graph
+from skipglass.graph.read import Graph
 
 __all__ = ["HOMOGENEOUS", "Axis", "across", "shape_of"]
 

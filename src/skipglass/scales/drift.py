@@ -24,8 +24,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skipglass.paths.forward import LossFunction, eager
-from skipglass.paths.state import as_found
+from skipglass.graph.forward import LossFunction, eager
+from skipglass.graph.state import as_found
 from skipglass.scales.absorption import Pairs
 from skipglass.scales.parameters import parameters_of
 from skipglass.scales.twice import check_finite, check_values, inner, linearised, second, slopes, stepping, twice

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from skipglass.errors import InputError
-from skipglass.paths.forward import eager
+from skipglass.graph.forward import eager
 from skipglass.scales.absorption import Absorption, Norm, Pairs
 from skipglass.scales.pairs import pairs
 from skipglass.scales.residual_layers import absorbed_layers, has_layers, layer_multipliers, layer_norms

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from skipglass.errors import InputError
-from skipglass.paths.forward import eager, forward
-from skipglass.paths.graph import Graph, leaves, read
-from skipglass.paths.operations import CONTRACTIONS
-from skipglass.paths.state import as_found
+from skipglass.graph.forward import eager, forward
+from skipglass.graph.operations import CONTRACTIONS
+from skipglass.graph.read import Graph, leaves, read
+from skipglass.graph.state import as_found
 from skipglass.scales.absorption import Absorption, Norm, Pairs
 from skipglass.scales.channels import HOMOGENEOUS, Axis, across, shape_of
 from skipglass.scales.example import example

@@ -16,8 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.overrides import TorchFunctionMode
 
+from skipglass.graph.forward import arguments, attempt
 from skipglass.models import ResidualLayer
-from skipglass.paths.forward import arguments, attempt
 
 __all__ = ["copied", "hold_statistics", "statistics_held"]
 

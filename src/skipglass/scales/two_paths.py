@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from skipglass.paths.forward import LossFunction, eager
+from skipglass.graph.forward import LossFunction, eager
+from skipglass.graph.state import as_found
 from skipglass.paths.lesion import scaled
-from skipglass.paths.state import as_found
 from skipglass.scales.twice import check_finite, check_values, inner, linearised, second, slopes, stepping
 
 if TYPE_CHECKING:

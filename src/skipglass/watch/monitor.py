@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import InputError, StorageError
+from skipglass.graph.forward import LossFunction, arguments, eager
+from skipglass.graph.outline import UNITS
+from skipglass.graph.read import Target
 from skipglass.models import ResidualLayer
-from skipglass.paths.forward import LossFunction, arguments, eager
-from skipglass.paths.graph import Target
 from skipglass.paths.moments import moments
-from skipglass.paths.outline import UNITS
 from skipglass.paths.spectrum import spectrum
 from skipglass.scales.statistics import copied
 from skipglass.watch.probe import MODES, Row, read_scales, scale_norms, take

@@ -20,10 +20,10 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
-from skipglass.paths.forward import LossFunction, forward
+from skipglass.graph.forward import LossFunction, forward
+from skipglass.graph.state import as_found
 from skipglass.paths.participation import participation_of
 from skipglass.paths.spectrum import spectrum
-from skipglass.paths.state import as_found
 from skipglass.scales import Pairs, absorbed_norms, multipliers, pairs, weight_norms
 from skipglass.scales.statistics import hold_statistics
 from skipglass.watch.gain import Gains

@@ -7,10 +7,10 @@ side, as in a dense net, that are picked apart again, or that a nonlinearity or 
 from enum import Enum
 from math import prod
 
-from skipglass.paths.broadcasts import SUMS, VIEWS
-from skipglass.paths.graph import Graph
-from skipglass.paths.operations import PICKS
-from skipglass.paths.saved import axis, carried, dimensions
+from skipglass.graph.broadcasts import SUMS, VIEWS
+from skipglass.graph.operations import PICKS
+from skipglass.graph.read import Graph
+from skipglass.graph.saved import axis, carried, dimensions
 
 __all__ = ["Fate", "fate"]
 

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skipglass.paths.graph import Graph
-from skipglass.paths.verify import wide
+from skipglass.graph.read import Graph
+from skipglass.graph.verify import wide
 
 __all__ = ["Shares", "batch_norm_trains", "norms", "over", "per_sample", "squared"]
 

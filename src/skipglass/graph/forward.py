@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skipglass.errors import InputError, UserError, one_line
-from skipglass.paths.graph import Target
-from skipglass.paths.state import as_found
+from skipglass.graph.read import Target
+from skipglass.graph.state import as_found
 
 __all__ = [
     "Forward",

@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from skipglass.paths.broadcasts import users_of
-from skipglass.paths.graph import Edge, Graph
-from skipglass.paths.operations import ADDITIONS, ALIKE, FUSED, OVERWRITES, PICKS, SUBTRACTIONS
-from skipglass.paths.stacks import Fate, fate
+from skipglass.graph.broadcasts import users_of
+from skipglass.graph.operations import ADDITIONS, ALIKE, FUSED, OVERWRITES, PICKS, SUBTRACTIONS
+from skipglass.graph.read import Edge, Graph
+from skipglass.graph.stacks import Fate, fate
 
 __all__ = ["Merge", "classify", "joins", "sides", "span"]
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from skipglass.paths.graph import Graph
-from skipglass.paths.outline import PathGraph
-from skipglass.paths.shares import batch_norm_trains, norms
-from skipglass.paths.verify import bound
+from skipglass.graph.outline import PathGraph
+from skipglass.graph.read import Graph
+from skipglass.graph.shares import batch_norm_trains, norms
+from skipglass.graph.verify import bound
 
 __all__ = ["HALF", "Start", "apart", "layouts", "scaled", "scales", "told_at_once", "uppermost"]
 

@@ -12,8 +12,8 @@ from math import prod
 from torch import nn
 from torch.autograd.graph import Node
 
-from skipglass.paths.operations import PICKS
-from skipglass.paths.saved import carried, dimensions, saved_tensor
+from skipglass.graph.operations import PICKS
+from skipglass.graph.saved import carried, dimensions, saved_tensor
 
 __all__ = ["SUMS", "VIEWS", "users_of", "written_out"]
 

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable
 
 from torch import Tensor, nn
 
-from skipglass.paths.graph import Graph, leaves
-from skipglass.paths.merges import Merge, span
-from skipglass.paths.operations import CONTRACTIONS
-from skipglass.paths.saved import saved_parameter
+from skipglass.graph.merges import Merge, span
+from skipglass.graph.operations import CONTRACTIONS
+from skipglass.graph.read import Graph, leaves
+from skipglass.graph.saved import saved_parameter
 
 __all__ = ["common_prefix", "contracts", "name_of_operands", "name_of_weight", "names_of_blocks"]
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from skipglass.errors import InputError
-from skipglass.paths.broadcasts import written_out
-from skipglass.paths.operations import (
+from skipglass.graph.broadcasts import written_out
+from skipglass.graph.operations import (
     CONTRACTIONS,
     ELEMENTWISE,
     HIDDEN,
@@ -25,7 +25,7 @@ from skipglass.paths.operations import (
     operation,
     role,
 )
-from skipglass.paths.saved import saved_parameter
+from skipglass.graph.saved import saved_parameter
 
 __all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "leaves", "read"]
 

@@ -1,6 +1,6 @@
 """What users hang on a graph: hooks that change a gradient, and gradients that are retained.
 
-A tensor's hooks fire where a region ends and again where the next one starts; `listening` finds them, so that the
+A tensor's hooks fire where a region ends and again where the next one starts; `find_hooks` finds them, so that the
 walk can step over such a place by hand, which fires them once. ``retain_grad`` accumulates whatever passes, so
 the tensors that ask for it get their gradient back.
 """
@@ -8,6 +8,7 @@ the tensors that ask for it get their gradient back.
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -15,11 +16,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skipglass.errors import DecompositionError
-from skipglass.paths.forward import attempt
-from skipglass.paths.graph import Graph, Meta
-from skipglass.paths.walk import fire
+from skipglass.graph.engine import fire
+from skipglass.graph.forward import attempt
+from skipglass.graph.read import Graph, Meta
 
-__all__ = ["Heard", "Silence", "listening"]
+__all__ = ["Heard", "Hooks", "Silence", "find_hooks", "retained_gradients"]
 
 Place = tuple[int, int]
 
@@ -54,12 +55,24 @@ class _ReadOnly(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@contextmanager
-def listening(graph: Graph) -> Iterator[set[Place]]:
-    """Give the (node, output) where hooks change the gradient; on leaving, retained gradients are as before.
+@dataclass(frozen=True)
+class Hooks:
+    """What hangs on a graph.
 
-    Each place is asked by handing it zeros, which fires its hooks once. Where something computes with them, a
-    hook or ``retain_grad``, the living tensors are searched for those that retain: the graph does not tell.
+    Attributes
+    ----------
+    changed
+        The (node, output) where hooks change the gradient.
+    retaining
+        Tensors that may retain their gradient (``retain_grad``): the graph does not tell which of them belong to it.
+    """
+
+    changed: set[Place]
+    retaining: list[Tensor]
+
+
+def find_hooks(graph: Graph) -> Hooks:
+    """Find hooks and retained gradients; each place is asked by handing it zeros, which fires its hooks once.
 
     Raises
     ------
@@ -68,27 +81,42 @@ def listening(graph: Graph) -> Iterator[set[Place]]:
     InputError
         If a hook fails.
     """
-    asked = {(to, output) for edges in graph.edges for _, to, output in edges} | {(0, graph.loss.output_nr)}
     zeros: dict[Meta, Tensor] = {}
-    places = [(place, _zero(graph, place, zeros)) for place in sorted(asked)]
+    changed, heard = _asked(graph, zeros)
+    retaining = _living() if heard else []
+    with retained_gradients(retaining):
+        for place in heard:
+            zero = _zero(graph, place, zeros)
+            with _ReadOnly(zero):
+                if attempt("a hook on a tensor", partial(fire, graph, *place, zero)) is not zero:
+                    changed.add(place)
+    return Hooks(changed, retaining)
+
+
+@contextmanager
+def retained_gradients(tensors: list[Tensor]) -> Iterator[None]:
+    """Put back the gradients that these tensors retain, whatever passes in the block."""
+    before = [(t, t.grad) for t in tensors]
+    try:
+        yield
+    finally:
+        for tensor, gradient in before:
+            tensor.grad = gradient
+
+
+def _asked(graph: Graph, zeros: dict[Meta, Tensor]) -> tuple[set[Place], list[Place]]:
+    """The places that give back another gradient than they are handed, and those where something computes with it."""
+    places = {(to, output) for edges in graph.edges for _, to, output in edges} | {(0, graph.loss.output_nr)}
+    entering = [(place, _zero(graph, place, zeros)) for place in sorted(places)]
     changed, heard = set(), []
     with Silence():
-        for place, zero in places:
+        for place, zero in entering:
             try:
                 if fire(graph, *place, zero) is not zero:
                     changed.add(place)
             except Exception:  # Heard, or whatever a hook makes of it
-                heard.append((place, zero))
-    retaining = [(t, t.grad) for t in _tensors() if not t.is_leaf and t.retains_grad] if heard else []
-    try:
-        for place, zero in heard:
-            with _ReadOnly(zero):
-                if attempt("a hook on a tensor", partial(fire, graph, *place, zero)) is not zero:
-                    changed.add(place)
-        yield changed
-    finally:
-        for tensor, before in retaining:
-            tensor.grad = before
+                heard.append(place)
+    return changed, heard
 
 
 def _zero(graph: Graph, place: Place, known: dict[Meta, Tensor]) -> Tensor:
@@ -98,7 +126,8 @@ def _zero(graph: Graph, place: Place, known: dict[Meta, Tensor]) -> Tensor:
     return known[meta]
 
 
-def _tensors() -> list[Tensor]:
+def _living() -> list[Tensor]:
+    """All tensors of this process that retain their gradient."""
     living = gc.get_objects()
     kinds = {kind for kind in set(map(type, living)) if issubclass(kind, Tensor)}
-    return [o for o in living if type(o) in kinds]
+    return [o for o in living if type(o) in kinds and not o.is_leaf and o.retains_grad]

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from skipglass.errors import DecompositionError, InputError
-from skipglass.paths.graph import Graph, Target, as_targets
-from skipglass.paths.regions import Regions
-from skipglass.paths.walk import explain, fire
+from skipglass.graph.engine import explain, fire
+from skipglass.graph.read import Graph, Target, as_targets
+from skipglass.graph.regions import Regions
 
 __all__ = [
     "BOUNDS",

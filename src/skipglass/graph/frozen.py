@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from skipglass.paths.graph import Graph
-from skipglass.paths.operations import CONTRACTIONS
-from skipglass.paths.saved import saved_parameter
+from skipglass.graph.operations import CONTRACTIONS
+from skipglass.graph.read import Graph
+from skipglass.graph.saved import saved_parameter
 
 __all__ = ["recognise"]
 

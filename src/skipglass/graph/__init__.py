@@ -1,0 +1,5 @@
+"""One backward pass, read and understood: what each node does, where signals merge, names."""
+
+from skipglass.graph.trace import Trace, as_trace, trace
+
+__all__ = ["Trace", "as_trace", "trace"]

@@ -1,0 +1,73 @@
+"""Autograd's engine, called between any two places of a graph, and single nodes called by hand.
+
+A *place* is (node, output): where a gradient enters a node.
+"""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+from torch.autograd import Variable
+from torch.autograd.graph import GradientEdge
+
+from skipglass.errors import InputError
+from skipglass.graph.read import Graph, Meta
+
+__all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "through"]
+
+Graded = dict[int, Tensor]
+"""A graded gradient: channel (a length, a power of t - 1) → tensor."""
+Arrived = dict[int, Graded]
+"""What has arrived at a head: output → graded gradient."""
+
+FAINT = 1e-15  # our choice: far above float32's smallest normal number, 1e-38, a region's own shrinking included
+
+
+def fire(graph: Graph, node: int, output: int, value: Tensor) -> Tensor:
+    """Let the hooks of a place change a gradient."""
+    edge = (GradientEdge(graph.nodes[node], output),)
+    return through(edge, edge, (value,))[0]
+
+
+def through(
+    starts: Sequence[GradientEdge], ends: Sequence[GradientEdge | Tensor], values: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Run autograd's engine from edges to edges; None where an end is not reached.
+
+    ``torch.autograd.grad`` calls it so, after checks of shapes and types that take longer than a small node.
+    """
+    engine = Variable._execution_engine
+    return engine.run_backward(tuple(starts), tuple(values), True, False, tuple(ends), True, accumulate_grad=False)
+
+
+def call(graph: Graph, head: int, at: Arrived) -> list[Graded]:
+    """Call one node by hand, one channel after the other."""
+    node, edges = graph.nodes[head], graph.edges[head]
+    backward: Callable = node if callable(node) else node.apply  # type: ignore[attr-defined] # custom functions
+    found: list[Graded] = [{} for _ in edges]
+    for r in sorted({r for graded in at.values() for r in graded}):
+        entering = [at.get(output, {}).get(r) for output in range(len(graph.metas[head]))]
+        leaving = backward(*entering)
+        gradients = leaving if isinstance(leaving, tuple) else (leaving,)
+        for graded, e in zip(found, edges, strict=True):
+            if (gradient := gradients[e.slot]) is not None:
+                graded[r] = fit(gradient, graph.metas[e.to][e.output])
+    return found
+
+
+def fit(gradient: Tensor, meta: Meta) -> Tensor:
+    """Undo broadcasting and cast, as the engine does between two nodes."""
+    if gradient.shape != meta.shape:
+        gradient = gradient.sum_to_size(meta.shape)
+    return gradient if gradient.dtype == meta.dtype else gradient.to(meta.dtype)
+
+
+def explain(error: RuntimeError) -> Exception:
+    """Turn autograd's complaint about a graph into the mistake behind it."""
+    text = str(error)
+    if "second time" in text or "been freed" in text:
+        return InputError("the graph of the loss was freed; measure before backward(), or pass it retain_graph=True")
+    if "inplace operation" in text:
+        return InputError("a tensor of the graph was changed in place since the forward pass; measure before step()")
+    if "not have been used" in text:
+        return InputError("no gradient arrives at x, as an operation on the way has none (quantised weights, rounding)")
+    return error
