@@ -1,6 +1,9 @@
 """The exceptions a user's mistake raises: each names what was asked, what was found, what to do."""
 
-__all__ = ["DecompositionError", "InputError", "StorageError", "UserError", "one_line"]
+import sys
+import warnings
+
+__all__ = ["DecompositionError", "InputError", "StorageError", "UserError", "one_line", "warn"]
 
 
 class UserError(Exception):
@@ -22,3 +25,16 @@ class DecompositionError(UserError, ArithmeticError):
 def one_line(error: BaseException) -> str:
     """Return the type of what other code raised, and the first line of what it says."""
     return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+
+
+def warn(message: str) -> None:
+    """Warn the user, at the line that called this package."""
+    depth, frame = 2, sys._getframe(1)
+    # what lies between two of our own frames (cached properties, context managers) is not the user's either
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in {
+        "skipglass",
+        "functools",
+        "contextlib",
+    }:
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, stacklevel=depth)

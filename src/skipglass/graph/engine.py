@@ -10,7 +10,7 @@ from torch.autograd import Variable
 from torch.autograd.graph import GradientEdge
 
 from skipglass.errors import InputError
-from skipglass.graph.read import Graph, Meta
+from skipglass.graph.nodes import Graph, Meta
 
 __all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "through"]
 

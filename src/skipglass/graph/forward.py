@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skipglass.errors import InputError, UserError, one_line
-from skipglass.graph.read import Target
+from skipglass.graph.nodes import Target
 from skipglass.graph.state import as_found
 
 __all__ = [

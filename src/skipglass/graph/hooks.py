@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from skipglass.errors import DecompositionError
 from skipglass.graph.engine import fire
 from skipglass.graph.forward import attempt
-from skipglass.graph.read import Graph, Meta
+from skipglass.graph.nodes import Graph, Meta
 
 __all__ = ["Heard", "Hooks", "Silence", "find_hooks", "retained_gradients"]
 

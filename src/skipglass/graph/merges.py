@@ -1,32 +1,31 @@
 """Which sums of two signals are residual, and which of the two is the branch.
 
-Let the *join* of a sum be the first node that every path from it to x passes. The sum is a residual merge when
-one summand reaches the join by a *plain* path, one that crosses no weight, no nonlinearity and no product of
-two signals, while the other has no such path and crosses a weight; or when both cross weights and exactly one
-is affine throughout and they share nothing, a projected shortcut (attention scores and their relative positions
-share the queries). Where both summands see only pieces of the join, and different
-ones, there is no common signal to skip (a recurrence). Every other sum is a parallel one.
+Let the *join* of a sum be the first node that every path from it to x passes (see `joins`). The sum is a *residual
+merge* when one side, the *shortcut*, reaches the join by a *plain* path, one that crosses no weight, no nonlinearity
+and no product of two signals, while the other side, the *branch*, has no such path and crosses a weight; or when both
+cross weights, exactly one is affine throughout and they share nothing, a projected shortcut (attention scores and
+their relative positions share the queries). The two may also meet nearer than at the join: the *stream* is what the
+shortcut carries plainly, and the *meeting* the nearest signal of it that the branch reads over a weight. Where both
+sides see only pieces of the join, and different ones, there is no common signal to skip (a recurrence; see `pieces`).
+Every other sum is a *parallel* one.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from skipglass.graph.broadcasts import users_of
-from skipglass.graph.operations import ADDITIONS, ALIKE, FUSED, OVERWRITES, PICKS, SUBTRACTIONS
-from skipglass.graph.read import Edge, Graph
+from skipglass.graph.joins import PLAIN, Side, between, joins, reached, side, weighs
+from skipglass.graph.nodes import Edge, Graph
+from skipglass.graph.operations import facts
+from skipglass.graph.pieces import Seen, seen
 from skipglass.graph.stacks import Fate, fate
 
-__all__ = ["Merge", "classify", "joins", "sides", "span"]
+__all__ = ["Merge", "classify", "sums_around"]
 
-SIZES = {"Pow", "Abs", "Mul", "LinalgVectorNorm", "Norm"}
-"""What a loss makes of a difference; a Mul of the difference with itself."""
-SCALINGS = {"Mul", "Div", "Neg"}
-PLAIN = {"linear", "norm"}
-CONTRACTING = {"weight", "constant"}
+AFFINE = {*PLAIN, "weight", "constant"}
 """A constant is most often a weight that was frozen and then cast or computed: it is taken for one."""
-AFFINE = PLAIN | CONTRACTING
-SUMMING = {"linear"} | CONTRACTING
+SUMMING = {"linear", "weight", "constant"}
+"""Roles of the operations that add their signals, if they have several."""
 
 
 @dataclass(frozen=True)
@@ -58,264 +57,170 @@ class Merge:
     constants: frozenset[int] = frozenset()
 
 
-def joins(graph: Graph) -> list[int]:
-    """The first node that all paths from each node to x pass: its immediate postdominator.
-
-    The number of nodes, len(graph.nodes), stands for the end of every path (Cooper, Harvey & Kennedy, 2001).
-    """
-    end = len(graph.nodes)
-    targets = set(graph.targets)
-    at_end = {node for node, _ in targets}
-    found = [end] * (end + 1)
-    for i in range(end - 1, -1, -1):
-        following = [e.to for e in graph.edges[i]] + ([end] if i in at_end else [])
-        join = following[0]
-        for other in following[1:]:
-            while join != other:
-                if join < other:
-                    join = found[join]
-                else:
-                    other = found[other]
-        found[i] = join
-    return found
-
-
-def span(graph: Graph, edge: Edge, join: int, stops: Collection[int] = ()) -> list[int]:
-    """The nodes between an edge and a join, in topological order; the join and the ``stops`` are left out."""
-    met = {join, *stops}
-    if edge.to in met:
-        return []
-    found, stack = [edge.to], [edge.to]
-    met.add(edge.to)
-    while stack:
-        for _, to, _ in graph.edges[stack.pop()]:
-            if to not in met:
-                met.add(to)
-                found.append(to)
-                stack.append(to)
-    return sorted(found)
-
-
 def classify(graph: Graph) -> list[Merge]:
     """Every sum of two signals or more, residual or parallel, from the loss down."""
-    join, users = joins(graph), users_of(graph.edges)
-    constants = {i for i, role in enumerate(graph.roles) if role == "constant"}
-    found = []
-    for i, (name, role, edges) in enumerate(zip(graph.operations, graph.roles, graph.edges, strict=True)):
-        if len(edges) < 2:
-            continue
-        become = fate(graph, users, i) if name in {"Stack", "Cat"} else Fate.APART
-        fused = name in FUSED and edges[0].slot == 0
-        added = role in SUMMING and (name in ADDITIONS or fused or become is Fate.SUMMED)
-        if len(edges) == 2 and added:
-            decisive = _decisive(graph, i, join[i], edges, constants)
-            found.append(replace(_residual(graph, i, join[i], edges), constants=decisive))
-        elif added or fused or become is not Fate.APART or name in OVERWRITES | ALIKE:
-            pairs = [(edges[0], e) for e in edges[1:]] if fused else combinations(edges, 2)
-            ways = [(graph, i, join[i], pair) for pair in pairs]
-            may = any(_residual(*way).branch or _decisive(*way, constants) for way in ways)
-            if may or role in SUMMING:
-                found.append(Merge(i, join[i], unsure=may))
-        elif role in SUMMING:
-            found.append(Merge(i, join[i]))
-    return [_unless_a_difference(graph, users, m, found) for m in found]
+    join = joins(graph)
+    several = [i for i, edges in enumerate(graph.edges) if len(edges) > 1]
+    merges = [merge for i in several if (merge := _merge(graph, i, join[i])) is not None]
+    residual = [merge for merge in merges if merge.branch is not None]
+    return [Merge(m.node, m.join) if _only_a_difference(graph, m, residual) else m for m in merges]
 
 
-def _unless_a_difference(graph: Graph, users: list[list[int]], merge: Merge, found: list[Merge]) -> Merge:
-    """A residual merge, or the parallel sum that a subtraction is where it only says how far two signals are apart.
+def _merge(graph: Graph, node: int, join: int) -> Merge | None:
+    """What becomes of the signals that meet in a node; None where they are not summed."""
+    edges, adds = graph.edges[node], graph.roles[node] in SUMMING
+    kind = _kind(graph, node)
+    if adds and len(edges) == 2 and kind in {"sum", "difference", "fused"}:
+        return replace(_verdict(graph, node, edges, join), constants=_decisive(graph, node, edges, join))
+    # whether one of several signals, or of those that are not plainly added, is a shortcut is a matter of view
+    pairs: Iterable[Sequence[Edge]] = combinations(edges, 2) if kind else ()
+    if kind == "fused":
+        pairs = [(edges[0], e) for e in edges[1:]]
+    unsure = any(
+        _verdict(graph, node, pair, join).branch is not None or _decisive(graph, node, pair, join) for pair in pairs
+    )
+    return Merge(node, join, unsure=unsure) if adds or unsure else None
+
+
+def _kind(graph: Graph, node: int) -> str:
+    """How a node merges its signals: as `Operation.merges` says, but for signals side by side that are summed later."""
+    name = graph.operations[node]
+    if name in {"Stack", "Cat"}:
+        return {Fate.SUMMED: "sum", Fate.UNSURE: "alike", Fate.APART: ""}[fate(graph, node)]
+    kind = facts(name).merges
+    if kind == "fused":
+        return kind if graph.edges[node][0].slot == 0 else ""
+    return "" if kind in {"sum", "difference"} and graph.roles[node] not in SUMMING else kind
+
+
+def _verdict(graph: Graph, node: int, edges: Sequence[Edge], join: int) -> Merge:
+    """Whether a sum of two signals is residual, and which is the branch."""
+    sides = [side(graph, node, e, join) for e in edges]
+    view = seen(graph, sides, join)
+    if view is Seen.APART:
+        return Merge(node, join)
+    first, second = sides
+    plain = {s.edge: _plain(graph, s, join) for s in sides}
+    # one side is plain down to the join: it is the shortcut
+    for branch, shortcut in ((first, second), (second, first)):
+        skips = plain[shortcut.edge] and not plain[branch.edge] and branch.weighs
+        if skips and (view is Seen.WHOLE or _meeting(graph, branch, shortcut) is not None):
+            return Merge(node, join, branch.edge, shortcut.edge)
+    # or it is plain down to where the other meets it
+    for branch, shortcut in ((first, second), (second, first)):
+        meeting = _meeting(graph, branch, shortcut) if view is Seen.WHOLE and not shortcut.own_step else None
+        if meeting is not None:
+            return Merge(node, meeting, branch.edge, shortcut.edge)
+    # or both cross weights, and one is affine
+    affine = [all(graph.roles[v] in AFFINE for v in s.nodes) for s in sides]
+    if first.weighs and second.weighs and affine[0] != affine[1] and not {*first.nodes} & {*second.nodes}:
+        branch, shortcut = (second, first) if affine[0] else (first, second)
+        return Merge(node, join, branch.edge, shortcut.edge, projected=True)
+    return Merge(node, join)
+
+
+def _plain(graph: Graph, s: Side, join: int) -> bool:
+    """Whether a side reaches the join by a plain path."""
+    if s.own_step:
+        return False
+    return join in {node for node, _ in reached(graph, s.edge, s.nodes, lambda v: graph.roles[v] in PLAIN)}
+
+
+def _meeting(graph: Graph, branch: Side, shortcut: Side) -> int | None:
+    """The node whose result the shortcut carries plainly and the branch reads over a weight, if there is one.
+
+    It may lie nearer than the join: a decoder's stream, or the queries of a cross attention, starts from
+    something else than x, and each branch may read x on its own.
+    """
+    stream = reached(graph, shortcut.edge, shortcut.nodes, lambda v: graph.roles[v] in PLAIN)
+    common = stream & reached(graph, branch.edge, branch.nodes, lambda v: True)
+    common.discard((len(graph.nodes), 0))  # two tensors of x are two signals
+    if not common:
+        return None
+    meeting = min(common)
+    # the nodes of the branch that lead there
+    leading: set[int] = set()
+    for v in reversed(branch.nodes):
+        if any(e.place == meeting or e.to in leading for e in graph.edges[v]):
+            leading.add(v)
+    if branch.own_step:
+        return meeting[0]
+    plain = reached(graph, branch.edge, sorted(leading), lambda v: graph.roles[v] in PLAIN)
+    over_a_weight = any(weighs(graph, v) for v in leading) and meeting not in plain
+    return meeting[0] if over_a_weight else None
+
+
+def _decisive(graph: Graph, node: int, edges: Sequence[Edge], join: int) -> frozenset[int]:
+    """The contractions with a constant that decide what is the branch, by whether those of each side are weights."""
+    if "constant" not in graph.roles:
+        return frozenset()
+    own = []
+    for one in [side(graph, node, e, join) for e in edges]:
+        crossed = [*one.nodes, node] if one.own_step else one.nodes
+        own.append({v for v in crossed if graph.roles[v] == "constant"})
+    either = own[0] | own[1]
+    # the verdict if all of them are weights, and if those of one side or both are none
+    branches = set()
+    for fixed in (set(), *own, either) if either else ():
+        roles = ["linear" if v in fixed else role for v, role in enumerate(graph.roles)]
+        branches.add(_verdict(replace(graph, roles=roles), node, edges, join).branch)
+    return frozenset(either) if len(branches) > 1 else frozenset()
+
+
+def _only_a_difference(graph: Graph, merge: Merge, residual: Sequence[Merge]) -> bool:
+    """Whether a residual merge is a subtraction that only says how far two signals are apart.
 
     So it is in h + t(f(h) - h), a highway around h, and where a loss takes the size of net(x) - x.
     """
-    if merge.branch is None or graph.operations[merge.node] not in SUBTRACTIONS:
-        return merge
-    apart = _is_measured(graph, users, merge) or any(
-        _holds(graph, outer, merge.node) for outer in found if outer.join == merge.join and outer.node < merge.node
-    )
-    return Merge(merge.node, merge.join) if apart else merge
+    if merge.branch is None or facts(graph.operations[merge.node]).merges != "difference":
+        return False
+    around = [outer for outer in residual if outer.join == merge.join and outer.node < merge.node]
+    return _is_measured(graph, merge) or any(_holds(graph, outer, merge.node) for outer in around)
 
 
 def _holds(graph: Graph, outer: Merge, node: int) -> bool:
     """Whether a node lies on a residual merge's branch with no weight in between."""
     if outer.branch is None:
         return False
-    inside = span(graph, outer.branch, outer.join)
-    return node in {v for v, _ in _reached(graph, outer.branch, inside, lambda v: not _weighs(graph, v))}
+    branch = between(graph, outer.branch, outer.join)
+    return node in {v for v, _ in reached(graph, outer.branch, branch, lambda v: not weighs(graph, v))}
 
 
-def _is_measured(graph: Graph, users: list[list[int]], merge: Merge) -> bool:
+def _is_measured(graph: Graph, merge: Merge) -> bool:
     """Whether the loss takes the size of a difference between x and what all weights together make of it."""
-    if not _takes_the_size(graph, users, merge.node):
+    if merge.branch is None or merge.join not in {len(graph.nodes), *graph.at_end}:
         return False
-    at_end = {len(graph.nodes)} | {v for v, _ in graph.targets}
-    if merge.join not in at_end or merge.branch is None:
+    if not _takes_the_size(graph, merge.node):
         return False
-    inside = set(span(graph, merge.branch, merge.join))
-    return all(v in inside for v in range(len(graph.nodes)) if _weighs(graph, v))
+    branch = set(between(graph, merge.branch, merge.join))
+    return all(v in branch for v in range(len(graph.nodes)) if weighs(graph, v))
 
 
-def _takes_the_size(graph: Graph, users: list[list[int]], node: int) -> bool:
+def _takes_the_size(graph: Graph, node: int) -> bool:
     """Whether all that reads a signal is its square, magnitude or norm, scaled before at most."""
-    for v in set(users[node]):
-        edges = graph.edges[v]
-        if graph.operations[v] in SCALINGS and graph.roles[v] == "linear" and len(edges) == 1:
-            if not _takes_the_size(graph, users, v):
-                return False
-        elif (
-            graph.operations[v] not in SIZES
-            or {e.to for e in edges} != {node}
-            or (graph.operations[v] == "Mul" and len(edges) == 1)
-        ):
+    for v in set(graph.users[node]):
+        known, edges = facts(graph.operations[v]), graph.edges[v]
+        if graph.roles[v] == "linear":
+            scales = len(edges) == 1 and known.homogeneous and known.entrywise
+            measured = scales and _takes_the_size(graph, v)
+        else:
+            measured = known.size and graph.roles[v] != "opaque" and all(e.to == node for e in edges)
+        if not measured:
             return False
-    return bool(users[node])
+    return bool(graph.users[node])
 
 
-def sides(graph: Graph, merges: list[Merge], weights: Mapping[int, str], wanted: set[str]) -> list[Merge]:
+def sums_around(graph: Graph, merges: Sequence[Merge], weights: Mapping[int, str], wanted: set[str]) -> list[Merge]:
     """The sums one side of which crosses exactly the wanted weights, by name, with that side as the branch.
 
     Of sums inside one another the innermost is taken; a module that is used again has several.
     """
-    found: list[tuple[Merge, set[int]]] = []
+    around: list[tuple[Merge, list[int]]] = []
     for merge in merges:
         for e in graph.edges[merge.node]:
-            inside = set(span(graph, e, merge.join))
-            crossed = inside | ({merge.node} if _own_step(graph, merge.node, e) else set())
+            one = side(graph, merge.node, e, merge.join)
+            crossed = [*one.nodes, merge.node] if one.own_step else one.nodes
             if wanted and {weights[v] for v in crossed if v in weights} == wanted:
-                others = [other for other in graph.edges[merge.node] if other != e]
-                found.append((Merge(merge.node, merge.join, e, others[0]), inside))
-    return [merge for merge, inside in found if not any(other.node in inside for other, _ in found)]
-
-
-def _residual(graph: Graph, node: int, join: int, sides: Sequence[Edge]) -> Merge:
-    own = [_own_step(graph, node, e) for e in sides]
-    spans = [span(graph, e, join) for e in sides]
-    whole = _see_the_whole(graph, sides, join, spans)
-    if whole is None:
-        return Merge(node, join)
-    plain = [
-        not step and _reaches(graph, e, join, s, lambda v: graph.roles[v] in PLAIN)
-        for step, e, s in zip(own, sides, spans, strict=True)
-    ]
-    weighs = [step or any(_weighs(graph, v) for v in s) for step, s in zip(own, spans, strict=True)]
-
-    def meeting(branch: int, shortcut: int) -> int | None:
-        ways = sides[branch], sides[shortcut], spans[branch], spans[shortcut]
-        return _leaves_the_stream(graph, *ways, own[branch])
-
-    for branch, shortcut in ((0, 1), (1, 0)):
-        if (
-            plain[shortcut]
-            and not plain[branch]
-            and weighs[branch]
-            and (whole or meeting(branch, shortcut) is not None)
-        ):
-            return Merge(node, join, sides[branch], sides[shortcut])
-    for branch, shortcut in ((0, 1), (1, 0)):
-        if whole and not own[shortcut] and (at := meeting(branch, shortcut)) is not None:
-            return Merge(node, at, sides[branch], sides[shortcut])
-    affine = [all(graph.roles[v] in AFFINE for v in s) for s in spans]
-    if all(weighs) and affine[0] != affine[1] and not set(spans[0]) & set(spans[1]):
-        shortcut = affine.index(True)
-        return Merge(node, join, sides[1 - shortcut], sides[shortcut], projected=True)
-    return Merge(node, join)
-
-
-def _decisive(graph: Graph, node: int, join: int, sides: Sequence[Edge], constants: set[int]) -> frozenset[int]:
-    """The contractions with a constant that decide what is the branch, by whether those of each side are weights."""
-    if not constants:
-        return frozenset()
-    parts = [constants.intersection(([node] if e.slot > 0 else []) + span(graph, e, join)) for e in sides]
-    if not any(parts):
-        return frozenset()
-    branches = set()
-    for fixed in (set(), *parts, parts[0] | parts[1]):
-        roles = ["linear" if v in fixed else role for v, role in enumerate(graph.roles)]
-        branches.add(_residual(replace(graph, roles=roles), node, join, sides).branch)
-    return frozenset(parts[0] | parts[1]) if len(branches) > 1 else frozenset()
-
-
-def _own_step(graph: Graph, node: int, edge: Edge) -> bool:
-    """Whether the sum itself contracts this operand with a weight, as Addmm does with its second and third."""
-    return graph.roles[node] in CONTRACTING and edge.slot > 0
-
-
-def _weighs(graph: Graph, node: int) -> bool:
-    role = graph.roles[node]
-    return role in CONTRACTING or (role == "opaque" and graph.operations[node] != "CopySlices")
-
-
-def _reaches(graph: Graph, edge: Edge, join: int, nodes: list[int], through: Callable[[int], bool]) -> bool:
-    """Whether an edge leads to the join by nodes that ``through`` allows."""
-    return join in {node for node, _ in _reached(graph, edge, nodes, through)}
-
-
-def _reached(graph: Graph, edge: Edge, nodes: list[int], through: Callable[[int], bool]) -> set[tuple[int, int]]:
-    """The signals, (node, output), that an edge leads to by ``nodes`` that ``through`` allows."""
-    at_end = {node for node, _ in graph.targets}
-    signals, reached = {(edge.to, edge.output)}, {edge.to}
-    for v in nodes:
-        if v in reached and v in at_end:
-            signals.add((len(graph.nodes), 0))
-        if v in reached and through(v):
-            signals.update((e.to, e.output) for e in graph.edges[v])
-            reached.update(e.to for e in graph.edges[v])
-    return signals
-
-
-def _leaves_the_stream(
-    graph: Graph, branch: Edge, shortcut: Edge, inside: list[int], beside: list[int], own_step: bool
-) -> int | None:
-    """The node whose result the shortcut carries plainly and the branch reads over a weight, if there is one.
-
-    It may lie nearer than the join: a decoder's stream, or the queries of a cross attention, starts from
-    something else than x, and each branch may read x on its own.
-    """
-    stream = _reached(graph, shortcut, beside, lambda v: graph.roles[v] in PLAIN)
-    common = stream & _reached(graph, branch, inside, lambda v: True)
-    common.discard((len(graph.nodes), 0))  # two tensors of x are two signals
-    if not common:
-        return None
-    meeting = min(common)
-    between: set[int] = set()
-    for v in reversed(inside):
-        if any((e.to, e.output) == meeting or e.to in between for e in graph.edges[v]):
-            between.add(v)
-    if not own_step and not any(_weighs(graph, v) for v in between):
-        return None
-    plain = _reached(graph, branch, sorted(between), lambda v: graph.roles[v] in PLAIN)
-    return None if meeting in plain and not own_step else meeting[0]
-
-
-def _see_the_whole(graph: Graph, sides: Sequence[Edge], join: int, spans: list[list[int]]) -> bool | None:
-    """Whether a summand sees more than a piece of the join; None where both see but pieces, and different ones.
-
-    So it is with the steps of a recurrence over a sequence.
-    """
-    if join == len(graph.nodes):  # the pieces are the tensors of a tuple x
-        outputs = [{(v, k) for v, k in graph.targets if v in s} for s in spans]
-        if not outputs[0] & outputs[1]:
-            return None
-    elif graph.operations[join] in PICKS:
-        outputs = [
-            {(e.to, e.output) for e in (side, *(e for v in s for e in graph.edges[v])) if e.to == join}
-            for side, s in zip(sides, spans, strict=True)
-        ]
-        return False if outputs[0] & outputs[1] else None
-    if not any(graph.operations[v] in PICKS for s in spans for v in s):
-        return True
-    leads: set[int] = set()
-    for v in sorted(set(spans[0]) | set(spans[1]), reverse=True):
-        if graph.roles[v] in PLAIN and any(e.to == join or e.to in leads for e in graph.edges[v]):
-            leads.add(v)
-    picks = {v for v in leads if graph.operations[v] in PICKS}
-    if any(_reaches(graph, e, join, s, lambda v: v not in picks) for e, s in zip(sides, spans, strict=True)):
-        return True
-    pieces = [{_piece(graph, v) for v in picks.intersection(s)} for s in spans]
-    return False if pieces[0] & pieces[1] else None
-
-
-def _piece(graph: Graph, node: int) -> tuple[object, ...]:
-    """What a pick takes, so that the same piece taken twice is known as one."""
-    taken = graph.nodes[node]
-    names = [name for name in dir(taken) if name.startswith("_saved_")]
-    places = [(name, value) for name in names if isinstance(value := getattr(taken, name), int)]
-    return (graph.operations[node], *graph.edges[node], *places) if places else (node,)
+                other = next(other for other in graph.edges[merge.node] if other != e)
+                around.append((Merge(merge.node, merge.join, e, other), one.nodes))
+    return [merge for merge, inside in around if not any(other.node in inside for other, _ in around)]

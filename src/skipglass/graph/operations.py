@@ -1,151 +1,317 @@
-"""What each operation of the backward pass does to a signal: which contract it with weights, which keep it plain.
+"""What each operation of the backward pass does to a signal: the one table that all folders ask.
 
-The names are those of autograd's nodes without "Backward" and the overload's number. An operation in none
-of the tables counts as a nonlinearity, so that an unknown one never makes a shortcut.
+An operation goes by the name of autograd's node without "Backward" and the number of the overload: "Add", "Addmm",
+"NativeLayerNorm". One that is not in the table counts as a nonlinearity, so that an unknown one never makes a shortcut.
+That the table is right is tested by asking the nodes themselves (tests/graph/test_operations.py): whether what a node
+passes on depends on x, whether it works entry by entry, whether it is its own transpose.
 """
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import Node
 
 __all__ = [
-    "ADDITIONS",
-    "ALIKE",
     "CONTRACTIONS",
-    "ELEMENTWISE",
-    "FUSED",
-    "HIDDEN",
-    "NORMALIZATIONS",
-    "OPAQUE",
-    "OVERWRITES",
-    "PICKS",
     "SELF_ADJOINT",
-    "SUBTRACTIONS",
+    "TABLE",
+    "Contraction",
+    "Operation",
+    "contraction",
+    "facts",
     "operation",
     "role",
 ]
 
+Contraction = tuple[int, int, str]
+"""(the operand that carries the signal, the operand that may be a weight, the name under which that one is saved)"""
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+
+@dataclass(frozen=True)
+class Operation:
+    """What is known of one operation.
+
+    Attributes
+    ----------
+    role
+        What it is to a single signal: "linear", "norm" (a normalisation), "nonlinear", or "opaque" where it may hold
+        weights or other operations that the graph does not show.
+    nonlinear_in
+        Operands that it is not linear in, though it is in others: a divisor.
+    factors
+        Two groups of operands that multiply each other: a signal in each makes a product of signals.
+    contracts
+        For each operand that a weight may be contracted with: see `Contraction`.
+    bias
+        The operand that is added to a contraction.
+    merges
+        What two signals become that meet in it: "sum"; "difference"; "fused", a first operand plus a product, or a
+        quotient, of the second and third; "overwritten", entries of one in place of the other's; "alike", something
+        that may stand for a sum.
+    entrywise
+        It works entry by entry, after broadcasting.
+    self_adjoint
+        Its derivative by each operand is its own transpose, so that the node applies the derivative as well.
+    piecewise_linear
+        It is nonlinear, but linear on each of its pieces, without a constant of its own.
+    homogeneous
+        f(c z) = c f(z) for a positive factor c of each channel, by the first operand.
+    picks
+        It takes a piece of a signal.
+    pools
+        It works within each channel, the second dimension.
+    resizes
+        It changes the length of an axis and adds nothing up.
+    sums
+        It adds up entries along axes.
+    views
+        It gives the same entries another shape.
+    reads
+        How many of its operands are signals by their purpose; a bias or a mask may follow.
+    spreads
+        For each operand that is broadcast: (the operand it meets, the name under which that one is saved, or "").
+    size
+        It is what losses take the size of a difference with.
+    convolves
+        It is a convolution.
+    over_samples
+        It takes its statistics over samples (batch norm), unless they are fixed.
+    hidden
+        It swallows a whole piece of the network: what to do about it.
+    """
+
+    role: str = "nonlinear"
+    nonlinear_in: frozenset[int] = frozenset()
+    factors: tuple[frozenset[int], frozenset[int]] | None = None
+    contracts: tuple[Contraction, ...] = ()
+    bias: int | None = None
+    merges: str = ""
+    entrywise: bool = False
+    self_adjoint: bool = False
+    piecewise_linear: bool = False
+    homogeneous: bool = False
+    picks: bool = False
+    pools: bool = False
+    resizes: bool = False
+    sums: bool = False
+    views: bool = False
+    reads: int | None = None
+    spreads: dict[int, tuple[int, str]] = field(default_factory=dict)
+    size: bool = False
+    convolves: bool = False
+    over_samples: bool = False
+    hidden: str = ""
 
 
-# operation: for each operand that a weight may meet, (its edge, the edge of the other, where the other is saved)
-CONTRACTIONS: dict[str, Sequence[tuple[int, int, str]]] = {
-    "Mm": ((0, 1, "mat2"), (1, 0, "self")),
-    "Bmm": ((0, 1, "mat2"), (1, 0, "self")),
-    "Mv": ((0, 1, "vec"), (1, 0, "self")),
-    "Dot": ((0, 1, "tensor"), (1, 0, "self")),
-    "Vdot": ((0, 1, "other"), (1, 0, "self")),
-    "Addmm": ((1, 2, "mat2"), (2, 1, "mat1")),
-    "SparseAddmm": ((1, 2, "mat2"), (2, 1, "mat1")),
-    "Addmv": ((1, 2, "vec"), (2, 1, "mat")),
-    "Addbmm": ((1, 2, "batch2"), (2, 1, "batch1")),
-    "Baddbmm": ((1, 2, "batch2"), (2, 1, "batch1")),
-    "Linear": ((0, 1, "weight"),),
-    "MkldnnLinear": ((0, 1, "weight"),),
-    "Convolution": ((0, 1, "weight"),),
-    "ConvolutionOverrideable": ((0, 1, "weight"),),
-    "MkldnnConvolution": ((0, 1, "weight"),),
-    "CudnnConvolution": ((0, 1, "weight"),),
-    "MiopenConvolution": ((0, 1, "weight"),),
-    "SlowConv2D": ((0, 1, "weight"),),
-    "ConvDepthwise2D": ((0, 1, "weight"),),
-    "ConvDepthwise3D": ((0, 1, "weight"),),
-    "ConvTbc": ((0, 1, "weight"),),
-    "SlowConv3D": ((0, 1, "weight"),),
-    "SlowConvDilated2D": ((0, 1, "weight"),),
-    "SlowConvDilated3D": ((0, 1, "weight"),),
-    "SlowConvTranspose2D": ((0, 1, "weight"),),
-    "SlowConvTranspose3D": ((0, 1, "weight"),),
-    "CudnnConvolutionTranspose": ((0, 1, "weight"),),
-    "MiopenConvolutionTranspose": ((0, 1, "weight"),),
-    "MiopenDepthwiseConvolution": ((0, 1, "weight"),),
-    "MpsConvolution": ((0, 1, "weight"),),
-    "GroupedMm": ((0, 1, "mat2"), (1, 0, "self")),
-}
+TABLE: dict[str, Operation] = {}
 
-SUBTRACTIONS = frozenset({"Sub", "Rsub"})
 
-ADDITIONS = SUBTRACTIONS | {"Add", "Lerp", "IndexAdd", "ScatterAdd"}
-"""Sums of two signals that may be a residual merge; the weight of a Lerp is a product unless it is no signal."""
+def _say(names: str, role: str = "nonlinear", **known: Any) -> None:
+    """Write operations that are alike into the table, each once."""
+    for name in names.split():
+        if name in TABLE:
+            raise KeyError(f"{name} stands in the table of operations already")
+        TABLE[name] = Operation(role, **known)
 
-OVERWRITES = frozenset(
-    {"Where", "IndexPut", "IndexPutImpl", "UnsafeIndexPut", "IndexCopy", "Scatter", "Put", "MaskedScatter"}
-    | {"SliceScatter", "SelectScatter", "DiagonalScatter", "AsStridedScatter"}
+
+def _product(first: Collection[int], second: Collection[int]) -> tuple[frozenset[int], frozenset[int]]:
+    return frozenset(first), frozenset(second)
+
+
+def _matrices(left: int, right: int, saved: str) -> dict[str, Any]:
+    """A product of two operands, each of which may be a weight; where they are saved, the right one first."""
+    of_right, of_left = saved.split()
+    return {"contracts": ((left, right, of_right), (right, left, of_left)), "factors": _product([left], [right])}
+
+
+# contractions of two operands, either of which may be the weight
+_say("Mm Bmm", "linear", **_matrices(0, 1, "mat2 self"))
+_say("GroupedMm", "linear", **_matrices(0, 1, "mat2 self"))
+_say("Mv", "linear", **_matrices(0, 1, "vec self"))
+_say("Dot", "linear", **_matrices(0, 1, "tensor self"))
+_say("Vdot", "linear", **_matrices(0, 1, "other self"))
+_say("Addmm SparseAddmm", "linear", merges="fused", bias=0, **_matrices(1, 2, "mat2 mat1"))
+_say("Addmv", "linear", merges="fused", bias=0, **_matrices(1, 2, "vec mat"))
+_say("Addbmm Baddbmm", "linear", merges="fused", bias=0, **_matrices(1, 2, "batch2 batch1"))
+
+# contractions of a signal with a weight, and a bias that is added
+WEIGHTED: dict[str, Any] = {"contracts": ((0, 1, "weight"),), "factors": _product([0], [1]), "bias": 2}
+_say("Linear MkldnnLinear", "linear", **WEIGHTED)
+_say(
+    "Convolution ConvolutionOverrideable MkldnnConvolution CudnnConvolution MiopenConvolution MpsConvolution "
+    "MiopenDepthwiseConvolution ConvDepthwise2D ConvDepthwise3D ConvTbc SlowConv2D SlowConv3D SlowConvDilated2D "
+    "SlowConvDilated3D SlowConvTranspose2D SlowConvTranspose3D CudnnConvolutionTranspose MiopenConvolutionTranspose",
+    "linear",
+    convolves=True,
+    **WEIGHTED,
 )
-"""Entries of one signal in place of another's: that there is a shortcut is a matter of view."""
 
-ALIKE = frozenset({"Maximum", "Minimum", "Fmax", "Fmin", "Logaddexp", "Logaddexp2", "Hypot"}) | frozenset(
-    f"Foreach{what}" for what in ("Add", "Sub", "Lerp", "Addcmul", "Addcdiv", "Maximum", "Minimum")
+# sums of signals, or with a constant
+ENTRYWISE: dict[str, Any] = {"entrywise": True, "self_adjoint": True}
+EITHER = {0: (1, ""), 1: (0, "")}
+_say("Add", "linear", merges="sum", spreads=EITHER, **ENTRYWISE)
+_say("Sub Rsub", "linear", merges="difference", spreads=EITHER, **ENTRYWISE)
+_say("Lerp", "linear", merges="sum", factors=_product([0, 1], [2]), **ENTRYWISE)
+_say("IndexAdd ScatterAdd", "linear", merges="sum")
+_say("Addr", "linear", merges="fused", factors=_product([1], [2]))
+_say(
+    "Addcmul",
+    "linear",
+    merges="fused",
+    factors=_product([1], [2]),
+    spreads={1: (2, "tensor2"), 2: (1, "tensor1")},
+    **ENTRYWISE,
 )
-"""What may stand for a sum of two signals, or holds several: whether there is a shortcut is not decided."""
+_say("Addcdiv", "linear", merges="fused", nonlinear_in=frozenset({2}), spreads={1: (2, "tensor2")}, **ENTRYWISE)
 
-FUSED = frozenset({"Addmm", "Addmv", "Addbmm", "Baddbmm", "SparseAddmm", "Addr", "Addcmul", "Addcdiv"})
-"""A first operand plus a product, or a quotient, of the second and third."""
+# scales, and copies
+_say(
+    "Mul",
+    "linear",
+    factors=_product([0], [1]),
+    spreads={0: (1, "other"), 1: (0, "self")},
+    homogeneous=True,
+    size=True,
+    **ENTRYWISE,
+)
+_say("Div", "linear", nonlinear_in=frozenset({1}), spreads={0: (1, "other")}, homogeneous=True, **ENTRYWISE)
+_say("Neg Clone", "linear", homogeneous=True, **ENTRYWISE)
+_say("LazyClone Contiguous ToCopy Alias", "linear", homogeneous=True, entrywise=True)
+_say("NegView Deg2Rad Rad2Deg Conj ConjPhysical MaskedFill FusedDropout", "linear", entrywise=True)
+_say("NativeDropout", "linear", **ENTRYWISE)
+_say(
+    "Copy Detach Identity Lift LiftFresh PinMemory ToDense ToSparse ToMkldnn Complex ViewAsComplex ViewAsReal _DDPSink "
+    "RegisterPostBackwardFunction",
+    "linear",
+)
 
-PICKS = _names(
+# shapes and places
+_say("View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape", "linear", views=True)
+_say(
+    "AsStrided Transpose T Permute Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 Diagonal "
+    "DiagEmbed Tril Triu BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SliceInverse IndexFill Embedding "
+    "UnsafeMaskedIndex UnsafeMaskedIndexPutAccumulate ConstantPadNd ReflectionPad1D ReflectionPad2D ReflectionPad3D "
+    "ReplicationPad1D ReplicationPad2D ReplicationPad3D",
+    "linear",
+)
+_say("Cat Stack", "linear", resizes=True)
+_say(
     "Select Slice Split SplitWithSizes UnsafeSplit UnsafeSplitWithSizes Unbind Chunk Index UnsafeIndex IndexSelect "
-    "Gather Take MaskedSelect NarrowCopy"
+    "Gather Take MaskedSelect NarrowCopy",
+    "linear",
+    picks=True,
+    resizes=True,
 )
-"""Operations that take a piece of a signal."""
-
-NORMALIZATIONS = _names(
-    "BatchNorm NativeBatchNorm CudnnBatchNorm MiopenBatchNorm NativeLayerNorm LayerNorm FusedRmsNorm RmsNorm "
-    "NativeGroupNorm GroupNorm InstanceNorm SyncBatchNorm"
+_say("Where", "linear", merges="overwritten", **ENTRYWISE)
+_say(
+    "IndexPut IndexPutImpl UnsafeIndexPut IndexCopy Scatter Put MaskedScatter SliceScatter SelectScatter "
+    "DiagonalScatter AsStridedScatter",
+    "linear",
+    merges="overwritten",
 )
 
-LINEAR = PICKS | _names(
-    "Add Sub Rsub Neg NegView Lerp Sum Nansum Mean Cumsum Trace Deg2Rad Rad2Deg "
-    # shapes and places
-    "Alias AsStrided AsStridedScatter View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape Transpose T "
-    "Permute Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 Diagonal DiagEmbed "
-    "DiagonalScatter Tril Triu Cat Stack BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SelectScatter "
-    "SliceScatter SliceInverse Scatter ScatterAdd IndexAdd IndexCopy IndexFill IndexPut IndexPutImpl UnsafeIndexPut "
-    "UnsafeMaskedIndex UnsafeMaskedIndexPutAccumulate Put MaskedFill MaskedScatter Where Embedding ConstantPadNd "
-    "ReflectionPad1D ReflectionPad2D ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D "
-    # copies and types
-    "Clone LazyClone Contiguous Copy ToCopy Detach Identity Lift LiftFresh PinMemory ToDense ToSparse ToMkldnn "
-    "Complex Conj ConjPhysical ViewAsComplex ViewAsReal "
-    # resampling, and what a fixed matrix does
-    "AvgPool2D AvgPool3D MkldnnAdaptiveAvgPool2D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D "
-    "UpsampleLinear1D UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleNearestExact1D "
-    "UpsampleNearestExact2D UpsampleNearestExact3D UpsampleBilinear2D UpsampleBilinear2DAa UpsampleBicubic2D "
-    "UpsampleBicubic2DAa UpsampleTrilinear3D FftC2C FftC2R FftR2C NativeDropout FusedDropout "
-    "_DDPSink RegisterPostBackwardFunction"
+# sums over axes, resampling, and what a fixed matrix does
+_say("Sum Mean Nansum", "linear", sums=True)
+_say("Cumsum Trace FftC2C FftC2R FftR2C", "linear")
+_say(
+    "AvgPool2D AvgPool3D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D MkldnnAdaptiveAvgPool2D "
+    "UpsampleNearest2D UpsampleBilinear2D UpsampleNearestExact2D",
+    "linear",
+    pools=True,
+    homogeneous=True,
 )
-# bilinear: linear while one factor alone carries the signal
-BILINEAR = _names("Mul Dot Vdot Prod") | frozenset(CONTRACTIONS)
-
-SELF_ADJOINT = _names(
-    # entry by entry, after broadcasting
-    "Add Sub Rsub Neg Mul Div Addcmul Addcdiv Lerp Pow Where Maximum Minimum Clone NativeDropout Relu Gelu Silu Mish "
-    "Sigmoid Tanh Exp Log Sqrt Rsqrt Reciprocal Abs Sin Cos Erf Softplus LeakyRelu Elu Hardtanh Hardswish "
-    "Hardsigmoid Clamp "
-    # symmetric: diag(s) - s sᵀ
-    "Softmax SafeSoftmax"
+_say(
+    "UpsampleLinear1D UpsampleNearest1D UpsampleNearest3D UpsampleNearestExact1D UpsampleNearestExact3D "
+    "UpsampleBilinear2DAa UpsampleBicubic2D UpsampleBicubic2DAa UpsampleTrilinear3D",
+    "linear",
 )
-"""Operations whose derivative by each operand is its own transpose."""
+_say("GridSampler2D GridSampler3D GridSampler2DCpuFallback", "linear", nonlinear_in=frozenset({1}))
 
-HIDDEN = {
-    "CompiledFunction": "was compiled; measure the model without torch.compile",
-    "CheckpointFunction": "is a reentrant checkpoint; use torch.utils.checkpoint(..., use_reentrant=False)",
-}
-"""Operations that swallow a whole piece of the network, and what to do about it."""
+# normalisations
+_say("BatchNorm NativeBatchNorm CudnnBatchNorm MiopenBatchNorm SyncBatchNorm", "norm", over_samples=True)
+_say("NativeLayerNorm LayerNorm FusedRmsNorm RmsNorm NativeGroupNorm GroupNorm InstanceNorm", "norm")
 
-PYTORCH_S_OWN = {*HIDDEN, "SyncBatchNorm", "_DDPSink", "RegisterPostBackwardFunction"}
-"""Custom functions that are understood, where PyTorch defines them; the last two change nothing."""
-
-OPAQUE = frozenset({"CopySlices", "MkldnnRnnLayer", "CudnnRnn", "MiopenRnn", "ThnnFusedLstmCell", "ThnnFusedGruCell"})
-"""Operations that may hold several weights or another operation: what is inside is not counted."""
-
-ELEMENTWISE = _names(
-    "PreluKernel Pow Maximum Minimum Fmax Fmin Atan2 Hypot Logaddexp Logaddexp2 Remainder Fmod Xlogy Cdiv"
+# nonlinearities
+_say("Relu LeakyRelu", piecewise_linear=True, homogeneous=True, **ENTRYWISE)
+_say("Abs", piecewise_linear=True, homogeneous=True, size=True, **ENTRYWISE)
+_say("PreluKernel", piecewise_linear=True, homogeneous=True, entrywise=True)
+_say(
+    "MaxPool1D MaxPool2DWithIndices MaxPool3DWithIndices AdaptiveMaxPool2D",
+    piecewise_linear=True,
+    homogeneous=True,
+    pools=True,
 )
-"""Nonlinearities that meet a parameter entry by entry: no weight is inside."""
+_say("Max Min Amax Amin Sort Topk", piecewise_linear=True)
+_say("Maximum Minimum", piecewise_linear=True, merges="alike", **ENTRYWISE)
+_say("Fmax Fmin Hypot Logaddexp Logaddexp2", merges="alike", entrywise=True)
+_say("Atan2 Remainder Fmod Xlogy", entrywise=True)
+_say("Pow", size=True, **ENTRYWISE)
+_say("LinalgVectorNorm Norm", size=True)
+_say(
+    "Gelu Silu Mish Sigmoid Tanh Exp Log Sqrt Rsqrt Reciprocal Sin Cos Erf Softplus Elu Hardtanh Hardswish Hardsigmoid "
+    "Clamp",
+    **ENTRYWISE,
+)
+_say("Softmax SafeSoftmax", self_adjoint=True)  # symmetric: diag(s) - s sᵀ
+_say("LogSoftmax Prod")
+_say("Glu", resizes=True)
+_say(
+    "ScaledDotProductFlashAttention ScaledDotProductFlashAttentionForCpu ScaledDotProductEfficientAttention "
+    "ScaledDotProductCudnnAttention ScaledDotProductFusedAttentionOverrideable",
+    reads=3,  # queries, keys, values
+)
+_say(
+    "ForeachAdd ForeachSub ForeachLerp ForeachAddcmul ForeachAddcdiv ForeachMaximum ForeachMinimum",
+    merges="alike",
+)
+
+# what the graph does not show: weights, or a piece of the network
+_say("CopySlices MkldnnRnnLayer CudnnRnn MiopenRnn ThnnFusedLstmCell ThnnFusedGruCell", "opaque")
+_say("CompiledFunction", hidden="was compiled; measure the model without torch.compile")
+_say(
+    "CheckpointFunction",
+    hidden="is a reentrant checkpoint; use torch.utils.checkpoint(..., use_reentrant=False)",
+)
+
+UNKNOWN = Operation()
+PYTORCH_S_OWN = {"CompiledFunction", "CheckpointFunction", "SyncBatchNorm", "_DDPSink", "RegisterPostBackwardFunction"}
+"""Custom functions that are understood, where PyTorch defines them."""
+
+CONTRACTIONS = {name: known.contracts for name, known in TABLE.items() if known.contracts}
+SELF_ADJOINT = frozenset(name for name, known in TABLE.items() if known.self_adjoint)
+
+
+def facts(name: str) -> Operation:
+    """Return what is known of an operation; of an unknown one, that it is a nonlinearity."""
+    return TABLE.get(name, UNKNOWN)
+
+
+def contraction(name: str, signals: Collection[int]) -> Contraction | None:
+    """Return how an operation contracts the signals that enter by these operands with something that is no signal."""
+    return next((way for way in facts(name).contracts if way[0] in signals and way[1] not in signals), None)
+
+
+def role(name: str, signals: Collection[int]) -> str:
+    """Say what an operation is to the signals that enter it by these operands.
+
+    Returns
+    -------
+    str
+        "linear"; "norm"; "product", of two or more signals; "nonlinear"; or "opaque". Weights are told apart by their
+        operands, not here.
+    """
+    known = facts(name)
+    if known.nonlinear_in.intersection(signals):
+        return "nonlinear"
+    if known.role == "norm" and len(signals) > 1:
+        return "nonlinear"
+    if known.factors is not None and all(group.intersection(signals) for group in known.factors):
+        return "product"
+    return known.role
 
 
 def operation(node: Node) -> str:
@@ -163,27 +329,3 @@ def operation(node: Node) -> str:
 @functools.cache
 def _short(name: str) -> str:
     return re.sub(r"Backward\w*$", "", name.rsplit("::", 1)[-1])
-
-
-def role(name: str, signals: set[int]) -> str:
-    """Say what an operation is to the signals that enter it by the edges ``signals``.
-
-    Returns
-    -------
-    str
-        "linear"; "norm"; "product", of two or more signals; or "nonlinear". Weights are told apart by their
-        operands, not here.
-    """
-    if name in NORMALIZATIONS:
-        return "norm" if len(signals) == 1 else "nonlinear"
-    if name == "Div":
-        return "linear" if signals == {0} else "product"
-    if name in FUSED:
-        return "product" if {1, 2} <= signals or (name == "Addcdiv" and 2 in signals) else "linear"
-    if name == "Lerp":
-        return "product" if 2 in signals and len(signals) > 1 else "linear"
-    if name.startswith("GridSampler"):
-        return "linear" if signals == {0} else "nonlinear"
-    if name in BILINEAR:
-        return "linear" if len(signals) == 1 else "product"
-    return "linear" if name in LINEAR else "nonlinear"

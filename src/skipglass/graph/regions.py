@@ -7,7 +7,7 @@ the heads below. A node whose operands lead apart, a *fork*, is a region of its 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from skipglass.graph.read import Graph
+from skipglass.graph.nodes import Graph
 
 __all__ = ["Counted", "Regions", "partition"]
 

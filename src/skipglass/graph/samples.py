@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from skipglass.graph.outline import PathGraph
-from skipglass.graph.read import Graph
+from skipglass.graph.nodes import Graph
 from skipglass.graph.shares import batch_norm_trains, norms
 from skipglass.graph.verify import bound
 

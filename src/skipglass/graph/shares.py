@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skipglass.graph.read import Graph
+from skipglass.graph.nodes import Graph
 from skipglass.graph.verify import wide
 
 __all__ = ["Shares", "batch_norm_trains", "norms", "over", "per_sample", "squared"]

@@ -8,7 +8,8 @@ from torch.autograd.graph import GradientEdge
 
 from skipglass.errors import DecompositionError, InputError
 from skipglass.graph.engine import explain, fire
-from skipglass.graph.read import Graph, Target, as_targets
+from skipglass.graph.nodes import Graph, Target
+from skipglass.graph.read import as_targets
 from skipglass.graph.regions import Regions
 
 __all__ = [
