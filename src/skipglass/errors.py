@@ -1,6 +1,9 @@
 """The exceptions a user's mistake raises: each names what was asked, what was found, what to do."""
 
-__all__ = ["DecompositionError", "InputError", "StorageError", "UserError", "one_line"]
+import sys
+import warnings
+
+__all__ = ["DecompositionError", "InputError", "StorageError", "UserError", "one_line", "warn"]
 
 
 class UserError(Exception):
@@ -22,3 +25,11 @@ class DecompositionError(UserError, ArithmeticError):
 def one_line(error: BaseException) -> str:
     """Return the type of what other code raised, and the first line of what it says."""
     return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+
+
+def warn(text: str) -> None:
+    """Warn at the line of the user's code that called the package, however deep the call is inside it."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "skipglass":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)

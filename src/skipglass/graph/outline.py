@@ -1,6 +1,5 @@
 """An outline of a network as its gradient sees it: weights, residual blocks, parallel sums, what stays opaque."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -8,7 +7,7 @@ from difflib import get_close_matches
 from torch import nn
 
 from skipglass import check
-from skipglass.errors import InputError
+from skipglass.errors import InputError, warn
 from skipglass.graph.frozen import recognise
 from skipglass.graph.merges import Merge, classify, sides
 from skipglass.graph.naming import common_prefix, contracts, name_of_operands, name_of_weight, names_of_blocks
@@ -84,7 +83,7 @@ class PathGraph:
         """Return the counted steps, (node, slot), of a unit; warn of what may hide some."""
         check.choice("unit", unit, UNITS)
         for doubt in self.doubts(unit):
-            warnings.warn(doubt, stacklevel=3)
+            warn(doubt)
         if unit == "blocks":
             return {(b.merge.node, b.merge.branch.slot) for b in self.blocks if b.merge.branch}
         return {
