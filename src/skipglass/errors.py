@@ -27,14 +27,10 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
 
 
-def warn(message: str) -> None:
-    """Warn the user, at the line that called this package."""
-    depth, frame = 2, sys._getframe(1)
-    # what lies between two of our own frames (cached properties, context managers) is not the user's either
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in {
-        "skipglass",
-        "functools",
-        "contextlib",
-    }:
-        depth, frame = depth + 1, frame.f_back
-    warnings.warn(message, stacklevel=depth)
+def warn(text: str) -> None:
+    """Warn at the line of the user's code that called the package, however deep the call is inside it."""
+    ours = {"skipglass", "functools", "contextlib"}  # cached properties and contexts lie between our own frames
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ours:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)

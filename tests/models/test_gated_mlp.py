@@ -75,7 +75,10 @@ def test_one_unique_weight_is_c_itself():
 @pytest.mark.parametrize("gates", GATES)
 def test_what_is_measured_by_the_gradient_is_the_output_split(gates):
     model, x = GatedMLP(weights(), gates), normal(9, 5).requires_grad_()
-    split, parts = output_split(model, x.detach()), spectrum(model(x).sum(), x, keep=True)
+    split, parts = (
+        output_split(model, x.detach(), unit="weights"),
+        spectrum(model(x).sum(), x, keep=True, unit="weights"),
+    )
     found = (parts.gradients * x.detach()).sum(dim=(1, 2)).numpy()
     assert split.lengths.tolist() == parts.lengths.tolist() == [1, 2, 3, 4]
     assert found == pytest.approx(split.parts, rel=1e-12, abs=1e-12)

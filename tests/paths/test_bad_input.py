@@ -330,7 +330,7 @@ def test_a_network_without_shortcuts_has_one_length_in_blocks():
 def test_a_model_compiled_without_autograd_is_seen():
     model, x = ResidualMLP(3, depth=3, width=4), torch.ones(2, 3, requires_grad=True)
     loss = torch.compile(model, backend="eager")(x).sum()
-    assert paths.census(loss, x, model=model) == paths.census(model(x).sum(), x)
+    assert paths.census(loss, x, model=model, unit="weights") == paths.census(model(x).sum(), x, unit="weights")
 
 
 def warned(measure, *arguments):

@@ -178,7 +178,7 @@ def fails(grad):
 def test_a_hook_that_fails_gets_one_line(hook, text):
     steps, x = network(2)
     with pytest.raises(InputError, match=f"a hook on a tensor raised {text}"):
-        paths.spectrum(run(steps, x, hook, 1), x)
+        paths.spectrum(run(steps, x, hook, 1), x, unit="weights")
 
 
 def test_a_linear_hook_on_a_sum_s_node_is_counted_or_refused():
@@ -246,7 +246,7 @@ def test_retained_gradients_are_as_before_after_an_error():
         paths.spectrum(steps[1](h).square().sum() + h.sum(), x, "blocks")
     assert h.grad is None
     with pytest.raises(InputError):
-        paths.spectrum(h.sum(), torch.ones(2, requires_grad=True))
+        paths.spectrum(h.sum(), torch.ones(2, requires_grad=True), unit="weights")
     assert h.grad is None
 
 

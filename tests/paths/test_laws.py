@@ -113,7 +113,7 @@ def test_autocast_agrees_with_full_precision_to_its_own():
     assert 1e-6 < half.error <= 2e-2
     np.testing.assert_allclose(half.share, full.share, atol=3e-2)
     assert paths.moments(loss, x, "blocks").mean == pytest.approx(half.effective_depth, abs=5e-2)
-    assert paths.census(loss, x) == paths.census(model(x).sum(), x)
+    assert paths.census(loss, x, unit="weights") == paths.census(model(x).sum(), x, unit="weights")
 
 
 def test_a_distributed_model_is_measured_like_its_module(tmp_path):
@@ -168,12 +168,12 @@ def test_samples_and_tokens_are_split_alone():
     np.testing.assert_allclose(s.median_share, np.median(s.share_per_sample, axis=1))
     assert set(t.to_xarray().sizes) == {"length", "sample", "token"}
     with pytest.raises(InputError, match="per"):
-        paths.spectrum(model(x).sum(), x, per="batch")
+        paths.spectrum(model(x).sum(), x, per="batch", unit="weights")
     with pytest.raises(InputError, match="at"):
-        paths.spectrum(model(x).sum(), x, at="block")
+        paths.spectrum(model(x).sum(), x, at="block", unit="weights")
     for wrong in (x[0], x[None]):
         with pytest.raises(InputError, match=r"samples, tokens, features"):
-            paths.spectrum(model(wrong).sum(), wrong, per="token")
+            paths.spectrum(model(wrong).sum(), wrong, per="token", unit="weights")
 
 
 def test_a_spectrum_shows_itself():
@@ -235,10 +235,10 @@ def test_long_calls_say_so_first(monkeypatch, caplog):
     costs = sys.modules["skipglass.paths.cost"]
     model, x = Chain(3).double(), inputs(2, 3)
     with caplog.at_level(logging.WARNING, "skipglass.paths"):
-        paths.spectrum(model(x).sum(), x)
+        paths.spectrum(model(x).sum(), x, unit="weights")
         assert not caplog.records
         monkeypatch.setattr(costs, "LONG", 0.0)
-        paths.spectrum(model(x).sum(), x)
+        paths.spectrum(model(x).sum(), x, unit="weights")
     assert "backward pass" in caplog.text
 
 
@@ -258,7 +258,7 @@ def test_the_census_of_a_dense_net_is_a_dynamic_programme():
         for _ in stage:
             pieces.append(longer(*pieces))
         pieces = [longer(*pieces)]  # a transition, or the classifier
-    assert paths.census(model(x).sum(), x) == dict(pieces[0])
+    assert paths.census(model(x).sum(), x, unit="weights") == dict(pieces[0])
 
 
 class Fused(Attention):
@@ -281,9 +281,9 @@ def test_the_census_of_attention_goes_through_queries_keys_and_values(attention,
     """A layer has a path of two weights by each of its ways; around L of them there are (1 + ways·t²)^L."""
     layers = [attention().double() for _ in range(3)]
     x = inputs(2, 5, 4)
-    assert paths.census(layers[0](x, x).sum(), x) == {2: ways}
+    assert paths.census(layers[0](x, x).sum(), x, unit="weights") == {2: ways}
     h = x
     for layer in layers:
         h = h + layer(h, h)
-    assert paths.census(h.square().sum(), x) == {2 * k: math.comb(3, k) * ways**k for k in range(4)}
+    assert paths.census(h.square().sum(), x, unit="weights") == {2 * k: math.comb(3, k) * ways**k for k in range(4)}
     assert paths.census(h.square().sum(), x, "blocks") == {k: math.comb(3, k) for k in range(4)}

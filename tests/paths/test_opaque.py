@@ -91,7 +91,7 @@ def test_a_contraction_with_a_constant_is_taken_for_a_frozen_weight(name):
         with pytest.warns(UserWarning, match="taken for frozen weights, and blocks depend on it: Mm with a constant"):
             paths.spectrum(h.square().sum(), x, "blocks")
         with pytest.warns(UserWarning, match="not counted as weights, though it may be a frozen one: Mm with a c"):
-            paths.spectrum(h.square().sum(), x)
+            paths.spectrum(h.square().sum(), x, unit="weights")
     certain = paths.outline((x + g(x @ W.T).tanh()).square().sum(), x)
     assert (len(certain.blocks), certain.doubts("blocks")) == (1, [])
     beside = x @ W.T + x @ W  # residual if one of them is no weight
@@ -232,7 +232,7 @@ def test_a_contraction_written_out_is_listed(frozen):
     assert found.weights == ()
     assert len(paths.outline((x + by_hand.tanh()).sum(), x).blocks) == 1
     with pytest.warns(UserWarning, match="not counted as weights: Mul"):
-        paths.spectrum(by_hand.square().sum(), x)
+        paths.spectrum(by_hand.square().sum(), x, unit="weights")
     gain = nn.Parameter(torch.rand(4, dtype=f64))
     assert paths.outline(loss, x).opaque == ()
     assert paths.outline((x * gain).mean(0).square().sum(), x).opaque == ()  # the same for all that is summed
@@ -267,7 +267,7 @@ def test_a_weight_that_is_spread_and_summed_over_is_listed(name):
     name = name.split(",")[0]
     assert (found.weights, [what.split(" (")[0].split(" with")[0] for what in found.opaque]) == ((), [name])
     with pytest.warns(UserWarning, match=f"not counted as weights.*: {name}"):
-        paths.spectrum(y.square().sum(), x)
+        paths.spectrum(y.square().sum(), x, unit="weights")
     branch = y.reshape(-1)[:4].tanh()
     assert len(paths.outline((x + branch).square().sum(), x).blocks) == 1
 
@@ -381,7 +381,7 @@ def blocks_of(loss, x):
 def test_the_output_is_split_at_any_scale():
     torch.manual_seed(0)
     model, x = Steps().double(), torch.randn(3, 4, dtype=f64)
-    expected = paths.output_split(model, x)
+    expected = paths.output_split(model, x, unit="weights")
     for scale in (1e-200, 1e200):
-        found = paths.output_split(model, x, lambda y, scale=scale: y.sum() * scale)
+        found = paths.output_split(model, x, lambda y, scale=scale: y.sum() * scale, unit="weights")
         np.testing.assert_allclose(found.parts / scale, expected.parts, rtol=1e-9)

@@ -61,7 +61,7 @@ def test_weights_against_scaled_weights():
     """In the unit "weights" Y_r is the coefficient of tʳ when every weight is scaled by t and the gates are kept."""
     torch.manual_seed(1)
     model, x = Chain(L=2).double(), torch.randn(5, 3, dtype=torch.float64)
-    split = paths.output_split(model, x)
+    split = paths.output_split(model, x, unit="weights")
 
     def scaled(t):
         linear = lambda layer, h: t * F.linear(h, layer.weight) + layer.bias  # noqa: E731
@@ -76,7 +76,7 @@ def test_weights_against_scaled_weights():
     coefficients = np.polynomial.polynomial.polyfit(points, [scaled(t) for t in points], 6)
     np.testing.assert_array_equal(split.lengths, range(7))
     np.testing.assert_allclose(split.parts, coefficients, rtol=1e-8, atol=1e-9)
-    bare = paths.output_split(model, torch.zeros_like(x))
+    bare = paths.output_split(model, torch.zeros_like(x), unit="weights")
     np.testing.assert_allclose(bare.parts, bare.constants, atol=1e-14)  # without an input all is of constants
 
 
@@ -118,7 +118,7 @@ def test_sums_with_parameters_numbers_and_alpha_are_seen():
     torch.manual_seed(3)
     model = Odd().double()
     model.norm.running_mean.normal_()
-    split = paths.output_split(model.eval(), torch.randn(6, 4, dtype=torch.float64))
+    split = paths.output_split(model.eval(), torch.randn(6, 4, dtype=torch.float64), unit="weights")
     np.testing.assert_array_equal(split.lengths, range(3))
     assert split.error < 1e-12
 
@@ -128,7 +128,7 @@ def test_the_papers_network(normalization):
     model = ResidualMLP(5, 3, depth=4, width=6, normalization=normalization, dtype=torch.float64)
     x = torch.randn(8, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     model.calibrate(x)
-    split = paths.output_split(model.eval(), x)
+    split = paths.output_split(model.eval(), x, unit="weights")
     assert split.parts.sum() == pytest.approx(model(x).sum().item(), rel=1e-10)
     assert split.lengths[-1] == 5
 
@@ -154,13 +154,13 @@ def small(*layers):
 )
 def test_what_is_not_piecewise_linear_is_named(model, words):
     with pytest.raises(DecompositionError, match=words):
-        paths.output_split(model, torch.ones(5, 3, dtype=torch.float64))
+        paths.output_split(model, torch.ones(5, 3, dtype=torch.float64), unit="weights")
 
 
 def test_a_refused_network_keeps_its_statistics():
     model = small(nn.BatchNorm1d(4))
     with pytest.raises(DecompositionError):
-        paths.output_split(model, torch.ones(5, 3, dtype=torch.float64))
+        paths.output_split(model, torch.ones(5, 3, dtype=torch.float64), unit="weights")
     assert not model[1].running_mean.any()
     assert model[1].num_batches_tracked == 0
 
@@ -168,7 +168,7 @@ def test_a_refused_network_keeps_its_statistics():
 def test_mistakes_and_what_is_left_behind():
     model, x = small(nn.ReLU(), nn.Dropout(0.5)), torch.randn(5, 3, dtype=torch.float64)
     state = torch.get_rng_state()
-    split = paths.output_split(model, x)
+    split = paths.output_split(model, x, unit="weights")
     assert split.error < 1e-12
     assert torch.equal(torch.get_rng_state(), state)
     assert not x.requires_grad

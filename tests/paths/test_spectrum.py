@@ -75,7 +75,9 @@ def test_the_parts_are_those_of_all_subsets_of_branches(L, post):
     assert [b.side for b in s.graph.blocks] == [1] * L
     np.testing.assert_array_equal(s.lengths, range(L + 1))
     assert ((s.gradients - slow).norm(dim=(1, 2)) <= 1e-12 * sizes).all()  # each length alone
-    w = paths.spectrum(loss, x, keep=True)  # each block holds two weights in a row, stem and head one each
+    w = paths.spectrum(
+        loss, x, keep=True, unit="weights"
+    )  # each block holds two weights in a row, stem and head one each
     np.testing.assert_array_equal(w.lengths, range(2, 2 * L + 3))
     assert ((w.gradients[::2] - slow).norm(dim=(1, 2)) <= 1e-12 * sizes).all()
     assert w.gradients[1::2].norm() == 0
@@ -136,14 +138,14 @@ def test_half_precision_two_targets_and_a_zero_gradient():
         alone = paths.spectrum(model(target), target, "blocks", keep=True)
         torch.testing.assert_close(both.gradients[k], alone.gradients)
     h = model.stem(x)
-    one_above_the_other = paths.spectrum(model.head(h + model.blocks[0](h)).sum(), (x, h), keep=True)
+    one_above_the_other = paths.spectrum(model.head(h + model.blocks[0](h)).sum(), (x, h), keep=True, unit="weights")
     for total, g in zip(
         one_above_the_other.gradients,
         torch.autograd.grad(model.head((h := model.stem(x)) + model.blocks[0](h)).sum(), (x, h)),
         strict=True,
     ):
         torch.testing.assert_close(total.sum(0), g)
-    zero = paths.spectrum(model(x) * 0, x)
+    zero = paths.spectrum(model(x) * 0, x, unit="weights")
     assert np.isnan(zero.share).all()
     assert "undefined" in repr(zero)
 

@@ -223,7 +223,7 @@ def test_the_global_scale_has_eq_21_as_slope(theorem):
     model, x, _ = mlp("none", out=None, depth=5)
     c = torch.randn(20, dtype=torch.float64)
     found = sg.scales.drift(model, x, None, lambda outputs: (c * outputs).mean(), scales="C", theorem=theorem)
-    parts = sg.paths.output_split(model, x, lambda outputs: (c * outputs).mean())
+    parts = sg.paths.output_split(model, x, lambda outputs: (c * outputs).mean(), unit="weights")
     assert found.slope[0] == pytest.approx((parts.lengths * parts.parts).sum(), rel=1e-10)
     weights = torch.cat([p.detach().flatten() for p in model.parameters()])
     assert found.norm[0] == pytest.approx(float(weights.square().mean().sqrt()))

@@ -114,7 +114,7 @@ def _mean_square(weights: list[torch.Tensor], gates: str, generator: torch.Gener
     linear = gates in ("mean", "drawn")
     x = torch.randn(SEEDS, 1 if linear else SAMPLES, INPUTS, generator=generator, dtype=torch.float64)
     x.requires_grad_()
-    split = spectrum(model(x).sum(), x, keep=True)
+    split = spectrum(model(x).sum(), x, keep=True, unit="weights")
     assert isinstance(split.gradients, torch.Tensor)
     if linear:
         return split.gradients.square().sum(dim=(-2, -1)).numpy().T

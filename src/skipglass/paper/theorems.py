@@ -127,7 +127,7 @@ def _reached(k: int) -> int:
 def _dense_paths(lengths: list[int]) -> list[int]:
     """Paths of each length through a dense net, counted on its graph."""
     x = torch.zeros(1, 3, 8, 8, requires_grad=True)
-    counts = census(DenseNet(DENSE, growth=2).eval()(x).sum(), x)
+    counts = census(DenseNet(DENSE, growth=2).eval()(x).sum(), x, unit="weights")
     return [counts.get(r, 0) for r in lengths]
 
 

@@ -122,7 +122,7 @@ def moments(
     --------
     >>> import torch
     >>> x = torch.ones(2, requires_grad=True)
-    >>> m = moments(torch.nn.Linear(2, 2)(x).sum(), x)
+    >>> m = moments(torch.nn.Linear(2, 2)(x).sum(), x, "weights")
     >>> print(f"{m.mean:.3f} {m.unit}")
     1.000 weights
     """

@@ -108,7 +108,7 @@ def output_split(
     model: nn.Module,
     inputs: Tensor,
     output: Callable[[Tensor], Tensor] = torch.sum,
-    unit: str = "weights",
+    unit: str = "blocks",
 ) -> OutputSplit:
     """Split the output of a piecewise-linear network by path length, exactly: Σ_r Y_r = Y.
 
@@ -139,7 +139,7 @@ def output_split(
     --------
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
-    >>> split = output_split(model, torch.ones(2, 3))
+    >>> split = output_split(model, torch.ones(2, 3), unit="weights")
     >>> split.lengths, bool(abs(split.parts.sum() - split.output) < 1e-5)
     (array([0, 1, 2]), True)
     """

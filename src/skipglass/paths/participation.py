@@ -177,6 +177,7 @@ def participation(
 
     Examples
     --------
+    >>> import torch
     >>> from skipglass.models import ResidualMLP
     >>> p = participation(ResidualMLP(5, depth=4, width=8), torch.ones(2, 5))
     >>> p.blocks, p.share.shape
@@ -224,6 +225,7 @@ def participation_of(
 
     Examples
     --------
+    >>> import torch
     >>> x = torch.ones(2, 3, requires_grad=True)
     >>> h = x + 2 * x @ torch.nn.Parameter(torch.eye(3))
     >>> participation_of(h.sum(), x).share.round(6)

@@ -10,7 +10,6 @@ Shares are signed: parts may cancel, and κ = Σ ‖g_r‖/‖g‖ says by how m
 
 import math
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skipglass import check
-from skipglass.errors import DecompositionError, InputError
+from skipglass.errors import DecompositionError, InputError, warn
 from skipglass.graph.engine import FAINT, Arrived, Graded
 from skipglass.graph.outline import PathGraph
 from skipglass.graph.read import Target
@@ -348,7 +347,7 @@ def _reduced(
     cancellation = float(norm.sum() / whole) if whole else math.nan
     precision = max(torch.finfo(part.dtype).eps for part in g)
     if cancellation > 1 / math.sqrt(precision):
-        warnings.warn(f"the parts cancel {cancellation:.0e}-fold: shares keep few digits", stacklevel=3)
+        warn(f"the parts cancel {cancellation:.0e}-fold: shares keep few digits")
     all_of_it = Shares(g, leading)
     shares = np.stack([all_of_it.of(row) for row in rows])
     share = np.array([all_of_it.total(each) for each in shares])
