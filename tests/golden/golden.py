@@ -1,0 +1,136 @@
+"""Golden recordings: plain nested values, kept as JSON, and the comparison that says where two of them differ.
+
+A value is a dict, a list, a text, a whole number, a truth value, None or a float. Floats are written by ``repr``, so
+that nothing is lost. An array of floats differs where one entry is off by more than ``tolerance`` times its scale:
+the largest magnitude in the recorded array, or what `near` says.
+"""
+
+import gzip
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FOLDER = Path(__file__).parent
+WORDING = "wording"
+SCALED = {"values", "scale"}
+SHOWN = 6  # differences of one case that a failure prints
+
+Cases = Mapping[str, Callable[[], dict[str, Any]]]
+"""Name of a case → what recomputes it."""
+
+
+def plain(value: Any) -> Any:
+    """The value without NumPy, torch and tuples."""
+    if hasattr(value, "detach"):
+        value = value.detach().numpy()
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise TypeError(f"a golden value is no {type(value).__name__}")
+
+
+def near(values: Any, scale: float) -> dict[str, Any]:
+    """Floats that are compared relative to a scale of their own, where parts of this size cancel in them."""
+    return {"values": plain(values), "scale": float(scale)}
+
+
+def differences(recorded: Any, now: Any, tolerance: float, at: str = "") -> list[str]:
+    """A line for each place where the two differ."""
+    if isinstance(recorded, dict) and isinstance(now, dict):
+        if recorded.keys() != now.keys():
+            return [f"{at}: recorded keys {sorted(recorded)}, now {sorted(now)}"]
+        if set(recorded) == SCALED:
+            return _floats(recorded["values"], now["values"], tolerance, at, recorded["scale"])
+        return [line for key in recorded for line in differences(recorded[key], now[key], tolerance, f"{at}/{key}")]
+    if _has_floats(recorded) or _has_floats(now):
+        return _floats(recorded, now, tolerance, at)
+    if isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
+        pairs = enumerate(zip(recorded, now, strict=True))
+        return [line for k, (a, b) in pairs for line in differences(a, b, tolerance, f"{at}[{k}]")]
+    return [] if recorded == now else [f"{at}: recorded {recorded!r}, now {now!r}"]
+
+
+def _has_floats(value: Any) -> bool:
+    """Whether it is a float, or an array of numbers with floats among them."""
+    if isinstance(value, list):
+        kinds = [_has_floats(inner) for inner in value]
+        return any(kinds) and all(kinds[k] or _is_number(inner) for k, inner in enumerate(value))
+    return isinstance(value, float)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _floats(recorded: Any, now: Any, tolerance: float, at: str, scale: float | None = None) -> list[str]:
+    try:
+        a, b = np.array(recorded, dtype=np.float64), np.array(now, dtype=np.float64)
+    except (TypeError, ValueError):
+        return [f"{at}: recorded {recorded!r}, now {now!r}"]
+    if a.shape != b.shape:
+        return [f"{at}: recorded shape {a.shape}, now {b.shape}"]
+    finite = np.abs(a[np.isfinite(a)])
+    size = (float(finite.max()) if finite.size else 0.0) if scale is None else scale
+    alike = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        off = ~alike & ~(np.abs(a - b) <= tolerance * size)
+    if not off.any():
+        return []
+    gap = np.where(off, np.nan_to_num(np.abs(a - b), nan=math.inf), -1.0)
+    worst = np.unravel_index(int(gap.argmax()), a.shape)
+    where = f"[{', '.join(map(str, worst))}]" if a.ndim else ""
+    ratio = float(gap[worst]) / size if size else math.inf
+    return [
+        f"{at}{where}: recorded {float(a[worst])!r}, now {float(b[worst])!r}: "
+        f"{ratio:.1e} of the scale {size:.3g}, allowed {tolerance:.0e} ({int(off.sum())} of {a.size} entries)"
+    ]
+
+
+def report(lines: list[str]) -> str:
+    """The differences, the first of them in full."""
+    rest = [f"… {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return "\n".join([f"{len(lines)} differences from the golden recording", *lines[:SHOWN], *rest])
+
+
+def compute(case: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any], float]:
+    """The values of a case, its wording, and the seconds that it took."""
+    begin = time.perf_counter()
+    values = plain(case())
+    return values, values.pop(WORDING, {}), time.perf_counter() - begin
+
+
+def write(section: str, values: dict[str, Any]) -> Path:
+    """Keep a section, without the time of writing, so that the same values give the same file."""
+    path = FOLDER / f"{section}.json.gz"
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    return path
+
+
+def read(section: str) -> dict[str, Any]:
+    """A section as it was recorded; empty where it was not."""
+    path = FOLDER / f"{section}.json.gz"
+    return json.loads(gzip.decompress(path.read_bytes())) if path.exists() else {}
+
+
+def write_wording(wording: dict[str, Any]) -> Path:
+    """Keep what is printed, as text that a review can read."""
+    path = FOLDER / f"{WORDING}.json"
+    path.write_text(json.dumps(wording, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def read_wording() -> dict[str, Any]:
+    """Section → case → what it printed."""
+    path = FOLDER / f"{WORDING}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
