@@ -18,6 +18,8 @@ import numpy as np
 FOLDER = Path(__file__).parent
 WORDING = "wording"
 SCALED = {"values", "scale"}
+MORE = "…"
+"""The key of a dict that may have more keys by now, as the variables of a dataset may."""
 SHOWN = 6  # differences of one case that a failure prints
 
 Cases = Mapping[str, Callable[[], dict[str, Any]]]
@@ -44,16 +46,41 @@ def near(values: Any, scale: float) -> dict[str, Any]:
     return {"values": plain(values), "scale": float(scale)}
 
 
+def growing(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A dict that may have more keys by now; none may be missing."""
+    return {MORE: True, **values}
+
+
+def dataset(data: Any, leave: tuple[str, ...] = ()) -> dict[str, Any]:
+    """An xarray dataset: values and dimensions of its variables and coordinates, and its attributes."""
+
+    def labelled(arrays: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {str(name): array for name, array in arrays.items() if name not in leave}
+        return growing({name: {"dims": array.dims, "values": array.values} for name, array in kept.items()})
+
+    attributes = {str(name): value for name, value in data.attrs.items() if name not in leave}
+    return {"variables": labelled(data.data_vars), "coords": labelled(data.coords), "attrs": growing(attributes)}
+
+
+def schema(data: Any) -> dict[str, Any]:
+    """The names in an xarray dataset, without its numbers."""
+    variables = {str(name): list(array.dims) for name, array in data.variables.items()}
+    return {"variables": variables, "attrs": sorted(data.attrs)}
+
+
 def differences(recorded: Any, now: Any, tolerance: float, at: str = "") -> list[str]:
     """A line for each place where the two differ."""
     if isinstance(recorded, dict) and isinstance(now, dict):
-        if recorded.keys() != now.keys():
-            return [f"{at}: recorded keys {sorted(recorded)}, now {sorted(now)}"]
+        missing, new = sorted(recorded.keys() - now.keys()), sorted(now.keys() - recorded.keys())
+        if missing or (new and MORE not in recorded):
+            return [f"{at}: recorded keys that are missing {missing}, new keys {new}"]
         if set(recorded) == SCALED:
             return _floats(recorded["values"], now["values"], tolerance, at, recorded["scale"])
         return [line for key in recorded for line in differences(recorded[key], now[key], tolerance, f"{at}/{key}")]
     if _has_floats(recorded) or _has_floats(now):
-        return _floats(recorded, now, tolerance, at)
+        shapes = _shape(recorded), _shape(now)
+        if None not in shapes:
+            return _floats(recorded, now, tolerance, at)
     if isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
         pairs = enumerate(zip(recorded, now, strict=True))
         return [line for k, (a, b) in pairs for line in differences(a, b, tolerance, f"{at}[{k}]")]
@@ -61,22 +88,21 @@ def differences(recorded: Any, now: Any, tolerance: float, at: str = "") -> list
 
 
 def _has_floats(value: Any) -> bool:
-    """Whether it is a float, or an array of numbers with floats among them."""
-    if isinstance(value, list):
-        kinds = [_has_floats(inner) for inner in value]
-        return any(kinds) and all(kinds[k] or _is_number(inner) for k, inner in enumerate(value))
-    return isinstance(value, float)
+    return any(map(_has_floats, value)) if isinstance(value, list) else isinstance(value, float)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of an array of numbers; None if it is none."""
+    if not isinstance(value, list):
+        return () if isinstance(value, int | float) and not isinstance(value, bool) else None
+    inner = {_shape(part) for part in value}
+    if None in inner or len(inner) > 1:
+        return None
+    return (len(value), *(inner.pop() if inner else ()))
 
 
 def _floats(recorded: Any, now: Any, tolerance: float, at: str, scale: float | None = None) -> list[str]:
-    try:
-        a, b = np.array(recorded, dtype=np.float64), np.array(now, dtype=np.float64)
-    except (TypeError, ValueError):
-        return [f"{at}: recorded {recorded!r}, now {now!r}"]
+    a, b = np.array(recorded, dtype=np.float64), np.array(now, dtype=np.float64)
     if a.shape != b.shape:
         return [f"{at}: recorded shape {a.shape}, now {b.shape}"]
     finite = np.abs(a[np.isfinite(a)])

@@ -3,14 +3,11 @@
 import importlib.util
 import re
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from quiet import surroundings
 from torch import Tensor, nn
 
 import skipglass as sg
@@ -37,22 +34,6 @@ CHOSEN = {
     "GPT-2": ["transformer.h.1"],
     "parallel experts": ["0.b", "1.c"],
 }
-
-
-@contextmanager
-def prepared() -> Iterator[None]:
-    """Seeded, quiet, one thread; weights are drawn in float64, as float32 normals depend on the processor."""
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_default_dtype(dtype)
 
 
 def tolerance(name: str) -> float:
@@ -146,7 +127,7 @@ def made(name: str) -> tuple[nn.Module, Tensor, Any]:
 
 def measured(name: str) -> dict[str, Any]:
     """Everything of one case, from one graph."""
-    with prepared():
+    with surroundings():
         model, loss, x = made(name)
         graph = sg.paths.outline(loss, x, model)
         values: dict[str, Any] = {"outline": outlined(graph)}
@@ -169,7 +150,7 @@ def measured(name: str) -> dict[str, Any]:
 
 def with_options(name: str) -> dict[str, Any]:
     """Lengths cut off, parts kept, tokens apart, blocks chosen."""
-    with prepared():
+    with surroundings():
         model, loss, x = made(name)
         values: dict[str, Any] = {}
         for unit in UNITS:

@@ -11,12 +11,16 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
+import golden_glass
 import golden_paths
+import golden_theory
 
 import golden
 
 SECTIONS: dict[str, tuple[golden.Cases, Callable[[str], float]]] = {
     "paths": (golden_paths.SECTION, golden_paths.tolerance),
+    "theory": (golden_theory.SECTION, golden_theory.tolerance),
+    "glass": (golden_glass.SECTION, golden_glass.tolerance),
 }
 """Section → its cases, and how far each may be off, relative to the scale of each array."""
 
