@@ -62,10 +62,10 @@ def dataset(data: Any, leave: tuple[str, ...] = ()) -> dict[str, Any]:
     return {"variables": labelled(data.data_vars), "coords": labelled(data.coords), "attrs": growing(attributes)}
 
 
-def schema(data: Any) -> dict[str, Any]:
+def schema(data: Any) -> list[str]:
     """The names in an xarray dataset, without its numbers."""
-    variables = {str(name): list(array.dims) for name, array in data.variables.items()}
-    return {"variables": variables, "attrs": sorted(data.attrs)}
+    names = [f"{name} ({', '.join(map(str, array.dims))})" for name, array in sorted(data.variables.items())]
+    return [*names, f"attributes: {', '.join(sorted(map(str, data.attrs)))}"]
 
 
 def differences(recorded: Any, now: Any, tolerance: float, at: str = "") -> list[str]:

@@ -12,6 +12,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 import golden_glass
+import golden_measure
+import golden_models
 import golden_paths
 import golden_theory
 
@@ -19,6 +21,8 @@ import golden
 
 SECTIONS: dict[str, tuple[golden.Cases, Callable[[str], float]]] = {
     "paths": (golden_paths.SECTION, golden_paths.tolerance),
+    "measure": (golden_measure.SECTION, golden_measure.tolerance),
+    "models": (golden_models.SECTION, golden_models.tolerance),
     "theory": (golden_theory.SECTION, golden_theory.tolerance),
     "glass": (golden_glass.SECTION, golden_glass.tolerance),
 }
