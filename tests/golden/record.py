@@ -15,7 +15,10 @@ import golden_glass
 import golden_measure
 import golden_models
 import golden_paths
+import golden_scales
 import golden_theory
+import golden_training
+import golden_watch
 
 import golden
 
@@ -23,6 +26,9 @@ SECTIONS: dict[str, tuple[golden.Cases, Callable[[str], float]]] = {
     "paths": (golden_paths.SECTION, golden_paths.tolerance),
     "measure": (golden_measure.SECTION, golden_measure.tolerance),
     "models": (golden_models.SECTION, golden_models.tolerance),
+    "scales": (golden_scales.SECTION, golden_scales.tolerance),
+    "watch": (golden_watch.SECTION, golden_watch.tolerance),
+    "training": (golden_training.SECTION, golden_training.tolerance),
     "theory": (golden_theory.SECTION, golden_theory.tolerance),
     "glass": (golden_glass.SECTION, golden_glass.tolerance),
 }
