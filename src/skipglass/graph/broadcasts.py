@@ -82,7 +82,7 @@ def _contracts(graph: Graph, meeting: Meeting) -> bool:
 
 
 def _reduced(graph: Graph, meeting: Meeting, shape: tuple[int, ...]) -> bool:
-    """Whether an axis along which an operand of this shape differs is summed over, or, if spread, reduced in any way."""
+    """Whether an axis along which an operand of this shape differs is summed over, or, if spread, reduced at all."""
     differs = frozenset(d for d, size in enumerate(_aligned(shape, len(graph.shape(meeting.node)))) if size > 1)
     fourier = graph.operations[graph.edges[meeting.node][0].to].startswith("Fft")
     ways, seen = [(meeting.node, differs)], set()

@@ -33,7 +33,7 @@ def names_of_parameters(model: nn.Module | None) -> dict[int, str]:
 
 
 def names_of_weights(graph: Graph, model: nn.Module | None, names: Names) -> dict[int, str]:
-    """Return the name of every weight, by node in forward order; constants that are copies of parameters become weights.
+    """Return the name of every weight, by node in forward order; a constant that copies a parameter becomes one.
 
     A frozen weight that was cast on its way, as autocast does, leaves no trace in the graph: the values tell.
     """

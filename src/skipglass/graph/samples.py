@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from skipglass.graph.outline import PathGraph
 from skipglass.graph.nodes import Graph
+from skipglass.graph.outline import PathGraph
 from skipglass.graph.shares import batch_norm_trains, norms
 from skipglass.graph.verify import bound
 

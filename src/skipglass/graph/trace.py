@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from skipglass.errors import InputError
 from skipglass.graph.forward import LossFunction, forward
 from skipglass.graph.hooks import Hooks, find_hooks, retained_gradients
-from skipglass.graph.outline import PathGraph, read_outline
 from skipglass.graph.nodes import Graph, Target
+from skipglass.graph.outline import PathGraph, read_outline
 from skipglass.graph.read import read
 from skipglass.graph.regions import Counted, Regions, partition
 from skipglass.graph.samples import apart
