@@ -13,7 +13,7 @@ from torch import nn
 
 from skipglass.graph.nodes import Edge, Graph
 from skipglass.graph.operations import facts
-from skipglass.graph.saved import carried, saved_tensor, worked_along
+from skipglass.graph.saved import carried, dimensions, saved_tensor
 
 __all__ = ["written_out"]
 
@@ -94,7 +94,7 @@ def _reduced(graph: Graph, meeting: Meeting, shape: tuple[int, ...]) -> bool:
         for above in set(graph.users[below]):
             if any(e.to != below for e in graph.edges[above]) or graph.roles[above] in {"weight", "constant", "custom"}:
                 continue
-            if axes & worked_along(graph, below, above) and _adds_up(graph, below, above, meeting.spread, fourier):
+            if axes & _worked_along(graph, below, above) and _adds_up(graph, below, above, meeting.spread, fourier):
                 return True
             if graph.roles[above] != "linear" and not (meeting.spread and graph.shape(above) == graph.shape(below)):
                 continue
@@ -122,8 +122,13 @@ def _after(graph: Graph, below: int, above: int, axes: Axes) -> Axes:
     if facts(graph.operations[above]).views:
         long = [k for k, size in enumerate(new) if size > 1]
         return frozenset(k for k in long if any(_overlap(old, d, new, k) for d in axes))
-    places = {carried(graph, below, above, d) for d in axes}
+    name, along = graph.operations[above], _worked_along(graph, below, above)
+    places = {carried(graph.nodes[above], name, old, new, d, along) for d in axes}
     return frozenset(k for k in places if k is not None and (len(new) < len(old) or new[k] > 1))
+
+
+def _worked_along(graph: Graph, below: int, above: int) -> set[int]:
+    return dimensions(graph.nodes[above], max(len(graph.shape(below)), 1))
 
 
 def _aligned(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ What is split: the floating-point inputs, or the input embedding where the input
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from skipglass.errors import InputError, UserError, one_line
 from skipglass.graph.nodes import Target
-from skipglass.graph.state import as_found
+from skipglass.graph.state import held
 
 __all__ = [
     "Forward",
@@ -88,21 +88,17 @@ def forward(
     if loss_fn is not None and not callable(loss_fn):
         raise InputError(f"loss_fn must be a function of (outputs, targets), not {type(loss_fn).__name__}")
     args, kwargs = arguments(inputs)
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
-        stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(as_found(model))
-        with splittable(model, args, kwargs) as (given, split):
-            outputs = attempt("the model", lambda: model(*given[0], **given[1]))
-        if not split:
+    with held(model):
+        with splittable(model, args, kwargs) as ((positional, named), leaves):
+            outputs = attempt("the model", lambda: model(*positional, **named))
+        if not leaves:
             raise InputError("no input embedding was called with the integer inputs; pass floating-point inputs")
         if loss_fn is None:
             loss = default_loss(outputs, targets)
         else:
             rest = () if targets is None else (targets,)
             loss = attempt("loss_fn", lambda: loss_fn(outputs, *rest))
-        yield Forward(_checked(loss), split[0] if len(split) == 1 else tuple(split), outputs, model)
+        yield Forward(_checked(loss), leaves[0] if len(leaves) == 1 else tuple(leaves), outputs, model)
 
 
 def eager(model: nn.Module) -> nn.Module:
@@ -164,32 +160,34 @@ def splittable(
     tuple
         The arguments, and the list of leaves; an embedding's leaf joins it during the call.
     """
-    places: dict[int | str, Any] = dict(enumerate(args))
-    places.update(kwargs)
+    places: dict[int | str, Any] = dict(enumerate(args)) | dict(kwargs)
     places = {k: v.clone() if isinstance(v, Tensor) and v.is_inference() else v for k, v in places.items()}
     tensors = {k: v for k, v in places.items() if isinstance(v, Tensor)}
-    main: Any = getattr(model, "main_input_name", None)
     signals = [k for k, v in tensors.items() if _differentiable(v) and "mask" not in str(k)]
+    main: Any = getattr(model, "main_input_name", None)
     if main in tensors:
-        signals = [main] if main in signals else []
+        signals = [k for k in signals if k == main]
     leaves: list[Tensor] = []
+
+    def split(tensor: Tensor) -> Tensor:
+        leaves.append(tensor.detach().clone().requires_grad_())
+        return leaves[-1].clone()  # not the leaf itself: a model may write to its input
+
     for k in signals:
-        leaves.append(tensors[k].detach().clone().requires_grad_())
-        places[k] = leaves[-1].clone()  # not the leaf itself: a model may write to its input
+        places[k] = split(tensors[k])
     hooks = []
     if not signals:
+        ids = tensors.get(main, next(iter(tensors.values()), None))
         own = _input_embedding(model)
-        ids = tensors[main] if main in tensors else next(iter(tensors.values()), None)
-        every = [m for m in model.modules() if isinstance(m, nn.Embedding)]
-        found = every if own is None else [own, *(m for m in every if m is not own and m.weight is own.weight)]  # T5's
+        embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding)]
+        if own is not None:  # T5's stand in two stacks and share their weight
+            embeddings = [own, *(m for m in embeddings if m is not own and m.weight is own.weight)]
 
         def hook(_module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor | None:
-            if leaves or not (own is not None or (given and _same(given[0], ids))):
-                return None
-            leaves.append(output.detach().clone().requires_grad_())
-            return leaves[-1].clone()
+            meant = own is not None or (given and _same(given[0], ids))
+            return split(output) if meant and not leaves else None
 
-        hooks = [m.register_forward_hook(hook) for m in found]
+        hooks = [m.register_forward_hook(hook) for m in embeddings]
     try:
         yield (tuple(places[k] for k in range(len(args))), {k: places[k] for k in kwargs}), leaves
     finally:
@@ -204,12 +202,11 @@ def _differentiable(tensor: Tensor) -> bool:
 def _input_embedding(model: nn.Module) -> nn.Module | None:
     """What the model says is its input embedding (Hugging Face)."""
     try:
-        found = model.get_input_embeddings()  # type: ignore[operator]
-    # no such method (a plain module); Hugging Face's default where a model names no embedding, as for images; a method
-    # of the same name that wants arguments
+        embedding = model.get_input_embeddings()  # type: ignore[operator]
     except (AttributeError, NotImplementedError, TypeError):
+        # a plain module has no such method, one for images no embedding, another's method wants arguments
         return None
-    return found if isinstance(found, nn.Module) else None
+    return embedding if isinstance(embedding, nn.Module) else None
 
 
 def _same(a: object, b: Tensor | None) -> bool:

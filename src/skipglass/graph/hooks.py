@@ -1,4 +1,4 @@
-"""What users hang on a graph: hooks that change a gradient, and gradients that are retained.
+"""Tensor hooks and retained gradients on a graph.
 
 A tensor's hooks fire where a region ends and again where the next one starts; `find_hooks` finds them, so that the
 walk can step over such a place by hand, which fires them once. ``retain_grad`` accumulates whatever passes, so
@@ -18,11 +18,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from skipglass.errors import DecompositionError
 from skipglass.graph.engine import fire
 from skipglass.graph.forward import attempt
-from skipglass.graph.nodes import Graph, Meta
+from skipglass.graph.nodes import Graph, Meta, Place
 
 __all__ = ["Heard", "Hooks", "Silence", "find_hooks", "retained_gradients"]
-
-Place = tuple[int, int]
 
 
 class Heard(Exception):
@@ -57,12 +55,12 @@ class _ReadOnly(TorchDispatchMode):
 
 @dataclass(frozen=True)
 class Hooks:
-    """What hangs on a graph.
+    """Tensor hooks and retained gradients on a graph.
 
     Attributes
     ----------
     changed
-        The (node, output) where hooks change the gradient.
+        The places where hooks change the gradient.
     retaining
         Tensors that may retain their gradient (``retain_grad``): the graph does not tell which of them belong to it.
     """
@@ -83,6 +81,7 @@ def find_hooks(graph: Graph) -> Hooks:
     """
     zeros: dict[Meta, Tensor] = {}
     changed, heard = _asked(graph, zeros)
+    # something computes there: ask once more, with computing allowed, after noting the gradients that are retained
     retaining = _living() if heard else []
     with retained_gradients(retaining):
         for place in heard:

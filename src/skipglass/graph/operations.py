@@ -17,6 +17,7 @@ from torch.autograd.graph import Node
 
 __all__ = [
     "CONTRACTIONS",
+    "FUSED",
     "SELF_ADJOINT",
     "TABLE",
     "Contraction",
@@ -282,6 +283,7 @@ UNKNOWN = Operation()
 PYTORCH_S_OWN = {"CompiledFunction", "CheckpointFunction", "SyncBatchNorm", "_DDPSink", "RegisterPostBackwardFunction"}
 """Custom functions that are understood, where PyTorch defines them."""
 
+FUSED = frozenset(name for name, known in TABLE.items() if known.merges == "fused")
 CONTRACTIONS = {name: known.contracts for name, known in TABLE.items() if known.contracts}
 SELF_ADJOINT = frozenset(name for name, known in TABLE.items() if known.self_adjoint)
 

@@ -1,8 +1,10 @@
-"""Whether samples stay apart: one more backward pass, in which each sample's gradient has a scale of its own.
+"""Whether the samples of a batch stay apart: one more backward pass, in which each has a scale of its own.
 
-It starts at the uppermost weights and blocks: what mixes above is the loss's own (a contrastive one), and each sample's
-paths are its own all the same. Where samples do not mix, the gradient of each arrives at x at its own scale, whatever
-the shapes in between; and what leaves a weight whose shape counts no samples reaches one sample alone.
+It starts at the uppermost weights and blocks: what couples samples above is the loss's own (a contrastive one), and each
+sample's paths are its own all the same. Where nothing couples the samples, the gradient of each arrives at x at its own
+scale, whatever the shapes in between; and what leaves a weight whose shape counts no samples reaches one sample alone.
+
+A *start* is a place and the gradient that arrives there. A *layout* says where a shape counts the samples.
 """
 
 import math
@@ -13,28 +15,27 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from skipglass.graph.nodes import Graph
+from skipglass.graph.nodes import Graph, Place
 from skipglass.graph.outline import PathGraph
 from skipglass.graph.shares import batch_norm_trains, norms
 from skipglass.graph.verify import bound
 
-__all__ = ["HALF", "Start", "apart", "layouts", "scaled", "scales", "told_at_once", "uppermost"]
+__all__ = ["HALF", "Start", "apart", "at_own_scale", "layouts", "scales", "told_at_once", "uppermost"]
 
-Place = tuple[int, int]
+Start = tuple[GradientEdge, Tensor]
 Layout = tuple[int, bool]
 """The dimension that counts samples, and where each has several rows there, whether they are in turn or together."""
-Start = tuple[GradientEdge, Tensor]
 GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, are all different and neighbours far apart
 OCTAVES = 6  # our choice: scales from 1/8 to 8, within half precision; powers of two, which no rounding sees
 HALF = 2e-3  # our choice, for half precision: a quarter of bfloat16's eps
 
 
-def apart(loss: Tensor, found: PathGraph, g: list[Tensor], hooked: set[Place]) -> bool:
+def apart(loss: Tensor, outline: PathGraph, g: list[Tensor], hooked: set[Place]) -> bool:
     """Tell whether no sample's gradient passes through another sample in the network, to within rounding.
 
     Parameters
     ----------
-    loss, found
+    loss, outline
         Whose gradient it is.
     g
         For each tensor of x, its gradient; the first dimension counts samples.
@@ -46,49 +47,51 @@ def apart(loss: Tensor, found: PathGraph, g: list[Tensor], hooked: set[Place]) -
     bool
         False where the tensors of x do not share their first dimension, so that nothing counts samples.
     """
-    if (told := told_at_once(found, g)) is not None:
+    if (told := told_at_once(outline, g)) is not None:
         return told
-    graph, n = found.graph, len(g[0])
-    rest = uppermost(loss, found, n, hooked)
-    shown = [start for start in rest if layouts(start[1].shape, n)]
-    rest = [start for start in rest if not layouts(start[1].shape, n)]
-    if shown and not _keep(graph, shown, [0] * len(shown), g, n, None if rest else g):
-        rest = uppermost(loss, found, n, hooked)
-    return all(_keeps(graph, start, g, n) for start in rest)
+    graph, n = outline.graph, len(g[0])
+    starts = uppermost(loss, outline, n, hooked)
+    shown = [start for start in starts if layouts(start[1].shape, n)]
+    hidden = [start for start in starts if not layouts(start[1].shape, n)]
+    # all places whose shape counts the samples in one pass; if that fails, place by place in every layout
+    if shown and not _arrive_scaled(graph, shown, g, None if hidden else g):
+        hidden = uppermost(loss, outline, n, hooked)
+    return all(_keeps_apart(graph, start, g) for start in hidden)
 
 
-def uppermost(loss: Tensor, found: PathGraph, n: int, hooked: set[Place]) -> list[Start]:
-    """The uppermost places of the network, and the gradient that arrives at each."""
-    places = [GradientEdge(found.graph.nodes[v], output) for v, output in _uppermost(found, n, hooked)]
-    arriving = torch.autograd.grad(loss, places, torch.ones_like(loss), retain_graph=True, allow_unused=True)
-    return [(place, v) for place, v in zip(places, arriving, strict=True) if v is not None]
-
-
-def told_at_once(found: PathGraph, g: list[Tensor]) -> bool | None:
+def told_at_once(outline: PathGraph, g: list[Tensor]) -> bool | None:
     """The answer of `apart` where it takes no backward pass; None elsewhere."""
     sizes = {part.shape[0] if part.ndim else 1 for part in g}
-    if len(sizes) > 1 or batch_norm_trains(found.graph):
+    if len(sizes) > 1 or batch_norm_trains(outline.graph):
         return False
     return True if sizes.pop() < 2 else None
 
 
-def _uppermost(found: PathGraph, n: int, hooked: set[Place]) -> list[Place]:
+def uppermost(loss: Tensor, outline: PathGraph, n: int, hooked: set[Place]) -> list[Start]:
+    """The uppermost places of the network, and the gradient that arrives at each."""
+    places = [GradientEdge(outline.graph.nodes[v], output) for v, output in _uppermost(outline, n, hooked)]
+    arriving = torch.autograd.grad(loss, places, torch.ones_like(loss), retain_graph=True, allow_unused=True)
+    return [(place, v) for place, v in zip(places, arriving, strict=True) if v is not None]
+
+
+def _uppermost(outline: PathGraph, n: int, hooked: set[Place]) -> list[Place]:
     """The uppermost places of the network whose shape counts n samples, and weights and blocks above any such."""
-    graph = found.graph
-    weights = {b.merge.node for b in found.blocks} | {i for i, role in enumerate(graph.roles) if role == "weight"}
+    graph = outline.graph
+    weights = {b.merge.node for b in outline.blocks} | {i for i, role in enumerate(graph.roles) if role == "weight"}
     network = weights | {i for i, role in enumerate(graph.roles) if role in {"constant", "opaque", "custom"}}
-    places: dict[Place, None] = {}
-    ends, seen, stack = set(graph.targets), set(), [(0, 0 in network)]
     top = 0, graph.loss.output_nr
     if 0 in weights and top not in hooked:
         return [top]
+    # go down from the loss, and remember of each way whether it has entered the network
+    places: dict[Place, None] = {}
+    ends, seen, stack = set(graph.targets), set(), [(0, 0 in network)]
     while stack:
         v, above = stack.pop()
         for e in graph.edges[v]:
             inside = above or e.to in network
             shown = e.to in weights or (inside and layouts(graph.metas[e.to][e.output].shape, n))
-            if (shown and (e.to, e.output) not in hooked) or (e.to, e.output) in ends:
-                places[e.to, e.output] = None
+            if (shown and e.place not in hooked) or e.place in ends:
+                places[e.place] = None
             elif (e.to, inside) not in seen:
                 seen.add((e.to, inside))
                 stack.append((e.to, inside))
@@ -107,7 +110,7 @@ def scales(n: int) -> Tensor:
     return 2.0 ** (torch.round(OCTAVES * (GOLDEN * torch.arange(n, dtype=torch.float64) % 1)) - OCTAVES // 2)
 
 
-def scaled(v: Tensor, n: int, layout: Layout) -> Tensor:
+def at_own_scale(v: Tensor, n: int, layout: Layout) -> Tensor:
     """Rows times their sample's scale."""
     axis, turns = layout
     rows = v.shape[axis] // n
@@ -115,36 +118,38 @@ def scaled(v: Tensor, n: int, layout: Layout) -> Tensor:
     return v * factor.to(v.device, v.real.dtype).view(-1, *[1] * (v.ndim - axis - 1))
 
 
-def _keep(
-    graph: Graph, starts: list[Start], choices: list[int], like: list[Tensor], n: int, whole: list[Tensor] | None
+def _arrive_scaled(
+    graph: Graph, starts: list[Start], like: list[Tensor], whole: list[Tensor] | None = None, choice: int = 0
 ) -> bool:
-    """Whether gradients with a scale for each sample arrive at x at that scale; the starts are used up.
+    """Whether gradients that start with a scale for each sample arrive at x at that scale; the starts are used up.
 
     Those of a large vocabulary are the largest tensors of a pass: no more than one lives twice.
     """
-    whole = _down(graph, starts, like) if whole is None else whole
-    lifted = []
-    for choice in choices:
+    n = len(like[0])
+    whole = _arriving(graph, starts, like) if whole is None else whole
+    scaled = []
+    while starts:
         place, v = starts.pop(0)
-        lifted.append((place, scaled(v, n, layouts(v.shape, n)[choice])))
+        scaled.append((place, at_own_scale(v, n, layouts(v.shape, n)[choice])))
         del v
-    expected = [scaled(part, n, (0, False)) for part in whole]
-    gap = norms([a - b for a, b in zip(_down(graph, lifted, like), expected, strict=True)])
+    expected = [at_own_scale(part, n, (0, False)) for part in whole]
+    gap = norms([a - b for a, b in zip(_arriving(graph, scaled, like), expected, strict=True)])
     size, tolerance = norms(expected), min(bound(graph), HALF)
     return bool((gap <= tolerance * (size + size.max())).all())
 
 
-def _keeps(graph: Graph, start: Start, like: list[Tensor], n: int) -> bool:
-    """The same for one place, whatever its layout; it may also belong to one sample alone."""
-    whole = _down(graph, [start], like)
+def _keeps_apart(graph: Graph, start: Start, like: list[Tensor]) -> bool:
+    """The same for one place, in any layout; what leaves it may also reach one sample alone."""
+    whole = _arriving(graph, [start], like)
     if np.count_nonzero(norms(whole)) < 2:
         return True
-    return any(_keep(graph, [start], [k], like, n, whole) for k in range(len(layouts(start[1].shape, n))))
+    ways = range(len(layouts(start[1].shape, len(like[0]))))
+    return any(_arrive_scaled(graph, [start], like, whole, choice) for choice in ways)
 
 
-def _down(graph: Graph, starts: list[Start], like: list[Tensor]) -> list[Tensor]:
+def _arriving(graph: Graph, starts: list[Start], like: list[Tensor]) -> list[Tensor]:
+    """What arrives at each tensor of x from some starts."""
     ends = [GradientEdge(graph.nodes[v], output) for v, output in graph.targets]
-    found = torch.autograd.grad(
-        [place for place, _ in starts], ends, [v for _, v in starts], retain_graph=True, allow_unused=True
-    )
-    return [torch.zeros_like(v) if part is None else part for part, v in zip(found, like, strict=True)]
+    places, values = zip(*starts, strict=True)
+    parts = torch.autograd.grad(places, ends, values, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(v) if part is None else part for part, v in zip(parts, like, strict=True)]

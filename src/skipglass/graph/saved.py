@@ -7,51 +7,48 @@ operation makes of it.
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from skipglass.graph.nodes import Graph
+__all__ = ["axis", "carried", "dimensions", "saved_parameter", "saved_tensor"]
 
-__all__ = ["carried", "saved_axis", "saved_parameter", "saved_tensor", "worked_along"]
+Shape = tuple[int, ...]
 
 
-def saved_axis(saved: int, ndim: int) -> int:
+def axis(saved: int, ndim: int) -> int:
     """An axis as a node has saved it: a negative one may stand there as 2⁶⁴ less."""
     return (saved - 2**64 if saved >= 2**63 else saved) % ndim
 
 
-def worked_along(graph: Graph, below: int, above: int) -> set[int]:
-    """The axes of a signal that the operation above works along; none where it was told of none."""
-    if graph.operations[above] == "Unsqueeze":  # its axis is one of the result
+def dimensions(node: Node, ndim: int) -> set[int]:
+    """The axes of a signal that an operation works along; none where it was told of none."""
+    if node.name().startswith("Unsqueeze"):  # what it was told of is an axis of the result
         return set()
-    ndim = max(len(graph.shape(below)), 1)
-    saved = getattr(graph.nodes[above], "_saved_dim", None)
+    saved = getattr(node, "_saved_dim", None)
     if isinstance(saved, int):
-        return {saved_axis(saved, ndim)}
-    return {saved_axis(d, ndim) for d in saved} if isinstance(saved, tuple) else set()
+        return {axis(saved, ndim)}
+    return {axis(d, ndim) for d in saved} if isinstance(saved, tuple) else set()
 
 
-def carried(graph: Graph, below: int, above: int, axis: int) -> int | None:
-    """Where an axis of a signal is after the operation above, which is no view; None if it is there no longer."""
-    node, name = graph.nodes[above], graph.operations[above]
-    old, new = graph.shape(below), graph.shape(above)
+def carried(node: Node, name: str, old: Shape, new: Shape, dim: int, dims: set[int]) -> int | None:
+    """Where an axis is after an operation along ``dims`` that is no view; None if it is there no longer."""
     if name == "Unsqueeze":
-        return axis + (saved_axis(node._saved_dim, len(new)) <= axis)  # type: ignore[attr-defined]
+        return dim + (axis(node._saved_dim, len(new)) <= dim)  # type: ignore[attr-defined]
     if name in {"T", "Transpose", "Permute"}:
-        return order(node, name, len(old)).index(axis)
+        return _order(node, name, len(old)).index(dim)
     if len(new) >= len(old):  # broadcast: new axes come first
-        return axis + len(new) - len(old)
+        return dim + len(new) - len(old)
     # axes that were reduced are gone, or those of length 1 that were squeezed
-    gone = worked_along(graph, below, above) or {d for d, size in enumerate(old) if size == 1}
-    after = axis - sum(d < axis for d in gone)
-    return after if axis not in gone and after < len(new) else None  # two entries may be a complex number now
+    gone = dims or {d for d, size in enumerate(old) if size == 1}
+    after = dim - sum(d < dim for d in gone)
+    return after if dim not in gone and after < len(new) else None  # two entries may be a complex number now
 
 
-def order(node: Node, name: str, ndim: int) -> list[int]:
+def _order(node: Node, name: str, ndim: int) -> list[int]:
     """For each axis of the result of a T, Transpose or Permute the axis that it was before."""
     if name == "Permute":
-        return [saved_axis(d, ndim) for d in node._saved_dims]  # type: ignore[attr-defined]
+        return [axis(d, ndim) for d in node._saved_dims]  # type: ignore[attr-defined]
     places = list(range(ndim))
     if name == "T":
         return places[::-1]
-    a, b = (saved_axis(d, ndim) for d in (node._saved_dim0, node._saved_dim1))  # type: ignore[attr-defined]
+    a, b = (axis(d, ndim) for d in (node._saved_dim0, node._saved_dim1))  # type: ignore[attr-defined]
     places[a], places[b] = b, a
     return places
 

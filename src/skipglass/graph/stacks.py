@@ -9,7 +9,7 @@ from math import prod
 
 from skipglass.graph.nodes import Graph
 from skipglass.graph.operations import facts
-from skipglass.graph.saved import carried, saved_axis, worked_along
+from skipglass.graph.saved import axis, carried, dimensions
 
 __all__ = ["Fate", "fate"]
 
@@ -30,13 +30,13 @@ def fate(graph: Graph, node: int) -> Fate:
     Fate
         SUMMED where each has one entry along the axis, and all of them are added and nothing else.
     """
-    axis = saved_axis(graph.nodes[node]._saved_dim, len(graph.shape(node)))  # type: ignore[attr-defined]
-    each = graph.operations[node] == "Stack" or all(graph.shape(*e.place)[axis] == 1 for e in graph.edges[node])
-    ways, seen, fates = [(node, axis)], set(), []
+    dim = axis(graph.nodes[node]._saved_dim, len(graph.shape(node)))  # type: ignore[attr-defined]
+    each = graph.operations[node] == "Stack" or all(graph.shape(*e.place)[dim] == 1 for e in graph.edges[node])
+    ways, seen, fates = [(node, dim)], set(), []
     while ways:
-        below, axis = ways.pop()
+        below, dim = ways.pop()
         for above in graph.users[below]:
-            step = _step(graph, below, above, axis, each)
+            step = _step(graph, below, above, dim, each)
             if isinstance(step, Fate):
                 fates.append(step)
             elif (above, step) not in seen:
@@ -47,7 +47,7 @@ def fate(graph: Graph, node: int) -> Fate:
     return Fate.UNSURE if {Fate.SUMMED, Fate.UNSURE} & set(fates) else Fate.APART
 
 
-def _step(graph: Graph, below: int, above: int, axis: int, each: bool) -> Fate | int:
+def _step(graph: Graph, below: int, above: int, dim: int, each: bool) -> Fate | int:
     """Where the axis is after one operation, or what becomes of it there.
 
     ``each`` says that every signal has one entry along the axis.
@@ -57,28 +57,28 @@ def _step(graph: Graph, below: int, above: int, axis: int, each: bool) -> Fate |
     known, plain = facts(graph.operations[above]), graph.roles[above] in {"linear", "norm"}
     old, new = graph.shape(below), graph.shape(above)
     if known.views:
-        return _viewed(old, new, axis, each)
-    axes = worked_along(graph, below, above)
-    if known.sums and (not axes or axis in axes):
+        return _viewed(old, new, dim, each)
+    axes = dimensions(graph.nodes[above], max(len(old), 1))
+    if known.sums and (not axes or dim in axes):
         return Fate.SUMMED if axes else Fate.APART  # over all axes: the loss's own sum
-    if axis in axes:
+    if dim in axes:
         # every other operation along the axis may add up, unless it gives entry for entry or takes some
         reduces = (each or plain) and not known.picks and not graph.operations[above].endswith("Softmax")
         return Fate.UNSURE if reduces else Fate.APART
     if not plain:
         return Fate.UNSURE if graph.roles[above] == "constant" and each else Fate.APART
-    after = carried(graph, below, above, axis)
+    after = carried(graph.nodes[above], graph.operations[above], old, new, dim, axes)
     if after is None:
         return Fate.APART
-    if len(new) < len(old) or new[after] == old[axis]:
+    if len(new) < len(old) or new[after] == old[dim]:
         return after
     return Fate.UNSURE if each and not known.picks else Fate.APART
 
 
-def _viewed(old: tuple[int, ...], new: tuple[int, ...], axis: int, each: bool) -> Fate | int:
+def _viewed(old: tuple[int, ...], new: tuple[int, ...], dim: int, each: bool) -> Fate | int:
     """The axis with as many entries before it, as long as the old one or, of a Cat, a part of it."""
     for k, size in enumerate(new):
-        fits = size == old[axis] if each else 1 < size <= old[axis] and old[axis] % size == 0
-        if fits and prod(new[:k]) == prod(old[:axis]):
+        fits = size == old[dim] if each else 1 < size <= old[dim] and old[dim] % size == 0
+        if fits and prod(new[:k]) == prod(old[:dim]):
             return k
     return Fate.APART

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["as_found"]
+__all__ = ["as_found", "held"]
 
 
 @contextmanager
@@ -55,6 +55,19 @@ def as_found(model: nn.Module) -> Iterator[None]:
         np.random.set_state(generators[2])  # noqa: NPY002
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
+
+
+@contextmanager
+def held(model: nn.Module) -> Iterator[None]:
+    """Run a model, or its backward pass, eagerly and with gradients, and leave it as it was found.
+
+    Yields
+    ------
+    None
+        Once, for the pass.
+    """
+    with torch.inference_mode(False), torch.enable_grad(), torch.compiler.set_stance("force_eager"), as_found(model):
+        yield
 
 
 def _generators(module: nn.Module) -> list[torch.Generator]:

@@ -4,11 +4,11 @@ Terms used throughout the package:
 
 - a *place* is (node, output): where a gradient enters a node of autograd's graph;
 - a *counted step* is (node, slot): an edge of the graph that makes a path one longer, in the unit asked for;
-- a *region* is a piece of the graph that autograd's engine runs as one call (see `regions`).
+- a *region* is a piece of the graph that autograd's engine runs as one call (see `skipglass.graph.regions`).
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from skipglass.errors import InputError
 from skipglass.graph.forward import LossFunction, forward
 from skipglass.graph.hooks import Hooks, find_hooks, retained_gradients
-from skipglass.graph.nodes import Graph, Target
+from skipglass.graph.nodes import Graph, Place, Target
 from skipglass.graph.outline import PathGraph, read_outline
 from skipglass.graph.read import read
 from skipglass.graph.regions import Counted, Regions, partition
 from skipglass.graph.samples import apart
-from skipglass.graph.state import as_found
+from skipglass.graph.state import held
 from skipglass.graph.verify import reference
 
 __all__ = ["Trace", "as_trace", "trace"]
@@ -41,6 +41,8 @@ class Trace:
         The scalar, and the tensor or tuple of tensors whose gradient is measured.
     model
         The network that names weights and blocks; None leaves blocks numbered.
+    blocks
+        The names of what is counted as blocks; None counts the residual ones.
     outputs
         What the model returned, where the trace was made by running one.
     """
@@ -55,25 +57,28 @@ class Trace:
         outputs: Any = None,
         restores: bool = False,
     ) -> None:
-        self.loss, self.x, self.model, self.blocks = loss, x, model, blocks
-        self.outputs, self._restores = outputs, restores
-        self._regions: dict[tuple[str, frozenset[int]], Regions] = {}
+        self.loss, self.x, self.model, self.blocks, self.outputs = loss, x, model, blocks, outputs
+        self._to_hold = model if restores else None
         self._counted: dict[str, Counted] = {}
+        self._regions: dict[tuple[str, frozenset[int]], Regions] = {}
 
     @cached_property
     def graph(self) -> Graph:
         """The live part of the autograd graph."""
-        return read(self.loss, self.x)
+        with self._held():
+            return read(self.loss, self.x)
 
     @cached_property
     def outline(self) -> PathGraph:
         """Weights, residual blocks, parallel sums and what was not understood."""
-        return read_outline(self.graph, self.model, self.blocks)
+        with self._held():
+            return read_outline(self.graph, self.model, self.blocks)
 
     @cached_property
     def gradient(self) -> list[Tensor]:
         """g = ∂loss/∂x by autograd, one tensor for each of x."""
-        return reference(self.loss, self.x)
+        with self.measuring():
+            return reference(self.loss, self.x)
 
     @cached_property
     def hooks(self) -> Hooks:
@@ -81,14 +86,15 @@ class Trace:
         return find_hooks(self.graph)
 
     @property
-    def hooked(self) -> set[tuple[int, int]]:
+    def hooked(self) -> set[Place]:
         """The places where hooks change the gradient."""
         return self.hooks.changed
 
     @cached_property
     def independent_samples(self) -> bool:
         """Whether no sample's gradient passes through another sample in the network."""
-        return apart(self.loss, self.outline, self.gradient, self.hooked)
+        with self.measuring():
+            return apart(self.loss, self.outline, self.gradient, self.hooked)
 
     def counted(self, unit: str) -> Counted:
         """Return the counted steps of a unit, and warn (once) of what may hide some."""
@@ -107,16 +113,21 @@ class Trace:
     def measuring(self) -> Iterator[None]:
         """Run a measurement: afterwards retained gradients are as before, and so is a model that the trace ran itself.
 
-        A backward pass may run parts of the model again (activation checkpoints) and so change its buffers.
+        A backward pass may run parts of the model again (activation checkpoints) and so change its buffers. A
+        measurement within another costs nothing more.
         """
-        with ExitStack() as stack:
-            if self._restores and self.model is not None:
-                stack.enter_context(torch.inference_mode(False))
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
-                stack.enter_context(as_found(self.model))
-            stack.enter_context(torch.enable_grad())
-            stack.enter_context(retained_gradients(self.hooks.retaining))
+        with self._held(), torch.enable_grad(), retained_gradients(self.hooks.retaining):
             yield
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the model as it was found, unless that is done already."""
+        model, self._to_hold = self._to_hold, None
+        try:
+            with nullcontext() if model is None else held(model):
+                yield
+        finally:
+            self._to_hold = self._to_hold or model
 
     def __repr__(self) -> str:
         network = "" if self.model is None else f"{type(self.model).__name__}, "
@@ -172,9 +183,9 @@ def trace(
     if model is None:
         raise InputError("trace needs the model that is to be called with the inputs")
     with forward(model, inputs, targets, loss_fn) as run:
-        found = Trace(run.loss, run.x, run.model, blocks, outputs=run.outputs, restores=True)
-        _ = found.outline  # read here: checkpoints run parts of the model again when their saved tensors are looked at
-        return found
+        made = Trace(run.loss, run.x, run.model, blocks, outputs=run.outputs, restores=True)
+    _ = made.outline  # what cannot be measured is an error here
+    return made
 
 
 def as_trace(

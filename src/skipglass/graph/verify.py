@@ -1,6 +1,7 @@
 """The check on every call: the parts of a gradient sum to the gradient that autograd gives."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,18 +9,20 @@ from torch.autograd.graph import GradientEdge
 
 from skipglass.errors import DecompositionError, InputError
 from skipglass.graph.engine import explain, fire
-from skipglass.graph.nodes import Graph, Target
+from skipglass.graph.nodes import Graph, Place, Target
 from skipglass.graph.read import as_targets
 from skipglass.graph.regions import Regions
 
 __all__ = [
     "BOUNDS",
+    "Captured",
     "bound",
     "capture",
     "finite",
     "inner",
     "judge",
     "reference",
+    "relative",
     "require_finite",
     "size",
     "verify",
@@ -30,8 +33,8 @@ BOUNDS = {torch.float64: 1e-12, torch.complex128: 1e-12, torch.float32: 1e-5, to
 """Largest error ‖Σ g_r - g‖/Σ ‖g_r‖ of each precision; 2e-2 for the half precisions."""
 HALF = 2e-2
 
-Captured = dict[tuple[int, int], Tensor]
-"""(node, output) → the whole gradient there."""
+Captured = dict[Place, Tensor]
+"""The whole gradient at some places."""
 
 
 def reference(loss: Tensor, x: Target) -> list[Tensor]:
@@ -42,13 +45,7 @@ def reference(loss: Tensor, x: Target) -> list[Tensor]:
     InputError
         If the graph was freed or overwritten, or g holds NaN or infinity.
     """
-    targets = as_targets(x)
-    require_finite(loss)
-    try:
-        g = torch.autograd.grad(loss, targets, torch.ones_like(loss), retain_graph=True)
-    except RuntimeError as error:
-        raise explain(error) from error
-    return finite(list(g))
+    return finite(_pulled(loss, as_targets(x)))
 
 
 def capture(loss: Tensor, graph: Graph, regions: Regions) -> tuple[list[Tensor], Captured]:
@@ -59,20 +56,25 @@ def capture(loss: Tensor, graph: Graph, regions: Regions) -> tuple[list[Tensor],
     InputError
         If the graph was freed or overwritten, or g holds NaN or infinity.
     """
+    ends = {end for h in regions.heads for end in regions.ends(graph, h)}
+    places = sorted(ends | {*graph.targets, (0, graph.loss.output_nr)})
+    values = _pulled(loss, [GradientEdge(graph.nodes[node], output) for node, output in places])
+    captured = dict(zip(places, values, strict=True))
+    g = finite([captured[target] for target in graph.targets])
+    # on its way further down a fork's gradient is captured before its hooks
+    for node, output in regions.hooked & set(captured):
+        if node in regions.forks:
+            captured[node, output] = fire(graph, node, output, captured[node, output])
+    return g, captured
+
+
+def _pulled(loss: Tensor, ends: Sequence[Tensor | GradientEdge]) -> list[Tensor]:
+    """The gradient of the loss at some ends."""
     require_finite(loss)
-    places = {end: None for h in regions.heads for end in regions.ends(graph, h)}
-    places |= dict.fromkeys([*graph.targets, (0, graph.loss.output_nr)])
-    edges = [GradientEdge(graph.nodes[node], output) for node, output in places]
     try:
-        values = torch.autograd.grad(loss, edges, torch.ones_like(loss), retain_graph=True)
+        return list(torch.autograd.grad(loss, ends, torch.ones_like(loss), retain_graph=True))
     except RuntimeError as error:
         raise explain(error) from error
-    found = dict(zip(places, values, strict=True))
-    g = finite([found[target] for target in graph.targets])
-    for node, output in regions.hooked & set(found):
-        if node in regions.forks:  # on its way further down it is captured before its hooks
-            found[node, output] = fire(graph, node, output, found[node, output])
-    return g, found
 
 
 def require_finite(loss: Tensor) -> None:
@@ -97,9 +99,8 @@ def finite(g: list[Tensor]) -> list[Tensor]:
     InputError
         If it holds either.
     """
-    for part in g:
-        if not torch.isfinite(part).all():
-            raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")
+    if not all(torch.isfinite(part).all() for part in g):
+        raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")
     return g
 
 
@@ -117,7 +118,8 @@ def _norm(a: Tensor) -> float:
     norm = float(torch.linalg.vector_norm(a, dtype=_wide(a)))
     if 1e-150 < norm < 1e150 or not a.numel():
         return norm
-    peak = float(a.abs().max())  # its square may have left the range
+    # its square may have left the range
+    peak = float(a.abs().max())
     return peak * float(torch.linalg.vector_norm(wide(a) / peak)) if 0 < peak < math.inf else norm
 
 
@@ -154,8 +156,12 @@ def verify(graph: Graph, parts: list[list[Tensor]], g: list[Tensor]) -> float:
     """
     difference = [sum((wide(p) for p in part), -wide(whole)) for part, whole in zip(parts, g, strict=True)]
     lengths = sum(size(p) for part in parts for p in part)
-    gap = size(*difference)
-    return judge(graph, gap / lengths if lengths else (math.inf if gap else 0.0))
+    return judge(graph, relative(size(*difference), lengths))
+
+
+def relative(gap: float, scale: float) -> float:
+    """gap/scale; where the scale is zero, 0 for no gap and infinity for any."""
+    return gap / scale if scale else (math.inf if gap else 0.0)
 
 
 def judge(graph: Graph, error: float, where: str = "") -> float:

@@ -21,7 +21,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from skipglass.graph.engine import FAINT, call
 from skipglass.graph.read import Edge, Graph
-from skipglass.graph.samples import HALF, Start, layouts, scaled, scales
+from skipglass.graph.samples import HALF, Start, at_own_scale, layouts, scales
 from skipglass.graph.shares import norms, per_sample
 from skipglass.graph.verify import bound, finite, require_finite, size, wide
 from skipglass.paths.pushforward import push
@@ -133,7 +133,7 @@ def _lifted(
     entering = [*((GradientEdge(graph.nodes[e.to], e.output), b) for (_, e), b in zip(branches, B, strict=True)), *tops]
     if not all(layouts(v.shape, n) for _, v in entering):
         return None
-    values = [scaled(v, n, layouts(v.shape, n)[0]) for _, v in entering]
+    values = [at_own_scale(v, n, layouts(v.shape, n)[0]) for _, v in entering]
     z = torch.autograd.grad([place for place, _ in entering], targets, values, retain_graph=True, allow_unused=True)
     with torch.no_grad():
         own = per_sample(g, g)
