@@ -179,7 +179,7 @@ def splittable(
     if not signals:
         ids = tensors.get(main, next(iter(tensors.values()), None))
         own = _input_embedding(model)
-        embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding)]
+        embeddings: list[nn.Module] = [m for m in model.modules() if isinstance(m, nn.Embedding)]
         if own is not None:  # T5's stand in two stacks and share their weight
             embeddings = [own, *(m for m in embeddings if m is not own and m.weight is own.weight)]
 

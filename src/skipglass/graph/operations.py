@@ -193,10 +193,10 @@ _say(
 # shapes and places
 _say("View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape", "linear", views=True)
 _say(
-    "AsStrided Transpose T Permute Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 Diagonal "
-    "DiagEmbed Tril Triu BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SliceInverse IndexFill Embedding "
-    "UnsafeMaskedIndex UnsafeMaskedIndexPutAccumulate ConstantPadNd ReflectionPad1D ReflectionPad2D ReflectionPad3D "
-    "ReplicationPad1D ReplicationPad2D ReplicationPad3D",
+    "AsStrided Transpose T Permute Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 "
+    "Diagonal DiagEmbed Tril Triu BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SliceInverse IndexFill Embedding "
+    "UnsafeMaskedIndex UnsafeMaskedIndexPutAccumulate ConstantPadNd ReflectionPad1D ReflectionPad2D "
+    "ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D",
     "linear",
 )
 _say("Cat Stack", "linear", resizes=True)

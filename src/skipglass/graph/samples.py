@@ -1,8 +1,9 @@
 """Whether the samples of a batch stay apart: one more backward pass, in which each has a scale of its own.
 
-It starts at the uppermost weights and blocks: what couples samples above is the loss's own (a contrastive one), and each
-sample's paths are its own all the same. Where nothing couples the samples, the gradient of each arrives at x at its own
-scale, whatever the shapes in between; and what leaves a weight whose shape counts no samples reaches one sample alone.
+It starts at the uppermost weights and blocks: what couples samples above is the loss's own (a contrastive one), and
+each sample's paths are its own all the same. Where nothing couples the samples, the gradient of each arrives at x at
+its own scale, whatever the shapes in between; and what leaves a weight whose shape counts no samples reaches one
+sample alone.
 
 A *start* is a place and the gradient that arrives there. A *layout* says where a shape counts the samples.
 """

@@ -68,7 +68,7 @@ def capture(loss: Tensor, graph: Graph, regions: Regions) -> tuple[list[Tensor],
     return g, captured
 
 
-def _pulled(loss: Tensor, ends: Sequence[Tensor | GradientEdge]) -> list[Tensor]:
+def _pulled(loss: Tensor, ends: Sequence[Tensor] | Sequence[GradientEdge]) -> list[Tensor]:
     """The gradient of the loss at some ends."""
     require_finite(loss)
     try:

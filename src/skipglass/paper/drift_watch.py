@@ -9,7 +9,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from skipglass import scales
-from skipglass.graph.state import as_found
+from skipglass.graph import as_found
 from skipglass.paths import participation
 
 __all__ = ["Watch"]

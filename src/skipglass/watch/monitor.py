@@ -12,9 +12,7 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import InputError, StorageError
-from skipglass.graph.forward import LossFunction, arguments, eager
-from skipglass.graph.outline import UNITS
-from skipglass.graph.read import Target
+from skipglass.graph import UNITS, LossFunction, Target, arguments, eager
 from skipglass.models import ResidualLayer
 from skipglass.paths.moments import moments
 from skipglass.paths.spectrum import spectrum

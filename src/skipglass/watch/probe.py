@@ -20,8 +20,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
-from skipglass.graph.forward import LossFunction, forward
-from skipglass.graph.state import as_found
+from skipglass.graph import LossFunction, as_found, forward
 from skipglass.paths.participation import participation_of
 from skipglass.paths.spectrum import spectrum
 from skipglass.scales import Pairs, absorbed_norms, multipliers, pairs, weight_norms

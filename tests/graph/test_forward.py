@@ -8,9 +8,9 @@ import torch
 from cases import ConvNet
 from torch import nn
 
-from skipglass import paths
 from skipglass.errors import InputError
-from skipglass.graph.forward import default_loss, forward
+from skipglass.graph import forward, trace
+from skipglass.graph.forward import default_loss
 
 
 class Words(nn.Module):
@@ -67,16 +67,18 @@ def test_a_measurement_leaves_everything_as_it_was(fail):
     before, buffer = state(model), model.calls
     if fail:
         with pytest.raises(InputError, match=r"the model raised ValueError: a bad batch$") as caught:
-            paths.participation(model, x)
+            trace(model, x)
         assert "\n" not in str(caught.value)
     else:
-        assert paths.participation(model, x).blocks == ("f",)
+        t = trace(model, x)
+        assert [b.name for b in t.outline.blocks] == ["f"]
+        assert t.gradient[0].abs().sum() > 0
     torch.testing.assert_close(state(model), before, rtol=0, atol=0)
     assert model.calls is buffer
     assert torch.equal(x, given)
     image = torch.randn(4, 3, 6, 6)
     loss = earlier(image).sum()  # a graph of the user's own survives a measurement
-    paths.participation(earlier, image)
+    assert not trace(earlier, image).independent_samples
     loss.backward()
 
 
@@ -94,7 +96,7 @@ def test_token_ids_are_split_at_the_embedding_they_enter():
     with forward(model, {"ids": ids, "scale": torch.ones(3, 5, 1)}) as run:
         assert run.x.shape == (3, 5, 1)  # a floating-point input goes first
     with pytest.raises(InputError, match="no input embedding"):
-        paths.participation(Rounded(), torch.ones(2, 3, dtype=torch.long))
+        trace(Rounded(), torch.ones(2, 3, dtype=torch.long))
 
 
 class Rounded(nn.Module):
@@ -114,13 +116,12 @@ def test_hugging_face_inputs_and_losses():
     with forward(model, inputs) as run:
         assert torch.equal(run.x, model.transformer.wte(ids))
         torch.testing.assert_close(run.loss, model(**inputs).loss)
-    p = paths.participation(model, inputs)
-    assert p.blocks == tuple(f"transformer.h.{l}.{part}" for l in (0, 1) for part in ("attn", "mlp"))
+    t = trace(model, inputs)
+    names = [f"transformer.h.{l}.{part}" for l in (0, 1) for part in ("attn", "mlp")]
+    assert [b.name for b in t.outline.blocks] == names
     embedded = model.transformer.wte(ids).detach().requires_grad_()
-    again = paths.participation_of(
-        model(inputs_embeds=embedded, attention_mask=torch.ones(3, 5), labels=ids).loss, embedded, model
-    )
-    np.testing.assert_allclose(p.share, again.share, rtol=1e-9)
+    again = trace(loss=model(inputs_embeds=embedded, attention_mask=torch.ones(3, 5), labels=ids).loss, x=embedded)
+    torch.testing.assert_close(t.gradient, again.gradient)
     with forward(model, ids, ids) as run:
         torch.testing.assert_close(run.loss, nn.functional.cross_entropy(run.outputs.logits.flatten(0, 1), ids.ravel()))
 
@@ -152,17 +153,17 @@ def test_the_default_losses():
 def test_compiled_and_wrapped_models_run_as_the_network_inside():
     torch.manual_seed(0)
     model, x = ConvNet(pre=True).eval(), torch.randn(2, 3, 6, 6)
-    expected = paths.participation(model, x).share
-    np.testing.assert_array_equal(paths.participation(torch.compile(model, backend="eager"), x).share, expected)
+    expected = trace(model, x).gradient[0]
     part = ConvNet(pre=True).eval()
     part.load_state_dict(model.state_dict())
     part.layer1.compile(backend="eager")
-    np.testing.assert_array_equal(paths.participation(part, x).share, expected)
+    for wrapped in (torch.compile(model, backend="eager"), part):
+        assert torch.equal(trace(wrapped, x).gradient[0], expected)
     with torch.no_grad():
-        np.testing.assert_array_equal(paths.participation(model, x).share, expected)
+        assert torch.equal(trace(model, x).gradient[0], expected)
     with torch.inference_mode():
-        np.testing.assert_array_equal(paths.participation(model, x.clone()).share, expected)
-    np.testing.assert_array_equal(paths.participation(model.requires_grad_(False), x).share, expected)
+        assert torch.equal(trace(model, x.clone()).gradient[0], expected)
+    assert torch.equal(trace(model.requires_grad_(False), x).gradient[0], expected)
 
 
 def test_bad_input_gets_one_line():
@@ -184,5 +185,5 @@ def test_bad_input_gets_one_line():
     ]
     for arguments, text in bad:
         with pytest.raises(InputError, match=text) as caught:
-            paths.participation(*arguments)
+            _ = trace(*arguments).gradient
         assert "\n" not in str(caught.value)
