@@ -43,19 +43,21 @@ def call(graph: Graph, head: int, at: Arrived) -> list[Graded]:
     """Call one node by hand, one channel after the other."""
     node, edges = graph.nodes[head], graph.edges[head]
     backward: Callable = node if callable(node) else node.apply  # type: ignore[attr-defined] # custom functions
-    found: list[Graded] = [{} for _ in edges]
+    left: list[Graded] = [{} for _ in edges]
     for r in sorted({r for graded in at.values() for r in graded}):
+        # a node wants one gradient for each output, None where there is none
         entering = [at.get(output, {}).get(r) for output in range(len(graph.metas[head]))]
         leaving = backward(*entering)
         gradients = leaving if isinstance(leaving, tuple) else (leaving,)
-        for graded, e in zip(found, edges, strict=True):
+        for graded, e in zip(left, edges, strict=True):
             if (gradient := gradients[e.slot]) is not None:
                 graded[r] = fit(gradient, graph.metas[e.to][e.output])
-    return found
+    return left
 
 
 def fit(gradient: Tensor, meta: Meta) -> Tensor:
     """Undo broadcasting and cast, as the engine does between two nodes."""
+    # an operand that was broadcast gets the sum over what it was broadcast to
     if gradient.shape != meta.shape:
         gradient = gradient.sum_to_size(meta.shape)
     return gradient if gradient.dtype == meta.dtype else gradient.to(meta.dtype)

@@ -160,10 +160,12 @@ def splittable(
     tuple
         The arguments, and the list of leaves; an embedding's leaf joins it during the call.
     """
+    # a tensor made under inference_mode cannot be saved for the backward pass: a copy can
     places: dict[int | str, Any] = dict(enumerate(args)) | dict(kwargs)
     places = {k: v.clone() if isinstance(v, Tensor) and v.is_inference() else v for k, v in places.items()}
     tensors = {k: v for k, v in places.items() if isinstance(v, Tensor)}
     signals = [k for k, v in tensors.items() if _differentiable(v) and "mask" not in str(k)]
+    # Hugging Face says which of its inputs is the main one
     main: Any = getattr(model, "main_input_name", None)
     if main in tensors:
         signals = [k for k in signals if k == main]
@@ -175,6 +177,7 @@ def splittable(
 
     for k in signals:
         places[k] = split(tensors[k])
+    # token ids: what is split is the output of the embedding that they enter
     hooks = []
     if not signals:
         ids = tensors.get(main, next(iter(tensors.values()), None))
@@ -281,6 +284,7 @@ def default_loss(outputs: object, targets: object = None) -> Tensor:
         raise InputError(f"targets must be a tensor, not {type(targets).__name__}, or pass a loss_fn")
     if _differentiable(targets) and targets.shape == y.shape:
         return F.mse_loss(y, targets)
+    # classes are the last dimension of the outputs, or the second
     if not _differentiable(targets) and targets.dtype != torch.bool:
         for classes in {y.ndim - 1, min(1, y.ndim - 1)}:
             if y.ndim > 1 and y.shape[:classes] + y.shape[classes + 1 :] == targets.shape:

@@ -105,10 +105,11 @@ def retained_gradients(tensors: list[Tensor]) -> Iterator[None]:
 
 def _asked(graph: Graph, zeros: dict[Meta, Tensor]) -> tuple[set[Place], list[Place]]:
     """The places that give back another gradient than they are handed, and those where something computes with it."""
-    places = {(to, output) for edges in graph.edges for _, to, output in edges} | {(0, graph.loss.output_nr)}
+    places = {e.place for edges in graph.edges for e in edges} | {(0, graph.loss.output_nr)}
     entering = [(place, _zero(graph, place, zeros)) for place in sorted(places)]
     changed, heard = set(), []
     with Silence():
+        # under Silence nothing is computed: a hook that would raises instead
         for place, zero in entering:
             try:
                 if fire(graph, *place, zero) is not zero:
@@ -127,6 +128,7 @@ def _zero(graph: Graph, place: Place, known: dict[Meta, Tensor]) -> Tensor:
 
 def _living() -> list[Tensor]:
     """All tensors of this process that retain their gradient."""
+    # types first: asking each object whether it is a tensor would wake lazy ones
     living = gc.get_objects()
     kinds = {kind for kind in set(map(type, living)) if issubclass(kind, Tensor)}
     return [o for o in living if type(o) in kinds and not o.is_leaf and o.retains_grad]

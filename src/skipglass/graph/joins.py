@@ -89,6 +89,7 @@ def reached(graph: Graph, edge: Edge, nodes: Sequence[int], passes: Callable[[in
     The place (len(graph.nodes), 0) stands for x.
     """
     places, heads = {edge.place}, {edge.to}
+    # in topological order: whether a node is reached is known before its turn
     for v in nodes:
         if v not in heads:
             continue

@@ -26,9 +26,8 @@ Names = Mapping[int, str]
 def names_of_parameters(model: nn.Module | None) -> dict[int, str]:
     """Return the first name of each parameter of a model, also where several modules share it."""
     names: dict[int, str] = {}
-    for prefix, module in () if model is None else model.named_modules():
-        for name, p in module._parameters.items():
-            names.setdefault(id(p), f"{prefix}.{name}" if prefix else name)
+    for name, p in () if model is None else model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(p), name)
     return names
 
 
@@ -45,6 +44,7 @@ def names_of_weights(graph: Graph, model: nn.Module | None, names: Names) -> dic
         role, way = graph.roles[i], graph.contraction(i)
         if way is None or role not in {"weight", "constant"}:
             continue
+        # the weight has a node of its own, or was saved where it is frozen
         _, other, saved = way
         operand = graph.nodes[i].next_functions[other][0]
         frozen = saved_parameter(graph.nodes[i], saved) if operand is None else None

@@ -74,12 +74,8 @@ class Graph:
 
     @cached_property
     def metas(self) -> list[tuple[Meta, ...]]:
-        """What enters each node, by output; one tuple for all that are alike."""
-        known: dict[tuple[Meta, ...], tuple[Meta, ...]] = {}
-        entering = (
-            tuple([Meta(tuple(m.shape), m.dtype, m.device) for m in node._input_metadata]) for node in self.nodes
-        )
-        return [known.setdefault(metas, metas) for metas in entering]
+        """What enters each node, by output."""
+        return [tuple([Meta(tuple(m.shape), m.dtype, m.device) for m in n._input_metadata]) for n in self.nodes]
 
     @cached_property
     def dtypes(self) -> set[torch.dtype]:
@@ -121,6 +117,7 @@ def leaves(root: Node) -> Iterator[Tensor]:
     seen, queue = {root}, deque([root])
     while queue:
         node = queue.popleft()
+        # AccumulateGrad, the node of a leaf, leads nowhere and knows its tensor
         following = node.next_functions
         if not following and isinstance(variable := getattr(node, "variable", None), Tensor):
             yield variable

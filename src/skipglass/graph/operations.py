@@ -30,6 +30,7 @@ __all__ = [
 
 Contraction = tuple[int, int, str]
 """(the operand that carries the signal, the operand that may be a weight, the name under which that one is saved)"""
+Factors = tuple[frozenset[int], frozenset[int]]
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class Operation:
     """
 
     role: str = "nonlinear"
-    nonlinear_in: frozenset[int] = frozenset()
-    factors: tuple[frozenset[int], frozenset[int]] | None = None
+    nonlinear_in: Collection[int] = ()
+    factors: Factors | None = None
     contracts: tuple[Contraction, ...] = ()
     bias: int | None = None
     merges: str = ""
@@ -111,173 +112,146 @@ class Operation:
 TABLE: dict[str, Operation] = {}
 
 
-def _say(names: str, role: str = "nonlinear", **known: Any) -> None:
-    """Write operations that are alike into the table, each once."""
+def _say(what: str, names: str, **known: Any) -> None:
+    """Write operations that are alike into the table: their role and what is true of them, and each name once."""
+    role, *true = what.split()
     for name in names.split():
-        if name in TABLE:
-            raise KeyError(f"{name} stands in the table of operations already")
-        TABLE[name] = Operation(role, **known)
+        assert name not in TABLE, f"{name} stands in the table of operations already"
+        TABLE[name] = Operation(role, **(known | dict.fromkeys(true, True)))
 
 
-def _product(first: Collection[int], second: Collection[int]) -> tuple[frozenset[int], frozenset[int]]:
+def _product(first: Collection[int], second: Collection[int]) -> Factors:
     return frozenset(first), frozenset(second)
 
 
-def _matrices(left: int, right: int, saved: str) -> dict[str, Any]:
-    """A product of two operands, each of which may be a weight; where they are saved, the right one first."""
-    of_right, of_left = saved.split()
-    return {"contracts": ((left, right, of_right), (right, left, of_left)), "factors": _product([left], [right])}
+def _matrices(left: int, right: int, saved_right: str, saved_left: str) -> dict[str, Any]:
+    """A product of two operands, each of which may be a weight, and where they are saved."""
+    contracts = ((left, right, saved_right), (right, left, saved_left))
+    return {"contracts": contracts, "factors": _product([left], [right])}
 
 
 # contractions of two operands, either of which may be the weight
-_say("Mm Bmm", "linear", **_matrices(0, 1, "mat2 self"))
-_say("GroupedMm", "linear", **_matrices(0, 1, "mat2 self"))
-_say("Mv", "linear", **_matrices(0, 1, "vec self"))
-_say("Dot", "linear", **_matrices(0, 1, "tensor self"))
-_say("Vdot", "linear", **_matrices(0, 1, "other self"))
-_say("Addmm SparseAddmm", "linear", merges="fused", bias=0, **_matrices(1, 2, "mat2 mat1"))
-_say("Addmv", "linear", merges="fused", bias=0, **_matrices(1, 2, "vec mat"))
-_say("Addbmm Baddbmm", "linear", merges="fused", bias=0, **_matrices(1, 2, "batch2 batch1"))
+_say("linear", "Mm Bmm GroupedMm", **_matrices(0, 1, "mat2", "self"))
+_say("linear", "Mv", **_matrices(0, 1, "vec", "self"))
+_say("linear", "Dot", **_matrices(0, 1, "tensor", "self"))
+_say("linear", "Vdot", **_matrices(0, 1, "other", "self"))
+_say("linear", "Addmm SparseAddmm", merges="fused", bias=0, **_matrices(1, 2, "mat2", "mat1"))
+_say("linear", "Addmv", merges="fused", bias=0, **_matrices(1, 2, "vec", "mat"))
+_say("linear", "Addbmm Baddbmm", merges="fused", bias=0, **_matrices(1, 2, "batch2", "batch1"))
 
 # contractions of a signal with a weight, and a bias that is added
 WEIGHTED: dict[str, Any] = {"contracts": ((0, 1, "weight"),), "factors": _product([0], [1]), "bias": 2}
-_say("Linear MkldnnLinear", "linear", **WEIGHTED)
+_say("linear", "Linear MkldnnLinear", **WEIGHTED)
 _say(
+    "linear convolves",
     "Convolution ConvolutionOverrideable MkldnnConvolution CudnnConvolution MiopenConvolution MpsConvolution "
     "MiopenDepthwiseConvolution ConvDepthwise2D ConvDepthwise3D ConvTbc SlowConv2D SlowConv3D SlowConvDilated2D "
     "SlowConvDilated3D SlowConvTranspose2D SlowConvTranspose3D CudnnConvolutionTranspose MiopenConvolutionTranspose",
-    "linear",
-    convolves=True,
     **WEIGHTED,
 )
 
 # sums of signals, or with a constant
-ENTRYWISE: dict[str, Any] = {"entrywise": True, "self_adjoint": True}
 EITHER = {0: (1, ""), 1: (0, "")}
-_say("Add", "linear", merges="sum", spreads=EITHER, **ENTRYWISE)
-_say("Sub Rsub", "linear", merges="difference", spreads=EITHER, **ENTRYWISE)
-_say("Lerp", "linear", merges="sum", factors=_product([0, 1], [2]), **ENTRYWISE)
-_say("IndexAdd ScatterAdd", "linear", merges="sum")
-_say("Addr", "linear", merges="fused", factors=_product([1], [2]))
-_say(
-    "Addcmul",
-    "linear",
-    merges="fused",
-    factors=_product([1], [2]),
-    spreads={1: (2, "tensor2"), 2: (1, "tensor1")},
-    **ENTRYWISE,
-)
-_say("Addcdiv", "linear", merges="fused", nonlinear_in=frozenset({2}), spreads={1: (2, "tensor2")}, **ENTRYWISE)
+_say("linear entrywise self_adjoint", "Add", merges="sum", spreads=EITHER)
+_say("linear entrywise self_adjoint", "Sub Rsub", merges="difference", spreads=EITHER)
+_say("linear entrywise self_adjoint", "Lerp", merges="sum", factors=_product([0, 1], [2]))
+_say("linear", "IndexAdd ScatterAdd", merges="sum")
+_say("linear", "Addr", merges="fused", factors=_product([1], [2]))
+SECOND_AND_THIRD = {1: (2, "tensor2"), 2: (1, "tensor1")}
+_say("linear entrywise self_adjoint", "Addcmul", merges="fused", factors=_product([1], [2]), spreads=SECOND_AND_THIRD)
+_say("linear entrywise self_adjoint", "Addcdiv", merges="fused", nonlinear_in={2}, spreads={1: (2, "tensor2")})
 
 # scales, and copies
+SCALED = {0: (1, "other"), 1: (0, "self")}
+_say("linear entrywise self_adjoint homogeneous size", "Mul", factors=_product([0], [1]), spreads=SCALED)
+_say("linear entrywise self_adjoint homogeneous", "Div", nonlinear_in={1}, spreads={0: (1, "other")})
+_say("linear entrywise self_adjoint homogeneous", "Neg Clone")
+_say("linear entrywise homogeneous", "LazyClone Contiguous ToCopy Alias")
+_say("linear entrywise self_adjoint", "NativeDropout")
+_say("linear entrywise", "NegView Deg2Rad Rad2Deg Conj ConjPhysical MaskedFill FusedDropout")
 _say(
-    "Mul",
     "linear",
-    factors=_product([0], [1]),
-    spreads={0: (1, "other"), 1: (0, "self")},
-    homogeneous=True,
-    size=True,
-    **ENTRYWISE,
-)
-_say("Div", "linear", nonlinear_in=frozenset({1}), spreads={0: (1, "other")}, homogeneous=True, **ENTRYWISE)
-_say("Neg Clone", "linear", homogeneous=True, **ENTRYWISE)
-_say("LazyClone Contiguous ToCopy Alias", "linear", homogeneous=True, entrywise=True)
-_say("NegView Deg2Rad Rad2Deg Conj ConjPhysical MaskedFill FusedDropout", "linear", entrywise=True)
-_say("NativeDropout", "linear", **ENTRYWISE)
-_say(
     "Copy Detach Identity Lift LiftFresh PinMemory ToDense ToSparse ToMkldnn Complex ViewAsComplex ViewAsReal _DDPSink "
     "RegisterPostBackwardFunction",
-    "linear",
 )
 
 # shapes and places
-_say("View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape", "linear", views=True)
+_say("linear views", "View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape")
 _say(
-    "AsStrided Transpose T Permute Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 "
-    "Diagonal DiagEmbed Tril Triu BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SliceInverse IndexFill Embedding "
-    "UnsafeMaskedIndex UnsafeMaskedIndexPutAccumulate ConstantPadNd ReflectionPad1D ReflectionPad2D "
-    "ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D",
     "linear",
+    "AsStrided Transpose T Permute Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 "
+    "Diagonal DiagEmbed Tril Triu BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SliceInverse IndexFill "
+    "Embedding UnsafeMaskedIndex UnsafeMaskedIndexPutAccumulate ConstantPadNd ReflectionPad1D ReflectionPad2D "
+    "ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D",
 )
-_say("Cat Stack", "linear", resizes=True)
+_say("linear resizes", "Cat Stack")
 _say(
+    "linear picks resizes",
     "Select Slice Split SplitWithSizes UnsafeSplit UnsafeSplitWithSizes Unbind Chunk Index UnsafeIndex IndexSelect "
     "Gather Take MaskedSelect NarrowCopy",
-    "linear",
-    picks=True,
-    resizes=True,
 )
-_say("Where", "linear", merges="overwritten", **ENTRYWISE)
+_say("linear entrywise self_adjoint", "Where", merges="overwritten")
 _say(
+    "linear",
     "IndexPut IndexPutImpl UnsafeIndexPut IndexCopy Scatter Put MaskedScatter SliceScatter SelectScatter "
     "DiagonalScatter AsStridedScatter",
-    "linear",
     merges="overwritten",
 )
 
 # sums over axes, resampling, and what a fixed matrix does
-_say("Sum Mean Nansum", "linear", sums=True)
-_say("Cumsum Trace FftC2C FftC2R FftR2C", "linear")
+_say("linear sums", "Sum Mean Nansum")
+_say("linear", "Cumsum Trace FftC2C FftC2R FftR2C")
 _say(
+    "linear pools homogeneous",
     "AvgPool2D AvgPool3D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D MkldnnAdaptiveAvgPool2D "
     "UpsampleNearest2D UpsampleBilinear2D UpsampleNearestExact2D",
-    "linear",
-    pools=True,
-    homogeneous=True,
 )
 _say(
+    "linear",
     "UpsampleLinear1D UpsampleNearest1D UpsampleNearest3D UpsampleNearestExact1D UpsampleNearestExact3D "
     "UpsampleBilinear2DAa UpsampleBicubic2D UpsampleBicubic2DAa UpsampleTrilinear3D",
-    "linear",
 )
-_say("GridSampler2D GridSampler3D GridSampler2DCpuFallback", "linear", nonlinear_in=frozenset({1}))
+_say("linear", "GridSampler2D GridSampler3D GridSampler2DCpuFallback", nonlinear_in={1})
 
 # normalisations
-_say("BatchNorm NativeBatchNorm CudnnBatchNorm MiopenBatchNorm SyncBatchNorm", "norm", over_samples=True)
-_say("NativeLayerNorm LayerNorm FusedRmsNorm RmsNorm NativeGroupNorm GroupNorm InstanceNorm", "norm")
+_say("norm over_samples", "BatchNorm NativeBatchNorm CudnnBatchNorm MiopenBatchNorm SyncBatchNorm")
+_say("norm", "NativeLayerNorm LayerNorm FusedRmsNorm RmsNorm NativeGroupNorm GroupNorm InstanceNorm")
 
 # nonlinearities
-_say("Relu LeakyRelu", piecewise_linear=True, homogeneous=True, **ENTRYWISE)
-_say("Abs", piecewise_linear=True, homogeneous=True, size=True, **ENTRYWISE)
-_say("PreluKernel", piecewise_linear=True, homogeneous=True, entrywise=True)
+_say("nonlinear piecewise_linear homogeneous entrywise self_adjoint", "Relu LeakyRelu")
+_say("nonlinear piecewise_linear homogeneous entrywise self_adjoint size", "Abs")
+_say("nonlinear piecewise_linear homogeneous entrywise", "PreluKernel")
+MAXIMA = "MaxPool1D MaxPool2DWithIndices MaxPool3DWithIndices AdaptiveMaxPool2D"
+_say("nonlinear piecewise_linear homogeneous pools", MAXIMA)
+_say("nonlinear piecewise_linear", "Max Min Amax Amin Sort Topk")
+_say("nonlinear piecewise_linear entrywise self_adjoint", "Maximum Minimum", merges="alike")
+_say("nonlinear piecewise_linear entrywise", "Fmax Fmin", merges="alike")
+_say("nonlinear entrywise", "Hypot Logaddexp Logaddexp2", merges="alike")
+_say("nonlinear entrywise", "Atan2 Remainder Fmod Xlogy")
+_say("nonlinear entrywise self_adjoint size", "Pow")
 _say(
-    "MaxPool1D MaxPool2DWithIndices MaxPool3DWithIndices AdaptiveMaxPool2D",
-    piecewise_linear=True,
-    homogeneous=True,
-    pools=True,
-)
-_say("Max Min Amax Amin Sort Topk", piecewise_linear=True)
-_say("Maximum Minimum", piecewise_linear=True, merges="alike", **ENTRYWISE)
-_say("Fmax Fmin", piecewise_linear=True, merges="alike", entrywise=True)
-_say("Hypot Logaddexp Logaddexp2", merges="alike", entrywise=True)
-_say("Atan2 Remainder Fmod Xlogy", entrywise=True)
-_say("Pow", size=True, **ENTRYWISE)
-_say("LinalgVectorNorm Norm", size=True)
-_say(
+    "nonlinear entrywise self_adjoint",
     "Gelu Silu Mish Sigmoid Tanh Exp Log Sqrt Rsqrt Reciprocal Sin Cos Erf Softplus Elu Hardtanh Hardswish Hardsigmoid "
     "Clamp",
-    **ENTRYWISE,
 )
-_say("Softmax SafeSoftmax", self_adjoint=True)  # symmetric: diag(s) - s sᵀ
-_say("LogSoftmax Prod")
-_say("Glu", resizes=True)
+_say("nonlinear size", "LinalgVectorNorm Norm")
+_say("nonlinear self_adjoint", "Softmax SafeSoftmax")  # symmetric: diag(s) - s sᵀ
+_say("nonlinear resizes", "Glu")
+_say("nonlinear", "LogSoftmax Prod")
 _say(
+    "nonlinear",
     "ScaledDotProductFlashAttention ScaledDotProductFlashAttentionForCpu ScaledDotProductEfficientAttention "
     "ScaledDotProductCudnnAttention ScaledDotProductFusedAttentionOverrideable",
     reads=3,  # queries, keys, values
 )
-_say(
-    "ForeachAdd ForeachSub ForeachLerp ForeachAddcmul ForeachAddcdiv ForeachMaximum ForeachMinimum",
-    merges="alike",
-)
+FOREACH = "ForeachAdd ForeachSub ForeachLerp ForeachAddcmul ForeachAddcdiv ForeachMaximum ForeachMinimum"
+_say("nonlinear", FOREACH, merges="alike")
 
 # what the graph does not show: weights, or a piece of the network
-_say("CopySlices MkldnnRnnLayer CudnnRnn MiopenRnn ThnnFusedLstmCell ThnnFusedGruCell", "opaque")
-_say("CompiledFunction", hidden="was compiled; measure the model without torch.compile")
-_say(
-    "CheckpointFunction",
-    hidden="is a reentrant checkpoint; use torch.utils.checkpoint(..., use_reentrant=False)",
-)
+_say("opaque", "CopySlices MkldnnRnnLayer CudnnRnn MiopenRnn ThnnFusedLstmCell ThnnFusedGruCell")
+_say("nonlinear", "CompiledFunction", hidden="was compiled; measure the model without torch.compile")
+CHECKPOINT = "is a reentrant checkpoint; use torch.utils.checkpoint(..., use_reentrant=False)"
+_say("nonlinear", "CheckpointFunction", hidden=CHECKPOINT)
 
 UNKNOWN = Operation()
 PYTORCH_S_OWN = {"CompiledFunction", "CheckpointFunction", "SyncBatchNorm", "_DDPSink", "RegisterPostBackwardFunction"}
@@ -308,9 +282,7 @@ def role(name: str, signals: Collection[int]) -> str:
         operands, not here.
     """
     known = facts(name)
-    if known.nonlinear_in.intersection(signals):
-        return "nonlinear"
-    if known.role == "norm" and len(signals) > 1:
+    if set(known.nonlinear_in).intersection(signals) or (known.role == "norm" and len(signals) > 1):
         return "nonlinear"
     if known.factors is not None and all(group.intersection(signals) for group in known.factors):
         return "product"

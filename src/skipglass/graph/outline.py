@@ -168,7 +168,8 @@ def read_outline(graph: Graph, model: nn.Module | None = None, blocks: Sequence[
     if model is not None and not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
     names = names_of_parameters(model)
-    weights = names_of_weights(graph, model, names)  # first, as it decides which constants are weights
+    # names come before merges, as they tell which constants are copies of parameters, and so weights
+    weights = names_of_weights(graph, model, names)
     backwards = range(len(graph.nodes) - 1, -1, -1)
     hidden = {i: name_of_operands(graph, i, names) for i in backwards if graph.roles[i] in {"opaque", "custom"}}
     merges = classify(graph)[::-1]
@@ -221,6 +222,7 @@ def _chosen(
         raise InputError(f"blocks must be a list of names, not {names!r}")
     chosen: dict[tuple[int, Edge | None], Block] = {}
     for name in names:
+        # a residual block, or else a module whose weights are one side of a sum
         try:
             fits = list(named(found, [name]))
         except InputError as unknown:

@@ -7,7 +7,7 @@ the heads below. A node whose operands lead apart, a *fork*, is a region of its 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from skipglass.graph.nodes import Graph
+from skipglass.graph.nodes import Graph, Place
 
 __all__ = ["Counted", "Regions", "partition"]
 
@@ -26,27 +26,25 @@ class Regions:
     forks
         The heads that are called by hand.
     exits
-        For each other head, the (node, output) by which its region ends.
+        For each other head, the places at which its region ends.
     head
         The head of each node's region.
     hooked
-        The (node, output) where hooks change what arrives.
+        The places where hooks change what arrives.
     """
 
     heads: list[int]
     forks: set[int]
-    exits: dict[int, list[tuple[int, int]]]
+    exits: dict[int, list[Place]]
     head: list[int]
-    hooked: set[tuple[int, int]]
+    hooked: set[Place]
 
-    def ends(self, graph: Graph, h: int) -> list[tuple[int, int]]:
-        """The (node, output) of every way out of a region."""
-        return [(e.to, e.output) for e in graph.edges[h]] if h in self.forks else self.exits[h]
+    def ends(self, graph: Graph, h: int) -> list[Place]:
+        """The places of every way out of a region."""
+        return [e.place for e in graph.edges[h]] if h in self.forks else self.exits[h]
 
 
-def partition(
-    graph: Graph, counted: Counted, stops: Collection[int] = (), hooked: Collection[tuple[int, int]] = ()
-) -> Regions:
+def partition(graph: Graph, counted: Counted, stops: Collection[int] = (), hooked: Collection[Place] = ()) -> Regions:
     """Cut the graph into single-entry regions whose ends do not lead to one another.
 
     Requested ends that lead to one another would each include what flows through the other, so where they
@@ -62,15 +60,16 @@ def partition(
     stops
         More nodes that shall be heads.
     hooked
-        The (node, output) where hooks change the gradient.
+        The places where hooks change the gradient.
     """
-    special = {node for node, _ in graph.targets} | {node for node, _ in counted} | set(stops)
+    special = {node for node, _ in counted} | graph.at_end | set(stops)
+    hooks = {node for node, _ in hooked}
     forks = {i for i, _ in counted if len(graph.edges[i]) > 1}
     below = _reachable(graph)
-    hooks = {node for node, _ in hooked}
+    # cut; where ends lead to one another, or hooks would fire twice, cut out what spreads to them; and again
     while True:
         head = _heads(graph, forks, special)
-        heads = sorted({i for i, h in enumerate(head) if h == i})
+        heads = sorted(set(head))
         exits, spread = _exits(graph, head, forks, below)
         spread = spread or {h for h in heads if h in hooks and graph.edges[h]} - forks
         if not spread:
@@ -81,15 +80,16 @@ def partition(
 
 def _exits(
     graph: Graph, head: list[int], forks: set[int], below: list[int]
-) -> tuple[dict[int, dict[tuple[int, int], None]], set[int]]:
+) -> tuple[dict[int, dict[Place, None]], set[int]]:
     """The ends of each region, and the nodes from which they spread to ends that lead to one another."""
-    exits: dict[int, dict[tuple[int, int], None]] = {h: {} for i, h in enumerate(head) if h == i}
+    exits: dict[int, dict[Place, None]] = {h: {} for h in head}
     ends: list[int] = [0] * len(head)  # bit sets of the heads each node leads to, within its region
     spread = set()
+    # from x up: the ends below each node are known
     for i in range(len(head) - 1, -1, -1):
         for e in graph.edges[i]:
             if head[e.to] == e.to:
-                exits[head[i]][e.to, e.output] = None
+                exits[head[i]][e.place] = None
                 ends[i] |= 1 << e.to
             else:
                 ends[i] |= ends[e.to]
@@ -105,6 +105,7 @@ def _heads(graph: Graph, forks: set[int], special: set[int]) -> list[int]:
     for i, edges in enumerate(graph.edges):
         if i in special or i in forks:
             head[i] = i
+        # a node joins the region that it is entered from, unless it is entered from two
         for e in edges:
             came = e.to if i in forks else head[i]
             head[e.to] = came if head[e.to] in {-1, came} else e.to
@@ -121,9 +122,8 @@ def _reachable(graph: Graph) -> list[int]:
 
 
 def _some_lead_to_others(ends: int, below: list[int]) -> bool:
-    if ends & (ends - 1) == 0:
-        return False
-    rest = ends
+    """Whether one node of a bit set lies below another."""
+    rest = ends if ends & (ends - 1) else 0  # a single one does not
     while rest:
         lowest = rest & -rest
         if below[lowest.bit_length() - 1] & ends:

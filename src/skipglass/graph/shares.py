@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skipglass.graph.nodes import Graph
+from skipglass.graph.operations import facts
 from skipglass.graph.verify import wide
 
 __all__ = ["Shares", "batch_norm_trains", "norms", "over", "per_sample", "squared"]
@@ -58,6 +59,7 @@ def per_sample(a: list[Tensor], b: list[Tensor], leading: int = 1, exponents: Ex
     total: Array = np.zeros(shape)
     for u, v in zip(a, b, strict=True):
         rows = (wide(t).reshape(*(shape if prod(shape) > 1 else ()), -1) for t in (u, v))
+        # at the sample's own power of two no square vanishes or overflows
         lifted = [_lift(t, exponents) for t in rows]
         total = total + torch.real(lifted[0].conj() * lifted[1]).sum(dim=-1).cpu().numpy()
     return total
@@ -100,6 +102,6 @@ def batch_norm_trains(graph: Graph) -> bool:
     An instance norm is one over a single sample, whose channels are those of all samples.
     """
     return any(
-        "BatchNorm" in name and bool(getattr(node, "_saved_training", True)) and metas[0].shape[:1] != (1,)
+        facts(name).over_samples and bool(getattr(node, "_saved_training", True)) and metas[0].shape[:1] != (1,)
         for node, name, metas in zip(graph.nodes, graph.operations, graph.metas, strict=True)
     )

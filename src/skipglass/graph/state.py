@@ -26,35 +26,47 @@ def as_found(model: nn.Module) -> Iterator[None]:
     """
     modules = [(module, module.training, dict(module._buffers)) for module in model.modules()]
     values = {b: b.detach().clone() for _, _, buffers in modules for b in buffers.values() if b is not None}
-    own = {p: None for module, _, _ in modules for p in module._parameters.values() if p is not None}
-    parameters = [(p, p.requires_grad, p.grad) for p in own]
-    held = {g: g.get_state() for module, _, _ in modules for g in _generators(module)}
+    parameters = {
+        p: (p.requires_grad, p.grad) for module, *_ in modules for p in module._parameters.values() if p is not None
+    }
+    own = {g: g.get_state() for module, *_ in modules for g in _generators(module)}
     generators = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 # the user's
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
-        for p in own:
+        for p in parameters:
             p.grad = None
         yield
     finally:
-        for module, training, buffers in modules:
-            if module.training != training:
-                module.training = training
-            for name, buffer in buffers.items():
-                module._buffers[name] = buffer
-        for buffer, value in values.items():
-            _restore(buffer, value)
-        for p, required, gradient in parameters:
-            if p.grad is not gradient:
-                p.grad = gradient
-            if p.requires_grad != required:
-                p.requires_grad_(required)
-        for generator, state in held.items():
+        _put_back(modules, values, parameters)
+        for generator, state in own.items():
             generator.set_state(state)
         torch.set_rng_state(generators[0])
         random.setstate(generators[1])
         np.random.set_state(generators[2])  # noqa: NPY002
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
+
+
+def _put_back(
+    modules: list[tuple[nn.Module, bool, dict[str, Tensor | None]]],
+    values: dict[Tensor, Tensor],
+    parameters: dict[nn.Parameter, tuple[bool, Tensor | None]],
+) -> None:
+    """Put back modes, buffers and gradients, writing only to what has changed."""
+    for module, training, buffers in modules:
+        if module.training != training:
+            module.training = training
+        module._buffers.update(buffers)
+    # batch norm's kernels do not count their writes, so that values are compared; and buffers are written behind the
+    # back of graphs that saved them: to those they are as they were
+    for buffer, value in values.items():
+        if not torch.equal(buffer, value):
+            buffer.data.copy_(value)
+    for p, (required, gradient) in parameters.items():
+        if p.grad is not gradient:
+            p.grad = gradient
+        if p.requires_grad != required:
+            p.requires_grad_(required)
 
 
 @contextmanager
@@ -72,16 +84,8 @@ def held(model: nn.Module) -> Iterator[None]:
 
 def _generators(module: nn.Module) -> list[torch.Generator]:
     """Those that are attributes, or stand in an attribute's list or dictionary."""
-    own = list(vars(module).values())
-    for value in tuple(own):
-        own += value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return [value for value in own if isinstance(value, torch.Generator)]
-
-
-def _restore(buffer: Tensor, value: Tensor) -> None:
-    """Write a buffer back where it changed, behind the back of graphs that saved it: to them it is as it was.
-
-    Batch norm's kernels do not count their writes, so that values are compared.
-    """
-    if not torch.equal(buffer, value):
-        buffer.data.copy_(value)
+    held = list(vars(module).values())
+    for value in tuple(held):
+        if isinstance(value, (dict, list, tuple)):
+            held += value.values() if isinstance(value, dict) else value
+    return [value for value in held if isinstance(value, torch.Generator)]
