@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from skipglass.graph.forward import LossFunction, eager
 from skipglass.graph.state import as_found
 from skipglass.scales.absorption import Pairs
-from skipglass.scales.parameters import parameters_of
+from skipglass.scales.parameters import GLOBAL, parameters_of
 from skipglass.scales.twice import check_finite, check_values, inner, linearised, second, slopes, stepping, twice
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["GLOBAL", "Drift", "drift"]
 
 Array = NDArray[np.float64]
-GLOBAL = "C"
-"""Asks for the global scale of all weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,33 +185,32 @@ def drift(
     """
     model = eager(model)
     check_values(model)
-    whole = isinstance(scales, str) and scales == GLOBAL
     with as_found(model):
-        chosen = parameters_of(model, inputs, None if whole else scales, whole=whole)
+        chosen = parameters_of(model, inputs, scales)
         weights = list(stepping(model, chosen.values()).values())
         for p in chosen.values():
             p.requires_grad_()
         with linearised(model, inputs, targets, loss_fn, theorem) as (loss, value):
-            if whole:
-                return _global(loss, weights, value, theorem)
-            rows = twice(loss, list(chosen.values()), weights)
-    names = tuple(chosen)
-    slope, force = (
-        np.array([inner([p], [r]) for p, r in zip(chosen.values(), part, strict=True)]) for part in rows[:2]
-    )
-    check_finite("slope", names, slope)
-    check_finite("force", names, force)
-    norm = np.array([math.sqrt(inner([p], [p])) for p in chosen.values()])
-    return Drift(names, norm, slope, force, math.sqrt(inner(rows[2], rows[2])), value, theorem)
+            rows: dict[str, tuple[float, float, float]] = {}
+            if chosen:
+                first, mixed, g = twice(loss, list(chosen.values()), weights)
+                # λ_l = a_l λ̂_l: a derivative by a_l, at a_l = 1, is λ_l times the one by λ_l
+                rows = {
+                    name: (math.sqrt(inner([p], [p])), inner([p], [D]), inner([p], [F]))
+                    for (name, p), D, F in zip(chosen.items(), first, mixed, strict=True)
+                }
+            else:
+                g, rows[GLOBAL] = _global(loss, weights)
+    norm, slope, force = np.array(list(rows.values())).T
+    check_finite("slope", list(rows), slope)
+    check_finite("force", list(rows), force)
+    return Drift(tuple(rows), norm, slope, force, math.sqrt(inner(g, g)), value, theorem)
 
 
-def _global(loss: Tensor, weights: Sequence[Tensor], value: float, theorem: bool) -> Drift:
-    """The row of C = ‖w‖/√N, N the number of weights."""
+def _global(loss: Tensor, weights: Sequence[Tensor]) -> tuple[list[Tensor], tuple[float, float, float]]:
+    """∇_wL, and the row of C = ‖w‖/√N, N the number of weights."""
     g = slopes(loss, weights)
-    D = torch.stack([(w * part).sum() for w, part in zip(weights, g, strict=True)]).sum()
-    F = inner(second([D], weights, [None]), g)
     C = math.sqrt(inner(weights, weights) / sum(w.numel() for w in weights))
-    norm, slope, force = (np.array([v]) for v in (C, float(D.detach()), F))
-    check_finite("slope", [GLOBAL], slope)
-    check_finite("force", [GLOBAL], force)
-    return Drift((GLOBAL,), norm, slope, force, math.sqrt(inner(g, g)), value, theorem)
+    # D = w·∇L keeps its graph, and is differentiated once more along ∇L
+    D = torch.stack([(w * part).sum() for w, part in zip(weights, g, strict=True)]).sum()
+    return g, (C, float(D.detach()), inner(second([D], weights, [None]), g))

@@ -10,7 +10,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
 from skipglass.graph.forward import LossFunction, forward, prediction
-from skipglass.graph.state import as_found
 from skipglass.scales.statistics import statistics_held
 
 __all__ = ["check_finite", "check_values", "inner", "linearised", "second", "slopes", "stepping", "twice"]
@@ -40,7 +39,6 @@ def linearised(
         If the loss is not finite.
     """
     with ExitStack() as stack:
-        stack.enter_context(as_found(model))
         if theorem:
             stack.enter_context(statistics_held(model, inputs))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))

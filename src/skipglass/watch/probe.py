@@ -24,8 +24,7 @@ from skipglass.graph.forward import LossFunction, forward
 from skipglass.graph.state import as_found
 from skipglass.paths.participation import participation_of
 from skipglass.paths.spectrum import spectrum
-from skipglass.scales import Pairs, absorbed_norms, multipliers, pairs, weight_norms
-from skipglass.scales.statistics import hold_statistics
+from skipglass.scales import Pairs, absorbed_norms, hold_statistics, multipliers, pairs, weight_norms
 from skipglass.watch.gain import Gains
 
 __all__ = ["MODES", "Row", "read_scales", "scale_norms", "take"]
