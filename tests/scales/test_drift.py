@@ -321,10 +321,18 @@ class Constants(nn.Module):
         return (z - mean) / (moment + self.eps).sqrt() * self.weight + (0 if self.bias is None else self.bias)
 
 
+class LayerNormByKeyword(nn.LayerNorm):
+    def forward(self, z):
+        return F.layer_norm(
+            input=z, normalized_shape=self.normalized_shape, weight=self.weight, bias=self.bias, eps=self.eps
+        )
+
+
 NORMS = {
     "batch": (lambda: nn.BatchNorm1d(6), 0, True),
     "batch, no running statistics": (lambda: nn.BatchNorm1d(6, track_running_stats=False), 0, True),
     "layer": (lambda: nn.LayerNorm(6, eps=0.1), 1, True),
+    "layer, by keyword": (lambda: LayerNormByKeyword(6, eps=0.1), 1, True),
     "root mean square": (lambda: nn.RMSNorm(6, eps=0.1), 1, False),
 }
 

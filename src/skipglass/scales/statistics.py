@@ -4,7 +4,6 @@ Those of PyTorch's own functions are kept fixed call by call, whatever module ca
 that computes its running statistics itself (`ResidualLayer` of Eq. 22) is given those of the batch, and evaluated.
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -52,7 +51,7 @@ def statistics_held(model: nn.Module, inputs: object) -> Iterator[None]:
         module.training = True
     if own:
         hold_statistics(model, inputs, own)
-    with _Held():
+    with _Replaced(HELD):
         yield
 
 
@@ -63,13 +62,17 @@ def _normalises_by_call(module: nn.Module) -> bool:
     return type(module).forward in (_BatchNorm.forward, _InstanceNorm.forward)
 
 
-class _Held(TorchFunctionMode):
-    """Normalises by statistics of which no gradient is taken."""
+class _Replaced(TorchFunctionMode):
+    """Calls other functions in place of PyTorch's."""
+
+    def __init__(self, by: Mapping[Callable, Callable]) -> None:
+        super().__init__()
+        self.by = by
 
     def __torch_function__(  # the protocol's name and arguments
         self, func: Callable, types: object, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        return HELD.get(func, func)(*args, **(kwargs or {}))
+        return self.by.get(func, func)(*args, **(kwargs or {}))
 
 
 # What follows has the signatures of PyTorch's own functions. Statistics are taken of the detached input.
@@ -126,20 +129,15 @@ HELD: dict[Callable, Callable] = {
 }
 
 
-class _BiasedVariances(TorchFunctionMode):
-    """Batch norm divides by the variance over n values, but keeps that over n - 1: make it keep what it divides by."""
-
-    def __torch_function__(  # the protocol's name and arguments
-        self, func: Callable, types: object, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if func is F.batch_norm:
-            given = inspect.signature(F.batch_norm).bind(*args, **(kwargs or {})).arguments
-            z, variance = given["input"], given["running_var"]
-            if given.get("training") and variance is not None:
-                n = z.numel() // z.shape[1]
-                variance.mul_((n - 1) / n)
-        return out
+def _biased_batch_norm(
+    input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
+):
+    """PyTorch divides by the variance over n values, but keeps that over n - 1; this keeps what it divides by."""
+    out = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    if training and running_var is not None:
+        n = input.numel() // input.shape[1]
+        running_var.mul_((n - 1) / n)
+    return out
 
 
 def hold_statistics(model: nn.Module, inputs: object, modules: Sequence[nn.Module] | None = None) -> None:
@@ -167,7 +165,7 @@ def hold_statistics(model: nn.Module, inputs: object, modules: Sequence[nn.Modul
         for module in normed:
             module.momentum = 1.0  # type: ignore[assignment]
             module.training = True
-        with torch.no_grad(), torch.compiler.set_stance("force_eager"), _BiasedVariances():
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"), _Replaced({F.batch_norm: _biased_batch_norm}):
             attempt("the model", lambda: model(*args, **named))
     finally:
         for module, momentum in zip(normed, before, strict=True):
