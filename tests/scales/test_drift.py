@@ -246,7 +246,7 @@ def test_bad_input_gets_one_line():
         (lambda: sg.scales.two_paths(plain, x, y, block="0"), "'0'"),
         (lambda: sg.scales.two_paths(model, x, y, block="layers"), "3 blocks"),
         (lambda: sg.scales.two_paths(model, x, y, block=3), "not 3"),
-        (lambda: sg.scales.drift(mlp()[0], x * float("nan"), y), "nan"),
+        (lambda: sg.scales.drift(mlp()[0], x * float("nan"), y), "loss is nan"),
         (lambda: sg.scales.drift(model, x, y, scales=[]), "scales"),
         (lambda: sg.scales.drift(model, x, y, scales=[3]), "not 3"),
         (lambda: sg.scales.drift(model, x, y, scales=5), "not 5"),
@@ -257,7 +257,7 @@ def test_bad_input_gets_one_line():
         (lambda: sg.scales.multipliers(CifarResNet(8).to("meta")), "conv1.weight .* meta"),
         (lambda: sg.scales.drift(mlp()[0].to("meta"), x, y), "layers.0.weight .* meta"),
         (lambda: sg.scales.drift(uncounted, x, y, scales="C"), "batch norm.* 1:"),
-        (lambda: sg.scales.two_paths(nn.ReLU(), x, y, block="0"), "parameters"),
+        (lambda: sg.scales.two_paths(nn.ReLU(), x, y, block="0"), "none"),
     ]
     for call, words in cases:
         with pytest.raises(InputError, match=words) as caught:
@@ -283,13 +283,13 @@ def test_a_point_that_is_not_stationary_is_named_with_its_violation():
     found = sg.scales.drift(model, x, y, theorem=True)
     worst = int(np.argmax(np.abs(found.slope / found.force)))
     assert f"{np.abs(found.slope).max():.1e}" in str(found)
-    assert f"at {found.scales[worst]} it outweighs the force" in str(found)
+    assert f"at {found.scales[worst]} " in found.headline()
     data = found.to_xarray()
     assert data.attrs["theorem"] == 1
     assert np.array_equal(data.force, found.force)
-    assert found.plot().get_ylabel() == "force F_l"
+    assert "force F" in found.plot().get_ylabel()
     split = sg.scales.two_paths(model, x, y, block="layers.2")
-    assert f"∂L/∂a = {split.slope:.2e}" in str(split)
+    assert f"∂L/∂a = {split.slope:.2e}" in split.headline()
     assert float(split.to_xarray().skipped) == split.skipped
     assert split.plot().get_title() == "Two paths at layers.2"
 
@@ -394,7 +394,7 @@ def test_what_bends_behind_a_block_is_measured():
     s = (torch.autograd.grad(F.mse_loss(Y, y), Y, retain_graph=True)[0] * Y).sum()
     (slope,) = torch.autograd.grad(s, a, create_graph=True)
     assert bent.curvature == pytest.approx(float(torch.autograd.grad(slope, a)[0]), rel=1e-10)
-    assert f"∂²L/∂a² = 0; here it is {bent.curvature:.2e}" in str(bent)
+    assert f"{bent.curvature:.2e}" in str(bent)
 
 
 class InPlace(nn.Module):

@@ -1,5 +1,7 @@
 """An example of what a model takes, for reading its graph when no inputs are given."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import UninitializedParameter
@@ -36,7 +38,7 @@ def example(model: nn.Module) -> object:
         does not explain (memory that runs out, a module that is missing) is raised as it is.
     """
     failed = []
-    for tried, inputs in _candidates(model).items():
+    for tried, inputs in _candidates(model):
         try:
             with torch.no_grad():
                 _ = model(**inputs) if isinstance(inputs, dict) else model(inputs)
@@ -50,21 +52,16 @@ def example(model: nn.Module) -> object:
     raise InputError(f"no example of what a {type(model).__name__} takes could be made ({why}); pass inputs")
 
 
-def _candidates(model: nn.Module) -> dict[str, dict[str, Tensor] | Tensor]:
-    """Inputs to try, by what they are."""
-    candidates: dict[str, dict[str, Tensor] | Tensor] = {}
+def _candidates(model: nn.Module) -> Iterator[tuple[str, dict[str, Tensor] | Tensor]]:
+    """What to try, with a description."""
     given = getattr(model, "dummy_inputs", None)
     if isinstance(given, dict):
-        candidates["its dummy_inputs"] = {name: value for name, value in given.items() if isinstance(value, Tensor)}
-    for module in model.modules():
-        weight = getattr(module, "weight", None)
-        if not isinstance(weight, Tensor) or isinstance(weight, UninitializedParameter):
-            continue
-        shapes: list[tuple[int, ...]] = []
-        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-            shapes = [(2, module.in_channels, *[side] * (weight.ndim - 2)) for side in SIDES]
-        elif isinstance(module, nn.Linear):
-            shapes = [(2, module.in_features)]
-        if shapes:
-            return candidates | {f"an input of shape {shape}": weight.new_zeros(shape) for shape in shapes}
-    return candidates
+        yield "its dummy_inputs", {name: value for name, value in given.items() if isinstance(value, Tensor)}
+    layers = (m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)))
+    first = next((m for m in layers if not isinstance(m.weight, UninitializedParameter)), None)
+    if first is None:
+        return
+    channels = first.in_features if isinstance(first, nn.Linear) else first.in_channels
+    # both sides give the same shape for a linear layer, which is tried once
+    for shape in dict.fromkeys((2, channels, *[side] * (first.weight.ndim - 2)) for side in SIDES):
+        yield f"an input of shape {shape}", first.weight.new_zeros(shape)

@@ -161,7 +161,7 @@ def _before(network: _Network, i: int, norm: str) -> Absorption | str:
         (edge,) = graph.edges[at]
         at = edge.to
         if len(network.readers[at, edge.output]) > 1:
-            return "other operations read its input too"
+            return f"{len(network.readers[at, edge.output])} operations read its input"
         if (w := network.weights.get(at)) is not None:
             if axis.place != w.signal % len(shape_of(graph, at)):
                 return f"its channels are not those of {w.name}"
@@ -183,7 +183,7 @@ def _behind(network: _Network, i: int, norm: str) -> Absorption | str:
     while axis is not None:
         readers = network.readers[at, 0]
         if len(readers) != 1:
-            return "its output is read more than once" if readers else "nothing reads its output"
+            return f"{len(readers)} operations read its output"
         below, at = at, readers[0]
         w = network.weights.get(at)
         # the signal may also be added to the product with a weight
