@@ -70,9 +70,10 @@ class ResidualLayer(nn.Module):
             return z
         if self.normalization == "batch":
             # All seeds' units are the channels of one call. flatten() gives views, so the buffers are updated.
-            per_channel = [t.flatten() for t in (self.running_mean, self.running_var, self.multiplier, self.shift)]
+            mean, var = self.running_mean.flatten(), self.running_var.flatten()
+            gain, shift = self.multiplier.flatten(), self.shift.flatten()
             channels = z.view(1, -1, z.shape[-1])
-            return F.batch_norm(channels, *per_channel, self.training, self.momentum, EPS).view(z.shape)
+            return F.batch_norm(channels, mean, var, gain, shift, self.training, self.momentum, EPS).view(z.shape)
         # The paper's normalisation: one σ for the whole layer, of this batch in training and the running one in eval.
         if self.training:
             sigma = _deviations(z).mean(dim=-1)

@@ -94,13 +94,11 @@ def _matrices(s: float, n: int, z: NDArray[np.complex128], rule: tuple) -> NDArr
     R, r = _half_line(s, max(s, -reach), max(reach, s + 6), n, rule)
     z = z[:, None, None]
     A = z**2 * L + z * (np.outer(l, r) - np.outer(r, l)) + R
-    if n % 2 == 0:
-        return A
-    bordered = np.zeros((z.size, n + 1, n + 1), complex)
-    bordered[:, :n, :n] = A
-    bordered[:, :n, n] = z[:, 0] * l + r
-    bordered[:, n, :n] = -bordered[:, :n, n]
-    return bordered
+    if n % 2:
+        A = np.pad(A, [(0, 0), (0, 1), (0, 1)])
+        A[:, :n, n] = z[:, 0] * l + r
+        A[:, n, :n] = -A[:, :n, n]
+    return A
 
 
 def _half_line(s: float, lo: float, hi: float, n: int, rule: tuple) -> tuple[Matrix, NDArray[np.float64]]:
