@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skipglass.errors import InputError
-from skipglass.theory import DepthEnsemble, fit
+from skipglass.theory import DepthEnsemble, Fit, fit
 
 
 def chain(p):
@@ -109,6 +109,19 @@ def test_the_interval_is_the_percentile_bootstrap():
     assert found.interval == pytest.approx((sorted(each)[5], sorted(each)[194]), rel=1e-9)
     assert found.interval[0] < found.beta < found.interval[1]
     assert fit(lengths, q.sum(axis=1), census).interval is None
+
+
+@pytest.mark.parametrize("power", [np.ones(6), np.random.default_rng(0).random((6, 4))])
+def test_a_fit_is_read_back_from_a_file(power, tmp_path):
+    """With an interval and without."""
+    found = fit(np.arange(1, 7), power, chain(6), "independent")
+    again = Fit.load(found.save(tmp_path / "fit.nc"))
+    assert (again.reading, again.beta, again.interval) == (found.reading, found.beta, found.interval)
+    np.testing.assert_array_equal(again.predicted, found.predicted)
+    assert str(found) == str(again)
+    assert f"b = {found.beta:.4g}" in str(found)
+    ax = found.plot()
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), found.predicted)
 
 
 @pytest.mark.parametrize(
