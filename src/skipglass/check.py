@@ -19,6 +19,7 @@ def integer(name: str, value: object, minimum: int = 0, maximum: int | None = No
     """Return ``value`` as an int within ``minimum..maximum``, bounds included."""
     wanted = f"an integer of at least {minimum}" if maximum is None else f"an integer in {minimum}..{maximum}"
     try:
+        # Python takes True for 1, but who passes it has made a mistake.
         if isinstance(value, bool):
             raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]

@@ -134,6 +134,7 @@ def cifar(name: str, folder: Path | str, *, official: bool = True) -> Images:
 def _find(layout: Layout, folder: Path) -> tuple[Parser, list[Path]]:
     """The parser of the layout that is there, and its files."""
     for name, suffix, parse in zip(layout.folders, ("", ".bin"), (_parse_python, _parse_binary), strict=True):
+        # The folder may contain the official one, or be it.
         for where in (folder / name, folder):
             files = [where / f"{file}{suffix}" for file in layout.digests]
             missing = [file.stem for file in files if not os.path.isfile(file)]

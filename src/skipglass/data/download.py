@@ -57,6 +57,7 @@ def download(name: str, folder: Path | str, site: str = SITE) -> Path:
         cifar(name, target)
         return target
     try:
+        # Unpacked beside its place, so that the last step is a rename within one file system.
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             packed = Path(scratch) / archive

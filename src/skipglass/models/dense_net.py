@@ -70,6 +70,7 @@ class DenseNet(nn.Module):
         first, second, third = (START + layers * growth * (k + 1) for k in range(STAGES))  # channels after each stage
 
         def stage(channels: int) -> nn.Sequential:
+            # Layer k sees the input of its stage and the outputs of the k layers before it.
             return nn.Sequential(*[DenseLayer(channels + k * growth, growth) for k in range(layers)])
 
         def transition(channels: int) -> nn.Sequential:

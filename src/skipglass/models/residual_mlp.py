@@ -168,6 +168,7 @@ class ResidualMLP(nn.Module):
             shapes.append((check.integer("out_features", out_features, 1), n))
         C = None if scale is None else check.real("scale", scale, 0.0, above=True)
         single = isinstance(seeds, int)
+        # Each seed draws its own weights; with several, those of one layer are stacked along a leading axis.
         drawn = [_draw(shapes, C, seed) for seed in check.seeds([seeds] if single else seeds)]
         weights = [(layer[0] if single else torch.stack(layer)).to(dtype) for layer in zip(*drawn, strict=True)]
         self.layers = nn.ModuleList(

@@ -107,5 +107,6 @@ def _log_terms(x: float, size: int) -> tuple[Vector, Vector]:
     """Nodes s ≥ 0, and the logarithms of the terms that sum to E[Crt]."""
     decay = x / (1 + x)  # ½ + c
     s, w = tilted_grid(size, decay)
+    # ln [2 √(2/(1+x)) x^{Λ/2}]
     factor = math.log(2) + 0.5 * math.log(2 / (1 + x)) + 0.5 * size * math.log(x)
     return s, np.log(w) + log_tilted_density(s, size, decay) + factor

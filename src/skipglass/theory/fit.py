@@ -149,6 +149,7 @@ def fit(
     theta = _theta(offsets, log_paths, float(_log_odds(above.sum(), below.sum())))
     log_predicted = _log_predicted(offsets, log_paths, theta)
     measured = q.sum(axis=1) / q.sum()
+    # KL(measured ‖ predicted), with the logarithms as they are: the prediction itself may underflow.
     seen = measured > 0
     distance = float(measured[seen] @ (np.log(measured[seen]) - log_predicted[seen]))
     interval = None
@@ -177,6 +178,7 @@ def _validate(
         raise InputError("all squared norms are zero: the gradient is, and no distribution over lengths is defined")
     order = np.argsort(r)
     r, q = r[order].astype(np.int64), (q / q.max()).reshape(r.size, -1)[order]
+    # Lengths without paths are left out; no part of a gradient can lie there.
     counts = [census.get(length, 0) for length in r.tolist()]
     has_paths = np.array([count > 0 for count in counts])
     impossible = r[~has_paths & q.any(axis=1)]
@@ -202,6 +204,7 @@ def _theta(offsets: Array, log_paths: Array, log_odds: float) -> float:
         terms = log_paths + theta * offsets
         return float(logsumexp(terms, b=offsets) - logsumexp(terms, b=offsets[-1] - offsets)) - log_odds
 
+    # The log odds increase without bound with θ: widen the bracket until it holds the root.
     reach = 1.0
     while excess(-reach) > 0 or excess(reach) < 0:
         reach *= 2
@@ -227,6 +230,7 @@ def _extremes(above: Array, below: Array, draws: int, seed: int) -> tuple[float,
     samples = above.size
     counts = np.random.default_rng(seed).multinomial(samples, np.full(samples, 1 / samples), size=draws)
     log_odds = _log_odds(counts @ above, counts @ below)
-    ranked = np.sort(log_odds[~np.isnan(log_odds)])  # NaN where no drawn sample has a gradient
+    # NaN where no drawn sample has a gradient, which says nothing about β.
+    ranked = np.sort(log_odds[~np.isnan(log_odds)])
     first, last = (round(share * (ranked.size - 1)) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return float(ranked[first]), float(ranked[last])

@@ -113,6 +113,7 @@ def hermite_functions(s: NDArray[np.float64], count: int) -> NDArray[np.float64]
     """
     phi = np.zeros((count, *s.shape))
     phi[0] = math.pi**-0.25 * np.exp(-(s**2) / 2)
+    # √((j+1)/2) φ_{j+1} = s φ_j - √(j/2) φ_{j-1}
     for j in range(count - 1):
         phi[j + 1] = math.sqrt(2 / (j + 1)) * s * phi[j] - math.sqrt(j / (j + 1)) * (phi[j - 1] if j else 0)
     return phi
