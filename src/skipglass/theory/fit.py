@@ -33,6 +33,7 @@ __all__ = ["Fit", "fit"]
 
 Array = NDArray[np.float64]
 LEVEL = 0.95  # of the bootstrap interval
+ADDING = {"coherent": "paths add in amplitude", "independent": "paths add in power"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class Fit(Result):
     distance: float = number(long_name="KL divergence", units="nats", shown=False)
     lengths: NDArray[np.int64] = coordinate("length", letter="r", long_name="path length")
     measured: Array = variable("length", letter="measured", long_name="measured fraction of Σ ‖g_r‖²")
-    predicted: Array = variable("length", letter="predicted", long_name="{reading} reading")
+    predicted: Array = variable("length", letter="predicted", long_name="{reading} model")
 
     @property
     def letter(self) -> str:
@@ -73,12 +74,12 @@ class Fit(Result):
         return LETTERS[self.reading]
 
     def headline(self) -> str:
-        """Return the reading, β or b with its interval, and the divergence that remains."""
+        """Name the model, its β or b with the interval, and the divergence that remains."""
         interval = "" if self.interval is None else " (95 % interval {:.3g} to {:.3g})".format(*self.interval)
         limits = {0.0: ", the limit of the shortest paths", math.inf: ", the limit of the longest paths"}
         return (
-            f"{self.reading} reading: {self.letter} = {self.beta:.4g}{interval}{limits.get(self.beta, '')}, "
-            f"KL divergence {self.distance:.3g} nats"
+            f"{self.reading} model ({ADDING[self.reading]}): {self.letter} = {self.beta:.4g}{interval}, "
+            f"KL divergence {self.distance:.3g} nats{limits.get(self.beta, '')}"
         )
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
@@ -87,7 +88,7 @@ class Fit(Result):
 
         ax = plt.subplots()[1] if ax is None else ax
         ax.bar(self.lengths, self.measured, width=0.9, color="#bbbbbb", label="measured")
-        ax.plot(self.lengths, self.predicted, label=f"{self.reading} reading")
+        ax.plot(self.lengths, self.predicted, label=f"{self.reading} model")
         ax.set(xlabel="path length r", ylabel="fraction of Σ ‖g_r‖²", title=self.headline())
         ax.legend()
         return ax
@@ -137,7 +138,7 @@ def fit(
     >>> from skipglass.theory import DepthEnsemble
     >>> e = DepthEnsemble(depth=50, beta=0.5)
     >>> print(fit(e.lengths, e.weights**2, {r: math.comb(49, r - 1) for r in range(1, 51)}).headline())
-    coherent reading: β = 0.5, KL divergence ... nats
+    coherent model (paths add in amplitude): β = 0.5, KL divergence ... nats
     """
     check.choice("reading", reading, READINGS)
     draws, seed = check.integer("resamples", resamples, 1), check.seed("seed", seed)
