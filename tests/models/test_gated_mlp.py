@@ -89,7 +89,7 @@ def test_what_is_measured_by_the_gradient_is_the_output_split(gates):
         (lambda: unique_weights(4, 1.0, 2.1, generator=generator()), "√4"),
         (lambda: unique_weights(1, 1.0, 0.5, generator=generator()), "√1"),
         (lambda: GatedMLP(weights(), "open"), "gates"),
-        (lambda: GatedMLP(weights(), gate=1.5), "gate must be"),
+        (lambda: GatedMLP(weights(), gate=1.5), "1.5"),
     ],
 )
 def test_what_cannot_be_is_refused(call, words):
