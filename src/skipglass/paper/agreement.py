@@ -1,6 +1,6 @@
 """Counted critical points against the exact mean (Kac-Rice), case by case.
 
-    python -m skipglass.glass.agreement results/glass/recordings/glass_agreement.nc 500
+    python -m skipglass.paper.agreement results/glass/recordings/glass_agreement.nc 500
 
 Case by case: sample glasses, find all their critical points, and compare the mean number, in total and of each
 index, with `theory.expected_critical_points`. Seeds are fixed beforehand: glass i of case c has the seed
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from skipglass import check
-from skipglass.glass.sampling import searched
+from skipglass.glass import searched
 from skipglass.record import save
 from skipglass.theory import Mixture, expected_critical_points
 from skipglass.theory.mixture import require_mixture
