@@ -19,7 +19,7 @@ from skipglass.glass import sphere
 from skipglass.theory import Mixture
 from skipglass.theory.mixture import require_mixture
 
-__all__ = ["Device", "Evaluation", "Glass", "stream"]
+__all__ = ["Device", "Evaluation", "Glass", "powers_by_order", "stream"]
 
 Device = torch.device | str
 
@@ -151,6 +151,7 @@ class Glass(ABC):
         """
         number = check.integer("the number of points", number)
         check.memory(f"{number} points", 8 * number * self.size, "ask for fewer")
+        # drawn on the CPU in float64, whatever device and dtype the points are for
         generator = torch.Generator().manual_seed(check.seed("seed", seed))
         normals = torch.randn(number, self.size, generator=generator, dtype=torch.float64)
         return sphere.project(normals).to(self.device, self.dtype)
@@ -187,6 +188,7 @@ class Glass(ABC):
         w = w if w.device == self.device else w.to(self.device)
         if project:
             return sphere.project(w)
+        # NaN is no distance either, and fails the comparison
         off = _distance(w)
         if not off <= torch.finfo(self.dtype).eps ** (2 / 3):
             raise InputError(
@@ -197,6 +199,7 @@ class Glass(ABC):
 
     def _require_range(self) -> None:
         """Refuse powers with which the square of an energy or a gradient would overflow or vanish."""
+        # typical energies, slopes and curvatures lie between √ξ(1) and the larger of ν′Λ and ν″Λ, and are squared
         limit = torch.finfo(self.dtype).max ** 0.5
         with np.errstate(over="ignore"):
             lowest, nu1, nu2 = float(self.mixture(1.0)), self.mixture.nu1, self.mixture.nu2
@@ -210,6 +213,11 @@ class Glass(ABC):
 def stream(sequence: np.random.SeedSequence) -> torch.Generator:
     """Return a generator of normal numbers that is independent of those of other sequences and of plain seeds."""
     return torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0]) >> 1)
+
+
+def powers_by_order(mixture: Mixture) -> dict[int, float]:
+    """Return {r: ε_r²}, of which ``Mixture`` makes the mixture again: how results store it."""
+    return dict(zip(mixture.orders.tolist(), mixture.powers.tolist(), strict=True))
 
 
 def _require_device(device: Device) -> torch.device:

@@ -112,6 +112,7 @@ class Couplings:
             return [(slope * w).sum(-1) / 2, slope, curvature[..., None, :, :].expand(*w.shape, self.size)][
                 : number + 1
             ]
+        # the monomials m_I are those of order r-2, the last of the powers
         powers = polynomial.monomials(w, self.order - 2)
         Y, v, X = self._pass(w, powers[-1], number)
         explicit = (Y @ w[..., None] + Y.mT @ w[..., None]).squeeze(-1)  # (Y + Yᵀ) w, without a copy of Y
@@ -169,16 +170,13 @@ class Couplings:
 
     def _pass(self, w: Tensor, m: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return Y (…, Λ, Λ), v (…, columns) and X (…, Λ, columns), the last two zero where not asked for."""
-        Y, v = w.new_zeros(*w.shape, self.size), torch.zeros_like(m)
-        X = w.new_zeros(*w.shape[:-1], self.size if number == 2 else 0, m.shape[-1])
-        pairs = w[..., :, None] * w[..., None, :]
-        self._fill(number, *map(polynomial.array, (w, m, pairs, Y, v, X)))
-        return Y, v, X
-
-    def _fill(self, number: int, w: Any, m: Any, pairs: Any, Y: Any, v: Any, X: Any) -> None:
-        """Fill Y, v and X. NumPy and torch read these lines alike; on the CPU NumPy's slices cost a tenth."""
         points = w.shape[:-1]
+        columns_of = w.new_zeros(*points, self.size if number == 2 else 0, m.shape[-1])
+        tensors = w.new_zeros(*w.shape, self.size), torch.zeros_like(m), columns_of
+        # NumPy and torch read the lines below alike; on the CPU NumPy's slices cost a tenth
+        w, m, pairs, Y, v, X = map(polynomial.array, (w, m, w[..., :, None] * w[..., None, :], *tensors))
         for A, (i, j, n) in zip(self._arrays, self._layout, strict=True):
+            # (j, k) as one index of rows, so that every product is one of matrices
             *samples, width, rows, _ = A.shape
             matrix = A.reshape(*samples, width * rows, n)
             Y[..., i:j, i:] = (m[..., :n] @ matrix.mT).reshape(*points, width, rows)
@@ -188,6 +186,7 @@ class Couplings:
                 # b as the smaller of the two large indices, j, then as the larger one, k
                 X[..., i:j, :n] += (w[..., None, None, i:] @ A[..., None, :, :, :])[..., 0, :]
                 X[..., i:, :n] += (w[..., i:j] @ A.reshape(*samples, width, -1)).reshape(*points, rows, n)
+        return tensors
 
 
 class _OnePoint:
@@ -204,6 +203,7 @@ class _OnePoint:
         self.Y, self.S = (torch.zeros(size, n, dtype=dtype).numpy() for n in (size, columns))
         self.steps = []
         for A, (start, stop, _) in zip(couplings._arrays, couplings._layout, strict=True):
+            # as many j as stay in the cache until the second product reads them again
             together = max(1, IN_CACHE // A[0].nbytes)
             for i in range(start, stop, together):
                 j = min(i + together, stop)
@@ -217,7 +217,8 @@ class _OnePoint:
         for A, m_I, w_k, Y, S in self.steps:
             np.matmul(A, m_I, Y)
             np.matmul(w_k, A, S)
-        along = self.S @ self.m  # Y w
+        # Y w = S m, and v = wᵀS
+        along = self.S @ self.m
         return along @ self.w, along + self.w @ self.Y, self.w @ self.S
 
 

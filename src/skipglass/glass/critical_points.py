@@ -18,6 +18,7 @@ from torch import Tensor
 
 from skipglass import check
 from skipglass.errors import InputError
+from skipglass.glass.base import powers_by_order
 from skipglass.glass.couplings import Couplings
 from skipglass.glass.hamiltonian import SphericalGlass, morse_indices, riemannian
 from skipglass.glass.search import Rules, SearchState, search
@@ -73,7 +74,7 @@ class Evidence(Result):
     def headline(self) -> str:
         """Each piece of evidence with the numbers behind it."""
         word: dict[bool | None, str] = {True: "yes", False: "no", None: "not applicable"}
-        euler = "by symmetry, says nothing here" if self.euler is None else word[self.euler]
+        euler = "true by symmetry, which says nothing here" if self.euler is None else word[self.euler]
         return (
             f"±w both reached: {word[self.symmetric]}; Σ(-1)^index = {self.characteristic}: {euler}; at most "
             f"{self.bound}: {word[self.within_bound]}; nothing new in the last {self.since_new} of {self.starts} "
@@ -112,9 +113,7 @@ class CriticalPoints(Result):
     )
     residuals: NDArray[np.float64] = variable("critical_point", stored="residual", long_name="‖∇H‖/√Λ", shown=False)
     evidence: Evidence = part(Evidence)
-    mixture: Mixture = mapping(
-        key=int, encode=lambda m: dict(zip(m.orders.tolist(), m.powers.tolist(), strict=True)), decode=Mixture
-    )
+    mixture: Mixture = mapping(key=int, encode=powers_by_order, decode=Mixture)
     size: int = number("Λ", of=int, shown=False)
     seed: int = number(of=int, shown=False)
 
@@ -225,6 +224,7 @@ def critical_points(
     _require_alike(glasses)
     rules = Rules(max_starts=check.integer("max_starts", max_starts, 1))
     seeds = [[check.seed("seed", seed), g.seed] for g in glasses]
+    # the couplings of all samples side by side, order by order
     stack = [
         replace(c, values=torch.stack([g.couplings[i].values.double().cpu() for g in glasses]))
         for i, c in enumerate(glasses[0].couplings)
@@ -272,13 +272,16 @@ def _result(
     glass: SphericalGlass, couplings: Sequence[Couplings], state: SearchState, parity: int, rules: Rules
 ) -> CriticalPoints:
     """Evaluate the glass at the points of a search, and judge whether they are all."""
+    # one of each pair ±w was searched for; both are counted
     w = torch.cat([state.points, -state.points]) if parity else state.points
     energy, gradient, hessian = riemannian(couplings, w, 2)
     indices = morse_indices(w, hessian).numpy()
     energies = (energy / glass.size).numpy()
     residuals = (torch.linalg.vector_norm(gradient, dim=-1) / glass.size**0.5).numpy()
+    # lowest energy first, among equal energies the lowest index
     order = np.lexsort((indices, energies))
     characteristic = int((1 - 2 * (indices % 2)).sum())
+    # the bound of Cartwright and Sturmfels, for the largest order
     bound = 2 * sum((int(glass.mixture.orders.max()) - 1) ** i for i in range(glass.size))
     evidence = Evidence(
         symmetric=bool((state.hits > 0).all()) if parity else None,

@@ -141,6 +141,7 @@ class _Descent:
 
     def step(self) -> None:
         """One accepted step of each active run."""
+        # k numbers the active runs; old, new and rate belong to them alone
         k = self.active.nonzero()[:, 0]
         old = self.at[k]
         norm = old.gradient.norm(dim=-1)
@@ -157,6 +158,8 @@ class _Descent:
         """Shorten the steps until each lowers the energy enough; where none does the run stays."""
         new = _Points(old.w.clone(), old.energy.clone(), old.gradient.clone())
         rate, open_ = rate.clone(), torch.ones_like(k, dtype=torch.bool)
+        # new holds where the runs come to, old points where no step was good yet; o numbers the latter, b those of them
+        # whose trial is refused
         for _ in range(SHORTENINGS):
             o = open_.nonzero()[:, 0]
             w = sphere.project(old.w[o] - rate[o, None] * old.gradient[o])

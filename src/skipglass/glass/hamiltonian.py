@@ -16,7 +16,7 @@ from torch import Tensor
 from skipglass import check
 from skipglass.errors import InputError
 from skipglass.glass import polynomial, sphere
-from skipglass.glass.base import Device, Evaluation, Glass, stream
+from skipglass.glass.base import Device, Evaluation, Glass, powers_by_order, stream
 from skipglass.glass.couplings import Couplings, draw_couplings, index_tuples
 from skipglass.theory import Mixture
 
@@ -69,7 +69,7 @@ class SphericalGlass(Glass):
         super().__init__(mixture, size, seed, dtype, device)
         self._require_memory()
         couplings = []
-        for r, power in zip(self.mixture.orders.tolist(), self.mixture.powers.tolist(), strict=True):
+        for r, power in powers_by_order(self.mixture).items():
             # each order has a stream of its own: the orders that a mixture has do not change one another
             generator = stream(np.random.SeedSequence(self.seed, spawn_key=(r,)))
             drawn = draw_couplings(r, self.size, power, generator, self.dtype)
@@ -123,6 +123,7 @@ class SphericalGlass(Glass):
         w = self.on_sphere(points, project)
         if not w.numel():
             return Evaluation(*(w.new_zeros(w.shape[:-1] + (self.size,) * k) for k in range(derivatives + 1)))
+        # descents from one start ask for one point again and again
         if derivatives == 1 and w.numel() == self.size and self.device.type == "cpu":
             return _at_one_point(self.couplings, w)
         parts = w.reshape(-1, self.size).split(max(16, WORKSPACE // self.size**2))
@@ -215,6 +216,7 @@ def riemannian(couplings: Sequence[Couplings], w: Tensor, derivatives: int) -> l
     results = [sum(terms) for terms in zip(*(c.derivatives(w, derivatives) for c in couplings), strict=True)]
     if derivatives == 0:
         return results
+    # results hold energy, ∇H, ∇²H of the ambient polynomial; from here on ∇H is tangential, radial is ⟨∇H,w⟩/Λ
     results[1], radial = sphere.split(w, results[1])
     if derivatives == 2:
         # with the unit vector u and A = ∇²H, P A P = A - (A u - u uᵀA u/2) uᵀ - its transpose; -ρP adds to the middle

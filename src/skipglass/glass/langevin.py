@@ -83,6 +83,7 @@ def langevin(
     T = check.real("temperature", temperature, 0.0, above=True)
     stable = min(TIME_STEP / (h.stiffness * h.size ** (1 / 3)), 0.5 / T)
     dt = stable if time_step is None else check.real("time_step", time_step, 0.0, above=True)
+    # a step turns a point by the length of v over √Λ: of the noise √(2T dt), of the gradient dt √ν′
     turn = math.sqrt(2 * dt * T) + dt * math.sqrt(h.mixture.nu1)
     if turn > MOST_TURNED:
         raise InputError(
@@ -123,6 +124,7 @@ class _Chains:
         """Propose a step of every chain, and take it or not."""
         w, radius = self.w, math.sqrt(self.h.size)
         kick = sphere.tangent(w, torch.randn(w.shape, generator=self.noise, dtype=w.dtype, device=w.device))
+        # v is the proposed velocity, along the geodesic for unit time
         v = math.sqrt(2 * self.dt * self.T) * kick - self.dt * self.gradient
         length = v.norm(dim=-1, keepdim=True)
         angle, direction = length / radius, v / length

@@ -124,7 +124,8 @@ class LazyGlass(Glass):
         return f"LazyGlass({self.mixture!r}, size={self.size}, seed={self.seed}), {self.evaluations} points drawn"
 
     def _at(self, w: Tensor) -> tuple[float, Tensor]:
-        """Energy and gradient at a point, drawn now if it is new; it is recognised by its bytes, -0 as 0."""
+        """Energy and gradient at a point, drawn now if it is new; it is recognised by its bytes."""
+        # + 0.0 turns -0 into 0
         key = hashlib.blake2b((w + 0.0).cpu().numpy().tobytes(), digest_size=16).digest()
         if key not in self._seen:
             self._seen[key] = self._draw(w)

@@ -68,6 +68,7 @@ class Levels(Result):
     @derived(variable("index", letter="median H/Λ"))
     def medians(self) -> NDArray[np.float64]:
         """(indices,): the energy below which half of the points of an index lie, to the width of a bin."""
+        # the first bin at whose upper edge half of the points lie below
         below = self.histogram.cumsum(1)
         return self.edges[1:][(below >= below[:, -1:] / 2).argmax(1)]
 
@@ -88,6 +89,7 @@ class Levels(Result):
         least = np.log(1 / self.samples) / self.size  # the rate of a single point in all glasses
         counted, limits = [], []
         for k, (rate, theta) in enumerate(zip(self.rate[:LOWEST], self.complexity, strict=False)):
+            # a limit is drawn where counts could reach it, below the middle of the spectrum
             seen, near = np.isfinite(rate), (theta >= least) & (self.edges <= 0)
             if seen.any() and near.any():
                 counted.append(Series(f"index {k}, counted", self.edges[seen], rate[seen], marks="points"))

@@ -36,6 +36,7 @@ def block_sizes(size: int, order: int) -> list[int]:
 def monomials(w: Tensor, order: int) -> list[Tensor]:
     """Return m_0, …, m_s at w (..., Λ), each (..., number)."""
     size = w.shape[-1]
+    # the block of last index k is w_k times the first n_k monomials of the order below
     powers = [w.new_ones(()).expand(*w.shape[:-1], 1), w][: order + 1]
     for s in range(2, order + 1):
         powers.append(w.new_empty(*w.shape[:-1], number(size, s)))

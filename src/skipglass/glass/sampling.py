@@ -72,6 +72,7 @@ def searched(
     CriticalPoints
         One per glass, in the order of the seeds.
     """
+    # batches are searched side by side, and are the same for any number of workers
     batches = [seeds[k : k + BATCH] for k in range(0, len(seeds), BATCH)]
     for batch in over_seeds(partial(_search, mixture, size, max_starts), batches, workers):
         yield from batch

@@ -84,6 +84,7 @@ class SearchState:
             new = unknown[~same.any(1)]
             self.points = torch.cat([self.points, new])
             self.hits = torch.cat([self.hits, torch.zeros(len(new), 2, dtype=torch.int64)])
+        # overlaps are ±1 with the known points now: which of ±w a start has reached
         self.hits[:, 0] += (match & (overlap > 0)).sum(0)
         self.hits[:, 1] += (match & (overlap <= 0)).sum(0)
         self.starts += starts
@@ -120,6 +121,7 @@ def search(
     scale = math.sqrt(sum(float(c.values.square().sum()) for c in stack) / len(seeds))
     active, starts = list(range(len(seeds))), rules.first_round
     while active:
+        # a round: as many new starts for each sample that still searches
         drawn = np.stack([generators[s].standard_normal((starts, size)) for s in active])
         kept = [(r, D[active]) for r, D in tensors]
         ends, arrived = newton(kept, sphere.project(torch.from_numpy(drawn)), scale, rules)
@@ -143,6 +145,7 @@ def newton(tensors: list[tuple[int, Tensor]], w: Tensor, scale: float, rules: Ru
     for _ in range(rules.iterations):
         ambient, hessian = ambient_derivatives(tensors, w)
         gradient, radial = sphere.split(w, ambient)
+        # w, gradient and hessian belong to the starts in places; where those are now is kept in ends
         done = torch.linalg.vector_norm(gradient, dim=-1) <= tolerance
         ends.scatter_(1, places[..., None].expand_as(w), w)
         arrived.scatter_(1, places, done)
@@ -153,6 +156,7 @@ def newton(tensors: list[tuple[int, Tensor]], w: Tensor, scale: float, rules: Ru
         first = done.to(torch.int8).argsort(dim=1, stable=True)[:, :left]
         w, gradient, hessian, radial = (t[samples, first] for t in (w, gradient, hessian, radial))
         places = places.gather(1, first)
+        # a step is cut to the longest one, and ends on the sphere
         step = _newton_step(w, gradient, hessian, radial, scale)
         length = torch.linalg.vector_norm(step, dim=-1, keepdim=True)
         w = sphere.rescale(w + step * (longest / length.clamp_min(longest)))
@@ -209,6 +213,7 @@ def second_derivatives(c: Couplings) -> Tensor:
     slots = range(r - 2)
     ranks = torch.tensor([[polynomial.number(x, i + 1) for x in range(size)] for i in slots]).reshape(-1, size)
     for s, t in itertools.combinations(range(r), 2):
+        # each pair of slots is differentiated away once in either order; what remains is a monomial of order r-2
         rest = tuples[:, [i for i in range(r) if i not in (s, t)]]
         place = ranks[list(slots), rest].sum(1).long() * size * size
         for a, b in ((tuples[:, s], tuples[:, t]), (tuples[:, t], tuples[:, s])):

@@ -161,6 +161,7 @@ class Track:
         Trajectory
             On the CPU but for the end points.
         """
+        # (n, T+1): steps are the last dimension
         more["energies"] = torch.stack(self.energies, dim=-1).double()
         more["gradient_norms"] = torch.stack(self.norms, dim=-1).double()
         arrays: Any = {name: t.reshape(self.batch + t.shape[1:]).cpu().numpy() for name, t in more.items()}
