@@ -65,7 +65,7 @@ class SearchState:
     since_new: int = 0
 
     def saturated(self, rules: Rules) -> bool:
-        """Whether the set has stopped growing."""
+        """Whether the set has stopped growing, by the rules' patience."""
         enough = self.since_new >= rules.patience + rules.patience_each * len(self.points)
         return enough and len(self.points) > 0 and bool((self.hits.sum(1) >= 2).all())
 
@@ -132,7 +132,8 @@ def search(
             if not ((spent or states[s].saturated(rules)) and (accept(s, states[s]) or spent)):
                 searching.append(s)
         active = searching
-        starts = min(2 * starts, rules.largest_round)  # the same for every sample, whoever it is searched with
+        # rounds grow alike for all samples, so that what a sample gets does not depend on those searched beside it
+        starts = min(2 * starts, rules.largest_round)
 
 
 def newton(tensors: list[tuple[int, Tensor]], w: Tensor, scale: float, rules: Rules) -> tuple[Tensor, Tensor]:
