@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from skipglass.errors import InputError
 
-__all__ = ["choice", "free_memory", "integer", "memory", "path", "real", "seed", "seeds"]
+__all__ = ["amount", "choice", "free_memory", "integer", "memory", "path", "real", "seed", "seeds"]
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -56,24 +56,28 @@ def choice(name: str, value: object, options: Iterable[Choice]) -> Choice:
     raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}{hint}")
 
 
-def memory(what: str, size: int, remedy: str) -> None:
-    """Refuse an allocation of ``size`` bytes that exceeds the free memory; allow it if that cannot be determined."""
-    free = free_memory()
+def memory(what: str, size: int, remedy: str, free: int | None = None) -> None:
+    """Refuse an allocation of ``size`` bytes that exceeds the ``free`` memory, by default that of the machine."""
+    free = free_memory() if free is None else free
     if free is not None and size > free:
-        raise InputError(f"{what} would take {_gigabytes(size)}, and {_gigabytes(free)} are free; {remedy}")
+        raise InputError(f"{what} would take {amount(size)}, and {amount(free)} are free; {remedy}")
 
 
 def free_memory() -> int | None:
-    """Return the number of bytes of free memory, None if it cannot be determined (it is read from Linux's /proc)."""
+    """Return the number of bytes of free memory; if it cannot be determined all memory, or None."""
     try:
         return 1024 * int(Path("/proc/meminfo").read_text(encoding="ascii").split("MemAvailable:")[1].split()[0])
     except (OSError, IndexError, ValueError):
-        return None
+        names = getattr(os, "sysconf_names", {})  # not on Windows
+        pages = [os.sysconf(name) for name in ("SC_PHYS_PAGES", "SC_PAGE_SIZE") if name in names]
+        return math.prod(pages) if len(pages) == 2 else None
 
 
-def _gigabytes(size: int) -> str:
-    """A number of bytes as text, also one that does not fit in a float."""
-    return f"{size / 1e9:,.1f} GB" if size < 10**18 else f"10^{len(str(size)) - 10} GB"
+def amount(size: int) -> str:
+    """Return a number of bytes as text, also one that does not fit in a float."""
+    if size >= 10**18:
+        return f"10^{len(str(size)) - 10} GB"
+    return f"{size / 1e9:,.1f} GB" if size >= 10**9 else f"{size / 1e6:.1f} MB"
 
 
 def path(value: object) -> Path:
