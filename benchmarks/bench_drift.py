@@ -1,9 +1,9 @@
 """The drift of all scales in units of one gradient evaluation, at any depth.
 
 A gradient evaluation is the loss forward and backward over all parameters. Ratios are medians over interleaved
-repetitions, processor time on one thread; the target is 4. "theorem" in training mode holds the statistics first, which
-costs a forward pass more. Batch norms outside of a `ResidualLayer` are found in the graph of one more pass, unless what
-`pairs` has read is given, as here.
+repetitions, processor time on one thread; the target is 4. "theorem" in training mode computes the statistics first, in
+one more forward pass. Batch norms outside of a `ResidualLayer` are found in the graph of one more pass, unless the
+`pairs` of the network are given, as here.
 
     python benchmarks/bench_drift.py
 """
@@ -28,7 +28,7 @@ def seconds(call: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def one_network(name: str, model: nn.Module, x: torch.Tensor, found: object) -> str:
+def one_network(name: str, model: nn.Module, x: torch.Tensor, pairs: object) -> str:
     y = torch.arange(len(x)) % 10
     cells = []
     for training in (True, False):
@@ -38,7 +38,7 @@ def one_network(name: str, model: nn.Module, x: torch.Tensor, found: object) -> 
             for repeat in range(REPEATS + 1):
                 one = seconds(lambda: torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters())))
                 all_scales = seconds(
-                    lambda: scales.drift(model, x, y, F.cross_entropy, scales=found, theorem=theorem)  # noqa: B023
+                    lambda: scales.drift(model, x, y, F.cross_entropy, scales=pairs, theorem=theorem)  # noqa: B023
                 )
                 if repeat:  # the first one warms up
                     ratios.append(all_scales / one)

@@ -1,4 +1,4 @@
-"""The exceptions a user's mistake raises: each names what was asked, what was found, what to do."""
+"""The exceptions that a user's mistake raises: each says what was asked, what was found and what to do."""
 
 import sys
 import warnings
@@ -7,23 +7,23 @@ __all__ = ["DecompositionError", "InputError", "StorageError", "UserError", "one
 
 
 class UserError(Exception):
-    """A mistake that the user can mend; the command line prints it as one line and exits with status 2."""
+    """A mistake that the user can correct; the command line prints it as one line and exits with status 2."""
 
 
 class InputError(UserError, ValueError):
-    """An argument that the asked quantity is not defined for."""
+    """An argument for which the requested quantity is not defined."""
 
 
 class StorageError(UserError, OSError):
-    """A file or folder that cannot be read or written as asked."""
+    """A file or folder that cannot be read or written as requested."""
 
 
 class DecompositionError(UserError, ArithmeticError):
-    """The parts of a gradient that do not sum to it: the backward pass is not linear, or is hidden."""
+    """The parts of a gradient do not sum to the gradient: the backward pass is not linear, or is hidden."""
 
 
 def one_line(error: BaseException) -> str:
-    """Return the type of what other code raised, and the first line of what it says."""
+    """Return the type of an exception raised by other code, and the first line of its message."""
     return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
 
 

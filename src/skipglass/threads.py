@@ -1,4 +1,4 @@
-"""One thread: for small matrices, where two cost more than they save, and for sums that must not depend on them."""
+"""A context with one thread: faster for small matrices, and sums then do not depend on the number of threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ __all__ = ["one_thread"]
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run the block on one thread, in torch and in NumPy's and SciPy's BLAS; the caller's numbers come back after."""
+    """Run a block on one thread in torch and in the BLAS of NumPy and SciPy, then restore the previous numbers."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -9,7 +9,7 @@ import torch
 from scipy.integrate import quad
 
 from skipglass.errors import InputError
-from skipglass.glass import LazyGlass, SphericalGlass, descend, langevin
+from skipglass.glass import LazyGlass, SphericalGlass, Trajectory, descend, langevin
 from skipglass.theory import DepthEnsemble, Mixture, ground_state_energy, trivialization_threshold
 
 
@@ -208,12 +208,14 @@ def test_bad_input_is_refused_in_clear_words(glass, call, words):
 
 def test_a_trajectory_prints_stores_and_draws_itself(descent, glass):
     text = str(descent)
+    assert text.startswith("12 of 12 runs converged")
     assert "descent, Λ = 30, tolerance 1e-07" in text
-    assert "2 more" in text
+    assert "\n11 " in text  # the last start
     data = descent.to_xarray()
     np.testing.assert_array_equal(data.energy, descent.energies)
     assert data.end.shape == (12, 30)
     assert data.attrs["method"] == "descent"
+    assert data.attrs["tolerance"] == 1e-7
     ax = descent.plot()
     assert len(ax.lines) == 10
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), descent.energies[0, : descent.steps[0] + 1])
@@ -221,3 +223,19 @@ def test_a_trajectory_prints_stores_and_draws_itself(descent, glass):
     run = langevin(glass, glass.random_points(1)[0], 0.5, steps=3)
     assert run.to_xarray().acceptance.shape == (1,)
     assert "temperature 0.5" in str(run)
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
+def test_a_trajectory_comes_back_from_its_file(glass, batch, tmp_path):
+    """With its starts along one dimension, whatever their batch."""
+    start = glass.random_points(6)[: math.prod(batch)].reshape(*batch, 30)
+    for run in (descend(glass, start, steps=4), langevin(glass, start, 0.5, steps=3)):
+        back = Trajectory.load(run.save(tmp_path / "run.nc"))
+        assert (back.method, back.settings) == (run.method, run.settings)
+        for name in ("energies", "gradient_norms", "end"):
+            wanted = np.asarray(getattr(run, name))
+            np.testing.assert_array_equal(getattr(back, name), wanted.reshape(-1, wanted.shape[-1]))
+        for name in ("steps", "converged", "evaluations", "acceptance", "energy"):
+            if getattr(run, name) is not None:
+                np.testing.assert_array_equal(getattr(back, name), np.ravel(getattr(run, name)))
+        assert (back.acceptance is None) == (run.acceptance is None)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+import skipglass.glass
+from skipglass import check
 from skipglass.errors import InputError
-from skipglass.glass import LazyGlass, SphericalGlass, couplings, descend, hamiltonian, langevin, sphere
+from skipglass.glass import LazyGlass, SphericalGlass, couplings, descend, langevin, sphere
 from skipglass.theory import DepthEnsemble, Mixture
 
 MIXTURES = {
@@ -164,7 +166,7 @@ def test_every_point_of_a_batch_is_its_own():
     assert h.energy(w[:0]).shape == (0,)
 
 
-@pytest.mark.parametrize("limits", [{}, {"_IN_CACHE": 1}, {"_SMALL": 0}], ids=["as it is", "tiny cache", "no buffers"])
+@pytest.mark.parametrize("limits", [{}, {"IN_CACHE": 1}, {"SMALL": 0}], ids=["as it is", "tiny cache", "no buffers"])
 @pytest.mark.parametrize(("mixture", "size"), [(Mixture({1: 0.2, 2: 0.3, 3: 0.5}), 100), (Mixture.pure(5), 6)])
 def test_one_point_alone_gives_what_it_gives_among_others(mixture, size, limits, monkeypatch):
     for name, value in limits.items():
@@ -187,9 +189,7 @@ def test_packed_couplings_waste_little():
 
 
 def test_tangent_bases_are_orthonormal_and_tangent():
-    w = torch.cat(
-        [sphere.random_points(5, 4, 0), 2 * torch.eye(4, dtype=torch.float64), -2 * torch.eye(4, dtype=torch.float64)]
-    )
+    w = torch.cat([H.random_points(5), 2 * torch.eye(4, dtype=torch.float64), -2 * torch.eye(4, dtype=torch.float64)])
     basis = sphere.tangent_basis(w)
     torch.testing.assert_close(basis.mT @ basis, torch.eye(3, dtype=torch.float64).expand(13, 3, 3), rtol=0, atol=1e-14)
     torch.testing.assert_close(basis.mT @ w[..., None], torch.zeros(13, 3, 1, dtype=torch.float64), rtol=0, atol=1e-14)
@@ -275,11 +275,19 @@ def test_no_points_give_no_values(h, batch):
 
 
 def test_refused_couplings_are_counted_in_bytes(monkeypatch):
-    monkeypatch.setattr(hamiltonian, "available_bytes", lambda device: 10**6)
-    with pytest.raises(InputError, match=r"C\(102, 3\) numbers, which makes 1\.4 MB .* of 1\.0 MB"):
+    monkeypatch.setattr(check, "free_memory", lambda: 10**6)
+    assert SphericalGlass(Mixture.pure(3), 60).nbytes < 500_000
+    with pytest.raises(InputError, match=r"C\(102, 3\) numbers .* would take 2\.7 MB, and 1\.0 MB are free"):
         SphericalGlass(Mixture.pure(3), 100)
 
 
 def test_projection_happens_only_when_asked():
     w = H.random_points(3)
     torch.testing.assert_close(H.energy(7 * w, project=True), H.energy(w), rtol=1e-12, atol=1e-13)
+
+
+def test_the_folder_shows_its_functions_and_types_only():
+    shown = dir(skipglass.glass)
+    assert shown == sorted(shown)
+    assert {"SphericalGlass", "critical_points", "levels"} <= set(shown)
+    assert all(callable(getattr(skipglass.glass, name)) for name in shown)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from skipglass.errors import InputError
-from skipglass.glass import IncompleteSearchWarning, SphericalGlass, critical_points
+from skipglass.glass import CriticalPoints, IncompleteSearchWarning, SphericalGlass, critical_points
 from skipglass.glass.couplings import Couplings
-from skipglass.glass.search import Rules, _ambient, _second_derivatives
+from skipglass.glass.search import Rules, ambient_derivatives, second_derivatives
 from skipglass.theory import Mixture
 
 MIXTURES = {
@@ -82,7 +82,7 @@ def test_the_search_has_the_glass_s_own_derivatives(mixture, size):
     h = SphericalGlass(mixture, size, seed=3)
     stack = [Couplings(c.order, c.size, c.values[None]) for c in h.couplings]
     w = h.random_points(5)
-    found = _ambient([(c.order, _second_derivatives(c)) for c in stack], w[None])
+    found = ambient_derivatives([(c.order, second_derivatives(c)) for c in stack], w[None])
     expected = [sum(terms) for terms in zip(*(c.derivatives(w, 2)[1:] for c in h.couplings), strict=True)]
     for mine, its in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine[0], its, atol=1e-12 * float(its.abs().max()))
@@ -155,13 +155,32 @@ def test_a_search_cut_short_is_returned_marked_and_warned_of():
 def test_results_are_labelled_and_drawn():
     c = critical_points(SphericalGlass(Mixture.pure(3), 4, seed=2))
     ds = c.to_xarray()
-    assert ds.sizes == {"critical_point": len(c), "dimension": 4}
-    assert ds.attrs["symmetric"] == "true"
-    assert ds.attrs["euler"] == "not applicable"
-    assert ds.attrs["bound"] == 2 * (2**4 - 1)
+    assert ds.sizes == {"critical_point": len(c), "dimension": 4, "k": 4}
+    np.testing.assert_array_equal(ds["index"], c.indices)
+    assert ds.attrs["evidence.0.symmetric"] == 1
+    assert "evidence.0.euler" not in ds.attrs  # odd, Λ = 4: it says nothing
+    assert ds.attrs["evidence.0.bound"] == 2 * (2**4 - 1)
     ax = c.plot()
     assert "Λ" in ax.get_xlabel()
-    np.testing.assert_array_equal(ax.lines[0].get_xdata(), c.energies)
+    np.testing.assert_array_equal(c.panel().series[0].x, c.energies)
+
+
+def test_results_come_back_from_their_file(tmp_path):
+    c = critical_points(SphericalGlass(Mixture({1: 0.3, 3: 0.7}), 4, seed=2))
+    back = CriticalPoints.load(c.save(tmp_path / "points.nc"))
+    assert torch.equal(back.points, c.points)
+    assert (back.mixture, back.size, back.seed, back.complete) == (c.mixture, c.size, c.seed, c.complete)
+    assert vars(back.evidence) == vars(c.evidence)
+    np.testing.assert_array_equal(back.counts, c.counts)
+    assert str(back) == str(c)
+
+
+def test_the_table_has_a_row_for_each_index():
+    c = critical_points(SphericalGlass(Mixture.pure(3), 4, seed=2))
+    for k in range(4):
+        own = c.energies[c.indices == k]
+        assert (c.lowest[k], c.highest[k], c.counts[k]) == (own.min(), own.max(), len(own))
+        assert f"\n{k} " in str(c)
 
 
 def test_float32_couplings_are_searched_in_float64():

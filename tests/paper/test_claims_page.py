@@ -48,9 +48,9 @@ def test_every_row_links_to_its_part():
 
 
 def test_a_folder_without_recordings_and_a_page_without_its_comments_are_refused(tmp_path):
-    with pytest.raises(StorageError, match="no folders with recordings"):
+    with pytest.raises(StorageError, match=tmp_path.name):
         load_results(tmp_path)
-    with pytest.raises(StorageError, match="has no comments"):
+    with pytest.raises(StorageError, match="claims"):
         with_summary("a page", {})
 
 

@@ -74,9 +74,9 @@ def test_finished_runs_are_not_trained_again_and_others_are(folder, monkeypatch)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"learning_rate": 0.05}, r"s0\.nc is of another run: it has learning_rate = 0\.1, asked for is 0\.05"),
-        ({"batch_size": 16}, "batch_size = 32, asked for is 16"),
-        ({"precision": "float64"}, "precision = float32, asked for is float64"),
+        ({"learning_rate": 0.05}, r"s0\.nc.*learning_rate.*0\.1.*0\.05"),
+        ({"batch_size": 16}, "batch_size.*32.*16"),
+        ({"precision": "float64"}, "precision.*float32.*float64"),
         ({"weight_decay": 0.0}, "weight_decay"),
     ],
 )
@@ -94,7 +94,7 @@ def test_an_unfinished_recording_is_not_replaced(folder, tmp_path, monkeypatch):
     name = f"{runs.run_name(TINY)}.nc"
     (tmp_path / "recordings").mkdir()
     save(load(folder / "recordings" / name).assign_attrs(epochs_done=2), tmp_path / "recordings" / name, kind="resnet")
-    with pytest.raises(StorageError, match="epochs_done = 2, asked for is 4"):
+    with pytest.raises(StorageError, match="epochs_done.*2.*4"):
         runs.train_runs(tmp_path, [TINY])
 
 
@@ -150,7 +150,7 @@ def test_shares_part_a_set_of_runs(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("share", ["0/2", "3/2", "1/0", "1", "a/b", "-1/2", "1/2/3"])
 def test_a_share_that_is_none_is_refused(tmp_path, share):
-    with pytest.raises(SystemExit, match="--share must be k/n"):
+    with pytest.raises(SystemExit, match="--share"):
         runs.main([str(tmp_path), "digits", f"--share={share}"])
 
 
@@ -371,12 +371,12 @@ def test_the_page_is_redrawn_from_recordings(folder, tmp_path, monkeypatch):
 
 
 def test_an_unfinished_or_damaged_recording_is_named(folder, tmp_path):
-    with pytest.raises(StorageError, match="no recording of a ResNet"):
+    with pytest.raises(StorageError, match=tmp_path.name):
         load_networks(tmp_path)
     name = runs.run_name(TINY)
     recording = load(folder / "recordings" / f"{name}.nc")
     save(recording.assign_attrs(epochs_done=2), tmp_path / f"{name}.nc", kind="resnet")
-    with pytest.raises(StorageError, match=f"{name}.nc: its run is unfinished"):
+    with pytest.raises(StorageError, match=f"{name}.nc.*unfinished"):
         load_networks(tmp_path)
     (tmp_path / f"{name}.nc").write_bytes(b"half")
     with pytest.raises(StorageError, match=f"{name}.nc"):
@@ -387,5 +387,5 @@ def test_two_recordings_of_one_run_are_not_two_seeds(folder, tmp_path):
     name = runs.run_name(TINY)
     for copy in (name, "resnet-copy"):
         (tmp_path / f"{copy}.nc").write_bytes((folder / "recordings" / f"{name}.nc").read_bytes())
-    with pytest.raises(StorageError, match=rf"{name}\.nc and resnet-copy\.nc in .* are of one setting and seed"):
+    with pytest.raises(StorageError, match=rf"{name}\.nc.* resnet-copy\.nc"):
         load_networks(tmp_path)

@@ -167,14 +167,14 @@ def test_the_threshold_of_a_mixture_agrees_with_the_pure_model(p):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: complexity({3: 1.0}), r"must be a Mixture, not \{3: 1.0\}; make one"),
-        (lambda: complexity(Mixture.pure(3), index=-1), "index must be an integer of at least 0, not -1"),
-        (lambda: level_complexity(1, -1.0), "p must be an integer in 2..1000000000, not 1"),
-        (lambda: level_complexity(3, math.nan), "energy must be a finite number of at least -1e.100, not nan"),
-        (lambda: level_complexity(3, -1.6, index=0.5), "index must be an integer"),
-        (lambda: ground_state_energy(1), "p must be"),
-        (lambda: threshold_energy(1), "p must be"),
-        (lambda: threshold_energy(Mixture({1: 0.9, 3: 0.1})), "trivial landscape and no threshold"),
+        (lambda: complexity({3: 1.0}), r"mixture.*Mixture.*\{3: 1.0\}"),
+        (lambda: complexity(Mixture.pure(3), index=-1), "index.*at least 0.*-1"),
+        (lambda: level_complexity(1, -1.0), "p .*2..1000000000.*1"),
+        (lambda: level_complexity(3, math.nan), "energy.*finite.*nan"),
+        (lambda: level_complexity(3, -1.6, index=0.5), "index.*integer.*0.5"),
+        (lambda: ground_state_energy(1), "p .*not 1"),
+        (lambda: threshold_energy(1), "p .*not 1"),
+        (lambda: threshold_energy(Mixture({1: 0.9, 3: 0.1})), "trivial.*threshold"),
     ],
 )
 def test_mistakes_are_named_in_one_line(call, says):

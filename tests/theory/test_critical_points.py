@@ -231,7 +231,7 @@ def test_below_x_1_a_fixed_index_dies_at_its_own_rate():
 def test_a_number_too_large_for_a_float_has_a_logarithm():
     m = Mixture.pure(100)
     assert expected_critical_points(m, 500, log=True) == pytest.approx(1150.75, abs=0.01)
-    with pytest.raises(InputError, match=r"about 10\^500, too large for a float; ask for log=True"):
+    with pytest.raises(InputError, match=r"10\^500.*log=True"):
         expected_critical_points(m, 500)
 
 
@@ -241,12 +241,12 @@ def test_a_number_too_large_for_a_float_has_a_logarithm():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda m: expected_critical_points(3, 5), "mixture must be a Mixture, not 3; make one"),
-        (lambda m: expected_critical_points(m, 0), r"size must be an integer in 1\.\.10000, not 0"),
-        (lambda m: expected_critical_points(m, 2.5), "size must be an integer"),
-        (lambda m: expected_critical_points(m, 10**6), "size must be an integer in"),
-        (lambda m: expected_critical_points(m, 101, per_index=True), r"in 1\.\.100, not 101"),
-        (lambda m: expected_critical_points(m, 5, per_index=True, log=True), "log=True is for the total"),
+        (lambda m: expected_critical_points(3, 5), "mixture.*Mixture.*not 3"),
+        (lambda m: expected_critical_points(m, 0), r"size.*1\.\.10000.*not 0"),
+        (lambda m: expected_critical_points(m, 2.5), "size.*integer"),
+        (lambda m: expected_critical_points(m, 10**6), r"size.*1\.\.10000"),
+        (lambda m: expected_critical_points(m, 101, per_index=True), r"size.*1\.\.100, not 101"),
+        (lambda m: expected_critical_points(m, 5, per_index=True, log=True), "log.*per_index"),
     ],
 )
 def test_mistakes_are_named_in_one_line(call, says):

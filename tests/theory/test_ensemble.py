@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from skipglass.errors import InputError
 from skipglass.theory import DepthEnsemble, branch_factor, path_factor, peak_interval
-from skipglass.theory.ensemble import READINGS
+
+READINGS = ("coherent", "independent")
 
 betas = st.floats(1e-3, 1e3)
 depths = st.integers(1, 60)
@@ -232,5 +233,14 @@ def test_printing_and_storing():
     assert "β = 0.5" in str(e)
     stored = e.to_xarray()
     np.testing.assert_array_equal(stored.weight.values, e.weights)
+    again = DepthEnsemble.from_xarray(stored)
+    assert (again.depth, again.beta, again.reading) == (10, 0.5, "coherent")
     ax = e.plot()
-    assert [bar.get_height() for bar in ax.patches] == pytest.approx(e.weights.tolist())
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), np.stack([e.lengths, e.weights], axis=1))
+
+
+def test_unequal_layers_are_read_back_from_a_file(tmp_path):
+    e = DepthEnsemble(3, [0.1, 0.2, 0.4], "independent")
+    again = DepthEnsemble.load(e.save(tmp_path / "ensemble.nc"))
+    np.testing.assert_array_equal(again.beta, e.beta)
+    np.testing.assert_array_equal(again.weights, e.weights)

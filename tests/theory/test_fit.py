@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skipglass.errors import InputError
-from skipglass.theory import DepthEnsemble, fit
+from skipglass.theory import DepthEnsemble, Fit, fit
 
 
 def chain(p):
@@ -111,13 +111,26 @@ def test_the_interval_is_the_percentile_bootstrap():
     assert fit(lengths, q.sum(axis=1), census).interval is None
 
 
+@pytest.mark.parametrize("power", [np.ones(6), np.random.default_rng(0).random((6, 4))])
+def test_a_fit_is_read_back_from_a_file(power, tmp_path):
+    """With an interval and without."""
+    found = fit(np.arange(1, 7), power, chain(6), "independent")
+    again = Fit.load(found.save(tmp_path / "fit.nc"))
+    assert (again.reading, again.beta, again.interval) == (found.reading, found.beta, found.interval)
+    np.testing.assert_array_equal(again.predicted, found.predicted)
+    assert str(found) == str(again)
+    assert f"b = {found.beta:.4g}" in str(found)
+    ax = found.plot()
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), found.predicted)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (([1, 2], [0, 0], {1: 1, 2: 1}), "zero"),
         (([1, 2], [1, math.nan], {1: 1, 2: 1}), "finite"),
         (([1, 2], [1, -1], {1: 1, 2: 1}), "negative"),
-        (([1, 2], [1, 1], {1: 1}), "no path of length 2"),
+        (([1, 2], [1, 1], {1: 1}), "length 2"),
         (([1, 2], [1, 0], {1: 1}), "one length"),
         (([1, 2], [1, 1, 1], {1: 1, 2: 1}), "shape"),
         (([1, 1], [1, 1], {1: 1}), "distinct"),

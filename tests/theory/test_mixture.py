@@ -93,15 +93,15 @@ def test_without_the_field_a_residual_network_starts_at_order_2():
 @pytest.mark.parametrize(
     ("given_powers", "says"),
     [
-        ({}, "at least one positive power"),
-        ({3: 0.0}, "at least one positive power"),
-        ({0: 1.0}, "the order of an interaction must be an integer in 1..1000000000, not 0"),
-        ({2.5: 1.0}, "the order of an interaction must be an integer"),
-        ({3: -1.0}, "the power of order 3 must be a finite number of at least 0, not -1"),
-        ({3: math.inf}, "the power of order 3 must be a finite number"),
-        ({3: math.nan}, "the power of order 3 must be a finite number"),
-        ({3: "much"}, "the power of order 3 must be a number"),
-        ([0.5, 0.5], "not as list"),
+        ({}, "power"),
+        ({3: 0.0}, "power"),
+        ({0: 1.0}, "order.*1..1000000000.*0"),
+        ({2.5: 1.0}, "order.*integer.*2.5"),
+        ({3: -1.0}, "order 3.*at least 0.*-1"),
+        ({3: math.inf}, "order 3.*finite.*inf"),
+        ({3: math.nan}, "order 3.*finite.*nan"),
+        ({3: "much"}, "order 3.*number.*much"),
+        ([0.5, 0.5], "list"),
     ],
 )
 def test_mistakes_are_named_in_one_line(given_powers, says):

@@ -43,4 +43,4 @@ def theory(
     ]
     if reading == "coherent":
         rows.append((f"β for which the peak is {e.peak}", f"{interval[0]:.6g}..{interval[1]:.6g}"))
-    print_table(str(e).splitlines()[0], ["quantity", "value"], rows)
+    print_table(e.headline().split(":")[0], ["quantity", "value"], rows)

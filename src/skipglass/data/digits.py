@@ -1,11 +1,9 @@
-"""Real images that need no download: the 8x8 handwritten digits that ship with scikit-learn."""
+"""Real images that need no download: the 8x8 handwritten digits that are part of scikit-learn."""
 
 import torch
-from torch import Tensor
 
 from skipglass import check
-from skipglass.data.images import Images
-from skipglass.data.split import Split
+from skipglass.data.split import Images, Split
 from skipglass.errors import UserError
 
 __all__ = ["digit_images", "digits"]
@@ -17,9 +15,9 @@ def digits(*, test_samples: int = 360, seed: int = 0) -> Split:
     Parameters
     ----------
     test_samples
-        How many to hold out.
+        The number of samples to hold out.
     seed
-        Of the shuffle before the split.
+        Seed of the shuffle before the split.
 
     Returns
     -------
@@ -38,13 +36,13 @@ def digits(*, test_samples: int = 360, seed: int = 0) -> Split:
     >>> digits().inputs.shape
     torch.Size([1437, 64])
     """
-    inputs, targets, test_inputs, test_targets = _held_out(test_samples, seed)
-    mean, std = inputs.mean(), inputs.std()
-    return Split((inputs - mean) / std, targets, (test_inputs - mean) / std, test_targets, classes=10)
+    raw = _pixels(test_samples, seed)
+    mean, std = raw.inputs.mean(), raw.inputs.std()
+    return Split((raw.inputs - mean) / std, raw.targets, (raw.test_inputs - mean) / std, raw.test_targets, raw.classes)
 
 
 def digit_images(*, test_samples: int = 360, seed: int = 0) -> Images:
-    """Load the same digits as 8x8 images of three equal colours, for networks made for photographs.
+    """Load the same digits as 8x8 images with three equal colours, for networks made for photographs.
 
     Parameters
     ----------
@@ -54,7 +52,7 @@ def digit_images(*, test_samples: int = 360, seed: int = 0) -> Images:
     Returns
     -------
     Images
-        (N, 3, 8, 8), grey levels 0..16; not enlarged, as that would add cost and nothing else.
+        (N, 3, 8, 8), grey levels 0..16, at their own size: enlarging them would only add cost.
 
     Raises
     ------
@@ -68,20 +66,22 @@ def digit_images(*, test_samples: int = 360, seed: int = 0) -> Images:
     >>> digit_images().inputs.shape
     torch.Size([1437, 3, 8, 8])
     """
-    inputs, targets, test_inputs, test_targets = _held_out(test_samples, seed)
-    mean, std = (inputs.mean().item(),) * 3, (inputs.std().item(),) * 3
-    images, test_images = (x.to(torch.uint8).view(-1, 1, 8, 8).repeat(1, 3, 1, 1) for x in (inputs, test_inputs))
-    return Images(images, targets, test_images, test_targets, 10, mean, std)
+    raw = _pixels(test_samples, seed)
+    mean, std = (raw.inputs.mean().item(),) * 3, (raw.inputs.std().item(),) * 3
+    images, test_images = (
+        pixels.to(torch.uint8).view(-1, 1, 8, 8).repeat(1, 3, 1, 1) for pixels in (raw.inputs, raw.test_inputs)
+    )
+    return Images(images, raw.targets, test_images, raw.test_targets, raw.classes, mean, std)
 
 
-def _held_out(test_samples: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Pixels (N, 64) in [0, 16] and labels of the training and the test set."""
+def _pixels(test_samples: int, seed: int) -> Split:
+    """The digits as scikit-learn has them, (N, 64) in [0, 16], shuffled and split."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise UserError("digits come with scikit-learn: pip install 'skipglass[data]'") from error
+        raise UserError("the digits come with scikit-learn: pip install 'skipglass[data]'") from error
     pixels, labels = load_digits(return_X_y=True)
     held = check.integer("test_samples", test_samples, 1, len(labels) - 1)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(check.seed("seed", seed)))
     inputs, targets = torch.from_numpy(pixels)[order], torch.from_numpy(labels)[order].long()
-    return inputs[held:], targets[held:], inputs[:held], targets[:held]
+    return Split(inputs[held:], targets[held:], inputs[:held], targets[:held], classes=10)

@@ -7,7 +7,9 @@ import torch
 from skipglass import check
 from skipglass.data.split import Split
 
-__all__ = ["gaussian_mixture"]
+__all__ = ["MAX_SEPARATION", "gaussian_mixture"]
+
+MAX_SEPARATION = 1e6  # our choice: the noise keeps ten digits beside the centres
 
 
 def gaussian_mixture(
@@ -24,25 +26,25 @@ def gaussian_mixture(
     Parameters
     ----------
     classes, dimension, samples
-        App. C's sizes by default. (The caption of Fig. 1 says 50 classes.)
+        The sizes of App. C by default. (The caption of Fig. 1 says 50 classes.)
     test_samples
-        Drawn from the same mixture; our choice.
+        The number of test samples, from the same mixture; the default is our choice.
     separation
-        Root mean square distance between two class centres, in standard deviations of a class. The paper
-        leaves it open. Centres are drawn from N(0, separation²/(2 dimension) I).
+        Root mean square distance between two class centres, in standard deviations of a class, at most 1e6. The
+        paper does not give it. Centres are drawn from N(0, separation²/(2 dimension) I).
     seed
-        Of the centres and the samples.
+        Seed of the centres and the samples.
 
     Returns
     -------
     Split
-        Inputs scaled to unit mean square over all samples and dimensions, so that the separation alone
-        changes and not the size of the input.
+        Inputs scaled to unit mean square over all samples and dimensions, so that the separation changes only
+        the geometry and not the size of the input.
 
     Raises
     ------
     InputError
-        If a size is below 1 (fewer than 2 classes) or the separation is negative or not finite.
+        If a size is below 1 (fewer than 2 classes) or the separation is out of its range.
 
     Examples
     --------
@@ -51,11 +53,12 @@ def gaussian_mixture(
     """
     classes, d = check.integer("classes", classes, 2), check.integer("dimension", dimension, 1)
     train, test = check.integer("samples", samples, 1), check.integer("test_samples", test_samples, 1)
-    spread = check.separation(separation) / math.sqrt(2 * d)
+    spread = check.real("separation", separation, 0.0, MAX_SEPARATION) / math.sqrt(2 * d)
     generator = torch.Generator().manual_seed(check.seed("seed", seed))
 
     centres = spread * torch.randn(classes, d, generator=generator, dtype=torch.float64)
     targets = torch.randint(classes, (train + test,), generator=generator)
     noise = torch.randn(train + test, d, generator=generator, dtype=torch.float64)
+    # One coordinate of a sample has the variance spread² (over centres) plus 1 (within a class).
     inputs = (centres[targets] + noise) / math.sqrt(1 + spread**2)
     return Split(inputs[:train], targets[:train], inputs[train:], targets[train:], classes)

@@ -1,4 +1,4 @@
-"""A Gaussian field and its gradient at a few points, drawn one point after another: the small part.
+"""A Gaussian field and its gradient at a few points, drawn one point after another: the part in the span of the points.
 
 With q = ⟨w_a,w_b⟩/Λ, u = w/√Λ and h = H/√Λ, nothing depends on the dimension any more:
 
@@ -14,7 +14,7 @@ against them, with c the coordinates of u_b, are
     ⟨g_a, e_k⟩ against h_b: c_k ℓ_a;   against ⟨g_b, e_l⟩: c_k Y_al + δ_kl ℓ_a,
     ℓ = L⁻¹ξ′(q_·b),   Y = L⁻¹(ξ″(q_·b) u_·l).
 
-So they need not be stored. What remains is one dense block of rows a point (value, and gradient in the span),
+So they need not be stored. What remains is one dense block of rows per point (value, and gradient in the span),
 t²/2 variables after t points: O(t⁴) numbers and O(t⁵) operations for the next point.
 """
 
@@ -28,7 +28,7 @@ from scipy.linalg import solve_triangular
 from skipglass.errors import InputError
 from skipglass.theory import Mixture
 
-__all__ = ["NUGGET", "Draw", "SpanLaw", "nugget"]
+__all__ = ["Draw", "SpanLaw", "nugget"]
 
 NUGGET = 1e-9
 """Independent variance of each observation, relative to that of h or of a tangential derivative (our choice).
@@ -38,6 +38,8 @@ that others determine blows up."""
 ROUNDING = 16 * np.finfo(float).eps
 """Of the radial derivative's variance, ξ″(1): fifty points within 1e-6 of one another took up to 8 epsilons."""
 MOST = 1e-6  # our choice: 1e-3 of a typical energy, at order 17,000
+
+Array = NDArray[np.float64]
 
 
 def nugget(mixture: Mixture) -> float:
@@ -55,9 +57,6 @@ def nugget(mixture: Mixture) -> float:
             f"precision, which draws a glass up to {MOST / ROUNDING:.2g}, a pure order of 17,000; take lower orders"
         )
     return max(NUGGET, least)
-
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -82,10 +81,9 @@ class Draw:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of the Cholesky factor of one point's variables: (h, g_1 … g_m)."""
+    """The rows of the Cholesky factor of one point's variables: (h, g_1 … g_m), after s points, N variables."""
 
     coordinates: Array  # (m,) c
-    ell: Array  # (s,) ℓ
     past: Array  # (s, 1+m) [ℓ, Y]
     dense: Array  # (1+m, N) against the value and gradient of all earlier points
     own: Array  # (1+m, 1+m)
@@ -115,22 +113,11 @@ class SpanLaw:
         self.rows: list[_Rows] = []
         self.normals = np.zeros(0)  # (N,) what the dense rows were drawn with
 
-    @property
-    def points(self) -> int:
-        """t, how many points have been drawn."""
-        return self.coordinates.shape[0]
-
-    @property
-    def directions(self) -> int:
-        """m, the dimension of their span."""
-        return self.coordinates.shape[1]
-
     def add_direction(self, white: Array) -> None:
         """Let the basis grow by one direction, given the components (t,) of the past z_s along it."""
-        t = self.points
-        self.coordinates = np.hstack([self.coordinates, np.zeros((t, 1))])
-        self.later = np.hstack([self.later, np.ones((t, 1))])
-        self.white = np.hstack([self.white, white.reshape(t, 1)])
+        self.coordinates = np.pad(self.coordinates, ((0, 0), (0, 1)))
+        self.later = np.pad(self.later, ((0, 0), (0, 1)), constant_values=1.0)
+        self.white = np.column_stack([self.white, white])
 
     def draw(self, c: Array, normals: Array) -> Draw:
         """Draw value and gradient at a point.
@@ -155,17 +142,21 @@ class SpanLaw:
         q = np.clip(self.coordinates @ c, -1.0, 1.0)
         xi = _derivatives(self.mixture, q)
         sources = np.column_stack([xi[1], xi[2][:, None] * self.coordinates])
-        past = solve_triangular(self.factor, sources, lower=True, check_finite=False) if self.points else sources
+        past = solve_triangular(self.factor, sources, lower=True, check_finite=False) if self.rows else sources
         ell = past[:, 0]
+        # past = [ℓ, Y]: a gradient orthogonal to the span is Σ_s ℓ_s z_s and new white noise of the variance left
         left = float((1 + self.nugget) * self.at_one[1] - ell @ ell)
+        scale = math.sqrt(max(left, 0.0))
         dense = self._against_dense(c, xi, past)
+        # the conditional covariance is the prior one minus what the known variables explain, by their rows
         own = _covariance(*self.at_one, c, c, c.size)
         own[np.diag_indices_from(own)] += self.nugget * np.append(self.at_one[0], np.full(c.size, self.at_one[1]))
         own -= dense.T @ dense + self._against_past(c, past, c, past)
-        root, scale = self._root(own), math.sqrt(max(left, 0.0))
+        root = self._root(own)
+        # the conditional mean comes from the normals of the dense rows and from the past gradients along the basis
         drawn = dense.T @ self.normals + past.T @ (self.white @ c) + root @ normals
         drawn[1:] += ell @ self.white
-        self._append(_Rows(c, ell, past, dense.T, root), scale, normals)
+        self._append(_Rows(c, past, dense.T, root), scale, normals)
         return Draw(float(drawn[0]), drawn[1:], ell, scale)
 
     def _root(self, own: Array) -> Array:
@@ -173,7 +164,7 @@ class SpanLaw:
             return np.asarray(np.linalg.cholesky(own), dtype=np.float64)
         except np.linalg.LinAlgError:
             raise InputError(
-                f"after {self.points} points rounding leaves nothing to draw the next from: orders up to "
+                f"after {len(self.rows)} points rounding leaves nothing to draw the next from: orders up to "
                 f"{int(self.mixture.orders.max())} are too high for points this near to one another; take lower "
                 "orders, or fewer points that lie further apart"
             ) from None
@@ -183,6 +174,7 @@ class SpanLaw:
         rows = np.empty((self.normals.size, 1 + c.size))
         done = 0
         for s, row in enumerate(self.rows):
+            # forward substitution in blocks: subtract what earlier rows explain, then divide by the block's own factor
             count = 1 + row.coordinates.size
             block = _covariance(xi[0][s], xi[1][s], xi[2][s], self.coordinates[s], c, count - 1)
             block -= row.dense @ rows[:done]
@@ -194,11 +186,13 @@ class SpanLaw:
     def _against_past(self, c1: Array, past1: Array, c2: Array, past2: Array) -> Array:
         """(1+m1, 1+m2) the product of two points' rows against the gradients known before their direction came.
 
-        Σ over points a and later directions k of (c1_k Y1_a· + δ_k· ℓ1_a)(c2_k Y2_a· + δ_k· ℓ2_a).
+        Σ over points a and later directions k of (c1_k Y1_a· + δ_k· ℓ1_a)(c2_k Y2_a· + δ_k· ℓ2_a), where Y stands for
+        [ℓ, Y] and δ for the columns of the gradient.
         """
         s, m = past1.shape[0], c1.size
         later, past2, ell1 = self.later[:s, :m], past2[:s], past1[:, 0]
         ell2 = past2[:, 0]
+        # the four products of the two sums, in order: Y1 Y2, Y1 δ, δ Y2, δ δ
         product = past1.T @ ((later @ (c1 * c2[:m]))[:, None] * past2)
         product[:, 1 : 1 + m] += (past1.T @ (ell2[:, None] * later)) * c1
         product[1:] += ((ell1[:, None] * later).T @ past2) * c2[:m, None]
@@ -207,19 +201,18 @@ class SpanLaw:
         return product
 
     def _append(self, rows: _Rows, scale: float, normals: Array) -> None:
-        t, m = self.points, self.directions
-        factor = np.zeros((t + 1, t + 1))
-        factor[:t, :t], factor[t, :t], factor[t, t] = self.factor, rows.ell, scale
-        self.factor = factor
+        """Count the point among the known ones: L grows by (ℓ, scale); no direction came after it yet."""
+        self.factor = np.pad(self.factor, (0, 1))
+        self.factor[-1] = [*rows.past[:, 0], scale]
         self.coordinates = np.vstack([self.coordinates, rows.coordinates])
-        self.later = np.vstack([self.later, np.zeros(m)])
-        self.white = np.vstack([self.white, np.zeros(m)])
+        self.later = np.pad(self.later, ((0, 1), (0, 0)))
+        self.white = np.pad(self.white, ((0, 1), (0, 0)))
         self.rows.append(rows)
         self.normals = np.concatenate([self.normals, normals])
 
 
 def _derivatives(mixture: Mixture, q: Array) -> list[Array]:
-    """ξ, ξ′ and ξ″ at each overlap: a hundred orders in three calls, where Mixture takes one an order."""
+    """ξ, ξ′ and ξ″ at each overlap: a hundred orders in three calls, where Mixture takes one per order."""
     r, values = mixture.orders.astype(float), []
     coefficients = mixture.powers
     for k in range(3):

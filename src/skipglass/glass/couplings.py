@@ -1,6 +1,6 @@
 """The couplings of one order r, packed, and the one pass over them.
 
-For r ≥ 2 a coupling belongs to a sorted tuple (I, j, k), I the r-2 smallest indices. A band holds those of a few
+For r ≥ 2 a coupling belongs to a sorted tuple (I, j, k), I the r-2 smallest indices. A *band* holds those of a few
 neighbouring j: a matrix A with a row for each j of the band and each k, and a column for each I, so that energy
 and gradient are products of a matrix without gaps, for one point or many. With m_I the monomial of I,
 
@@ -17,9 +17,11 @@ j waste nothing, but at p = 3, Λ = 200 the calls then take longer than the arit
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from itertools import chain, combinations_with_replacement
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,9 +31,25 @@ from skipglass.glass import polynomial
 
 __all__ = ["Couplings", "draw_couplings", "index_tuples"]
 
-_PADDING = 1 / 16  # our choice: the share of zeros that bands may hold
-_SMALL = 1 << 16  # numbers, half a megabyte
-_IN_CACHE = 1 << 19  # bytes that a core's own cache holds
+PADDING = 1 / 16  # our choice: the share of zeros that bands may hold
+SMALL = 1 << 16  # numbers, half a megabyte
+IN_CACHE = 1 << 19  # bytes that a core's own cache holds
+
+
+class _Band(NamedTuple):
+    """The rows start ≤ j < stop, k ≥ start, and the number of columns I of indices below stop."""
+
+    start: int
+    stop: int
+    columns: int
+
+
+@lru_cache(maxsize=64)
+def _bands(order: int, size: int) -> list[_Band]:
+    """Return the bands of order r ≥ 2."""
+    width = max(1, int(PADDING * size / order))
+    stops = [*range(width, size, width), size]
+    return [_Band(i, j, polynomial.number(j, order - 2)) for i, j in zip([0, *stops], stops, strict=False)]
 
 
 @dataclass(frozen=True)
@@ -50,19 +68,21 @@ class Couplings:
     size: int
     values: Tensor
 
+    def __reduce__(self) -> tuple[type, tuple[int, int, Tensor]]:
+        return Couplings, (self.order, self.size, self.values)  # without views and buffers
+
+    @cached_property
     def bands(self) -> list[Tensor]:
-        """Return the bands, each (*samples, j, k, I) with k from the band's first j on, without copying."""
-        shapes = [(stop - start, self.size - start, columns) for start, stop, columns in _bands(self.order, self.size)]
+        """The bands, views of shape (*samples, j, k, I) with k from the band's first j on."""
+        shapes = [(band.stop - band.start, self.size - band.start, band.columns) for band in self._layout]
         pieces = self.values.split([math.prod(shape) for shape in shapes], -1)
         return [piece.unflatten(-1, shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
-    def blocks(self) -> list[Tensor]:
-        """Return the couplings of each j, (*samples, k ≥ j, I ≤ j), without copying."""
-        return [
-            band[..., t, t:, : polynomial.number(start + t + 1, self.order - 2)]
-            for band, (start, stop, _) in zip(self.bands(), _bands(self.order, self.size), strict=True)
-            for t in range(stop - start)
-        ]
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the couplings of each j, views of shape (*samples, k ≥ j, I ≤ j)."""
+        for A, band in zip(self.bands, self._layout, strict=True):
+            for t in range(band.stop - band.start):
+                yield A[..., t, t:, : polynomial.number(band.start + t + 1, self.order - 2)]
 
     def coefficients(self) -> Tensor:
         """Return the couplings alone, (*samples, C(Λ+r-1, r)), in the order of `index_tuples`."""
@@ -83,18 +103,26 @@ class Couplings:
         list of Tensor
             (*samples, B), then (*samples, B, Λ), then (*samples, B, Λ, Λ).
         """
-        if self.order < 3:
-            return self._field(w, number) if self.order == 1 else self._quadratic(w, number)
+        if self.order == 1:
+            field = self.values[..., None, :].expand_as(w)
+            return [(w * field).sum(-1), field, w.new_zeros(*w.shape, self.size)][: number + 1]
+        if self.order == 2:
+            curvature = self._matrix()
+            slope = w @ curvature
+            return [(slope * w).sum(-1) / 2, slope, curvature[..., None, :, :].expand(*w.shape, self.size)][
+                : number + 1
+            ]
+        # the monomials m_I are those of order r-2, the last of the powers
         powers = polynomial.monomials(w, self.order - 2)
         Y, v, X = self._pass(w, powers[-1], number)
-        explicit = (Y @ w[..., None] + Y.mT @ w[..., None]).squeeze(-1)
-        found = [(explicit * w).sum(-1) / 2]
+        explicit = (Y @ w[..., None] + Y.mT @ w[..., None]).squeeze(-1)  # (Y + Yᵀ) w, without a copy of Y
+        results = [(explicit * w).sum(-1) / 2]
         if number:
-            found.append(explicit + polynomial.gradient(v[..., None, :], w, powers, self.order - 2).squeeze(-2))
+            results.append(explicit + polynomial.gradient(v[..., None, :], w, powers, self.order - 2).squeeze(-2))
         if number == 2:
-            mixed = Y + polynomial.gradient(X, w, powers, self.order - 2)
-            found.append(mixed + mixed.mT + polynomial.hessian(v, w, powers, self.order - 2))
-        return found
+            mixed = Y + polynomial.gradient(X, w, powers, self.order - 2)  # Y + Z
+            results.append(mixed + mixed.mT + polynomial.hessian(v, w, powers, self.order - 2))
+        return results
 
     def at_one_point(self, x: Any) -> tuple[Any, Any]:
         """Return energy and ambient gradient of one point on the CPU, as descent asks for them; all are NumPy's."""
@@ -105,7 +133,7 @@ class Couplings:
         try:
             buffers = self._spare.pop()  # atomic: no two threads get the same ones
         except IndexError:
-            buffers = _OnePoint(self, w.dtype)
+            buffers = _OnePoint(self)
         powers = [w] if self.order == 3 else polynomial.monomials(w, self.order - 2)
         energy, explicit, v = buffers.run(x, powers[-1].numpy())
         self._spare.append(buffers)
@@ -113,58 +141,52 @@ class Couplings:
             v = polynomial.gradient(torch.from_numpy(v)[None], w, powers, self.order - 2)[0].numpy()
         return energy, explicit + v
 
-    @cached_property
-    def _has_buffers(self) -> bool:
-        """Where S of `_OnePoint` is no larger than the couplings, or small."""
-        if self.order < 3:
-            return False
-        return self.size * polynomial.number(self.size, self.order - 2) <= max(self.values.numel(), _SMALL)
-
-    def _field(self, w: Tensor, number: int) -> list[Tensor]:
-        field = self.values[..., None, :].expand_as(w)
-        return [(w * field).sum(-1), field, w.new_zeros(*w.shape, self.size)][: number + 1]
-
-    def _quadratic(self, w: Tensor, number: int) -> list[Tensor]:
-        Y = w.new_zeros(*self.values.shape[:-1], self.size, self.size)
-        filled = polynomial.array(Y)
-        for A, (i, j, _) in zip(self._arrays, _bands(2, self.size), strict=True):
-            filled[..., i:j, i:] = A[..., 0]
-        hessian = Y + Y.mT
-        gradient = w @ hessian
-        curvature = hessian[..., None, :, :].expand(*w.shape, self.size)
-        return [(gradient * w).sum(-1) / 2, gradient, curvature][: number + 1]
+    @property
+    def _layout(self) -> list[_Band]:
+        return _bands(self.order, self.size)
 
     @cached_property
     def _arrays(self) -> list[Any]:
-        return [polynomial.array(band) for band in self.bands()]
+        return [polynomial.array(band) for band in self.bands]
+
+    @cached_property
+    def _has_buffers(self) -> bool:
+        """Whether S of `_OnePoint` is no larger than the couplings, or small."""
+        if self.order < 3:
+            return False
+        return self.size * polynomial.number(self.size, self.order - 2) <= max(self.values.numel(), SMALL)
 
     @cached_property
     def _spare(self) -> "list[_OnePoint]":
         return []
 
-    def __reduce__(self) -> tuple[type, tuple[int, int, Tensor]]:
-        return Couplings, (self.order, self.size, self.values)
+    def _matrix(self) -> Tensor:
+        """The symmetric matrix (*samples, Λ, Λ) of the quadratic form: order 2, where a band has one column."""
+        Y = self.values.new_zeros(*self.values.shape[:-1], self.size, self.size)
+        upper = polynomial.array(Y)
+        for A, (i, j, _) in zip(self._arrays, self._layout, strict=True):
+            upper[..., i:j, i:] = A[..., 0]
+        return Y + Y.mT
 
     def _pass(self, w: Tensor, m: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return Y (…, Λ, Λ), v (…, columns) and X (…, Λ, columns), the last two zero where not asked for."""
-        Y, v = w.new_zeros(*w.shape, self.size), torch.zeros_like(m)
-        X = w.new_zeros(*w.shape[:-1], self.size if number == 2 else 0, m.shape[-1])
-        pairs = w[..., :, None] * w[..., None, :]
-        self._fill(number, *map(polynomial.array, (w, m, pairs, Y, v, X)))
-        return Y, v, X
-
-    def _fill(self, number: int, w: Any, m: Any, pairs: Any, Y: Any, v: Any, X: Any) -> None:
-        """Fill Y, v and X. NumPy and torch read these lines alike; on the CPU NumPy's slices cost a tenth."""
         points = w.shape[:-1]
-        for A, (i, j, n) in zip(self._arrays, _bands(self.order, self.size), strict=True):
+        columns_of = w.new_zeros(*points, self.size if number == 2 else 0, m.shape[-1])
+        tensors = w.new_zeros(*w.shape, self.size), torch.zeros_like(m), columns_of
+        # NumPy and torch read the lines below alike; on the CPU NumPy's slices cost a tenth
+        w, m, pairs, Y, v, X = map(polynomial.array, (w, m, w[..., :, None] * w[..., None, :], *tensors))
+        for A, (i, j, n) in zip(self._arrays, self._layout, strict=True):
+            # (j, k) as one index of rows, so that every product is one of matrices
             *samples, width, rows, _ = A.shape
             matrix = A.reshape(*samples, width * rows, n)
             Y[..., i:j, i:] = (m[..., :n] @ matrix.mT).reshape(*points, width, rows)
             if number:
                 v[..., :n] += pairs[..., i:j, i:].reshape(*points, -1) @ matrix
             if number == 2:
+                # b as the smaller of the two large indices, j, then as the larger one, k
                 X[..., i:j, :n] += (w[..., None, None, i:] @ A[..., None, :, :, :])[..., 0, :]
                 X[..., i:, :n] += (w[..., i:j] @ A.reshape(*samples, width, -1)).reshape(*points, rows, n)
+        return tensors
 
 
 class _OnePoint:
@@ -174,17 +196,18 @@ class _OnePoint:
     band takes two calls for each part of it that stays in a cache between them.
     """
 
-    def __init__(self, couplings: Couplings, dtype: torch.dtype) -> None:
-        size = couplings.size
-        columns = polynomial.number(size, couplings.order - 2)
+    def __init__(self, couplings: Couplings) -> None:
+        size, order, dtype = couplings.size, couplings.order, couplings.values.dtype
+        columns = polynomial.number(size, order - 2)
         self.w, self.m = (torch.zeros(n, dtype=dtype).numpy() for n in (size, columns))
         self.Y, self.S = (torch.zeros(size, n, dtype=dtype).numpy() for n in (size, columns))
         self.steps = []
-        for A, (start, stop, _) in zip(couplings._arrays, _bands(couplings.order, size), strict=True):
-            together = max(1, _IN_CACHE // A[0].nbytes)
+        for A, (start, stop, _) in zip(couplings._arrays, couplings._layout, strict=True):
+            # as many j as stay in the cache until the second product reads them again
+            together = max(1, IN_CACHE // A[0].nbytes)
             for i in range(start, stop, together):
                 j = min(i + together, stop)
-                n = polynomial.number(j, couplings.order - 2)
+                n = polynomial.number(j, order - 2)
                 part = A[i - start : j - start, i - start :, :n]
                 self.steps.append((part, self.m[:n], self.w[i:], self.Y[i:j, i:], self.S[i:j, :n]))
 
@@ -194,11 +217,12 @@ class _OnePoint:
         for A, m_I, w_k, Y, S in self.steps:
             np.matmul(A, m_I, Y)
             np.matmul(w_k, A, S)
-        along = self.S @ self.m  # Y w
+        # Y w = S m, and v = wᵀS
+        along = self.S @ self.m
         return along @ self.w, along + self.w @ self.Y, self.w @ self.S
 
 
-def draw_couplings(order: int, size: int, power: float, seed: int, dtype: torch.dtype) -> Couplings:
+def draw_couplings(order: int, size: int, power: float, generator: torch.Generator, dtype: torch.dtype) -> Couplings:
     """Draw the couplings of order r: independent normals of variance ε_r² Λ^{-(r-1)} r!/Π m_i!.
 
     Parameters
@@ -207,65 +231,39 @@ def draw_couplings(order: int, size: int, power: float, seed: int, dtype: torch.
         r and Λ.
     power
         ε_r².
-    seed
-        Each order has a stream of its own, made of the seed and r: the orders that a mixture has do not
-        change one another.
+    generator
+        Of the order's own normal numbers, on the CPU.
     dtype
-        Of the result; the numbers are drawn in float64 on the CPU and then rounded.
+        Of the result; the numbers are drawn in float64 and then rounded.
 
     Returns
     -------
     Couplings
         On the CPU.
     """
-    stream = np.random.SeedSequence(seed, spawn_key=(order,)).generate_state(1, np.uint64)[0]
-    generator = torch.Generator().manual_seed(int(stream) >> 1)
     if order == 1:
         values = torch.randn(size, generator=generator, dtype=torch.float64) * math.sqrt(power)
         return Couplings(1, size, values.to(dtype))
     stored = sum((stop - start) * (size - start) * columns for start, stop, columns in _bands(order, size))
     couplings = Couplings(order, size, torch.zeros(stored, dtype=dtype))
-    deviations = _deviations(order, size, math.log(power) - (order - 1) * math.log(size))
-    for block, (first, others) in zip(couplings.blocks(), deviations, strict=True):
+    # ln of the variance of (I, j, k) with k > j, from the multiplicities of (I, j); k = j is one index more of a kind
+    logs, runs = polynomial.multiplicities(size, order - 1)
+    log_variances = logs + math.log(order) + (math.log(power) - (order - 1) * math.log(size))
+    others = (log_variances / 2).exp()
+    first = others / (runs + 1).sqrt()
+    sizes = polynomial.block_sizes(size, order - 1)
+    for block, equal, larger in zip(couplings.blocks(), first.split(sizes), others.split(sizes), strict=True):
         drawn = torch.randn(block.shape, generator=generator, dtype=torch.float64)
-        drawn[0] *= first
-        drawn[1:] *= others
+        drawn[0] *= equal
+        drawn[1:] *= larger
         block.copy_(drawn)
     return couplings
 
 
-def _deviations(order: int, size: int, log_variance: float) -> list[tuple[Tensor, Tensor]]:
-    """Return, for each j, the standard deviations for k = j, which is one index more of a kind, and for k > j."""
-    logs, runs = polynomial.multiplicities(size, order - 1)
-    sizes = polynomial.block_sizes(size, order - 1)
-    others = ((logs + math.log(order) + log_variance) / 2).exp()
-    first = others / (runs + 1).sqrt()
-    return list(zip(first.split(sizes), others.split(sizes), strict=True))
-
-
-@lru_cache(maxsize=64)
-def _bands(order: int, size: int) -> list[tuple[int, int, int]]:
-    """Return the first j, the last but one and the number of columns of each band, r ≥ 2."""
-    width = max(1, int(_PADDING * size / order))
-    stops = [*range(width, size, width), size]
-    return [(start, stop, polynomial.number(stop, order - 2)) for start, stop in zip([0, *stops], stops, strict=False)]
-
-
 def index_tuples(size: int, order: int) -> Tensor:
     """Return the sorted index tuples, in the order of the packed couplings: (C(Λ+r-1, r), r)."""
-    if order == 1:
-        return torch.arange(size)[:, None]
-    inner = _colex(size, order - 2)
-    tuples = []
-    for j in range(size):
-        I = inner[: polynomial.number(j + 1, order - 2)]
-        tuples += [torch.cat([I, torch.tensor([[j, k]]).expand(len(I), 2)], 1) for k in range(j, size)]
-    return torch.cat(tuples)
-
-
-def _colex(size: int, order: int) -> Tensor:
-    found = torch.zeros(1, 0, dtype=torch.int64)
-    for s in range(1, order + 1):
-        sizes = polynomial.block_sizes(size, s)
-        found = torch.cat([torch.cat([found[:n], torch.full((n, 1), k)], 1) for k, n in enumerate(sizes)])
-    return found
+    numbers = chain.from_iterable(combinations_with_replacement(range(size), order))
+    tuples = np.fromiter(numbers, np.int64).reshape(-1, order)
+    # by j, then by k, then by I with its last index first; lexsort takes the keys from the least to the most important
+    keys = [*range(order - 2), order - 1, order - 2] if order > 1 else [0]
+    return torch.from_numpy(tuples[np.lexsort(tuples.T[keys])])

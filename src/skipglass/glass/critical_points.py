@@ -8,8 +8,8 @@ For a polynomial of degree p on the sphere in Λ dimensions there are at most 2 
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import dataclass, replace
+from typing import ClassVar, overload
 
 import numpy as np
 import torch
@@ -18,15 +18,13 @@ from torch import Tensor
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.glass import sphere
+from skipglass.glass.base import powers_by_order
 from skipglass.glass.couplings import Couplings
-from skipglass.glass.hamiltonian import SphericalGlass, riemannian
-from skipglass.glass.search import Found, Rules, search
+from skipglass.glass.hamiltonian import SphericalGlass, morse_indices, riemannian
+from skipglass.glass.search import Rules, SearchState, search
+from skipglass.record import Result, coordinate, derived, mapping, number, part, variable
+from skipglass.report import Axis, Panel, Series
 from skipglass.theory import Mixture, expected_critical_points
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
 
 __all__ = ["MAX_EXPECTED", "CriticalPoints", "Evidence", "IncompleteSearchWarning", "critical_points"]
 
@@ -37,9 +35,9 @@ class IncompleteSearchWarning(UserWarning):
     """A search for critical points ended before there was evidence that it had found all."""
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What speaks for a set of critical points being complete.
+@dataclass(frozen=True, eq=False)
+class Evidence(Result):
+    """The evidence that a set of critical points is complete.
 
     Attributes
     ----------
@@ -56,34 +54,36 @@ class Evidence:
         The numbers behind them; ``fewest_hits`` is how often the most hidden point (or pair) was reached.
     """
 
-    symmetric: bool | None
-    euler: bool | None
-    within_bound: bool
-    saturated: bool
-    characteristic: int
-    bound: int
-    starts: int
-    since_new: int
-    fewest_hits: int
+    kind: ClassVar[str] = "evidence"
+
+    symmetric: bool | None = number(of=bool, long_name="w and -w both reached")
+    euler: bool | None = number(of=bool, long_name="Σ(-1)^index is the Euler characteristic")
+    within_bound: bool = number(of=bool, long_name="at most as many points as a polynomial can have")
+    saturated: bool = number(of=bool, long_name="the search found nothing new")
+    characteristic: int = number("Σ(-1)^index", of=int)
+    bound: int = number(of=int, long_name="largest possible number of points")
+    starts: int = number(of=int)
+    since_new: int = number(of=int, long_name="starts since the last new point")
+    fewest_hits: int = number(of=int, long_name="times that the most hidden point was reached")
 
     @property
     def complete(self) -> bool:
         """Whether all that applies holds."""
         return self.symmetric is not False and self.euler is not False and self.within_bound and self.saturated
 
-    def __str__(self) -> str:
-        word = {True: "yes", False: "no"}
-        symmetric = "not applicable" if self.symmetric is None else word[self.symmetric]
-        euler = "by symmetry, says nothing here" if self.euler is None else word[self.euler]
+    def headline(self) -> str:
+        """Each piece of evidence with the numbers behind it."""
+        word: dict[bool | None, str] = {True: "yes", False: "no", None: "not applicable"}
+        euler = "true by symmetry, which says nothing here" if self.euler is None else word[self.euler]
         return (
-            f"±w both reached: {symmetric}; Σ(-1)^index = {self.characteristic}: {euler}; at most "
+            f"±w both reached: {word[self.symmetric]}; Σ(-1)^index = {self.characteristic}: {euler}; at most "
             f"{self.bound}: {word[self.within_bound]}; nothing new in the last {self.since_new} of {self.starts} "
             f"starts, each point reached {self.fewest_hits} times or more: {word[self.saturated]}"
         )
 
 
-@dataclass(frozen=True)
-class CriticalPoints:
+@dataclass(frozen=True, eq=False)
+class CriticalPoints(Result):
     """The critical points of one glass, lowest energy first.
 
     Attributes
@@ -93,103 +93,85 @@ class CriticalPoints:
     energies : ndarray
         (N,), energies per spin, H/Λ.
     indices : ndarray
-        (N,), how many directions descend.
+        (N,), the number of descending directions.
     residuals : ndarray
         (N,), ‖∇H‖/√Λ.
     evidence : Evidence
-        Why they should be all.
+        The evidence that no critical point is missing.
     mixture, size, seed
         Of the glass.
     """
 
-    points: Tensor
-    energies: NDArray[np.float64]
-    indices: NDArray[np.int64]
-    residuals: NDArray[np.float64]
-    evidence: Evidence
-    mixture: Mixture
-    size: int
-    seed: int
+    kind: ClassVar[str] = "critical points"
+
+    points: Tensor = variable("critical_point", "dimension", encode=Tensor.numpy, decode=torch.from_numpy, shown=False)
+    energies: NDArray[np.float64] = variable(
+        "critical_point", stored="energy", letter="H/Λ", long_name="energy per spin H/Λ", shown=False
+    )
+    indices: NDArray[np.int64] = variable(
+        "critical_point", of=int, stored="index", long_name="index (descending directions)", shown=False
+    )
+    residuals: NDArray[np.float64] = variable("critical_point", stored="residual", long_name="‖∇H‖/√Λ", shown=False)
+    evidence: Evidence = part(Evidence)
+    mixture: Mixture = mapping(key=int, encode=powers_by_order, decode=Mixture)
+    size: int = number("Λ", of=int, shown=False)
+    seed: int = number(of=int, shown=False)
 
     @property
+    @derived(number(of=bool, shown=False))
     def complete(self) -> bool:
         """Whether there is evidence that no critical point is missing."""
         return self.evidence.complete
 
     @property
+    @derived(coordinate("k", letter="index"))
+    def possible_indices(self) -> NDArray[np.int64]:
+        """k = 0..Λ-1."""
+        return np.arange(self.size)
+
+    @property
+    @derived(variable("k", of=int, letter="number", long_name="number of critical points of index k"))
     def counts(self) -> NDArray[np.int64]:
         """How many have index k, k = 0..Λ-1."""
         return np.bincount(self.indices, minlength=self.size)
 
+    @property
+    @derived(variable("k", letter="lowest H/Λ"))
+    def lowest(self) -> NDArray[np.float64]:
+        """(Λ,) the lowest energy per spin of each index, NaN where there is none."""
+        return self._extreme(np.fmin)
+
+    @property
+    @derived(variable("k", letter="highest H/Λ"))
+    def highest(self) -> NDArray[np.float64]:
+        """(Λ,) the highest energy per spin of each index, NaN where there is none."""
+        return self._extreme(np.fmax)
+
     def __len__(self) -> int:
         return len(self.energies)
 
-    def __str__(self) -> str:
-        lines = [
-            f"{len(self)} critical points of {self.mixture!r}, size {self.size}, seed {self.seed}: "
-            + ("complete" if self.complete else "NOT KNOWN TO BE COMPLETE"),
-            str(self.evidence),
-            "index  number  lowest H/Λ  highest H/Λ",
-        ]
-        for k, number in enumerate(self.counts):
-            u = self.energies[self.indices == k]
-            shown = f"{u.min():11.6f}  {u.max():11.6f}" if number else f"{'-':>11}  {'-':>11}"
-            lines.append(f"{k:5}  {number:6}  {shown}")
-        return "\n".join(lines)
+    def headline(self) -> str:
+        """How many there are, and whether that is known to be all."""
+        known = "complete" if self.complete else "NOT KNOWN TO BE COMPLETE"
+        return f"{len(self)} critical points of {self.mixture!r}, size {self.size}, seed {self.seed}: {known}"
 
-    def to_xarray(self) -> "xr.Dataset":
-        """Return points, energies, indices and residuals with the evidence as attributes."""
-        import xarray as xr
-
-        e = self.evidence
-        return xr.Dataset(
-            {
-                "points": (("critical_point", "dimension"), self.points.numpy()),
-                "energy": ("critical_point", self.energies, {"long_name": "energy per spin H/Λ"}),
-                "index": ("critical_point", self.indices),
-                "residual": ("critical_point", self.residuals, {"long_name": "‖∇H‖/√Λ"}),
-            },
-            attrs={
-                "orders": self.mixture.orders,
-                "powers": self.mixture.powers,
-                "size": self.size,
-                "seed": self.seed,
-                "complete": int(self.complete),
-                **{name: _said(getattr(e, name)) for name in ("symmetric", "euler")},
-                **{name: int(getattr(e, name)) for name in _NUMBERS},
-            },
+    def panel(self) -> Panel:
+        """The index of each critical point against its energy."""
+        known = "all" if self.complete else "search not complete:"
+        return Panel(
+            "glass-critical-points",
+            f"{known} {len(self)} critical points, Λ = {self.size}",
+            "From the left: deep down there are minima only; a point further up has more descending directions.",
+            Axis("energy per spin H/Λ"),
+            Axis("index (descending directions)"),
+            (Series("critical points", self.energies, self.indices),),
+            marks="points",
         )
 
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the index of each critical point against its energy.
-
-        Parameters
-        ----------
-        ax
-            Where to draw; a new figure without it.
-
-        Returns
-        -------
-        Axes
-            Where it was drawn.
-        """
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(layout="constrained")[1] if ax is None else ax
-        ax.plot(self.energies, self.indices, "o", alpha=0.6)
-        ax.set_xlabel("energy per spin H/Λ")
-        ax.set_ylabel("index (descending directions)")
-        ax.set_yticks(range(self.size))
-        known = "all" if self.complete else "search not complete:"
-        ax.set_title(f"{known} {len(self)} critical points, Λ = {self.size}")
-        return ax
-
-
-_NUMBERS = ("within_bound", "saturated", "characteristic", "bound", "starts", "since_new", "fewest_hits")
-
-
-def _said(evidence: bool | None) -> str:
-    return "not applicable" if evidence is None else str(evidence).lower()
+    def _extreme(self, choose: np.ufunc) -> NDArray[np.float64]:
+        extreme = np.full(self.size, np.nan)
+        choose.at(extreme, self.indices, self.energies)
+        return extreme
 
 
 @overload
@@ -201,24 +183,24 @@ def critical_points(
     h: Sequence[SphericalGlass], *, seed: int = 0, max_starts: int = Rules.max_starts, warn: bool = True
 ) -> list[CriticalPoints]: ...
 def critical_points(
-    h: "SphericalGlass | Sequence[SphericalGlass]",
+    h: SphericalGlass | Sequence[SphericalGlass],
     *,
     seed: int = 0,
     max_starts: int = Rules.max_starts,
     warn: bool = True,
-) -> "CriticalPoints | list[CriticalPoints]":
+) -> CriticalPoints | list[CriticalPoints]:
     """Find all critical points of H on the sphere ‖w‖² = Λ, Λ small.
 
-    Newton iterations from random starts go on until they stop finding and the evidence is complete.
+    Newton iterations from random starts go on until they find nothing new and the evidence is complete.
 
     Parameters
     ----------
     h
         A glass, or several of one mixture and size, which are searched side by side.
     seed
-        Of the starts; the glass's own seed enters too. The set found does not depend on it where it is complete.
+        Seed of the starts; the glass's own seed enters too. A complete set does not depend on it.
     max_starts
-        Where a search gives up: what was found is returned, marked, with a warning.
+        Number of starts at which a search gives up: what was found is returned, marked, with a warning.
     warn
         Warn of incomplete searches.
 
@@ -240,40 +222,43 @@ def critical_points(
     """
     glasses = list(h) if isinstance(h, Sequence) else [h]
     _require_alike(glasses)
-    seed, max_starts = check.seed("seed", seed), check.integer("max_starts", max_starts, 1)
+    rules = Rules(max_starts=check.integer("max_starts", max_starts, 1))
+    seeds = [[check.seed("seed", seed), g.seed] for g in glasses]
+    # the couplings of all samples side by side, order by order
     stack = [
-        Couplings(c.order, c.size, torch.stack([g.couplings[i].values.double().cpu() for g in glasses]))
+        replace(c, values=torch.stack([g.couplings[i].values.double().cpu() for g in glasses]))
         for i, c in enumerate(glasses[0].couplings)
     ]
-    rules = Rules(max_starts=max_starts)
-    parity = _parity(glasses[0].mixture)
-    results: list[CriticalPoints | None] = [None] * len(glasses)
+    # H(-w) = H(w) where all orders are even, -H(w) where all are odd
+    odd = glasses[0].mixture.orders % 2
+    parity = 1 if not odd.any() else -int(odd.all())
+    results: dict[int, CriticalPoints] = {}
 
-    def conclude(sample: int, found: Found) -> bool:
-        own = tuple(Couplings(c.order, c.size, c.values[sample]) for c in stack)
-        result = _result(glasses[sample], own, found, parity, rules)
-        results[sample] = result
-        return result.complete
+    def conclude(sample: int, state: SearchState) -> bool:
+        own = [replace(c, values=c.values[sample]) for c in stack]
+        results[sample] = _result(glasses[sample], own, state, parity, rules)
+        return results[sample].complete
 
-    search(stack, parity, [[seed, g.seed] for g in glasses], conclude, rules)
-    done = [result for result in results if result is not None]
+    search(stack, parity, seeds, conclude, rules)
+    done = [results[sample] for sample in range(len(glasses))]
     lacking = [result for result in done if not result.complete]
     if lacking and warn:
-        first = lacking[0]
         warnings.warn(
             f"{len(lacking)} of {len(done)} searches for critical points are not complete; that of the glass of seed "
-            f"{first.seed} has {first.evidence}. Raise max_starts (now {max_starts})",
+            f"{lacking[0].seed} has {lacking[0].evidence.headline()}. Raise max_starts (now {max_starts})",
             IncompleteSearchWarning,
             stacklevel=2,
         )
     return done[0] if isinstance(h, SphericalGlass) else done
 
 
-def _require_alike(glasses: list[SphericalGlass]) -> None:
-    if not glasses or not all(isinstance(g, SphericalGlass) for g in glasses):
+def _require_alike(glasses: Sequence[object]) -> None:
+    """Refuse what cannot be searched together, or has too many critical points to find them all."""
+    spherical = [g for g in glasses if isinstance(g, SphericalGlass)]
+    if not glasses or len(spherical) < len(glasses):
         raise InputError("critical_points takes a SphericalGlass or a sequence of them; LazyGlass has no Hessian")
-    mixture, size = glasses[0].mixture, glasses[0].size
-    if any(g.mixture != mixture or g.size != size for g in glasses):
+    mixture, size = spherical[0].mixture, spherical[0].size
+    if any(g.mixture != mixture or g.size != size for g in spherical):
         raise InputError("glasses that are searched together must have one mixture and one size")
     log = expected_critical_points(mixture, size, log=True)
     if log > math.log(MAX_EXPECTED):
@@ -283,49 +268,31 @@ def _require_alike(glasses: list[SphericalGlass]) -> None:
         )
 
 
-def _parity(mixture: Mixture) -> int:
-    """1 where H(-w) = H(w), -1 where H(-w) = -H(w), else 0."""
-    odd = mixture.orders % 2
-    return 1 if not odd.any() else -1 if odd.all() else 0
-
-
-def _bound(mixture: Mixture, size: int) -> int:
-    degree = int(mixture.orders.max())
-    return 2 * sum((degree - 1) ** i for i in range(size))
-
-
 def _result(
-    glass: SphericalGlass, couplings: tuple[Couplings, ...], found: Found, parity: int, rules: Rules
+    glass: SphericalGlass, couplings: Sequence[Couplings], state: SearchState, parity: int, rules: Rules
 ) -> CriticalPoints:
-    w = torch.cat([found.points, -found.points]) if parity else found.points
+    """Evaluate the glass at the points of a search, and judge whether they are all."""
+    # one of each pair ±w was searched for; both are counted
+    w = torch.cat([state.points, -state.points]) if parity else state.points
     energy, gradient, hessian = riemannian(couplings, w, 2)
-    assert gradient is not None
-    assert hessian is not None
-    basis = sphere.tangent_basis(w)
-    indices = (torch.linalg.eigvalsh(basis.mT @ hessian @ basis) < 0).sum(-1).numpy()
+    indices = morse_indices(w, hessian).numpy()
     energies = (energy / glass.size).numpy()
+    residuals = (torch.linalg.vector_norm(gradient, dim=-1) / glass.size**0.5).numpy()
+    # lowest energy first, among equal energies the lowest index
     order = np.lexsort((indices, energies))
     characteristic = int((1 - 2 * (indices % 2)).sum())
-    bound = _bound(glass.mixture, glass.size)
-    hits = found.hits.sum(1)
+    # the bound of Cartwright and Sturmfels, for the largest order
+    bound = 2 * sum((int(glass.mixture.orders.max()) - 1) ** i for i in range(glass.size))
     evidence = Evidence(
-        symmetric=bool((found.hits > 0).all()) if parity else None,
+        symmetric=bool((state.hits > 0).all()) if parity else None,
         euler=None if parity == -1 and glass.size % 2 == 0 else characteristic == 2 * (glass.size % 2),
         within_bound=len(w) <= bound,
-        saturated=found.saturated(rules),
+        saturated=state.saturated(rules),
         characteristic=characteristic,
         bound=bound,
-        starts=found.starts,
-        since_new=found.since_new,
-        fewest_hits=int(hits.min()) if len(hits) else 0,
+        starts=state.starts,
+        since_new=state.since_new,
+        fewest_hits=min(state.hits.sum(1).tolist(), default=0),
     )
-    residuals = (torch.linalg.vector_norm(gradient, dim=-1) / glass.size**0.5).numpy()
-    arrays: dict[str, Any] = {"energies": energies[order], "indices": indices[order], "residuals": residuals[order]}
-    return CriticalPoints(
-        points=w[torch.from_numpy(order)],
-        evidence=evidence,
-        mixture=glass.mixture,
-        size=glass.size,
-        seed=glass.seed,
-        **arrays,
-    )
+    arrays = w[torch.from_numpy(order)], energies[order], indices[order], residuals[order]
+    return CriticalPoints(*arrays, evidence, glass.mixture, glass.size, glass.seed)

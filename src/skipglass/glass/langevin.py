@@ -9,17 +9,16 @@ of their normal densities, and exp(-H/T) is invariant whatever the time step. Sm
 """
 
 import math
-from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from skipglass import check
 from skipglass.errors import InputError
 from skipglass.glass import sphere
-from skipglass.glass.descent import Glass, require_glass, step_count
-from skipglass.glass.trajectory import Trajectory
+from skipglass.glass.base import Glass
+from skipglass.glass.descent import OnStep, require_steps
+from skipglass.glass.trajectory import Track, Trajectory
 
 __all__ = ["langevin"]
 
@@ -38,7 +37,7 @@ def langevin(
     seed: int = 0,
     *,
     project: bool = False,
-    on_step: Callable[[int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> Trajectory:
     """Move at a temperature; after long times points are distributed as exp(-H/T).
 
@@ -51,11 +50,11 @@ def langevin(
     temperature
         T > 0, in the units of H.
     steps
-        How many; if None 1000, or 100 for a LazyGlass, whose points cost more the more they are.
+        How many; if None 1000, or 100 for a LazyGlass, each of whose points costs more than the last.
     time_step
         dt; if None small enough for most steps to be accepted, and for a step to turn by about a radian at the most.
     seed
-        Of the thermal noise.
+        Seed of the thermal noise.
     project
         Scale starts that are off the sphere onto it.
     on_step
@@ -80,47 +79,57 @@ def langevin(
     >>> run.energies.shape, bool(run.acceptance > 0.5)
     ((1, 31), True)
     """
-    require_glass(h)
+    count = require_steps(h, steps)
     T = check.real("temperature", temperature, 0.0, above=True)
-    count = step_count(h, steps)
-    stiffness = 2 * math.sqrt(h.mixture.nu2) + math.sqrt(h.mixture.nu1)
-    stable = min(TIME_STEP / (stiffness * h.size ** (1 / 3)), 0.5 / T)
+    stable = min(TIME_STEP / (h.stiffness * h.size ** (1 / 3)), 0.5 / T)
     dt = stable if time_step is None else check.real("time_step", time_step, 0.0, above=True)
+    # a step turns a point by the length of v over √Λ: of the noise √(2T dt), of the gradient dt √ν′
     turn = math.sqrt(2 * dt * T) + dt * math.sqrt(h.mixture.nu1)
     if turn > MOST_TURNED:
         raise InputError(
             f"time_step {dt:.3g} at temperature {T:.3g} turns a point by {turn:.3g} radians, and half a turn or more "
             f"is never taken; leave time_step out, which takes {stable:.3g}, or take a smaller one"
         )
-    w = sphere.require_points(start, h.size, h.dtype, h.device, onto=project)
+    w = h.on_sphere(start, project)
     noise = torch.Generator(w.device).manual_seed(check.seed("seed", seed))
-    chains = _Chains(h, w.reshape(w.shape[:-1].numel(), h.size).clone(), T, dt, noise)
+    chains = _Chains(h, w, T, dt, noise)
     for done in range(1, count + 1):
         chains.step()
         if on_step is not None:
             on_step(done)
-    return chains.result(w.shape[:-1], {"temperature": T, "time_step": dt, "seed": seed})
+    taken = torch.full_like(chains.accepted, count, dtype=torch.int64)
+    return chains.track.trajectory(
+        "langevin",
+        chains.w,
+        {"temperature": T, "time_step": dt, "seed": seed},
+        steps=taken,
+        converged=torch.ones_like(taken, dtype=torch.bool),
+        evaluations=taken + 1,
+        acceptance=(chains.accepted / max(count, 1)).double(),
+    )
 
 
 class _Chains:
     """n chains side by side."""
 
-    def __init__(self, h: Glass, w: Tensor, T: float, dt: float, noise: torch.Generator) -> None:
+    def __init__(self, h: Glass, start: Tensor, T: float, dt: float, noise: torch.Generator) -> None:
         self.h, self.T, self.dt, self.noise = h, T, dt, noise
-        self.w, (self.energy, self.gradient) = w, h.energy_and_gradient(w)
+        self.w = start.reshape(-1, h.size).clone()
+        self.energy, self.gradient = h.energy_and_gradient(self.w)
         self.accepted = torch.zeros_like(self.energy)
-        self.energies, self.norms = [self.energy / h.size], [self._norm()]
+        self.track = Track(h, start.shape[:-1])
+        self.track.add(self.energy, self.gradient)
 
     def step(self) -> None:
         """Propose a step of every chain, and take it or not."""
         w, radius = self.w, math.sqrt(self.h.size)
-        kick = torch.randn(w.shape, generator=self.noise, dtype=w.dtype, device=w.device)
-        kick -= (kick * w).sum(-1, keepdim=True) / self.h.size * w
+        kick = sphere.tangent(w, torch.randn(w.shape, generator=self.noise, dtype=w.dtype, device=w.device))
+        # v is the proposed velocity, along the geodesic for unit time
         v = math.sqrt(2 * self.dt * self.T) * kick - self.dt * self.gradient
         length = v.norm(dim=-1, keepdim=True)
         angle, direction = length / radius, v / length
-        new = w * torch.cos(angle) + direction * (radius * torch.sin(angle))
-        new *= radius / new.norm(dim=-1, keepdim=True)
+        new = sphere.rescale(w * torch.cos(angle) + direction * (radius * torch.sin(angle)))
+        # the velocity with which the geodesic returns from the new point: -v, transported there
         back = length * (w * (torch.sin(angle) / radius) - direction * torch.cos(angle))
         energy, gradient = self.h.energy_and_gradient(new)
         log = (self._cost(v, self.gradient) - self._cost(back, gradient)) - (energy - self.energy) / self.T
@@ -131,32 +140,8 @@ class _Chains:
         self.energy = torch.where(taken, energy, self.energy)
         self.gradient = torch.where(taken[:, None], gradient, self.gradient)
         self.accepted += taken
-        self.energies.append(self.energy / self.h.size)
-        self.norms.append(self._norm())
+        self.track.add(self.energy, self.gradient)
 
     def _cost(self, v: Tensor, gradient: Tensor) -> Tensor:
         """-ln of the density of proposing v."""
         return ((v + self.dt * gradient) ** 2).sum(-1) / (4 * self.dt * self.T)
-
-    def _norm(self) -> Tensor:
-        return self.gradient.norm(dim=-1) / math.sqrt(self.h.size)
-
-    def result(self, batch: torch.Size, settings: dict[str, float]) -> Trajectory:
-        """The chains' record, in the shape of the starts."""
-
-        def shaped(values: Tensor) -> np.ndarray:
-            return values.reshape(batch + values.shape[1:]).double().cpu().numpy()
-
-        done = len(self.energies) - 1
-        steps = np.full(batch, done, dtype=np.int64)
-        return Trajectory(
-            "langevin",
-            shaped(torch.stack(self.energies, dim=-1)),
-            shaped(torch.stack(self.norms, dim=-1)),
-            self.w.reshape(*batch, self.h.size),
-            steps,
-            np.full(batch, True),
-            steps + 1,
-            settings,
-            shaped(self.accepted / max(done, 1)),
-        )

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from skipglass import check
-from skipglass.glass import sphere
+from skipglass.glass.base import Device, Evaluation, Glass, stream
 from skipglass.glass.conditional import SpanLaw
-from skipglass.theory.mixture import Mixture, require_mixture
+from skipglass.theory import Mixture
 
 __all__ = ["LazyGlass"]
 
@@ -24,7 +24,7 @@ IN_SPAN = 100  # in machine epsilons: a unit vector this near to the span is in 
 STREAM = 5  # any number that is this class's own
 
 
-class LazyGlass:
+class LazyGlass(Glass):
     """H(w) and its gradient, drawn on demand (docs/mathematics.md §3).
 
     Every evaluation is kept: the next is drawn given all of them, in order, and a point that was seen before
@@ -39,7 +39,7 @@ class LazyGlass:
     size
         Λ ≥ 2.
     seed
-        Of the disorder, which is drawn on the CPU: a seed and a sequence of points name the same glass on every
+        Seed of the disorder, which is drawn on the CPU: a seed and a sequence of points name the same glass on every
         device.
     dtype
         float64 or float32, of the points and gradients; the small Gaussian is always in float64.
@@ -73,129 +73,77 @@ class LazyGlass:
     default_steps = 100
 
     def __init__(
-        self,
-        mixture: Mixture,
-        size: int,
-        seed: int = 0,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str = "cpu",
+        self, mixture: Mixture, size: int, seed: int = 0, dtype: torch.dtype = torch.float64, device: Device = "cpu"
     ) -> None:
-        self.mixture, self.size = require_mixture(mixture), check.integer("size", size, 2)
-        self.seed = check.seed("seed", seed)
-        self.dtype, self.device = sphere.number_type(dtype), sphere.place(device)
-        sphere.require_range(self.mixture, self.size, self.dtype)
+        super().__init__(mixture, size, seed, dtype, device)
         check.memory(f"a first point at size {self.size}", 3 * 16 * 8 * self.size, "take a smaller size")
-        # a stream of its own: random_points seeds torch's generator with the plain number
-        stream = np.random.SeedSequence([self.seed, STREAM]).generate_state(1, np.uint64)[0] >> np.uint64(1)
-        self._generator = torch.Generator().manual_seed(int(stream))
+        # a stream of its own: random_points seeds its generator with the plain number
+        self._generator = stream(np.random.SeedSequence([self.seed, STREAM]))
         self._law = SpanLaw(self.mixture)
         self.noise = math.sqrt(self._law.nugget)
         self.resolution = 10 * self.noise
-        self._basis, self._white, self._gradients = (_Rows(self.size, dtype, self.device) for _ in range(3))
-        self._energies: list[float] = []
-        self._seen: dict[bytes, int] = {}
+        # row by row an orthonormal basis of the points' span, and the white vector of each point
+        self._basis, self._white = (_GrowingMatrix(self.size, dtype, self.device) for _ in range(2))
+        self._seen: dict[bytes, tuple[float, Tensor]] = {}  # energy and gradient
 
     @property
     def evaluations(self) -> int:
         """How many different points have been drawn."""
-        return len(self._energies)
-
-    def random_points(self, number: int, seed: int = 0) -> Tensor:
-        """Points drawn uniformly from the sphere.
-
-        Parameters
-        ----------
-        number
-            How many.
-        seed
-            Of the points; independent of the disorder, whatever its seed.
-
-        Returns
-        -------
-        Tensor
-            (number, Λ).
-        """
-        number = check.integer("the number of points", number)
-        return sphere.random_points(number, self.size, check.seed("seed", seed), self.dtype, self.device)
-
-    def energy(self, points: Tensor, *, project: bool = False) -> Tensor:
-        """H (not divided by Λ).
-
-        Parameters
-        ----------
-        points, project
-            As `energy_and_gradient` takes them, with its errors.
-
-        Returns
-        -------
-        Tensor
-            (...).
-        """
-        return self.energy_and_gradient(points, project=project)[0]
-
-    def gradient(self, points: Tensor, *, project: bool = False) -> Tensor:
-        """P∇H, the Riemannian gradient.
-
-        Parameters
-        ----------
-        points, project
-            As `energy_and_gradient` takes them, with its errors.
-
-        Returns
-        -------
-        Tensor
-            (..., Λ), orthogonal to the points.
-        """
-        return self.energy_and_gradient(points, project=project)[1]
+        return len(self._seen)
 
     @torch.no_grad()
-    def energy_and_gradient(self, points: Tensor, *, project: bool = False) -> tuple[Tensor, Tensor]:
-        """H and P∇H, which are drawn together.
+    def evaluate(self, points: Tensor, derivatives: int = 1, *, project: bool = False) -> Evaluation:
+        """H and P∇H, which are drawn together, whatever is asked for; several points are drawn one after another.
 
         Parameters
         ----------
-        points
-            (..., Λ) on ‖w‖² = Λ; several are drawn one after another.
-        project
-            Scale the points to the sphere first.
+        points, project
+            As `on_sphere` takes them, with its errors.
+        derivatives
+            0 or 1; the Hessian is not drawn.
 
         Returns
         -------
-        tuple of Tensor
-            (...) and (..., Λ).
+        Evaluation
+            Energy (...) and gradient (..., Λ).
 
         Raises
         ------
         InputError
-            If the points have another shape or dtype, or lie off the sphere and ``project`` is not set; if the orders
-            are too high for points so near to earlier ones.
+            If the orders are too high for points so near to earlier ones.
         """
-        w = sphere.require_points(points, self.size, self.dtype, self.device, onto=project)
-        known = [self._index(point) for point in w.reshape(w.shape[:-1].numel(), self.size)]
-        energies = torch.tensor([self._energies[k] for k in known], dtype=self.dtype, device=self.device)
-        return energies.reshape(w.shape[:-1]), self._gradients.rows[known].reshape(w.shape)
+        check.integer("derivatives", derivatives, 0, 1)
+        w = self.on_sphere(points, project)
+        flat = w.reshape(-1, self.size)
+        energies, gradients = flat.new_zeros(len(flat)), torch.zeros_like(flat)
+        for k, point in enumerate(flat):
+            energies[k], gradients[k] = self._at(point)
+        return Evaluation(energies.reshape(w.shape[:-1]), gradients.reshape(w.shape))
 
-    def _index(self, w: Tensor) -> int:
-        """The number of a point, drawn now if it is new."""
+    def __repr__(self) -> str:
+        return f"LazyGlass({self.mixture!r}, size={self.size}, seed={self.seed}), {self.evaluations} points drawn"
+
+    def _at(self, w: Tensor) -> tuple[float, Tensor]:
+        """Energy and gradient at a point, drawn now if it is new; it is recognised by its bytes."""
+        # + 0.0 turns -0 into 0
         key = hashlib.blake2b((w + 0.0).cpu().numpy().tobytes(), digest_size=16).digest()
         if key not in self._seen:
-            energy, gradient = self._draw(w)
-            self._gradients.append(gradient)
-            self._energies.append(energy)
-            self._seen[key] = self.evaluations - 1
+            self._seen[key] = self._draw(w)
         return self._seen[key]
 
     def _draw(self, w: Tensor) -> tuple[float, Tensor]:
         u = w / w.norm()
         c = self._coordinates(u)
         drawn = self._law.draw(c, self._normals(1 + c.size).double().cpu().numpy())
+        # orthogonal to the span: the earlier white vectors mixed, and a new one
         white = self._normals(self.size)
         gradient = drawn.scale * white
         if drawn.mix.size:
             gradient += self._vector(drawn.mix) @ self._white.rows
+        self._white.append(white)
+        # in the span: the components that the small Gaussian gave replace those of the white vectors
         E = self._basis.rows
         gradient += E.T @ (self._vector(drawn.gradient) - E @ gradient)
-        self._white.append(white)
         return math.sqrt(self.size) * drawn.value, gradient - (gradient @ u) * u
 
     def _coordinates(self, u: Tensor) -> np.ndarray:
@@ -203,7 +151,8 @@ class LazyGlass:
         E = self._basis.rows
         first = E @ u
         outside = u - E.T @ first
-        second = E @ outside  # once more: what is left of nearly dependent points is mostly rounding
+        # once more: what is left of nearly dependent points is mostly rounding
+        second = E @ outside
         outside -= E.T @ second
         norm = float(outside.norm())
         c = (first + second).double().cpu().numpy()
@@ -220,11 +169,8 @@ class LazyGlass:
     def _vector(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(self.device, self.dtype)
 
-    def __repr__(self) -> str:
-        return f"LazyGlass({self.mixture!r}, size={self.size}, seed={self.seed}), {self.evaluations} points drawn"
 
-
-class _Rows:
+class _GrowingMatrix:
     """A matrix that grows by rows, its capacity by half."""
 
     def __init__(self, width: int, dtype: torch.dtype, device: torch.device) -> None:
@@ -238,8 +184,6 @@ class _Rows:
 
     def append(self, row: Tensor) -> None:
         if self._count == len(self._store):
-            grown = self._store.new_empty(self._count * 3 // 2, self._store.shape[1])
-            grown[: self._count] = self._store
-            self._store = grown
+            self._store = torch.cat([self._store, torch.empty_like(self._store[: self._count // 2])])
         self._store[self._count] = row
         self._count += 1

@@ -6,24 +6,27 @@ only minima, then saddles of index 1, then 2.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skipglass import check
 from skipglass.errors import InputError
+from skipglass.record import Result, coordinate, derived, number, variable
+from skipglass.report import Axis, Panel, Rule, Series
 from skipglass.theory import ground_state_energy, level_complexity, threshold_energy
 
 if TYPE_CHECKING:
-    import xarray as xr
     from matplotlib.axes import Axes
 
 __all__ = ["Levels", "levels"]
 
+LOWEST = 3  # indices that the figure of the layers shows: our choice
 
-@dataclass(frozen=True)
-class Levels:
+
+@dataclass(frozen=True, eq=False)
+class Levels(Result):
     """Mean numbers of critical points of a pure p-spin by index and energy.
 
     Attributes
@@ -33,95 +36,94 @@ class Levels:
     edges : ndarray
         (bins + 1,), energies per spin.
     histogram : ndarray
-        (indices, bins), the mean number of a glass in each bin.
+        (indices, bins), the mean number per glass in each bin.
     complexity : ndarray
         (indices, bins + 1), Θ_k at the edges.
     """
 
-    p: int
-    size: int
-    samples: int
-    edges: NDArray[np.float64]
-    histogram: NDArray[np.float64]
-    complexity: NDArray[np.float64]
+    kind: ClassVar[str] = "levels"
+
+    p: int = number("p", of=int, shown=False)
+    size: int = number("Λ", of=int, shown=False)
+    samples: int = number(of=int, shown=False)
+    edges: NDArray[np.float64] = coordinate("edge", of=float, stored="energy", long_name="energy per spin H/Λ")
+    histogram: NDArray[np.float64] = variable("index", "bin", long_name="mean number per glass", shown=False)
+    complexity: NDArray[np.float64] = variable(
+        "index", "edge", letter="Θ_k", long_name="annealed complexity", shown=False
+    )
 
     @property
+    @derived(coordinate("index"))
+    def indices(self) -> NDArray[np.int64]:
+        """k = 0, 1, …."""
+        return np.arange(len(self.histogram))
+
+    @property
+    @derived(variable("index", letter="mean number"))
+    def numbers(self) -> NDArray[np.float64]:
+        """(indices,): the mean number per glass, at all energies."""
+        return self.histogram.sum(1)
+
+    @property
+    @derived(variable("index", letter="median H/Λ"))
+    def medians(self) -> NDArray[np.float64]:
+        """(indices,): the energy below which half of the points of an index lie, to the width of a bin."""
+        # the first bin at whose upper edge half of the points lie below
+        below = self.histogram.cumsum(1)
+        return self.edges[1:][(below >= below[:, -1:] / 2).argmax(1)]
+
+    @property
+    @derived(variable("index", "edge", long_name="(1/Λ) ln mean number at or below", shown=False))
     def rate(self) -> NDArray[np.float64]:
         """(indices, bins + 1): (1/Λ) ln of the mean number at or below each edge; -inf where there is none."""
         below = np.pad(self.histogram.cumsum(1), ((0, 0), (1, 0)))
         with np.errstate(divide="ignore"):
             return np.log(below) / self.size
 
-    @property
-    def medians(self) -> NDArray[np.float64]:
-        """(indices,): the energy below which half of the points of an index lie, to the width of a bin."""
-        below = self.histogram.cumsum(1)
-        return self.edges[1:][(below >= below[:, -1:] / 2).argmax(1)]
+    def headline(self) -> str:
+        """The model, and how many glasses were searched."""
+        return f"Critical points of {self.samples} glasses by index and energy: p = {self.p}, Λ = {self.size}."
 
-    def __str__(self) -> str:
-        lines = [f"p = {self.p}, Λ = {self.size}, {self.samples} glasses", "index  mean number  median H/Λ"]
-        rows = zip(self.histogram.sum(1), self.medians, strict=True)
-        return "\n".join([*lines, *(f"{k:5} {n:12.4f} {u:11.3f}" for k, (n, u) in enumerate(rows))])
-
-    def to_xarray(self) -> "xr.Dataset":
-        """Return histogram, measured rate and complexity by index."""
-        import xarray as xr
-
-        return xr.Dataset(
-            {
-                "histogram": (("index", "bin"), self.histogram),
-                "rate": (("index", "edge"), self.rate),
-                "complexity": (("index", "edge"), self.complexity),
-            },
-            coords={"energy": ("edge", self.edges, {"long_name": "energy per spin H/Λ"})},
-            attrs={"p": self.p, "size": self.size, "samples": self.samples},
+    def panel(self) -> Panel:
+        """The measured rates of the lowest three indices, then their limits Θ_k, with -E_0 and -E_∞."""
+        least = np.log(1 / self.samples) / self.size  # the rate of a single point in all glasses
+        counted, limits = [], []
+        for k, (rate, theta) in enumerate(zip(self.rate[:LOWEST], self.complexity, strict=False)):
+            # a limit is drawn where counts could reach it, below the middle of the spectrum
+            seen, near = np.isfinite(rate), (theta >= least) & (self.edges <= 0)
+            if seen.any() and near.any():
+                counted.append(Series(f"index {k}, counted", self.edges[seen], rate[seen], marks="points"))
+                limits.append(Series(f"index {k}, Λ → ∞", self.edges[near], theta[near]))
+        return Panel(
+            f"glass-layers-{self.p}",
+            f"Layers of critical points, p = {self.p}",
+            "From the left: deep down there are minima only, then saddles of index 1 join them, then of index 2; a "
+            "curve further left means deeper points.",
+            Axis("energy per spin u = H/Λ"),
+            Axis("(1/Λ) ln mean number below u"),
+            (*counted, *limits),
+            rules=self._landmarks(),
+            note=f"Λ = {self.size}, {self.samples} glasses, all critical points. Lines: the annealed complexity Θ_k, "
+            "from which the numbers at finite Λ differ by O(ln Λ/Λ); the order of the layers is the same.",
         )
-
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the measured rates as steps and Θ_k dashed, with -E_0 and -E_∞.
-
-        Parameters
-        ----------
-        ax
-            Where to draw; a new figure without it.
-
-        Returns
-        -------
-        Axes
-            Where it was drawn.
-        """
-        ax = self._axes(ax)
-        for k, (rate, theta) in enumerate(zip(self.rate, self.complexity, strict=True)):
-            (line,) = ax.step(self.edges, rate, where="post", label=f"index {k}")
-            ax.plot(self.edges, theta, "--", color=line.get_color(), linewidth=1)
-        ax.plot([], [], "--", color="grey", linewidth=1, label="Θ_k, Λ → ∞")
-        ax.set_ylabel("(1/Λ) ln mean number at or below")
-        ax.set_ylim(max(-0.9, np.log(1 / self.samples) / self.size), None)
-        ax.legend(fontsize="small")
-        return ax
 
     def plot_histogram(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the mean number of each index over energy; takes and returns what `plot` does."""
-        ax = self._axes(ax)
-        width = np.diff(self.edges)
-        for k, row in enumerate(self.histogram):
-            ax.stairs(row / width, self.edges, label=f"index {k}")
-        ax.set_ylabel("mean number for each unit of H/Λ")
-        ax.legend(fontsize="small")
-        return ax
+        middles, density = (self.edges[1:] + self.edges[:-1]) / 2, self.histogram / np.diff(self.edges)
+        return Panel(
+            f"glass-levels-{self.p}",
+            f"Critical points by energy, p = {self.p}",
+            "Higher indices lie at higher energies.",
+            Axis("energy per spin H/Λ"),
+            Axis("mean number per unit of H/Λ", zero=True),
+            tuple(Series(f"index {k}", middles, row) for k, row in enumerate(density)),
+            rules=self._landmarks(),
+            color=Axis("index"),
+        ).plot(ax)
 
-    def _axes(self, ax: "Axes | None") -> "Axes":
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(layout="constrained")[1] if ax is None else ax
-        for value, name, side in (
-            (ground_state_energy(self.p), "-E₀ ", "right"),
-            (threshold_energy(self.p), " -E_∞", "left"),
-        ):
-            ax.axvline(value, color="grey", linewidth=0.8)
-            ax.annotate(name, (value, 1.0), xycoords=("data", "axes fraction"), fontsize="small", ha=side, va="bottom")
-        ax.set_xlabel("energy per spin H/Λ")
-        return ax
+    def _landmarks(self) -> tuple[Rule, Rule]:
+        ground, threshold = ground_state_energy(self.p), threshold_energy(self.p)
+        return Rule(ground, "-E_0", axis="x"), Rule(threshold, "-E_∞", axis="x")
 
 
 def levels(energies: ArrayLike, indices: ArrayLike, p: int, size: int, samples: int, bins: int = 40) -> Levels:
@@ -130,7 +132,7 @@ def levels(energies: ArrayLike, indices: ArrayLike, p: int, size: int, samples: 
     Parameters
     ----------
     energies, indices
-        (N,), H/Λ and index of every point of every sample, as `agreement` collects them.
+        (N,), H/Λ and index of every point of every sample.
     p, size, samples
         Of the glasses.
     bins

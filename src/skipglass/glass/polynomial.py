@@ -36,19 +36,23 @@ def block_sizes(size: int, order: int) -> list[int]:
 def monomials(w: Tensor, order: int) -> list[Tensor]:
     """Return m_0, …, m_s at w (..., Λ), each (..., number)."""
     size = w.shape[-1]
-    found = [w.new_ones(()).expand(*w.shape[:-1], 1), w][: order + 1]
+    # the block of last index k is w_k times the first n_k monomials of the order below
+    powers = [w.new_ones(()).expand(*w.shape[:-1], 1), w][: order + 1]
     for s in range(2, order + 1):
-        found.append(w.new_empty(*w.shape[:-1], number(size, s)))
-        points, below, filled = map(array, (w, found[-2], found[-1]))
+        powers.append(w.new_empty(*w.shape[:-1], number(size, s)))
+        points, below, filled = map(array, (w, powers[-2], powers[-1]))
         start = 0
         for k, n in enumerate(block_sizes(size, s)):
             filled[..., start : start + n] = below[..., :n] * points[..., k, None]
             start += n
-    return found
+    return powers
 
 
 def gradient(a: Tensor, w: Tensor, powers: list[Tensor], order: int) -> Tensor:
     """Return the gradients of polynomials of one order.
+
+    With the block of last index k read as a polynomial q_k of order s-1, the polynomial is Σ_k w_k q_k(w), and its
+    gradient is (q_0, q_1, …) + ∇(Σ_k w_k q_k) with the factors w_k held: one order lower.
 
     Parameters
     ----------
@@ -73,29 +77,26 @@ def gradient(a: Tensor, w: Tensor, powers: list[Tensor], order: int) -> Tensor:
         return a
     below = a.new_zeros(*a.shape[:-1], number(size, order - 1))
     explicit = a.new_empty(*a.shape[:-1], size)
-    _fill(block_sizes(size, order), *map(array, (a, w, powers[order - 1], below, explicit)))
-    return explicit + gradient(below, w, powers, order - 1)
-
-
-def _fill(sizes: list[int], a: Any, w: Any, m: Any, below: Any, explicit: Any) -> None:
-    """Fill the derivatives by the last index of each monomial, and Σ_k w_k (block k), of which the others come."""
+    coefficients, points, m, sums, values = map(array, (a, w, powers[order - 1], below, explicit))
     start = 0
-    for k, n in enumerate(sizes):
-        block = a[..., start : start + n]
-        explicit[..., k] = (block @ m[..., :n, None])[..., 0]
-        below[..., :n] += block * w[..., k, None, None]
+    for k, n in enumerate(block_sizes(size, order)):
+        block = coefficients[..., start : start + n]
+        values[..., k] = (block @ m[..., :n, None])[..., 0]
+        sums[..., :n] += block * points[..., k, None, None]
         start += n
+    # explicit holds q_k(w); below holds the coefficients of Σ_k w_k q_k, w_k held
+    return explicit + gradient(below, w, powers, order - 1)
 
 
 def hessian(a: Tensor, w: Tensor, powers: list[Tensor], order: int) -> Tensor:
     """Return the Hessian of one polynomial a (..., number) for each point w: (..., Λ, Λ).
 
-    With the block of last index k read as a polynomial q_k of order s-1, the polynomial is Σ_k w_k q_k(w) and
-    ∂_a∂_b Σ_k w_k q_k = ∂_b q_a + ∂_a q_b + Σ_k w_k ∂_a∂_b q_k.
+    With q_k as in `gradient`, ∂_a∂_b Σ_k w_k q_k = ∂_b q_a + ∂_a q_b + Σ_k w_k ∂_a∂_b q_k.
     """
     size = w.shape[-1]
     if order < 2:
         return a.new_zeros(*a.shape[:-1], size, size)
+    # row k holds q_k, padded with zeros to the monomials of order s-1
     rows = a.new_zeros(*a.shape[:-1], size, number(size, order - 1))
     for k, block in enumerate(a.split(block_sizes(size, order), -1)):
         rows[..., k, : block.shape[-1]] = block
@@ -110,8 +111,9 @@ def multiplicities(size: int, order: int) -> tuple[Tensor, Tensor]:
     for s in range(1, order + 1):
         new_logs, new_runs = [], []
         for k, n in enumerate(block_sizes(size, s)):
+            # of the prefix that the block multiplies by w_k, those from ``first`` on end in k already
+            first = number(k, s - 1) if s > 1 else n
             run = torch.ones(n, dtype=torch.float64)
-            first = number(k, s - 1) if s > 1 else n  # from here on the order below ends in k too
             run[first:] += runs[first:n]
             new_runs.append(run)
             new_logs.append(logs[:n] + math.log(s) - run.log())

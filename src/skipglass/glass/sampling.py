@@ -1,4 +1,4 @@
-"""Many samples of one glass, a seed each, on any number of workers."""
+"""Many samples of one glass, one seed each, on any number of workers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -26,9 +26,9 @@ def over_seeds(call: Callable[[Any], Any], seeds: Sequence[Any], workers: int = 
         Of one seed (or batch of seeds) alone, so that the number of workers changes nothing. It runs on one thread,
         in this process too: the order of sums depends on the number of threads, and so would the last digits.
     seeds
-        One a sample, or batches of them.
+        One per sample, or batches of them.
     workers
-        Processes. joblib's backend can be chosen around the call by `joblib.parallel_config`.
+        Number of processes. joblib's backend can be chosen around the call by `joblib.parallel_config`.
 
     Yields
     ------
@@ -40,15 +40,15 @@ def over_seeds(call: Callable[[Any], Any], seeds: Sequence[Any], workers: int = 
     InputError
         If joblib is needed and not installed.
     """
-    call = partial(_alone, call)
+    alone = partial(_alone, call)
     if check.integer("workers", workers, 1) == 1:
-        yield from map(call, seeds)
+        yield from map(alone, seeds)
         return
     try:
         from joblib import Parallel, delayed
     except ImportError:
         raise InputError(f"{workers} workers need joblib: install skipglass[train], or ask for one worker") from None
-    yield from Parallel(n_jobs=workers, return_as="generator")(delayed(call)(seed) for seed in seeds)
+    yield from Parallel(n_jobs=workers, return_as="generator")(delayed(alone)(seed) for seed in seeds)
 
 
 def searched(
@@ -61,20 +61,21 @@ def searched(
     mixture, size
         ξ and Λ.
     seeds
-        One a glass.
+        One per glass.
     workers
-        Processes.
+        Number of processes.
     max_starts
         Of each search, as `critical_points` takes it.
 
     Yields
     ------
     CriticalPoints
-        One a glass, in the order of the seeds.
+        One per glass, in the order of the seeds.
     """
+    # batches are searched side by side, and are the same for any number of workers
     batches = [seeds[k : k + BATCH] for k in range(0, len(seeds), BATCH)]
-    for found in over_seeds(partial(_search, mixture, size, max_starts), batches, workers):
-        yield from found
+    for batch in over_seeds(partial(_search, mixture, size, max_starts), batches, workers):
+        yield from batch
 
 
 def _alone(call: Callable[[Any], Any], seed: Any) -> Any:
@@ -83,6 +84,5 @@ def _alone(call: Callable[[Any], Any], seed: Any) -> Any:
 
 
 def _search(mixture: Mixture, size: int, max_starts: int, seeds: Sequence[int]) -> list[CriticalPoints]:
-    """Search some samples side by side."""
     glasses = [SphericalGlass(mixture, size, seed=s) for s in seeds]
     return critical_points(glasses, max_starts=max_starts, warn=False)

@@ -1,24 +1,33 @@
 """What a descent or a Langevin run leaves: energies and gradients along the way, and where it ended."""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-if TYPE_CHECKING:  # half a second to import, and only results that are stored or drawn need them
-    import xarray as xr
-    from matplotlib.axes import Axes
+from skipglass.glass.base import Glass
+from skipglass.record import Result, attributes, coordinate, derived, text, variable
+from skipglass.report import Axis, Panel, Series
 
-__all__ = ["Trajectory"]
+__all__ = ["Track", "Trajectory"]
 
-SHOWN = 10  # starts that the table shows, and lines that the figure draws
+DRAWN = 10  # lines of the figure
+
+
+def _rows(values: Any) -> NDArray[np.float64]:
+    """One row per start, whatever their batch."""
+    return torch.as_tensor(values).reshape(-1, values.shape[-1]).double().cpu().numpy()
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(Result):
     """One run from each start. Shapes are those of the starts' batch, (...), none for a single start.
+
+    In a file the starts lie along one dimension, whatever their batch.
 
     Attributes
     ----------
@@ -35,9 +44,9 @@ class Trajectory:
     converged
         (...) whether the gradient fell below the tolerance (descent), or all steps were taken (langevin).
     evaluations
-        (...) points at which energy and gradient were asked for.
+        (...) points at which energy and gradient were evaluated.
     settings
-        What the run was told: tolerance; or temperature, time_step, seed.
+        The arguments of the run: tolerance; or temperature, time_step, seed.
     acceptance
         (...) share of accepted steps (langevin), else None.
 
@@ -51,15 +60,21 @@ class Trajectory:
     (True, 1)
     """
 
-    method: str
-    energies: NDArray[np.float64]
-    gradient_norms: NDArray[np.float64]
-    end: Tensor
-    steps: NDArray[np.int64]
-    converged: NDArray[np.bool_]
-    evaluations: NDArray[np.int64]
-    settings: dict[str, float] = field(default_factory=dict)
-    acceptance: NDArray[np.float64] | None = None
+    kind: ClassVar[str] = "trajectory"
+
+    method: str = text("method", shown=False)
+    energies: NDArray[np.float64] = variable(
+        "start", "step", encode=_rows, stored="energy", long_name="energy per spin H/Λ", shown=False
+    )
+    gradient_norms: NDArray[np.float64] = variable(
+        "start", "step", encode=_rows, stored="gradient_norm", long_name="gradient norm ‖P∇H‖/√Λ", shown=False
+    )
+    end: Tensor = variable("start", "dimension", encode=_rows, decode=torch.from_numpy, shown=False)
+    steps: NDArray[np.int64] = variable("start", of=int, encode=np.ravel)
+    converged: NDArray[np.bool_] = variable("start", of=bool, encode=np.ravel)
+    evaluations: NDArray[np.int64] = variable("start", of=int, encode=np.ravel)
+    settings: dict[str, float] = attributes(default_factory=dict)
+    acceptance: NDArray[np.float64] | None = variable("start", encode=np.ravel, letter="accepted", default=None)
 
     @property
     def size(self) -> int:
@@ -67,74 +82,87 @@ class Trajectory:
         return int(self.end.shape[-1])
 
     @property
+    @derived(coordinate("start"))
+    def starts(self) -> NDArray[np.int64]:
+        """The numbers of the starts: 0, 1, …."""
+        return np.arange(self.steps.size)
+
+    @property
+    @derived(coordinate("step", shown=False))
+    def step(self) -> NDArray[np.int64]:
+        """0 before the first step, … T."""
+        return np.arange(self.energies.shape[-1])
+
+    @property
+    @derived(variable("start", encode=np.ravel, letter="last H/Λ", stored="last_energy"))
     def energy(self) -> NDArray[np.float64]:
         """(...) u = H/Λ at the end points."""
         return self.energies[..., -1]
 
-    def to_xarray(self) -> "xr.Dataset":
-        """Return energies and gradient norms by start and step, with the end points; settings are attributes."""
-        import xarray as xr
+    @property
+    @derived(variable("start", encode=np.ravel, letter="last ‖P∇H‖/√Λ", stored="last_gradient_norm"))
+    def gradient_norm(self) -> NDArray[np.float64]:
+        """(...) ‖P∇H‖/√Λ at the end points."""
+        return self.gradient_norms[..., -1]
 
-        T = self.energies.shape[-1]
-        values = {
-            "energy": (("start", "step"), self.energies.reshape(-1, T), {"long_name": "H/Λ"}),
-            "gradient_norm": (("start", "step"), self.gradient_norms.reshape(-1, T), {"long_name": "‖P∇H‖/√Λ"}),
-            "end": (("start", "dimension"), self.end.reshape(-1, self.size).double().cpu().numpy()),
-            "steps": ("start", self.steps.reshape(-1)),
-            "converged": ("start", self.converged.reshape(-1)),
-            "evaluations": ("start", self.evaluations.reshape(-1)),
-        }
-        if self.acceptance is not None:
-            values["acceptance"] = ("start", self.acceptance.reshape(-1))
-        return xr.Dataset(values, coords={"step": np.arange(T)}, attrs={"method": self.method, **self.settings})
+    def headline(self) -> str:
+        """How many runs converged (or how many steps were accepted), and the mean energy that they reached."""
+        reached = f"to a mean H/Λ of {np.mean(self.energy):.5f}" if self.steps.size else "with no H/Λ to report"
+        if self.acceptance is None:
+            done = f"{int(self.converged.sum())} of {self.converged.size} runs converged"
+        else:
+            done = f"{self.steps.size} runs took {self.energies.shape[-1] - 1} steps each"
+        return f"{done}, {reached} ({self._setting()})."
 
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw H/Λ against the step, one line a start (at most 10).
+    def panel(self) -> Panel:
+        """H/Λ against the step, one line per start (at most 10)."""
+        runs = list(zip(_rows(self.energies), self.steps.reshape(-1).tolist(), strict=True))[:DRAWN]
+        return Panel(
+            f"glass-{self.method}",
+            self._setting(),
+            "Lower is deeper in the landscape; a line that ends early has converged.",
+            Axis("step"),
+            Axis("energy per spin H/Λ"),
+            tuple(Series(f"start {k}", np.arange(last + 1), u[: last + 1]) for k, (u, last) in enumerate(runs)),
+            color=Axis("start"),
+        )
+
+    def _setting(self) -> str:
+        return ", ".join([self.method, f"Λ = {self.size}", *(f"{name} {v:g}" for name, v in self.settings.items())])
+
+
+class Track:
+    """Energies and gradient norms of n runs side by side, step by step, until they make a `Trajectory`."""
+
+    def __init__(self, h: Glass, batch: torch.Size) -> None:
+        self.h, self.batch = h, batch
+        self.energies: list[Tensor] = []
+        self.norms: list[Tensor] = []
+
+    def add(self, energy: Tensor, gradient: Tensor) -> None:
+        """Note where the runs stand: (n,) and (n, Λ)."""
+        self.energies.append(energy / self.h.size)
+        self.norms.append(gradient.norm(dim=-1) / math.sqrt(self.h.size))
+
+    def trajectory(self, method: str, end: Tensor, settings: dict[str, float], **more: Tensor) -> Trajectory:
+        """Return the record in the shape of the starts' batch.
 
         Parameters
         ----------
-        ax
-            Where to draw; a new figure if None.
+        method, settings
+            As in `Trajectory`.
+        end
+            (n, Λ).
+        **more
+            steps, converged and evaluations, and acceptance, (n,).
 
         Returns
         -------
-        matplotlib.axes.Axes
-            The axes.
+        Trajectory
+            On the CPU but for the end points.
         """
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
-        lines = self.energies.reshape(-1, self.energies.shape[-1])
-        for k, (u, stop) in enumerate(zip(lines, self.steps.reshape(-1).tolist(), strict=True)):
-            if k < SHOWN:
-                ax.plot(np.arange(stop + 1), u[: stop + 1], label=f"start {k}")
-        ax.set(xlabel="step", ylabel="energy per spin H/Λ", title=self._heading())
-        if len(lines) > 1:
-            ax.legend(fontsize="small")
-        return ax
-
-    def _heading(self) -> str:
-        told = ", ".join(f"{name} {value:g}" for name, value in self.settings.items())
-        return f"{self.method}, Λ = {self.size}, {told}"
-
-    def __str__(self) -> str:
-        last = "accepted" if self.acceptance is not None else "converged"
-        state = self.acceptance if self.acceptance is not None else self.converged
-        columns = (
-            self.energies[..., 0],
-            self.energy,
-            self.gradient_norms[..., -1],
-            self.steps,
-            self.evaluations,
-            state,
-        )
-        rows = list(zip(*(np.asarray(c).reshape(-1).tolist() for c in columns), strict=True))
-        lines = [
-            f"{k:5}  {first:9.5f}  {u:9.5f}  {norm:9.2e}  {steps:6}  {asked:11}  "
-            + (f"{value:9.3f}" if last == "accepted" else f"{'yes' if value else 'no':>9}")
-            for k, (first, u, norm, steps, asked, value) in enumerate(rows[:SHOWN])
-        ]
-        if len(rows) > SHOWN:
-            lines.append(f"… {len(rows) - SHOWN} more; mean H/Λ at the end {np.mean(self.energy):.5f}")
-        head = f"start  H/Λ first   H/Λ last  ‖P∇H‖/√Λ   steps  evaluations  {last:>9}"
-        return "\n".join([self._heading(), head, *lines])
+        # (n, T+1): steps are the last dimension
+        more["energies"] = torch.stack(self.energies, dim=-1).double()
+        more["gradient_norms"] = torch.stack(self.norms, dim=-1).double()
+        arrays: Any = {name: t.reshape(self.batch + t.shape[1:]).cpu().numpy() for name, t in more.items()}
+        return Trajectory(method=method, end=end.reshape(*self.batch, self.h.size), settings=settings, **arrays)

@@ -20,3 +20,7 @@ __all__ = [
     "redundant_weights",
     "unique_weights",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

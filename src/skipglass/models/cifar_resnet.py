@@ -6,7 +6,7 @@ R = ReLU and s the shortcut without parameters ("option A"): every second pixel,
 Parameters are named as in the common PyTorch checkpoints: conv1, bn1, layer1.0.conv1, …, linear.
 """
 
-from typing import Any
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ __all__ = ["PADDINGS", "CifarBlock", "CifarResNet"]
 
 PADDINGS = ("after", "both")
 CHANNELS = (16, 32, 64)
-BLOCK = 6  # two convolutions a block, three stages
+BLOCK = 6  # layers that one more block per stage adds: two convolutions in each of three stages
 
 
 class CifarBlock(nn.Module):
@@ -30,13 +30,13 @@ class CifarBlock(nn.Module):
     channels, out
         Channels that enter and leave.
     stride
-        Of the first convolution and of the shortcut.
+        Stride of the first convolution and of the shortcut.
     preactivation
         Batch norm and ReLU before each convolution (He et al., 2016b) instead of after.
     padding
         New channels are zeros "after" the old ones (fb.resnet.torch), or on "both" sides.
     normalized
-        False leaves the batch norms out (BN is then the identity).
+        False omits batch norm (BN is then the identity).
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class CifarBlock(nn.Module):
         return F.relu(self.shortcut(h) + branch)
 
     def shortcut(self, h: Tensor) -> Tensor:
-        """Every ``stride``-th pixel, with zeros for the channels that are new."""
+        """Every ``stride``-th pixel, with zeros for the new channels."""
         if self.stride > 1:
             h = h[:, :, :: self.stride, :: self.stride]
         return F.pad(h, self.pad) if any(self.pad) else h
@@ -79,9 +79,9 @@ class CifarResNet(nn.Module):
     preactivation, padding, normalized
         See `CifarBlock`.
     classes
-        Outputs of the last linear layer.
+        Number of outputs of the last linear layer.
     seed
-        Of the initial weights; see `initialize`.
+        Seed of the initial weights; see `initialize`.
 
     Raises
     ------
@@ -112,17 +112,18 @@ class CifarResNet(nn.Module):
         check.real("width", width, 1 / CHANNELS[0])
         check.choice("padding", padding, PADDINGS)
         check.integer("classes", classes, 2)
+        norm = nn.BatchNorm2d if normalized else nn.Identity
+        block = partial(CifarBlock, preactivation=preactivation, padding=padding, normalized=normalized)
+
+        def stage(before: int, out: int, stride: int) -> nn.Sequential:
+            rest = [block(out, out, 1) for _ in range(depth // BLOCK - 1)]
+            return nn.Sequential(block(before, out, stride), *rest)
+
         self.depth, self.width, self.preactivation = depth, width, preactivation
         channels = [round(width * c) for c in CHANNELS]
         self.conv1 = nn.Conv2d(3, channels[0], 3, 1, 1, bias=False)
-        norm = nn.BatchNorm2d if normalized else nn.Identity
+        # Without pre-activation bn1 follows the first convolution; with it, bn1 follows the last block.
         self.bn1 = norm(channels[-1] if preactivation else channels[0])
-
-        def stage(before: int, out: int, stride: int) -> nn.Sequential:
-            shapes = [(before, stride), *[(out, 1)] * (depth // BLOCK - 1)]
-            kind: dict[str, Any] = {"preactivation": preactivation, "padding": padding, "normalized": normalized}
-            return nn.Sequential(*[CifarBlock(channels, out, step, **kind) for channels, step in shapes])
-
         self.layer1 = stage(channels[0], channels[0], 1)
         self.layer2 = stage(channels[0], channels[1], 2)
         self.layer3 = stage(channels[1], channels[2], 2)

@@ -1,8 +1,11 @@
 """A small dense net for CIFAR (Huang et al., 2017), the architecture of the paper's Sec. 6.
 
-Each layer sees all layers before it in its stage, concatenated: h ← [h, W R(BN(h))]. Its paths, in weights,
-have the lengths of a plain net with every subset of a stage's layers left out: no addition, so no blocks.
+Each layer sees the concatenated outputs of all earlier layers of its stage: h ← [h, W R(BN(h))]. Its paths, counted
+in weights, have the lengths of a plain net in which any subset of a stage's layers is left out. It has no residual
+blocks, because nothing is added.
 """
+
+from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
@@ -31,19 +34,6 @@ class DenseLayer(nn.Module):
         return torch.cat([h, self.conv(F.relu(self.bn(h)))], dim=1)
 
 
-class Transition(nn.Module):
-    """Batch norm, ReLU, a 1x1 convolution and a 2x2 average between two stages."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bn = nn.BatchNorm2d(channels)
-        self.conv = nn.Conv2d(channels, channels, 1, bias=False)
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Map (N, channels, H, W) to (N, channels, H/2, W/2)."""
-        return F.avg_pool2d(self.conv(F.relu(self.bn(h))), 2)
-
-
 class DenseNet(nn.Module):
     """A dense net of three stages for 32x32 images.
 
@@ -54,9 +44,9 @@ class DenseNet(nn.Module):
     growth
         Channels that each layer adds; 12 in the reference.
     classes
-        Outputs of the last linear layer.
+        Number of outputs of the last linear layer.
     seed
-        Of the initial weights; see `initialize`.
+        Seed of the initial weights; see `initialize`.
 
     Raises
     ------
@@ -77,14 +67,20 @@ class DenseNet(nn.Module):
         check.integer("growth", growth)
         check.integer("classes", classes, 2)
         layers = (depth - 4) // STAGES
-        first, second, third = (START + layers * growth * (k + 1) for k in range(STAGES))
+        first, second, third = (START + layers * growth * (k + 1) for k in range(STAGES))  # channels after each stage
 
         def stage(channels: int) -> nn.Sequential:
+            # Layer k sees the input of its stage and the outputs of the k layers before it.
             return nn.Sequential(*[DenseLayer(channels + k * growth, growth) for k in range(layers)])
 
+        def transition(channels: int) -> nn.Sequential:
+            conv = nn.Conv2d(channels, channels, 1, bias=False)
+            steps = {"bn": nn.BatchNorm2d(channels), "relu": nn.ReLU(), "conv": conv, "pool": nn.AvgPool2d(2)}
+            return nn.Sequential(OrderedDict(steps))
+
         self.conv1 = nn.Conv2d(3, START, 3, 1, 1, bias=False)
-        self.dense1, self.transition1 = stage(START), Transition(first)
-        self.dense2, self.transition2 = stage(first), Transition(second)
+        self.dense1, self.transition1 = stage(START), transition(first)
+        self.dense2, self.transition2 = stage(first), transition(second)
         self.dense3 = stage(second)
         self.bn = nn.BatchNorm2d(third)
         self.linear = nn.Linear(third, classes)

@@ -1,10 +1,11 @@
-"""The paper's network as its analysis takes it: gates that ask nobody, and few unique weights, evenly spread.
+"""The paper's network as its analysis treats it: gates that ignore the input, and few unique weights, evenly spread.
 
     N_1 = a(W_1ᵀ x),    N_l = a(W_lᵀ N_{l-1}) + N_{l-1},  l = 2..p,    Y = the sum of N_p's units.
 
-The gates a are the ReLU of Eq. 8, or what Sec. 3 puts in its place: independent of weights and inputs, open with
-probability ρ (Eq. 11). Weights with A2-A4 take Λ values with Σ w² = ΛC², and every unit sends each value out equally
-often: then all Λ^r configurations of a path of length r have the same number of copies from every input.
+The gates a are the ReLU of Eq. 8, or their replacement in Sec. 3: independent of weights and inputs, open with
+probability ρ (Eq. 11). Weights that satisfy A2-A4 take Λ values with Σ w² = ΛC², and each value occurs equally often
+among the weights that leave a unit. Then each of the Λ^r configurations of a path of length r has the same number of
+copies from every input.
 """
 
 import math
@@ -20,27 +21,27 @@ from skipglass.errors import InputError
 __all__ = ["GATES", "GatedMLP", "evenly_spread", "redundant_weights", "unique_weights"]
 
 GATES = ("mean", "drawn", "relu", "relu first")
-"""ρ itself; one draw a unit; the ReLU of Eq. 8, after the matrix; the ReLU before it (the first layer has none)."""
+"""The factor ρ; one draw per unit; the ReLU of Eq. 8, after the matrix; the ReLU before it (not in the first layer)."""
 
 
 class GatedMLP(nn.Module):
-    """The residual network of Eq. 8 with given weights, and one of `GATES`.
+    """The residual network of Eq. 8 with given weights and one kind of `GATES`.
 
     Parameters
     ----------
     weights
-        Wᵀ of each layer, (*seeds, n, d) and then (*seeds, n, n).
+        Wᵀ of each layer: (*seeds, n, d) for the first and (*seeds, n, n) for the others.
     gates
         One of `GATES`.
     gate
-        ρ, for gates that are no ReLU.
+        ρ, for the gates "mean" and "drawn".
     seed
-        Of the drawn gates.
+        Seed of the drawn gates.
 
     Raises
     ------
     InputError
-        If the gates are unknown, or ρ is no probability.
+        If the gates are unknown, or ρ is not a probability.
 
     Examples
     --------
@@ -52,7 +53,7 @@ class GatedMLP(nn.Module):
 
     def __init__(self, weights: Sequence[Tensor], gates: str = "relu", *, gate: float = 0.5, seed: int = 0) -> None:
         super().__init__()
-        self.gates, self.gate = check.choice("gates", gates, GATES), check.probability("gate", gate)
+        self.gates, self.gate = check.choice("gates", gates, GATES), check.real("gate", gate, 0.0, 1.0)
         self.weights = nn.ParameterList(weights)
         generator = torch.Generator().manual_seed(check.seed("seed", seed))
         for l, weight in enumerate(weights):
@@ -63,17 +64,18 @@ class GatedMLP(nn.Module):
         """Map (N, d) to (N,), or (S, N, d) with seeds to (S, N)."""
         h = x.mT
         for l, weight in enumerate(self.weights):
-            if self.gates == "relu first":
-                branch = weight @ (F.relu(h) if l else h)
-            else:
-                branch = self._pass(weight @ h, l)
+            before = self.gates == "relu first" and l > 0
+            branch = self._gated(weight @ (F.relu(h) if before else h), l)
             h = branch + h if l else branch
         return h.sum(dim=-2)
 
-    def _pass(self, z: Tensor, layer: int) -> Tensor:
-        if self.gates == "relu":
-            return F.relu(z)
-        return z * (self.get_buffer(f"open_{layer}") if self.gates == "drawn" else self.gate)
+    def _gated(self, z: Tensor, layer: int) -> Tensor:
+        """Apply the gates that follow the matrix."""
+        if self.gates == "mean":
+            return z * self.gate
+        if self.gates == "drawn":
+            return z * self.get_buffer(f"open_{layer}")
+        return F.relu(z) if self.gates == "relu" else z
 
 
 def unique_weights(
@@ -81,8 +83,8 @@ def unique_weights(
 ) -> Tensor:
     """Draw Λ values on the sphere Σ w² = ΛC² (A4), with Σ w = s √Λ C.
 
-    A2-A4 leave the alignment s open, and the r-path part of the output is proportional to s^r. Over directions drawn
-    uniformly its mean square is 1, the value at which the paper's β = ρnC/√Λ is that of the network.
+    A2-A4 do not determine the alignment s, and the part of the output on paths of length r is proportional to s^r.
+    For uniformly drawn directions s has the mean square 1. At s = 1 the paper's β = ρnC/√Λ is that of the network.
 
     Parameters
     ----------
@@ -93,9 +95,9 @@ def unique_weights(
     alignment
         s, at most √Λ (and √Λ itself for Λ = 1); None draws a uniform direction.
     generator
-        Of the draw.
+        Generator of the draw.
     seeds
-        Leading shape: so many draws.
+        Leading shape of the result, one independent draw for each entry.
 
     Returns
     -------
@@ -120,6 +122,7 @@ def unique_weights(
     s = check.real("alignment", alignment)
     if s * s > size or (size == 1 and abs(s) != 1):
         raise InputError(f"{size} weights on their sphere have |Σ w|/(√Λ C) of at most √{size}, not {s:g}")
+    # The component along (1, …, 1) is given by s; the rest points in a uniform direction orthogonal to it.
     z = z - z.mean(dim=-1, keepdim=True)
     across = math.sqrt(size - s * s) * z / z.norm(dim=-1, keepdim=True).clamp_min(1e-300)
     return scale * (s / math.sqrt(size) + across)
@@ -128,23 +131,23 @@ def unique_weights(
 def evenly_spread(
     rows: int, columns: int, unique: int, generator: torch.Generator, seeds: tuple[int, ...] = ()
 ) -> Tensor:
-    """Say which of Λ values stands where, so that every column holds each equally often, in random order (A3).
+    """Assign one of Λ values to each place, such that every column holds each equally often, in random order (A3).
 
     Parameters
     ----------
     rows, columns
-        Of a layer's Wᵀ: units, and units below.
+        Shape of a layer's Wᵀ: its units, and the units of the layer below.
     unique
         Λ, a divisor of the rows.
     generator
-        Of the order.
+        Generator of the order.
     seeds
-        Leading shape: so many draws.
+        Leading shape of the result, one independent draw for each entry.
 
     Returns
     -------
     Tensor
-        (*seeds, rows, columns) of 0..Λ-1.
+        (*seeds, rows, columns), numbers of the values, 0..Λ-1.
 
     Raises
     ------
@@ -158,8 +161,9 @@ def evenly_spread(
     """
     if check.integer("unique", unique, 1) > rows or rows % unique:
         raise InputError(f"Λ = {unique} values cannot be spread evenly over {rows} units: take a divisor of {rows}")
+    # The ranks of random numbers are a random permutation of 0..rows-1, and modulo Λ each value occurs rows/Λ times.
     drawn = torch.rand(*seeds, columns, rows, generator=generator, dtype=torch.float64)
-    return torch.from_numpy(drawn.numpy().argsort(axis=-1)).mT % unique  # NumPy's sort takes a fifth of the time
+    return torch.from_numpy(drawn.numpy().argsort(axis=-1)).mT % unique  # NumPy sorts in a fifth of torch's time
 
 
 def redundant_weights(
@@ -173,7 +177,7 @@ def redundant_weights(
     generator: torch.Generator,
     seeds: tuple[int, ...] = (),
 ) -> list[Tensor]:
-    """Make the weights of a network for which A2-A4 hold: the same Λ values in every layer, evenly spread.
+    """Make weights that satisfy A2-A4: the same Λ values in every layer, evenly spread.
 
     Parameters
     ----------
@@ -185,7 +189,7 @@ def redundant_weights(
     Returns
     -------
     list of Tensor
-        For `GatedMLP`, float64.
+        The weights of a `GatedMLP`, float64.
 
     Examples
     --------

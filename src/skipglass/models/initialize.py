@@ -11,16 +11,16 @@ __all__ = ["initialize"]
 
 
 def initialize(model: nn.Module, seed: int) -> None:
-    """Draw He's normal by fan-out for every convolution, and PyTorch's uniform for linear layers; biases are 0.
+    """Draw He's normal weights by fan-out for convolutions and PyTorch's uniform ones for linear layers; biases are 0.
 
-    Batch norm keeps PyTorch's start: multipliers 1, shifts 0.
+    Batch norm keeps PyTorch's initial multipliers 1 and shifts 0.
 
     Parameters
     ----------
     model
         Changed in place.
     seed
-        Of a generator of its own; the global one is left alone.
+        Seed of a generator used for this alone; the global one is not touched.
     """
     generator = torch.Generator().manual_seed(check.seed("seed", seed))
     for module in model.modules():

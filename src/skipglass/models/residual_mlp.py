@@ -1,9 +1,9 @@
-"""The paper's residual network (Eqs. 8 and 22), one or many seeds of it at once.
+"""The paper's residual network (Eqs. 8 and 22), for one seed or for many seeds side by side.
 
     N_1 = R(W_1ᵀ x),    N_l = λ_l/σ_l R(W_lᵀ N_{l-1}) + N_{l-1},  l = 2..p,    R = ReLU.
 
-Activations are kept as (*seeds, units, samples): a batched matrix product takes every seed in one call, and
-batch norm sees seeds and units alike as channels. With one seed the leading axis is absent.
+Activations have the shape (*seeds, units, samples), so that one batched matrix product handles all seeds, and batch
+norm treats seeds and units alike as channels. With one seed the leading axis is absent.
 """
 
 import math
@@ -23,7 +23,7 @@ EPS, MOMENTUM = 1e-5, 0.1  # torch.nn.BatchNorm1d's defaults
 
 
 class ResidualLayer(nn.Module):
-    """One weight layer: matrix, ReLU, normalisation, and the shortcut if it has one.
+    """One weight layer: matrix, ReLU, normalisation, and optionally the shortcut.
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ class ResidualLayer(nn.Module):
     skip
         Whether the input is added to the output.
     normalization
-        "none"; "batch", batch norm with its multiplier λ and shift for each unit; or "paper" (Eq. 22), one
-        multiplier λ_l, σ_l the mean over units of the standard deviation over samples, no centring.
+        "none"; "batch", batch norm with a multiplier λ and a shift for each unit; or "paper" (Eq. 22), with one
+        multiplier λ_l, σ_l the mean over units of the standard deviation over samples, and no centring.
     placement
-        The normalisation comes "before" or "after" (Eq. 22) the ReLU.
+        Whether the normalisation comes "before" or "after" (Eq. 22) the ReLU.
     """
 
     running_var: Tensor
@@ -69,17 +69,12 @@ class ResidualLayer(nn.Module):
         if self.normalization == "none":
             return z
         if self.normalization == "batch":
-            # flatten() is free on one seed's vectors, and a view of many seeds' buffers, so they are updated
-            return F.batch_norm(
-                z.view(1, -1, z.shape[-1]),
-                self.running_mean.flatten(),
-                self.running_var.flatten(),
-                self.multiplier.flatten(),
-                self.shift.flatten(),
-                training=self.training,
-                momentum=self.momentum,
-                eps=EPS,
-            ).view(z.shape)
+            # All seeds' units are the channels of one call. flatten() gives views, so the buffers are updated.
+            mean, var = self.running_mean.flatten(), self.running_var.flatten()
+            gain, shift = self.multiplier.flatten(), self.shift.flatten()
+            channels = z.view(1, -1, z.shape[-1])
+            return F.batch_norm(channels, mean, var, gain, shift, self.training, self.momentum, EPS).view(z.shape)
+        # The paper's normalisation: one σ for the whole layer, of this batch in training and the running one in eval.
         if self.training:
             sigma = _deviations(z).mean(dim=-1)
             with torch.no_grad():
@@ -95,21 +90,21 @@ class ResidualLayer(nn.Module):
 
 
 def _product(weight: Tensor, h: Tensor) -> Tensor:
-    """W h; that of many seeds without matmul's expanding and reshaping, an eighth to a quarter of a training step."""
-    alike = weight.ndim == h.ndim == 3 and len(weight) == len(h)
-    return torch.bmm(weight, h) if alike else weight @ h
+    """W h. For many seeds bmm saves an eighth to a quarter of a training step, as matmul expands and reshapes first."""
+    batched = weight.ndim == h.ndim == 3 and len(weight) == len(h)
+    return torch.bmm(weight, h) if batched else weight @ h
 
 
 def _deviations(z: Tensor) -> Tensor:
-    """Standard deviation of each unit over samples; that of a dead unit, 0, has no slope, and no slope's slope either.
+    """Standard deviation of each unit over samples, with zero derivatives of all orders for a dead unit.
 
-    PyTorch's own slope is 0 there, but differentiated again 0/0: dead units are taken out of the graph.
+    PyTorch's first derivative is 0 there, but its second is 0/0, so dead units are taken out of the graph.
     """
     sigma = z.std(dim=-1)
     dead = sigma == 0
     if not dead.any():
         return sigma
-    ramp = torch.arange(z.shape[-1], dtype=z.dtype, device=z.device)  # of any deviation but 0
+    ramp = torch.arange(z.shape[-1], dtype=z.dtype, device=z.device)  # any values with a deviation other than 0
     return torch.where(dead[..., None], ramp, z).std(dim=-1).masked_fill(dead, 0.0)
 
 
@@ -121,21 +116,21 @@ class ResidualMLP(nn.Module):
     in_features
         d, the dimension of the input.
     out_features
-        Outputs of a last linear layer; None gives the paper's scalar output, the sum of the last layer's
-        units.
+        Number of outputs of a last linear layer; None gives the paper's scalar output, the sum of the last
+        layer's units.
     depth
         p, the number of weight layers; the first has no shortcut.
     width
-        n, the units of each layer.
+        n, the number of units in each layer.
     normalization, placement
         See `ResidualLayer`.
     scale
         C, the standard deviation of the initial weights; None takes 1/√fan_in for each layer (C = 1/√n).
     seeds
         An int makes one network. A sequence of S ints makes S networks along a leading axis of every
-        parameter, each with the initial weights that its seed alone would give.
+        parameter, each with the same initial weights as a single network with that seed.
     dtype
-        Of the parameters.
+        Type of the parameters.
 
     Raises
     ------
@@ -171,7 +166,11 @@ class ResidualMLP(nn.Module):
         shapes = [(n, check.integer("in_features", in_features, 1))] + [(n, n)] * (p - 1)
         if out_features is not None:
             shapes.append((check.integer("out_features", out_features, 1), n))
-        weights = _draw(shapes, scale, seeds, dtype)
+        C = None if scale is None else check.real("scale", scale, 0.0, above=True)
+        single = isinstance(seeds, int)
+        # Each seed draws its own weights; with several, those of one layer are stacked along a leading axis.
+        drawn = [_draw(shapes, C, seed) for seed in check.seeds([seeds] if single else seeds)]
+        weights = [(layer[0] if single else torch.stack(layer)).to(dtype) for layer in zip(*drawn, strict=True)]
         self.layers = nn.ModuleList(
             ResidualLayer(w, skip=l > 0, normalization=normalization, placement=placement)
             for l, w in enumerate(weights[:p])
@@ -186,11 +185,11 @@ class ResidualMLP(nn.Module):
         return h.sum(dim=-2) if self.head is None else self.head(h).mT
 
     def calibrate(self, x: Tensor) -> None:
-        """Set every running statistic to that of the batch ``x``, as if it had been seen for ever."""
+        """Set every running statistic to that of the batch ``x``."""
         training = self.training
         layers = [layer for layer in self.layers if isinstance(layer, ResidualLayer)]
         for layer in layers:
-            layer.momentum = 1.0
+            layer.momentum = 1.0  # the statistics of the next batch replace the old ones
         with torch.no_grad():
             self.train()(x)
         for layer in layers:
@@ -199,7 +198,7 @@ class ResidualMLP(nn.Module):
 
 
 class Head(nn.Module):
-    """The linear classifier on top, (*seeds, units, samples) to (*seeds, classes, samples)."""
+    """The last linear layer: (*seeds, units, samples) to (*seeds, classes, samples)."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -211,20 +210,10 @@ class Head(nn.Module):
         return _product(self.weight, h) + self.bias
 
 
-def _draw(
-    shapes: list[tuple[int, int]], scale: float | None, seeds: int | Sequence[int], dtype: torch.dtype
-) -> list[Tensor]:
-    """Initial weights, the same for a seed alone and among others, and in every precision."""
-    single = isinstance(seeds, int)
-    numbers = check.seeds([seeds] if isinstance(seeds, int) else seeds)
-    C = None if scale is None else check.real("scale", scale, 0.0, above=True)
-    drawn = []
-    for seed in numbers:
-        generator = torch.Generator().manual_seed(seed)
-        drawn.append(
-            [
-                torch.randn(shape, generator=generator, dtype=torch.float64) * (C or 1 / math.sqrt(shape[1]))
-                for shape in shapes
-            ]
-        )
-    return [(layer[0] if single else torch.stack(layer)).to(dtype) for layer in zip(*drawn, strict=True)]
+def _draw(shapes: list[tuple[int, int]], scale: float | None, seed: int) -> list[Tensor]:
+    """Draw the initial weights of one seed in double precision, so that they are the same in every precision."""
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.randn(shape, generator=generator, dtype=torch.float64) * (scale or 1 / math.sqrt(shape[1]))
+        for shape in shapes
+    ]

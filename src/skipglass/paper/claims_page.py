@@ -65,7 +65,7 @@ and contradict it most.
 Commands that train on CIFAR look for it in `$SKIPGLASS_DATA`.
 """
 SCRIPTS = {
-    "agreement.py": "skipglass.glass.agreement",
+    "agreement.py": "skipglass.paper.agreement",
     "drift_runs.py": "skipglass.paper.drift_runs",
     "glass.py": "skipglass.paper.glass",
     "resnet_runs.py": "skipglass.paper.resnet_runs",

@@ -104,7 +104,7 @@ COVERAGE = (
     Part((31, 33), ("Definition 3",), ("Def. 3, Eq. 33",), "theory.complexity",
          "theory/test_complexity.py::test_a_pure_model_has_x_equal_to_p_minus_1"),
     Part((32,), ("Definition 4",), ("Def. 4, Eq. 32",), "theory.expected_critical_points",
-         "glass/test_agreement.py::test_the_recording_holds_the_promise"),
+         "paper/test_agreement.py::test_the_recording_holds_the_promise"),
     Part((34, 35, 48, 49, 50), ("Theorem 5",), ("Theorem 5",), "paper.theorems.theorems", BOUND),
     Part((), ("Fig. 1(a)", "Fig. 1(b)", "Fig. 1(c)"), ("Fig. 1(a-c)",), "paper.figure1.histograms",
          "paper/test_figure1.py::test_histograms_are_the_ensembles"),

@@ -1,18 +1,18 @@
 """All critical points of small spin glasses: their mean numbers beside the exact ones, and their layers by energy."""
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
-from skipglass.glass.agreement import z_limit
-from skipglass.glass.levels import Levels, levels
-from skipglass.report import Axis, Panel, Rule, Series, Table
-from skipglass.theory import ground_state_energy, threshold_energy
+from skipglass.glass import Levels, levels
+from skipglass.paper.agreement import z_limit
+from skipglass.report import Panel, Table
 
 __all__ = ["agreement_table", "layer_panels", "layers"]
 
 SHOWN = {3: "p = 3, Λ = 8", 4: "p = 4, Λ = 6"}
 """The case that the layers of each order are drawn from: its largest Λ."""
-LOWEST = 3  # indices drawn
 
 
 def agreement_table(recording: xr.Dataset) -> Table:
@@ -21,7 +21,7 @@ def agreement_table(recording: xr.Dataset) -> Table:
     Parameters
     ----------
     recording
-        By `skipglass.glass.agreement.recording`.
+        By `skipglass.paper.agreement.recording`.
 
     Returns
     -------
@@ -74,37 +74,16 @@ def layer_panels(recording: xr.Dataset) -> tuple[Panel, ...]:
     Parameters
     ----------
     recording
-        By `skipglass.glass.agreement.recording`.
+        By `skipglass.paper.agreement.recording`.
 
     Returns
     -------
     tuple of Panel
         One for each order.
     """
-    return tuple(_layers(layers(recording, p)) for p in SHOWN)
+    return tuple(_layers(layers(recording, p).panel()) for p in SHOWN)
 
 
-def _layers(found: Levels) -> Panel:
-    lowest = np.log(1 / found.samples) / found.size
-    series = []
-    for k in range(LOWEST):
-        seen = np.isfinite(found.rate[k])
-        series.append(Series(f"index {k}, counted", found.edges[seen], found.rate[k][seen], marks="points"))
-    near = (found.complexity[0] >= lowest) & (found.edges <= 0)
-    series.append(Series("index 0, Λ → ∞", found.edges[near], found.complexity[0][near]))
-    return Panel(
-        f"glass-layers-{found.p}",
-        f"Layers of critical points, p = {found.p}",
-        "From the left: deep down there are minima only, then saddles of index 1 join them, then of index 2; a curve "
-        "further left means deeper points.",
-        Axis("energy per spin u = H/Λ"),
-        Axis("(1/Λ) ln mean number below u"),
-        tuple(series),
-        marks="line",
-        rules=tuple(
-            Rule(value, name, axis="x")
-            for value, name in ((ground_state_energy(found.p), "-E_0"), (threshold_energy(found.p), "-E_∞"))
-        ),
-        note=f"Λ = {found.size}, {found.samples} glasses, all critical points. Line: the annealed complexity Θ_0(u); "
-        "at finite Λ the numbers differ from it by O(ln Λ/Λ), the order of the layers does not.",
-    )
+def _layers(panel: Panel) -> Panel:
+    """All counted rates, and the limit of index 0 alone."""
+    return replace(panel, series=[s for s in panel.series if s.marks == "points" or s.name.startswith("index 0")])

@@ -33,7 +33,7 @@ from skipglass.models import ResidualMLP
 from skipglass.paper.drift_watch import Watch
 from skipglass.paper.driving_force import driving_force
 from skipglass.paper.recursion import second_moments
-from skipglass.scales.parameters import parameters_of
+from skipglass.scales import parameters_of
 from skipglass.threads import one_thread
 from skipglass.training import ResNetSettings
 from skipglass.training.batches import Batches

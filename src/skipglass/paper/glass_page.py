@@ -8,8 +8,7 @@ import xarray as xr
 from rich.progress import Progress
 
 from skipglass import record
-from skipglass.glass import agreement
-from skipglass.paper import glass
+from skipglass.paper import agreement, glass
 from skipglass.paper.chapter import Chapter, Options, Pages
 from skipglass.paper.critical_points import agreement_table, layer_panels
 from skipglass.paper.finding import Recordings

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from skipglass.glass.agreement import z_limit
+from skipglass.paper.agreement import z_limit
 from skipglass.paper.finding import Claim, Finding, Recordings, listed
 
 __all__ = ["LANDSCAPE_CLAIMS"]

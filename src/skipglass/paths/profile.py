@@ -120,7 +120,7 @@ class Profile:
             f"median over samples {median(depths):.4g}",
             f"error {self.error:.0e}, cancellation {self.cancellation:.3g}; {len(self.weights)} weights, "
             f"{len(self.sums)} parallel sums, {len(self.norms)} norms, {len(self.opaque)} opaque",
-            *(str(fit) for fit in self.fits),
+            *(fit.headline() for fit in self.fits),
             *(f"note: {note}" for note in self.notes),
         ]
         return "\n".join([*lines, "", *self._lengths_table(), *([""] if self.blocks else []), *self._blocks_table()])
@@ -175,10 +175,12 @@ class Profile:
             },
         )
         for fit in self.fits:
-            part = fit.to_xarray()
+            low, high = fit.interval or (math.nan, math.nan)
+            about = {"reading": fit.reading, "beta": fit.beta, "beta_low": low, "beta_high": high}
+            about |= {"long_name": f"{fit.reading} reading", "distance": fit.distance}
             fractions = np.zeros(self.lengths.size)
             fractions[np.isin(self.lengths, fit.lengths)] = fit.predicted
-            data[f"predicted_{fit.reading}"] = "length", fractions, part.attrs
+            data[f"predicted_{fit.reading}"] = "length", fractions, about
         return data
 
     @classmethod

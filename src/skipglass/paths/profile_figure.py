@@ -73,7 +73,7 @@ def length_panels(profile: "Profile") -> tuple[Panel, Panel]:
             Series("measured", r, measured[seen], marks="bar"),
             *(Series(_reading(fit), r, fitted[fit.reading][seen], marks=_line(r)) for fit in profile.fits),
         ),
-        note="; ".join(str(fit) for fit in profile.fits),
+        note="; ".join(fit.headline() for fit in profile.fits),
     )
     several = profile.samples > 1
     shares = Panel(

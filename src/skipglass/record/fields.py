@@ -284,7 +284,13 @@ def texts(long_name: str = "", /, **about: Unpack[About]) -> Any:
 
 
 def mapping(
-    dim: str = "", *, key: Callable[[str], Any] = str, of: Callable[[Any], Any] | None = None, **about: Unpack[About]
+    dim: str = "",
+    *,
+    key: Callable[[str], Any] = str,
+    of: Callable[[Any], Any] | None = None,
+    encode: Callable[[Any], Mapping[Any, Any]] = dict,
+    decode: Callable[[dict[Any, Any]], Any] = dict,
+    **about: Unpack[About],
 ) -> Any:
     """Declare a mapping to numbers or texts, stored as JSON in an attribute.
 
@@ -294,6 +300,8 @@ def mapping(
         Where the keys are values of a coordinate: the dimension in whose table the mapping is a column.
     key, of
         Turn the stored key and the stored value into those of the mapping; ``of=int`` takes numbers of any size.
+    encode, decode
+        Turn the value into a mapping, and the mapping read from a file into the value.
     **about
         As in the module.
     """
@@ -302,8 +310,8 @@ def mapping(
         Attribute,
         about,
         dim=dim,
-        encode=lambda value: _json({str(k): write(v) for k, v in value.items()}),
-        decode=lambda stored: {key(k): read(v) for k, v in _load(stored, dict).items()},
+        encode=lambda value: _json({str(k): write(v) for k, v in encode(value).items()}),
+        decode=lambda stored: decode({key(k): read(v) for k, v in _load(stored, dict).items()}),
     )
 
 

@@ -8,10 +8,8 @@ from torch import Tensor, nn
 
 from skipglass.errors import InputError
 from skipglass.graph.forward import eager
-from skipglass.scales.absorption import Norm, Pairs
-from skipglass.scales.norms import factor, spread, state_of
-from skipglass.scales.pairs import pairs
-from skipglass.scales.residual_layers import absorb_layers, has_layers
+from skipglass.scales.absorption import Norm, State, state_of
+from skipglass.scales.residual_layers import pairs_of
 
 __all__ = ["absorb"]
 
@@ -19,16 +17,16 @@ __all__ = ["absorb"]
 def absorb(model: nn.Module, inputs: object = None) -> nn.Module:
     """Return a copy in eval mode whose batch norms' factors λ/σ are part of its weights.
 
-    What stays of a batch norm is a shift, at most with a sign for each channel: z ↦ ±(z - μ′) + β′, held by the same
-    module with variance 1 - ε. Batch norms that no weight takes up (see `pairs`) stay as they are, as does a channel
-    with λ = 0 before a weight.
+    What stays of a batch norm is a shift, and a sign per channel: z ↦ ±(z - μ′) + β′, computed by the same module with
+    variance 1 - ε. Batch norms that no weight absorbs (see `pairs`) stay as they are, and so do channels with λ = 0
+    before a weight.
 
     Parameters
     ----------
     model
         Any module; it is left as found.
     inputs
-        What the model takes, or what `pairs` has read; see `multipliers`.
+        What the model takes, or the `pairs` of the model; see `multipliers`.
 
     Returns
     -------
@@ -52,41 +50,33 @@ def absorb(model: nn.Module, inputs: object = None) -> nn.Module:
         twin = copy.deepcopy(model).eval()  # before it is run: some keep what they computed, with its graph
     except (RuntimeError, TypeError) as error:
         raise InputError(f"the model cannot be copied: {error}") from error
-    found = inputs if isinstance(inputs, Pairs) or has_layers(model) else pairs(model, inputs)
+    network, state = pairs_of(model, inputs), state_of(twin)
     with torch.no_grad():
-        if has_layers(twin):
-            absorb_layers(twin)
-        elif isinstance(found, Pairs):
-            _absorb(found, state_of(twin))
+        behind = {a.norm: a.behind for a in network.absorptions}
+        gains = {norm: _gain(network.norms[norm], state, behind=b) for norm, b in behind.items()}
+        # the weights of the copy take every gain, while its batch norms still have theirs
+        for a in network.absorptions:
+            state[a.weight].mul_(a.spread(gains[a.norm], state[a.weight]))
+            if a.bias is not None:
+                state[a.bias].mul_(gains[a.norm])
+        for norm, b in behind.items():
+            _neutralise(network.norms[norm], gains[norm], state, behind=b)
     return twin
 
 
-def _absorb(found: Pairs, state: dict[str, Tensor]) -> None:
-    """Move every factor, in place."""
-    gains: dict[str, Tensor] = {}
-    for a in found.absorptions:
-        if a.norm not in gains:
-            gains[a.norm] = _gain(found.norms[a.norm], state, behind=a.behind)
-        gain, weight = gains[a.norm], state[a.weight]
-        weight.copy_(weight * spread(gain, weight, a))
-        if a.bias is not None:
-            state[a.bias].mul_(gain)
-    for a in {a.norm: a for a in found.absorptions}.values():
-        _neutralise(found.norms[a.norm], gains[a.norm], state, behind=a.behind)
+def _gain(norm: Norm, state: State, *, behind: bool) -> Tensor:
+    """|λ|/σ; for a weight behind, where a gain of 0 would also remove the shift, 1/σ in place of 0."""
+    gain = norm.factor(state).abs()
+    return torch.where(gain == 0, replace(norm, multiplier=None).factor(state), gain) if behind else gain
 
 
-def _gain(norm: Norm, state: dict[str, Tensor], *, behind: bool) -> Tensor:
-    """|λ|/σ; for a weight behind, where 0 would also take the shift away, 1/σ instead of 0."""
-    gain = factor(norm, state).abs()
-    return torch.where(gain == 0, factor(replace(norm, multiplier=None), state), gain) if behind else gain
-
-
-def _neutralise(norm: Norm, gain: Tensor, state: dict[str, Tensor], *, behind: bool) -> None:
-    """Leave ±(z - μ′) + β′: before the weight the shift shrinks as the weight grows."""
-    state[norm.variance].fill_(1 - norm.eps)
-    if norm.multiplier:
+def _neutralise(norm: Norm, gain: Tensor, state: State, *, behind: bool) -> None:
+    """Leave ±(z - μ′) + β′."""
+    state[norm.variance].fill_((1 - norm.eps) ** (2 if norm.mean is None else 1))  # so that σ = 1
+    if norm.multiplier is not None:
         state[norm.multiplier].sign_()
-    if not behind:
+    # the norm's input has become larger by the gain; or the weight behind has, and multiplies the shift
+    if not behind and norm.mean is not None:
         state[norm.mean].mul_(gain)
-    elif norm.shift:
+    elif behind and norm.shift is not None:
         state[norm.shift].div_(gain)

@@ -8,17 +8,20 @@ import math
 from dataclasses import dataclass
 
 from skipglass.graph.read import Graph
+from skipglass.graph.saved import carried, dimensions
 
 __all__ = ["HOMOGENEOUS", "Axis", "across", "shape_of"]
 
-ELEMENTWISE = frozenset({"Clone", "LazyClone", "Contiguous", "ToCopy", "Alias", "Mul", "Div", "Neg"})
+# linear, entry by entry: the other operand of a product has one entry per entry of the signal, or is broadcast
+ENTRYWISE = frozenset({"Clone", "LazyClone", "Contiguous", "ToCopy", "Alias", "Mul", "Div", "Neg"})
+ACTIVATIONS = frozenset({"Relu", "LeakyRelu", "PreluKernel", "Abs"})
 RESHAPES = frozenset({"View", "UnsafeView", "Reshape", "ReshapeAlias", "ReshapeCopy", "Squeeze", "Unsqueeze"})
+TRANSPOSES = frozenset({"T", "Transpose", "Permute"})
 POOLS = frozenset(
     {"AvgPool2D", "AvgPool3D", "AdaptiveAvgPool1D", "AdaptiveAvgPool2D", "AdaptiveAvgPool3D"}
     | {"MkldnnAdaptiveAvgPool2D", "UpsampleNearest2D", "UpsampleBilinear2D", "UpsampleNearestExact2D"}
 )
 MAXIMA = frozenset({"MaxPool1D", "MaxPool2DWithIndices", "MaxPool3DWithIndices", "AdaptiveMaxPool2D"})
-ACTIVATIONS = frozenset({"Relu", "LeakyRelu", "PreluKernel", "Abs"})
 HOMOGENEOUS = MAXIMA | ACTIVATIONS
 """Operations with which only a positive factor commutes."""
 
@@ -52,54 +55,28 @@ def across(graph: Graph, node: int, axis: Axis, *, upwards: bool) -> Axis | None
     below, above = shape_of(graph, edge.to, edge.output), shape_of(graph, node)
     near, far = (below, above) if upwards else (above, below)
     name = graph.operations[node]
-    if (name in ELEMENTWISE and graph.roles[node] == "linear") or name in ACTIVATIONS:
+    if (name in ENTRYWISE and graph.roles[node] == "linear") or name in ACTIVATIONS:
         return axis if near == far else None
     if name in POOLS or name in MAXIMA:
-        kept = len(near) == len(far) and axis.place == 1 and near[1] == far[1]
-        return axis if kept else None
+        return axis if len(near) == len(far) and axis.place == 1 and near[1] == far[1] else None
     if name in RESHAPES:
         return _reshaped(near, far, axis)
-    if name in {"T", "Transpose", "Permute"}:
-        order = _order(graph, node, len(near))
-        return Axis(order.index(axis.place) if upwards else order[axis.place], axis.repeat)
-    if name in {"Mean", "Sum"} and upwards:
-        return _reduced(graph, node, axis, len(near))
-    return None
+    saved, after = graph.nodes[node], None
+    if name in TRANSPOSES:
+        places = [carried(saved, name, below, above, place, set()) for place in range(len(below))]
+        after = places[axis.place] if upwards else places.index(axis.place)
+    elif name in {"Mean", "Sum"} and upwards:
+        summed = dimensions(saved, len(below))  # none where it is over all
+        if summed and axis.place not in summed:
+            after = carried(saved, name, below, above, axis.place, summed)
+    return None if after is None else Axis(after, axis.repeat)
 
 
 def _reshaped(near: tuple[int, ...], far: tuple[int, ...], axis: Axis) -> Axis | None:
-    """The dimension with as many entries before it, that holds all of the old one, and some behind it."""
+    """The dimension with as many entries before it, that holds all of the old one, and some of what was behind."""
     before, own, behind = math.prod(near[: axis.place]), near[axis.place], math.prod(near[axis.place + 1 :])
     for place, size in enumerate(far):
         k = size // own if own else 0
         if math.prod(far[:place]) == before and k * own == size and k * math.prod(far[place + 1 :]) == behind:
             return Axis(place, axis.repeat * k)
     return None
-
-
-def _order(graph: Graph, node: int, dimensions: int) -> list[int]:
-    """The dimension of the input that each of the output's is."""
-    if graph.operations[node] == "Permute":
-        return [_signed(d) % dimensions for d in graph.nodes[node]._saved_dims]  # type: ignore[attr-defined]
-    order = list(range(dimensions))
-    if graph.operations[node] == "T":
-        return order[::-1]
-    saved = graph.nodes[node]
-    first, second = _signed(saved._saved_dim0) % dimensions, _signed(saved._saved_dim1) % dimensions  # type: ignore[attr-defined]
-    order[first], order[second] = second, first
-    return order
-
-
-def _reduced(graph: Graph, node: int, axis: Axis, dimensions: int) -> Axis | None:
-    saved = graph.nodes[node]
-    if not hasattr(saved, "_saved_dim"):  # of everything
-        return None
-    dims = {_signed(d) % dimensions for d in saved._saved_dim}
-    if axis.place in dims or not dims:
-        return None
-    return axis if saved._saved_keepdim else Axis(axis.place - sum(d < axis.place for d in dims), axis.repeat)  # type: ignore[attr-defined]
-
-
-def _signed(dimension: int) -> int:
-    """Autograd's nodes show negative dimensions as large unsigned numbers."""
-    return dimension - 2**64 if dimension >= 2**63 else dimension

@@ -1,14 +1,18 @@
 """An example of what a model takes, for reading its graph when no inputs are given."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import UninitializedParameter
 
-from skipglass.errors import InputError
+from skipglass.errors import InputError, one_line
 
 __all__ = ["example"]
 
 SIDES = (32, 224)  # of images: CIFAR's, ImageNet's; our choice
+MISFITS = (RuntimeError, TypeError, ValueError, AttributeError, LookupError, AssertionError)
+"""What PyTorch and models raise for inputs of a wrong shape, number or kind."""
 
 
 def example(model: nn.Module) -> object:
@@ -22,35 +26,42 @@ def example(model: nn.Module) -> object:
     model
         Run under ``no_grad`` to see whether the example fits; the caller keeps its state.
 
+    Returns
+    -------
+    object
+        A tensor, or a dict of tensors by argument.
+
     Raises
     ------
     InputError
-        If no example fits: the inputs must then be given.
+        If no example fits, with what was tried and why it failed: the inputs must then be given. What a wrong input
+        does not explain (memory that runs out, a module that is missing) is raised as it is.
     """
-    why = "it has no convolution or linear layer"
-    for inputs in _candidates(model):
+    failed = []
+    for tried, inputs in _candidates(model):
         try:
             with torch.no_grad():
                 _ = model(**inputs) if isinstance(inputs, dict) else model(inputs)
-        except Exception as error:  # a wrong guess fails in many ways; the next one is tried
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            continue
-        return inputs
+        except torch.OutOfMemoryError:
+            raise
+        except MISFITS as error:
+            failed.append(f"{tried} raised {one_line(error)}")
+        else:
+            return inputs
+    why = "; ".join(failed) or "it has no convolution or linear layer"
     raise InputError(f"no example of what a {type(model).__name__} takes could be made ({why}); pass inputs")
 
 
-def _candidates(model: nn.Module) -> list[dict[str, Tensor] | Tensor]:
-    found: list[dict[str, Tensor] | Tensor] = []
+def _candidates(model: nn.Module) -> Iterator[tuple[str, dict[str, Tensor] | Tensor]]:
+    """What to try, with a description."""
     given = getattr(model, "dummy_inputs", None)
     if isinstance(given, dict):
-        found.append({name: value for name, value in given.items() if isinstance(value, Tensor)})
-    for module in model.modules():
-        weight = getattr(module, "weight", None)
-        if not isinstance(weight, Tensor) or isinstance(weight, UninitializedParameter):
-            continue
-        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-            shapes = [(2, module.in_channels, *[side] * (weight.ndim - 2)) for side in SIDES]
-            return [*found, *(weight.new_zeros(shape) for shape in shapes)]
-        if isinstance(module, nn.Linear):
-            return [*found, weight.new_zeros((2, module.in_features))]
-    return found
+        yield "its dummy_inputs", {name: value for name, value in given.items() if isinstance(value, Tensor)}
+    layers = (m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)))
+    first = next((m for m in layers if not isinstance(m.weight, UninitializedParameter)), None)
+    if first is None:
+        return
+    channels = first.in_features if isinstance(first, nn.Linear) else first.in_channels
+    # both sides give the same shape for a linear layer, which is tried once
+    for shape in dict.fromkeys((2, channels, *[side] * (first.weight.ndim - 2)) for side in SIDES):
+        yield f"an input of shape {shape}", first.weight.new_zeros(shape)

@@ -5,18 +5,15 @@ factor is part of a weight: ‖diag(λ/σ) W‖ is the norm of the weights of th
 computes the same in eval mode (Littwin & Wolf, 2017, Fig. 2). `pairs` finds which weight takes up which batch norm.
 """
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
 from skipglass.errors import InputError
 from skipglass.graph.forward import eager
-from skipglass.scales.absorption import Absorption, Norm, Pairs
-from skipglass.scales.pairs import pairs
-from skipglass.scales.residual_layers import absorbed_layers, has_layers, layer_multipliers, layer_norms
+from skipglass.scales.absorption import Pairs, State, state_of, wide
+from skipglass.scales.residual_layers import pairs_of
 
-__all__ = ["absorbed_norms", "factor", "multipliers", "spread", "state_of", "weight_norms"]
+__all__ = ["absorbed_norms", "multipliers", "weight_norms"]
 
 
 def multipliers(model: nn.Module, inputs: object = None) -> dict[str, Tensor]:
@@ -49,16 +46,12 @@ def multipliers(model: nn.Module, inputs: object = None) -> dict[str, Tensor]:
      'layer3.0.bn1': (64,), 'layer3.0.bn2': (64,)}
     """
     model = eager(model)
-    if has_layers(model):
-        return layer_multipliers(model)
-    found, state = _pairs(model, inputs), state_of(model)
-    if not found.norms:
-        left = next(iter(found.left.items()), None)
-        why = f"; {left[0]} is left alone: {left[1]}" if left else ""
-        raise InputError(f"the model has no multipliers: no batch norm with running statistics was found{why}")
-    own = {name: state[norm.multiplier].clone() for name, norm in found.norms.items() if norm.multiplier}
+    network, state = pairs_of(model, inputs), state_of(model)
+    own = {name: state[norm.multiplier].clone() for name, norm in network.norms.items() if norm.multiplier}
     if not own:
-        raise InputError("the model's batch norms have no multipliers (affine=False)")
+        why = "its batch norms have none (affine=False)" if network.norms else "no batch norm with running statistics"
+        left = [f"; {name}: {reason}" for name, reason in network.left.items()][:1]
+        raise InputError(f"the model has no multipliers: {why}{''.join(left)}")
     return own
 
 
@@ -83,10 +76,7 @@ def weight_norms(model: nn.Module, inputs: object = None) -> dict[str, Tensor]:
         If the model has no weights, or its graph cannot be read.
     """
     model = eager(model)
-    if has_layers(model):
-        return layer_norms(model)
-    found, state = _pairs(model, inputs), state_of(model)
-    return {layer: _norm(state[weight]) for layer, weight in _weights(found)}
+    return _norms(pairs_of(model, inputs), state_of(model))
 
 
 def absorbed_norms(model: nn.Module, inputs: object = None) -> dict[str, Tensor]:
@@ -120,50 +110,17 @@ def absorbed_norms(model: nn.Module, inputs: object = None) -> dict[str, Tensor]
     24.0
     """
     model = eager(model)
-    if has_layers(model):
-        return absorbed_layers(model)
-    found, state = _pairs(model, inputs), state_of(model)
-    scaled = {weight: _wide(state[weight]) for _, weight in _weights(found)}
-    for a in found.absorptions:
-        scaled[a.weight] = scaled[a.weight] * spread(factor(found.norms[a.norm], state).abs(), scaled[a.weight], a)
-    return {layer: torch.linalg.vector_norm(scaled[weight]) for layer, weight in _weights(found)}
+    network, state = pairs_of(model, inputs), state_of(model)
+    # state becomes that of the absorbed network, as far as its weights go
+    for a in network.absorptions:
+        weight = wide(state[a.weight])
+        state[a.weight] = weight * a.spread(network.norms[a.norm].factor(state).abs(), weight)
+    return _norms(network, state)
 
 
-def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return every parameter and buffer by name, detached."""
-    return {name: t.detach() for name, t in (*model.named_parameters(), *model.named_buffers())}
-
-
-def factor(norm: Norm, state: dict[str, Tensor]) -> Tensor:
-    """Return λ/σ of a batch norm, (channels,)."""
-    sigma = (_wide(state[norm.variance]) + norm.eps).sqrt()
-    return (_wide(state[norm.multiplier]) if norm.multiplier else 1.0) / sigma
-
-
-def spread(gain: Tensor, weight: Tensor, a: Absorption) -> Tensor:
-    """Bring one factor for each channel into a shape that multiplies the weight."""
-    behind = [1] * (weight.ndim - a.axis - 1)
-    gain = gain.repeat_interleave(a.repeat)
-    if a.groups == 1:
-        return gain.view(-1, *behind)
-    rows = len(weight) // a.groups  # the channels of a group meet the rows of that group alone
-    return gain.view(a.groups, -1).repeat_interleave(rows, dim=0).view(*weight.shape[: a.axis + 1], *behind)
-
-
-def _pairs(model: nn.Module, inputs: object) -> Pairs:
-    return inputs if isinstance(inputs, Pairs) else pairs(model, inputs)
-
-
-def _weights(found: Pairs) -> Iterator[tuple[str, str]]:
-    if not found.weights:
-        raise InputError("the model has no weights: nothing contracts the signal with a parameter")
-    return iter(found.weights.items())
-
-
-def _norm(weight: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(_wide(weight))
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    """At least single precision."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+def _norms(network: Pairs, state: State) -> dict[str, Tensor]:
+    """The Frobenius norm of each weight, one per seed."""
+    if not network.weights:
+        raise InputError("the model has no weights: no operation multiplies the signal by a matrix of parameters")
+    weights = {layer: wide(state[name]) for layer, name in network.weights.items()}
+    return {layer: torch.linalg.vector_norm(w, dim=tuple(range(network.seeds, w.ndim))) for layer, w in weights.items()}

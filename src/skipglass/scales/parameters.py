@@ -7,71 +7,64 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from skipglass.errors import InputError
-from skipglass.models import ResidualLayer
 from skipglass.scales.absorption import Pairs
-from skipglass.scales.pairs import pairs
-from skipglass.scales.residual_layers import has_layers
+from skipglass.scales.residual_layers import layer_pairs, pairs_of
 
-__all__ = ["parameters_of"]
+__all__ = ["GLOBAL", "parameters_of"]
+
+GLOBAL = "C"
+"""Asks for the global scale of all weights, which is no parameter."""
 
 
 def parameters_of(
-    model: nn.Module, inputs: object, scales: Iterable[str] | Pairs | None, *, whole: bool = False
+    model: nn.Module, inputs: object = None, scales: Iterable[str] | Pairs | str | None = None
 ) -> dict[str, nn.Parameter]:
     """Return {name: parameter} of the scales of a network.
 
     Parameters
     ----------
     model, inputs
-        What is asked, and what it takes.
+        The network, and what it takes; see `multipliers`.
     scales
-        Names of parameters or one, what `pairs` has read, or None for the multipliers of all batch norms.
-    whole
-        The global scale of all weights is asked for: there are no single scales, and must be no batch norm.
+        Names of parameters or one, the `pairs` of the network, or None for the multipliers of all batch norms. For "C",
+        the global scale of all weights, there are none.
+
+    Returns
+    -------
+    dict
+        The model's own parameters, by the name that was asked for or that of the batch norm, in forward order.
 
     Raises
     ------
     InputError
-        If there are none, a name is no name or unknown, the model holds several seeds, or it has batch norms and is
-        asked for C.
+        If there are none, a name is no name or unknown, the model holds several seeds, or "C" is asked for of a network
+        with batch norm.
     """
     own = dict(model.named_parameters())
-    if any(isinstance(m, ResidualLayer) and m.weight.ndim > 2 for m in model.modules()):
+    layers = layer_pairs(model)
+    if layers is not None and layers.seeds:
         raise InputError("the model holds networks of several seeds; build it with one (seeds=0) to measure its scales")
-    if whole:
-        normed = [
-            name
-            for name, m in model.named_modules()
-            if isinstance(m, _NormBase) or getattr(m, "running_var", None) is not None
-        ]
-        if normed:
-            raise InputError(f"C is the scale of networks without batch norm, and this one has {normed[0]}: ask for λ")
+    if isinstance(scales, str) and scales == GLOBAL:
+        for name, module in model.named_modules():
+            if isinstance(module, _NormBase) or getattr(module, "running_var", None) is not None:
+                raise InputError(f"C is the scale of networks without batch norm, and this one has {name}: ask for λ")
         return {}
-    if isinstance(scales, Iterable):
-        names = [scales] if isinstance(scales, str) else list(scales)
-        if not names:
-            raise InputError("scales names no parameter; name some, or leave it out for the multipliers of batch norms")
-        for name in names:
-            if not isinstance(name, str):
-                raise InputError(f"scales must be names of parameters, found {name!r}")
-            if name not in own:
-                near = ", ".join(get_close_matches(name, own, n=3)) or ", ".join(list(own)[:3])
-                raise InputError(f"the model has no parameter {name!r} to be a scale; nearest: {near}")
-        return {name: own[name] for name in names}
-    if scales is not None and not isinstance(scales, Pairs):
-        raise InputError(f"scales must be names of parameters, what pairs() has read, 'C' or None, not {scales!r}")
-    if scales is None and has_layers(model):
-        found = {
-            n: m.multiplier
-            for n, m in model.named_modules()
-            if isinstance(m, ResidualLayer) and m.normalization != "none"
-        }
-    else:
-        read = scales if isinstance(scales, Pairs) else pairs(model, inputs)
-        found = {name: own[norm.multiplier] for name, norm in read.norms.items() if norm.multiplier}
-    if not found:
-        raise InputError(
-            "the model has no scales: no batch norm with multipliers; name parameters that are scales, or ask for 'C', "
-            "the global scale of the weights"
-        )
-    return found
+    if scales is None or isinstance(scales, Pairs):
+        network = pairs_of(model, inputs) if scales is None else scales
+        chosen = {name: own[norm.multiplier] for name, norm in network.norms.items() if norm.multiplier}
+        if not chosen:
+            raise InputError(
+                "the model has no scales: no batch norm with multipliers; name parameters that are scales, or ask for "
+                "'C', the global scale of the weights"
+            )
+        return chosen
+    names = [scales] if isinstance(scales, str) else list(scales) if isinstance(scales, Iterable) else [scales]
+    if not names:
+        raise InputError("scales names no parameter; name some, or leave it out for the multipliers of batch norms")
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"scales must be names of parameters, 'C', the result of pairs() or None, not {name!r}")
+        if name not in own:
+            near = ", ".join(get_close_matches(name, own, n=3)) or ", ".join(list(own)[:3])
+            raise InputError(f"the model has no parameter {name!r} to be a scale; nearest: {near}")
+    return {name: own[name] for name in names}

@@ -1,72 +1,43 @@
-"""The scales of a `ResidualMLP`, for one seed or many, and its normalisations absorbed.
+"""What every quantity of the scales reads: `pairs` for a network in general, and the paper's own networks by module.
 
-A normalised layer multiplies its unit i by λ_i/σ_i, so its effective weights are diag(λ/σ) Wᵀ: those of the
-network without normalisation that computes the same in eval mode, up to shifts (for a normalisation behind
-the ReLU, where λ > 0, as R(c z) = c R(z) for c > 0).
+The graph does not tell the scales of a `ResidualMLP`. The normalisation of Eq. 22 is a product with a number computed
+from λ and a buffer, which no graph can tell from another product; networks of several seeds have their batch norms on
+views of the parameters, with seeds and units as channels alike; and the head is no layer of the paper's network.
 """
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from skipglass.errors import InputError
 from skipglass.models import ResidualLayer
 from skipglass.models.residual_mlp import EPS
+from skipglass.scales.absorption import Absorption, Norm, Pairs
+from skipglass.scales.pairs import pairs
 
-__all__ = ["absorb_layers", "absorbed_layers", "has_layers", "layer_multipliers", "layer_norms"]
-
-
-def has_layers(model: nn.Module) -> bool:
-    """Tell whether a network is made of `ResidualLayer` layers."""
-    return any(isinstance(module, ResidualLayer) for module in model.modules())
+__all__ = ["layer_pairs", "pairs_of"]
 
 
-def layer_multipliers(model: nn.Module) -> dict[str, Tensor]:
-    """Return {name of the layer: λ}: (*seeds, units), or (*seeds,) for the paper's one scalar."""
-    found = {name: layer.multiplier.detach().clone() for name, layer in _layers(model) if layer.normalization != "none"}
-    if not found:
-        raise InputError("the model has no multipliers: its layers are not normalised")
-    return found
+def pairs_of(model: nn.Module, inputs: object) -> Pairs:
+    """Return the pairs of a network: of its `ResidualLayer` layers, as given for ``inputs``, or of its graph."""
+    own = layer_pairs(model)
+    if own is not None:
+        return own
+    return inputs if isinstance(inputs, Pairs) else pairs(model, inputs)
 
 
-def layer_norms(model: nn.Module) -> dict[str, Tensor]:
-    """Return {name of the layer: ‖W_l‖}, (*seeds,) each."""
-    return {name: torch.linalg.matrix_norm(layer.weight.detach()) for name, layer in _layers(model)}
-
-
-def absorbed_layers(model: nn.Module) -> dict[str, Tensor]:
-    """Return {name of the layer: ‖diag(λ/σ) Wᵀ‖}, (*seeds,) each."""
-    return {name: torch.linalg.matrix_norm(_absorbed(layer)) for name, layer in _layers(model)}
-
-
-def absorb_layers(model: nn.Module) -> None:
-    """Absorb each layer's normalisation in place: W ← diag(|λ|/σ)W, and what stays is a sign and a shift."""
-    for _, layer in _layers(model):
+def layer_pairs(model: nn.Module) -> Pairs | None:
+    """Return how each `ResidualLayer` absorbs its own normalisation, W ← diag(λ/σ) W; None if a network has none."""
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, ResidualLayer)}
+    if not layers:
+        return None
+    weights, norms, absorptions = {}, {}, []
+    for name, layer in layers.items():
+        prefix = f"{name}." if name else ""
+        weights[name] = f"{prefix}weight"
         if layer.normalization == "none":
             continue
-        gain = (layer.multiplier / layer.sigma).abs()
-        layer.weight.copy_(_scaled(layer, gain))
-        layer.multiplier.sign_()
-        if layer.normalization == "batch":
-            layer.running_mean.mul_(gain)
-            layer.running_var.fill_(1 - EPS)
-        else:
-            layer.running_var.fill_((1 - EPS) ** 2)
-
-
-def _absorbed(layer: ResidualLayer) -> Tensor:
-    weight = layer.weight.detach()
-    if layer.normalization == "none":
-        return weight
-    return _scaled(layer, layer.multiplier.detach() / layer.sigma)
-
-
-def _scaled(layer: ResidualLayer, gain: Tensor) -> Tensor:
-    places = (..., None) if layer.normalization == "batch" else (..., None, None)
-    return gain[places] * layer.weight.detach()
-
-
-def _layers(model: nn.Module) -> list[tuple[str, ResidualLayer]]:
-    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, ResidualLayer)]
-    if not layers:
-        raise InputError(f"no residual layer found in a {type(model).__name__}; a ResidualMLP has them")
-    return layers
+        centred = layer.normalization == "batch"
+        shift, mean = (f"{prefix}shift", f"{prefix}running_mean") if centred else (None, None)
+        norms[name] = Norm(name, f"{prefix}multiplier", shift, mean, f"{prefix}running_var", EPS)
+        # the last dimension of λ runs over the rows of the weight, or (Eq. 22, one λ per network) over seeds
+        axis = layer.multiplier.ndim - 1
+        absorptions.append(Absorption(name, weights[name], None, False, layer.placement == "after", axis, 1, 1))
+    return Pairs(weights, norms, tuple(absorptions), {}, seeds=layer.weight.ndim - 2)

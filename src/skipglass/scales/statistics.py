@@ -1,10 +1,9 @@
-"""Statistics of normalisations held constant: outputs as they were, and each normalisation an affine map.
+"""Statistics of normalisations kept fixed: outputs as they were, and each normalisation an affine map.
 
-Those of PyTorch's own functions are held call by call, whatever module calls them and however often. A module with
-running statistics that computes them by itself (`ResidualLayer` of Eq. 22) is given those of the batch, and evaluated.
+Those of PyTorch's own functions are kept fixed call by call, whatever module calls them and however often. A module
+that computes its running statistics itself (`ResidualLayer` of Eq. 22) is given those of the batch, and evaluated.
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -52,89 +51,70 @@ def statistics_held(model: nn.Module, inputs: object) -> Iterator[None]:
         module.training = True
     if own:
         hold_statistics(model, inputs, own)
-    with _Held():
+    with _Replaced(HELD):
         yield
 
 
 def _normalises_by_call(module: nn.Module) -> bool:
-    """Whether a module leaves its statistics to a function that is held."""
+    """Whether a module leaves its statistics to a function in `HELD`."""
     if isinstance(module, ResidualLayer):
         return module.normalization == "batch"
     return type(module).forward in (_BatchNorm.forward, _InstanceNorm.forward)
 
 
-class _Held(TorchFunctionMode):
-    """Normalises by statistics of which no gradient is taken."""
+class _Replaced(TorchFunctionMode):
+    """Calls other functions in place of PyTorch's."""
+
+    def __init__(self, by: Mapping[Callable, Callable]) -> None:
+        super().__init__()
+        self.by = by
 
     def __torch_function__(  # the protocol's name and arguments
         self, func: Callable, types: object, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        return HELD.get(func, func)(*args, **(kwargs or {}))
+        return self.by.get(func, func)(*args, **(kwargs or {}))
 
 
-def _batch_norm(
-    z: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    if training and z.numel() > z.shape[1]:  # PyTorch refuses one value a channel
+# What follows has the signatures of PyTorch's own functions. Statistics are taken of the detached input.
+
+
+def _batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+    if training and input.numel() > input.shape[1]:  # PyTorch refuses one value per channel
         with torch.no_grad():
-            _, running_mean, inverse = torch.native_batch_norm(z, None, None, None, None, True, 0.0, eps)
+            _, running_mean, inverse = torch.native_batch_norm(input, None, None, None, None, True, 0.0, eps)
             training, running_var = False, inverse.pow(-2) - eps
-    return F.batch_norm(z, running_mean, running_var, weight, bias, training, momentum, eps)
+    return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
-def _layer_norm(
-    z: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    _cudnn: bool = True,
-) -> Tensor:
-    variance, mean = torch.var_mean(z.detach(), _last(normalized_shape), correction=0, keepdim=True)
-    return _affine((z - mean) * (variance + eps).rsqrt(), weight, bias)
+def _layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5, _=True):
+    over = tuple(range(-len(normalized_shape), 0))
+    variance, mean = torch.var_mean(input.detach(), over, correction=0, keepdim=True)
+    return _affine((input - mean) * (variance + eps).rsqrt(), weight, bias)
 
 
-def _rms_norm(
-    z: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
-) -> Tensor:
-    square = z.detach().square().mean(_last(normalized_shape), keepdim=True)
-    return _affine(z * (square + (torch.finfo(z.dtype).eps if eps is None else eps)).rsqrt(), weight, None)
+def _rms_norm(input, normalized_shape, weight=None, eps=None):
+    over = tuple(range(-len(normalized_shape), 0))
+    square = input.detach().square().mean(over, keepdim=True)
+    return _affine(input * (square + (torch.finfo(input.dtype).eps if eps is None else eps)).rsqrt(), weight)
 
 
-def _group_norm(
-    z: Tensor,
-    num_groups: int,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    _cudnn: bool = True,
-) -> Tensor:
-    groups = z.reshape(len(z), num_groups, -1)
-    places = (-1, *[1] * (z.ndim - 2))
-    weight, bias = (None if p is None else p.view(places) for p in (weight, bias))
-    return _affine(_layer_norm(groups, groups.shape[2:], eps=eps).view(z.shape), weight, bias)
+def _group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, _=True):
+    groups = input.reshape(len(input), num_groups, -1)
+    weight, bias = (None if p is None else p.view(-1, *[1] * (input.ndim - 2)) for p in (weight, bias))
+    return _affine(_layer_norm(groups, groups.shape[2:], eps=eps).view(input.shape), weight, bias)
 
 
 def _instance_norm(
-    z: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
+    input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5
+):
     if use_input_stats:
-        return _group_norm(z, z.shape[1], weight, bias, eps)
-    return F.instance_norm(z, running_mean, running_var, weight, bias, False, momentum, eps)
+        return _group_norm(input, input.shape[1], weight, bias, eps)
+    return F.instance_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+
+
+def _affine(z: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+    z = z if weight is None else z * weight
+    return z if bias is None else z + bias
 
 
 HELD: dict[Callable, Callable] = {
@@ -149,29 +129,15 @@ HELD: dict[Callable, Callable] = {
 }
 
 
-def _last(shape: Sequence[int]) -> list[int]:
-    return [-k - 1 for k in range(len(shape))]
-
-
-def _affine(z: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    z = z if weight is None else z * weight
-    return z if bias is None else z + bias
-
-
-class _BiasedVariances(TorchFunctionMode):
-    """Batch norm divides by the variance over n values, but keeps that over n - 1: make it keep what it divides by."""
-
-    def __torch_function__(  # the protocol's name and arguments
-        self, func: Callable, types: object, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if func is F.batch_norm:
-            given = inspect.signature(F.batch_norm).bind(*args, **(kwargs or {})).arguments
-            z, variance = given["input"], given["running_var"]
-            if given.get("training") and variance is not None:
-                n = z.numel() // z.shape[1]
-                variance.mul_((n - 1) / n)
-        return out
+def _biased_batch_norm(
+    input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
+):
+    """PyTorch divides by the variance over n values, but keeps that over n - 1; this keeps what it divides by."""
+    out = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    if training and running_var is not None:
+        n = input.numel() // input.shape[1]
+        running_var.mul_((n - 1) / n)
+    return out
 
 
 def hold_statistics(model: nn.Module, inputs: object, modules: Sequence[nn.Module] | None = None) -> None:
@@ -191,15 +157,15 @@ def hold_statistics(model: nn.Module, inputs: object, modules: Sequence[nn.Modul
     InputError
         If the model cannot be run.
     """
-    every = [m for m in model.modules() if isinstance(getattr(m, "running_var", None), Tensor)]
-    normed = every if modules is None else modules
+    normed = [m for m in modules or model.modules() if isinstance(getattr(m, "running_var", None), Tensor)]
     before = [m.momentum for m in normed]
     args, named = arguments(copied(inputs))  # a model may write to its input
     try:
+        # a momentum of 1 replaces the running statistics by those of this batch
         for module in normed:
             module.momentum = 1.0  # type: ignore[assignment]
             module.training = True
-        with torch.no_grad(), torch.compiler.set_stance("force_eager"), _BiasedVariances():
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"), _Replaced({F.batch_norm: _biased_batch_norm}):
             attempt("the model", lambda: model(*args, **named))
     finally:
         for module, momentum in zip(normed, before, strict=True):
@@ -213,6 +179,4 @@ def copied(value: Any) -> Any:
         return value.detach().clone()
     if isinstance(value, Mapping):
         return {name: copied(part) for name, part in value.items()}
-    if isinstance(value, (tuple, list)):
-        return tuple(copied(part) for part in value)
-    return value
+    return tuple(copied(part) for part in value) if isinstance(value, (tuple, list)) else value

@@ -1,4 +1,4 @@
-"""Differentiating a network twice: the loss that the theorems speak of, slopes, and Hessian-vector products."""
+"""Differentiating a network twice: the loss that the theorems are about, slopes, and Hessian-vector products."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -10,7 +10,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
 from skipglass.graph.forward import LossFunction, forward, prediction
-from skipglass.graph.state import as_found
 from skipglass.scales.statistics import statistics_held
 
 __all__ = ["check_finite", "check_values", "inner", "linearised", "second", "slopes", "stepping", "twice"]
@@ -20,37 +19,37 @@ __all__ = ["check_finite", "check_values", "inner", "linearised", "second", "slo
 def linearised(
     model: nn.Module, inputs: object, targets: object, loss_fn: LossFunction | None, theorem: bool
 ) -> Iterator[tuple[Tensor, float]]:
-    """Give the loss with its graph, or the one that the theorems speak of: ⟨∂L/∂Y, Y⟩ with all statistics held.
+    """Run a model, and give its loss L or the one that the theorems are about: ⟨∂L/∂Y, Y⟩ with fixed statistics.
 
     Parameters
     ----------
     model, inputs, targets, loss_fn
-        As for `drift`.
+        As for `drift`; the caller puts the model back (`as_found`).
     theorem
-        Which of the two.
+        Whether to give the theorems' loss.
 
     Yields
     ------
     tuple
-        What is to be differentiated, and the value of the loss.
+        What is to be differentiated, with its graph, and the value of L.
 
     Raises
     ------
     InputError
-        If the loss is not finite.
+        If the loss is not finite, or does not depend on the outputs.
     """
     with ExitStack() as stack:
-        stack.enter_context(as_found(model))
         if theorem:
             stack.enter_context(statistics_held(model, inputs))
-        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # no other kernel of attention has second derivatives
         run = stack.enter_context(forward(model, inputs, targets, loss_fn))
         value = float(run.loss.detach())
         if not math.isfinite(value):
-            raise InputError(f"the loss is {value:g}: it has no drift")
+            raise InputError(f"the loss is {value:g}: its derivatives are not defined")
         if not theorem:
             yield run.loss, value
             return
+        # ∂L/∂Y is a constant from here on
         Y = prediction(run.outputs)
         (c,) = torch.autograd.grad(run.loss, Y, retain_graph=True, allow_unused=True)
         if c is None:
@@ -61,24 +60,25 @@ def linearised(
 def twice(
     loss: Tensor, scales: Sequence[Tensor], weights: Sequence[Tensor], along: Sequence[Tensor] | None = None
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Return ∂L/∂λ, (∂²L/∂λ∂w)v for every scale, and ∇_wL: two backward passes in all.
+    """Return ∂L/∂λ and (∂²L/∂λ∂w)v for every scale λ, and ∇_wL: two backward passes in all.
 
     Parameters
     ----------
     loss
         A scalar with a live graph.
     scales, weights
-        λ, and what steps.
+        λ, and the parameters that a step moves.
     along
         v, like ``weights``; None takes ∇_wL.
 
     Returns
     -------
     tuple
-        Lists like scales, scales and weights.
+        Three lists: like scales, like scales, like weights.
     """
     both = slopes(loss, [*scales, *weights])
     rows, g = both[: len(scales)], both[len(scales) :]
+    # g·v has the gradient (∂²L/∂λ∂w)v by λ, for all scales in one pass
     v = [part.detach() for part in (g if along is None else along)]
     return [r.detach() for r in rows], second(g, scales, v), [part.detach() for part in g]
 
@@ -89,53 +89,60 @@ def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
 
 
 def check_values(model: nn.Module) -> None:
-    """Refuse a model of lazy layers that has not been run."""
+    """Refuse a model with lazy layers that has not been run yet."""
     for name, p in model.named_parameters():
         if isinstance(p, nn.UninitializedParameter):
-            raise InputError(f"{name} has no values yet, as its layer is lazy; run the model once")
+            raise InputError(f"{name} has no values yet, as its layer is lazy: run the model once")
 
 
 def stepping(model: nn.Module, scales: Collection[nn.Parameter] = ()) -> dict[str, nn.Parameter]:
-    """Return {name: parameter} of what a step moves beside the scales.
+    """Return {name: parameter} of what a step moves: all that require a gradient, except the scales.
 
     Raises
     ------
     InputError
-        If that is nothing.
+        If there is none.
     """
     own = {id(p) for p in scales}
-    found = {name: p for name, p in model.named_parameters() if p.requires_grad and id(p) not in own}
-    if not found:
+    free = {name: p for name, p in model.named_parameters() if p.requires_grad and id(p) not in own}
+    if not free:
         frozen = sum(id(p) not in own for p in model.parameters())
         why = f"all {frozen} are frozen: unfreeze some (requires_grad_())" if frozen else "the model has none"
-        raise InputError(f"no parameters beside the scales step, so that nothing drives the scales; {why}")
-    return found
+        raise InputError(f"no parameter besides the scales requires a gradient, so nothing drives the scales; {why}")
+    return free
 
 
 def check_finite(what: str, names: Sequence[str], values: Iterable[float]) -> None:
-    """Refuse what a finite loss with infinite derivatives gives, by the name of the first."""
+    """Refuse values that are not finite, which a finite loss may have as derivatives; the error names the first."""
     lost = [(name, value) for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
     if lost:
         raise InputError(
             f"the {what} of {lost[0][0]} is {lost[0][1]:g} ({len(lost)} of {len(names)} are not finite): the "
-            "loss is, but not its derivatives; something overflows, or takes the root or the deviation of a constant"
+            "loss is finite, but not its derivatives; an operation overflows, or takes the root or the standard "
+            "deviation of a constant"
         )
 
 
 def slopes(loss: Tensor, given: Sequence[Tensor]) -> list[Tensor]:
-    """Differentiate a loss, in a way that can be differentiated again; 0 for what it does not depend on."""
-    found = torch.autograd.grad(loss, list(given), create_graph=True, allow_unused=True)
-    return [torch.zeros_like(p) if g is None else g for p, g in zip(given, found, strict=True)]
+    """Return the gradient of a loss with its own graph; 0 for what the loss does not depend on."""
+    gradient = torch.autograd.grad(loss, list(given), create_graph=True, allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(given, gradient, strict=True)]
 
 
 def second(of: Sequence[Tensor], given: Sequence[Tensor], along: Sequence[Tensor | None]) -> list[Tensor]:
-    """Differentiate slopes, summed along a direction (None: 1); an InputError where the network does not allow it."""
+    """Return the gradient of Σ ⟨slope, v⟩, v the parts of ``along`` (None: 1).
+
+    Raises
+    ------
+    InputError
+        If the network cannot be differentiated twice.
+    """
     live = [(g, v) for g, v in zip(of, along, strict=True) if g.requires_grad]
     if not live:
         return [torch.zeros_like(p) for p in given]
     try:
-        found = torch.autograd.grad([g for g, _ in live], list(given), [v for _, v in live], allow_unused=True)
+        gradient = torch.autograd.grad([g for g, _ in live], list(given), [v for _, v in live], allow_unused=True)
     except (RuntimeError, NotImplementedError) as error:
         text = str(error).splitlines()[0]
         raise InputError(f"the network cannot be differentiated twice: {text}") from error
-    return [torch.zeros_like(p) if g is None else g for p, g in zip(given, found, strict=True)]
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(given, gradient, strict=True)]

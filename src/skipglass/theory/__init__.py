@@ -1,4 +1,4 @@
-"""What the paper predicts, in closed form (NumPy and SciPy, no torch)."""
+"""The predictions of the paper, in closed form (NumPy and SciPy, no torch)."""
 
 from skipglass.theory.complexity import complexity
 from skipglass.theory.critical_points import expected_critical_points
@@ -24,3 +24,7 @@ __all__ = [
     "threshold_energy",
     "trivialization_threshold",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

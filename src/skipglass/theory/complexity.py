@@ -5,7 +5,7 @@ With x = ν″/ν′ (x = p-1 for the pure p-spin) and z = (1-x)/(1+x), for a fi
     θ_k = lim (1/Λ) ln E[Crt_k] = ½ ln x - (x-1)/(x+1)                      x ≥ 1 (Eq. 33), whatever k
                                 = ½ ln x + (k+1) artanh(z/(k+1))            x < 1: 0 for k = 0, negative above
 
-and ½ ln x, or 0 for x < 1, over all indices. The continuation below 1 is ours: there k+1 eigenvalues of
+Over all indices the rate is ½ ln x, or 0 for x < 1. The continuation below 1 is ours: there k+1 eigenvalues of
 the GOE leave its semicircle together, each at the cost J(s) = ∫_√2^s √(y²-2) dy per dimension, and
 θ_k = ½ ln x + max_s [z s²/2 - (k+1) J(s)]. The two forms meet at x = 1.
 """
@@ -33,13 +33,13 @@ def complexity(mixture: Mixture, index: int | None = 0) -> float:
     Returns
     -------
     float
-        The rate per dimension. 0 where the landscape is trivial (x ≤ 1, a field strong enough) and the
-        index is 0 or None; -inf for k ≥ 1 in a pure field.
+        The rate per dimension. 0 where the landscape is trivial (x ≤ 1, a strong field) and the index is 0 or
+        None; -inf for k ≥ 1 in a pure field.
 
     Raises
     ------
     InputError
-        If ``mixture`` is not a Mixture or ``index`` not a count.
+        If ``mixture`` is not a Mixture, or ``index`` is not an integer of at least 0.
 
     Examples
     --------
@@ -53,6 +53,7 @@ def complexity(mixture: Mixture, index: int | None = 0) -> float:
     k = check.integer("index", index)
     if x >= 1:
         return 0.5 * math.log(x) - (x - 1) / (x + 1)
+    # The landscape is trivial: one minimum is left, and other indices are exponentially rare.
     if k == 0:
         return 0.0
     return 0.5 * math.log(x) + (k + 1) * math.atanh((1 - x) / (1 + x) / (k + 1)) if x > 0 else -math.inf

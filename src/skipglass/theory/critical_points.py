@@ -1,6 +1,6 @@
 """The expected number of critical points of a spherical spin glass, exactly, at any finite Λ (Kac-Rice).
 
-Auffinger and Ben Arous (2013), with x = ν″/ν′ the only thing that matters about the mixture:
+Auffinger and Ben Arous (2013), with x = ν″/ν′ the only property of the mixture that matters:
 
     E[Crt_k] = 2 √(2/(1+x)) x^{Λ/2} E_GOE(Λ)[exp(-c s_k²)],   c = (x-1)/(2(x+1)),   k = 0..Λ-1,
 
@@ -13,6 +13,7 @@ from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from skipglass import check
 from skipglass.errors import InputError
@@ -23,8 +24,8 @@ from skipglass.theory.mixture import Mixture, require_mixture
 __all__ = ["MAX_SIZE", "MAX_SIZE_PER_INDEX", "expected_critical_points"]
 
 MAX_SIZE = 10_000  # our choice: the quadrature costs O(Λ²), 3 s here
-MAX_SIZE_PER_INDEX = 100  # our choice: O(Λ) places, O(Λ) Pfaffians each, O(Λ³) a Pfaffian
-_FIELD = 1e-16  # the count is 2 + O(x): below this, 2 to the last digit
+MAX_SIZE_PER_INDEX = 100  # our choice: O(Λ) nodes, O(Λ) Pfaffians per node, O(Λ³) per Pfaffian
+PURE_FIELD = 1e-16  # the number is 2 + O(x): for x below this it is 2 to the last digit
 
 Vector = NDArray[np.float64]
 
@@ -42,8 +43,8 @@ def expected_critical_points(
 ) -> "float | tuple[Vector, Vector]":
     """E[Crt] = Σ_k E[Crt_k], the expected number of critical points at finite Λ, or each E[Crt_k].
 
-    Both are deterministic quadratures; nothing is sampled. The total is good to 1e-11, relative, at least to
-    Λ = 2000.
+    Both are deterministic quadratures; nothing is sampled. The total has a relative error of at most 1e-11 up to
+    Λ = 2000 at least.
 
     Parameters
     ----------
@@ -60,8 +61,8 @@ def expected_critical_points(
     Returns
     -------
     float or tuple of ndarray
-        The total or its logarithm; with ``per_index`` (values, standard_errors), each (Λ,). These errors are
-        estimates of the rounding: where one exceeds its value, read the value as "at most the error".
+        The total or its logarithm; with ``per_index`` (values, standard_errors), each (Λ,). These errors estimate
+        the rounding: where one exceeds its value, the value is at most that error.
 
     Raises
     ------
@@ -80,8 +81,13 @@ def expected_critical_points(
     x = require_mixture(mixture).ratio
     size = check.integer("size", size, 1, MAX_SIZE_PER_INDEX if per_index else MAX_SIZE)
     if per_index and log:
-        raise InputError("log=True is for the total: leave it or per_index=True out")
-    log_total = _log_total(x, size)
+        raise InputError("log=True applies to the total only: omit it or per_index=True")
+    if x < PURE_FIELD:  # one minimum and one maximum
+        if per_index:
+            return np.bincount([0, size - 1], minlength=size).astype(np.float64), np.zeros(size)
+        return math.log(2) if log else 2.0
+    s, log_terms = _log_terms(x, size)
+    log_total = float(logsumexp(log_terms))
     if log:
         return log_total
     if log_total > math.log(np.finfo(float).max):
@@ -89,28 +95,11 @@ def expected_critical_points(
             f"the expected number of critical points at size {size} and ν″/ν′ = {x:.4g} is about "
             f"10^{log_total / math.log(10):.0f}, too large for a float; ask for log=True"
         )
-    return _per_index(x, size) if per_index else math.exp(log_total)
-
-
-def _log_total(x: float, size: int) -> float:
-    if x < _FIELD:
-        return math.log(2.0)
-    _, terms = _log_terms(x, size)
-    top = terms.max()
-    return float(top + math.log(np.exp(terms - top).sum()))
-
-
-def _per_index(x: float, size: int) -> tuple[Vector, Vector]:
-    """∫_0^∞ [ρ_k(s) + ρ_{Λ-1-k}(s)] e^{-cs²} ds: the eigenvalues' law is symmetric, so both k get it."""
-    if x < _FIELD:
-        values = np.zeros(size)
-        values[0] += 1
-        values[-1] += 1
-        return values, np.zeros(size)
-    s, terms = _log_terms(x, size)
+    if not per_index:
+        return math.exp(log_total)
+    # The grid covers s ≥ 0 only. By the symmetry s → -s, the share of index k at s is that of Λ-1-k at -s.
     shares, errors = index_shares(s, size)
-    sums = np.exp(terms) @ shares, np.exp(terms) @ errors
-    values, bounds = ((v + v[::-1]) / 2 for v in sums)
+    values, bounds = ((v + v[::-1]) / 2 for v in (np.exp(log_terms) @ shares, np.exp(log_terms) @ errors))
     return values, bounds + 1e-14 * values
 
 
@@ -118,5 +107,6 @@ def _log_terms(x: float, size: int) -> tuple[Vector, Vector]:
     """Nodes s ≥ 0, and the logarithms of the terms that sum to E[Crt]."""
     decay = x / (1 + x)  # ½ + c
     s, w = tilted_grid(size, decay)
+    # ln [2 √(2/(1+x)) x^{Λ/2}]
     factor = math.log(2) + 0.5 * math.log(2 / (1 + x)) + 0.5 * size * math.log(x)
     return s, np.log(w) + log_tilted_density(s, size, decay) + factor

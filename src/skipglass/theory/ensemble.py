@@ -12,31 +12,30 @@ amplitude of length r. *Independent* (weights i.i.d. and centred): paths add in 
 proportional to C(p-1, r-1) b^{2r}; ``beta`` is then b.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skipglass import check
 from skipglass.errors import InputError
+from skipglass.record import Result, coordinate, derived, number, text, variable
 from skipglass.theory.mixture import Mixture
 
-if TYPE_CHECKING:  # half a second to import, and only results that are stored or drawn need them
-    import xarray as xr
-    from matplotlib.axes import Axes
+__all__ = ["LETTERS", "READINGS", "DepthEnsemble", "peak_interval"]
 
-__all__ = ["READINGS", "DepthEnsemble", "peak_interval"]
-
-READINGS = ("coherent", "independent")
+LETTERS = {"coherent": "β", "independent": "b"}
+"""What each reading calls the strength of a branch."""
+READINGS = tuple(LETTERS)
 MAX_DEPTH = 10**8  # our choice: 2.4 GB of weights
 MAX_BETA = 1e150  # beyond it b² overflows; ε_p is 1 to the last digit long before
 
 
 @dataclass(frozen=True, eq=False)
-class DepthEnsemble:
+class DepthEnsemble(Result):
     """The distribution of path lengths in a residual network of depth p.
 
     Parameters
@@ -45,7 +44,7 @@ class DepthEnsemble:
         p ≥ 1, the number of weight layers.
     beta
         β = ρ n C / √Λ (Eq. 17), one number or one for each of the p layers; b in the independent reading.
-        0 is the limit in which only the shortest path is left.
+        0 is the limit in which only the shortest path remains.
     reading
         "coherent" or "independent" (see the module).
 
@@ -61,34 +60,41 @@ class DepthEnsemble:
     (34, 33.916, (25, 42))
     """
 
-    depth: int
-    beta: "float | NDArray[np.float64]"
-    reading: str = "coherent"
+    kind = "depth ensemble"
+
+    depth: int = number("p", of=int, long_name="depth", shown=False)
+    beta: "float | NDArray[np.float64]" = variable("layer?", letter="{letter}", shown=False)
+    reading: str = text("reading", default="coherent", shown=False)
 
     def __post_init__(self) -> None:
-        depth = check.integer("depth", self.depth, 1, MAX_DEPTH)
-        object.__setattr__(self, "depth", depth)
-        object.__setattr__(self, "beta", _validate_beta(self.beta, depth))
+        object.__setattr__(self, "depth", check.integer("depth", self.depth, 1, MAX_DEPTH))
+        object.__setattr__(self, "beta", _validate_beta(self.beta, self.depth))
         check.choice("reading", self.reading, READINGS)
 
     @property
+    def letter(self) -> str:
+        """What the reading calls the strength of a branch: β or b."""
+        return LETTERS[self.reading]
+
+    @property
+    @derived(coordinate("length", letter="r", long_name="path length", units="weight matrices"))
     def lengths(self) -> NDArray[np.int64]:
         """(p,) the path lengths r = 1..p."""
         return np.arange(1, self.depth + 1)
 
     @cached_property
+    @derived(variable("length", letter="ε_r", stored="weight"))
     def weights(self) -> NDArray[np.float64]:
         """(p,) ε_r, with Σ ε_r² = 1."""
         power = 1.0 if self.reading == "coherent" else 0.5
         factor = self._factor
         terms = _equal(self.depth, factor, power) if isinstance(factor, float) else _unequal(factor, power)
-        terms /= np.sqrt(terms @ terms)
-        terms.flags.writeable = False
-        return terms
+        return _read_only(terms / np.sqrt(terms @ terms))
 
     @property
+    @derived(variable("length", letter="share", long_name="share of the gradient"))
     def share(self) -> NDArray[np.float64]:
-        """(p,) the part of the gradient that the reading expects on paths of length r; it sums to 1.
+        """(p,) the fraction of the gradient that the reading expects on paths of length r; the sum is 1.
 
         ε_r / Σ ε_s in the coherent reading (the parts are aligned), ε_r² in the independent one (orthogonal).
         In both, r-1 is distributed as the number of branches taken: binomial for equal layers.
@@ -127,15 +133,12 @@ class DepthEnsemble:
         InputError
             If the mass is not in (0, 1].
         """
-        wanted = check.real("mass", mass, 0.0, above=True)
-        if wanted > 1:
-            raise InputError(f"mass must be in (0, 1], not {wanted:g}")
         cumulative = np.concatenate([[0.0], np.cumsum(self.weights**2)])
-        reached = cumulative[:-1] + min(wanted, 1.0) * cumulative[-1]
-        last = np.searchsorted(cumulative, reached * (1 - 4e-16), side="left")  # to rounding
-        last = np.maximum(last, np.arange(self.depth) + 1)
-        widths = np.where(last <= self.depth, last - np.arange(self.depth), self.depth + 1)
-        first = int(np.argmin(widths))
+        reached = cumulative[:-1] + check.real("mass", mass, 0.0, 1.0, above=True) * cumulative[-1]
+        # last[k] is where the shortest band that begins at length k+1 ends, up to rounding; p+1 if there is none.
+        starts = np.arange(self.depth)
+        last = np.maximum(np.searchsorted(cumulative, reached * (1 - 4e-16)), starts + 1)
+        first = int(np.argmin(np.where(last <= self.depth, last - starts, self.depth + 1)))
         return first + 1, int(last[first])
 
     def mixture(self, field: bool = False) -> Mixture:
@@ -156,57 +159,27 @@ class DepthEnsemble:
         InputError
             If nothing is left without the field (depth 1, or β = 0).
         """
-        first = 1 if field else 2
-        powers = {int(r): float(c) for r, c in zip(self.lengths, self.weights**2, strict=True) if r >= first}
-        if not any(powers.values()):
+        shortest = 0 if field else 1
+        powers = self.weights[shortest:] ** 2
+        if not powers.any():
             raise InputError(f"depth {self.depth} at this beta has paths of length 1 only, a field: use field=True")
-        return Mixture(powers).normalized()
+        return Mixture(dict(zip(self.lengths[shortest:].tolist(), powers.tolist(), strict=True))).normalized()
 
     @property
     def _factor(self) -> "float | NDArray[np.float64]":
         """β, or b² in the independent reading: the ratio of one more branch to none."""
         return self.beta if self.reading == "coherent" else self.beta**2
 
-    def to_xarray(self) -> "xr.Dataset":
-        """Return ε_r and the shares by length."""
-        import xarray as xr
+    def __repr__(self) -> str:
+        return f"DepthEnsemble(depth={self.depth}, beta={self.beta!r}, reading={self.reading!r})"
 
-        return xr.Dataset(
-            {
-                "weight": ("length", self.weights, {"long_name": "ε_r"}),
-                "share": ("length", self.share, {"long_name": "share of the gradient"}),
-            },
-            coords={"length": ("length", self.lengths, {"long_name": "path length r (weight matrices)"})},
-            attrs={"depth": self.depth, "beta": self.beta, "reading": self.reading},
-        )
-
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw ε_r against r, as in Fig. 1(a-c).
-
-        Parameters
-        ----------
-        ax
-            Where to draw; a new figure if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-            The axes.
-        """
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
-        ax.bar(self.lengths, self.weights, width=1.0)
-        ax.set(xlabel="path length r (weight matrices)", ylabel="ε_r", title=str(self).splitlines()[0])
-        return ax
-
-    def __str__(self) -> str:
+    def headline(self) -> str:
+        """Return the parameters, and where the ensemble has its mass."""
         beta = f"{self.beta:g}" if isinstance(self.beta, float) else f"{self.beta.min():g}..{self.beta.max():g}"
         lo, hi = self.band()
         return (
-            f"depth ensemble, p = {self.depth}, {'β' if self.reading == 'coherent' else 'b'} = {beta}, "
-            f"{self.reading} reading\n"
-            f"peak {self.peak}, mean length {self.mean_length:.4g}, 99 % of Σ ε_r² in {lo}..{hi}"
+            f"depth ensemble, p = {self.depth}, {self.letter} = {beta}, {self.reading} reading: peak at length "
+            f"{self.peak}, mean length {self.mean_length:.4g}, 99 % of Σ ε_r² in lengths {lo} to {hi}"
         )
 
 
@@ -245,51 +218,43 @@ def peak_interval(depth: int, k: int) -> tuple[float, float]:
 
 def _validate_beta(beta: object, depth: int) -> "float | NDArray[np.float64]":
     try:
-        if np.iscomplexobj(beta):  # type: ignore[arg-type]
-            raise TypeError
-        values = np.asarray(beta, dtype=float)
+        values = np.asarray(beta).astype(np.float64, casting="same_kind")
     except (TypeError, ValueError):
-        raise InputError(f"beta must be a number or {depth} numbers, one a layer, not {beta!r}") from None
-    if values.ndim > 1 or (values.ndim == 1 and values.size != depth):
+        raise InputError(f"beta must be a number or {depth} numbers, one per layer, not {beta!r}") from None
+    if values.shape not in ((), (depth,)):
         raise InputError(f"beta must be a number or one value for each of the {depth} layers, not shape {values.shape}")
     bad = values[~((values >= 0) & (values <= MAX_BETA))]
     if bad.size:
         raise InputError(f"beta must be finite and not negative (at most {MAX_BETA:g}), found {bad.flat[0]:g}")
-    if values.ndim == 0:
-        return float(values)
-    values = values.copy()
+    return _read_only(values) if values.ndim else float(values)
+
+
+def _read_only(values: NDArray[np.float64]) -> NDArray[np.float64]:
     values.flags.writeable = False
     return values
 
 
 def _equal(p: int, beta: float, power: float) -> NDArray[np.float64]:
-    """[C(p-1, r-1) β^{r-1}]^power up to a factor, r = 1..p, outward from the peak by ratios β (p-r)/r.
-
-    The power is taken of the ratios, so that no term underflows before its root is taken.
-    """
+    """[C(p-1, r-1) β^{r-1}]^power up to a factor, r = 1..p."""
+    # The ratio of the terms r+1 and r is β (p-r)/r: above 1 below the peak k, and below 1 from there on.
     k = min(p, 1 + math.floor(p * (beta / (1 + beta))))
     r = np.arange(1.0, p)
     terms = np.ones(p)
-    with np.errstate(under="ignore"):
-        np.cumprod((beta * ((p - r[k - 1 :]) / r[k - 1 :])) ** power, out=terms[k:])
-        if k > 1:
-            below = r[: k - 1][::-1]
-            terms[: k - 1] = np.cumprod((below / ((p - below) * beta)) ** power)[::-1]
+    # Products of ratios outward from the peak only fall, so that they underflow but never overflow. The power is
+    # taken of the ratios, so that no term underflows before its root is taken.
+    np.cumprod((beta * ((p - r[k - 1 :]) / r[k - 1 :])) ** power, out=terms[k:])
+    if k > 1:
+        below = r[k - 2 :: -1]
+        terms[k - 2 :: -1] = np.cumprod((below / ((p - below) * beta)) ** power)
     return terms
 
 
 def _unequal(beta: NDArray[np.float64], power: float) -> NDArray[np.float64]:
-    """Coefficients of Π_{l≥2} (1 + β_l t)/(1 + β_l), which sum to 1, times 2^1000, to the power asked for.
+    """Coefficients of Π_{l≥2} (1 + β_l t)/(1 + β_l) up to a factor, to the power.
 
-    Each is the probability of taking that many branches when layer l takes its own with β_l/(1+β_l). All
-    terms are positive, so no digit is lost; the factor keeps terms down to 1e-600 of the largest.
+    Each is the probability of taking that many branches when layer l takes its own with probability β_l/(1+β_l).
     """
-    terms = np.zeros(beta.size)
-    terms[0] = 2.0**1000
-    with np.errstate(under="ignore"):
-        for l, b in enumerate(beta[1:], start=1):
-            taken = terms[:l] * (b / (1 + b))
-            terms[: l + 1] *= 1 / (1 + b)
-            terms[1 : l + 1] += taken
-        terms = terms**power
-        return terms / terms.max()
+    # All terms are positive, so that no digit is lost. The factor keeps terms down to 1e-600 of the largest.
+    factors = np.stack([1 / (1 + beta[1:]), beta[1:] / (1 + beta[1:])], axis=1)
+    terms = functools.reduce(np.convolve, factors, np.array([2.0**1000])) ** power
+    return terms / terms.max()

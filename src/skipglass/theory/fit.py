@@ -5,14 +5,13 @@ With γ_r paths of length r (the census), a reading predicts for the squared nor
     coherent       q_r ∝ (γ_r β^r)²      (paths add in amplitude, Eqs. 14-15),
     independent    q_r ∝ γ_r b^{2r}      (paths add in power),
 
-and γ_r = C(p-1, r-1) gives the ensemble of the paper's chain. Either is an exponential family in 2 ln β, so the
-β of least Kullback-Leibler divergence KL(q ‖ reading) is the one whose mean length is the measured one. The log
-odds of the mean between the shortest and the longest length grow with ln β without bound: a root of one
-monotone function, found among logarithms, as γ_r of a deep network is beyond floating point.
+and γ_r = C(p-1, r-1) gives the ensemble of the paper's chain. Either is an exponential family in θ = 2 ln β, so
+that the β of least Kullback-Leibler divergence KL(q ‖ reading) is the one whose mean length is the measured one. The
+log odds of the mean length, (mean - shortest) : (longest - mean), increase with θ without bound, and θ is the root of
+one monotone function. It is found among logarithms, because γ_r of a deep network exceeds the range of floats.
 """
 
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,20 +23,21 @@ from scipy.special import logsumexp
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.theory.ensemble import READINGS
+from skipglass.record import Result, coordinate, number, text, variable
+from skipglass.theory.ensemble import LETTERS, READINGS
 
 if TYPE_CHECKING:
-    import xarray as xr
     from matplotlib.axes import Axes
 
 __all__ = ["Fit", "fit"]
 
 Array = NDArray[np.float64]
-LEVEL = 0.95
+LEVEL = 0.95  # of the bootstrap interval
+ADDING = {"coherent": "paths add in amplitude", "independent": "paths add in power"}
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(Result):
     """The member of a reading's family that is nearest to a measured distribution over path lengths.
 
     Attributes
@@ -56,51 +56,40 @@ class Fit:
         (R,) the fractions of Σ_r ‖g_r‖², each with sum 1.
     """
 
-    reading: str
-    beta: float
-    interval: tuple[float, float] | None
-    distance: float
-    lengths: NDArray[np.int64]
-    measured: Array
-    predicted: Array
+    kind = "fit"
 
-    def __str__(self) -> str:
-        letter = "β" if self.reading == "coherent" else "b"
-        spread = "" if self.interval is None else f" (95 % {self.interval[0]:.3g}..{self.interval[1]:.3g})"
-        limit = {0.0: ", the limit of the shortest paths", math.inf: ", the limit of the longest paths"}
+    reading: str = text("reading", shown=False)
+    beta: float = number("{letter}", shown=False)
+    interval: tuple[float, float] | None = variable(
+        "bound", long_name="95 % bootstrap interval of {letter}", decode=lambda v: tuple(v.tolist()), shown=False
+    )
+    distance: float = number(long_name="KL divergence", units="nats", shown=False)
+    lengths: NDArray[np.int64] = coordinate("length", letter="r", long_name="path length")
+    measured: Array = variable("length", letter="measured", long_name="measured fraction of Σ ‖g_r‖²")
+    predicted: Array = variable("length", letter="predicted", long_name="{reading} model")
+
+    @property
+    def letter(self) -> str:
+        """What the reading calls the fitted number: β or b."""
+        return LETTERS[self.reading]
+
+    def headline(self) -> str:
+        """Name the model, its β or b with the interval, and the divergence that remains."""
+        interval = "" if self.interval is None else " (95 % interval {:.3g} to {:.3g})".format(*self.interval)
+        limits = {0.0: ", the limit of the shortest paths", math.inf: ", the limit of the longest paths"}
         return (
-            f"{self.reading}: {letter} = {self.beta:.4g}{spread}, distance {self.distance:.3g} nats"
-            f"{limit.get(self.beta, '')}"
-        )
-
-    def to_xarray(self) -> "xr.Dataset":
-        """Return the measured and the predicted fractions by length."""
-        import xarray as xr
-
-        lo, hi = self.interval or (math.nan, math.nan)
-        return xr.Dataset(
-            {
-                "measured": ("length", self.measured, {"long_name": "measured fraction of Σ ‖g_r‖²"}),
-                "predicted": ("length", self.predicted, {"long_name": f"{self.reading} reading"}),
-            },
-            coords={"length": ("length", self.lengths, {"long_name": "path length r"})},
-            attrs={
-                "reading": self.reading,
-                "beta": self.beta,
-                "beta_low": lo,
-                "beta_high": hi,
-                "distance": self.distance,
-            },
+            f"{self.reading} model ({ADDING[self.reading]}): {self.letter} = {self.beta:.4g}{interval}, "
+            f"KL divergence {self.distance:.3g} nats{limits.get(self.beta, '')}"
         )
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the measured fractions as bars, the predicted ones as a line; return the axes."""
+        """Draw the measured fractions by length as bars and the predicted ones as a line; return the axes."""
         import matplotlib.pyplot as plt
 
         ax = plt.subplots()[1] if ax is None else ax
         ax.bar(self.lengths, self.measured, width=0.9, color="#bbbbbb", label="measured")
-        ax.plot(self.lengths, self.predicted, label=f"{self.reading} reading")
-        ax.set(xlabel="path length r", ylabel="fraction of Σ ‖g_r‖²", title=str(self))
+        ax.plot(self.lengths, self.predicted, label=f"{self.reading} model")
+        ax.set(xlabel="path length r", ylabel="fraction of Σ ‖g_r‖²", title=self.headline())
         ax.legend()
         return ax
 
@@ -115,8 +104,8 @@ def fit(
 ) -> Fit:
     """Fit β of a reading to measured squared norms by least Kullback-Leibler divergence (docs/mathematics.md §2).
 
-    The percentile bootstrap draws samples with replacement. β grows with the mean length, so the quantiles of
-    the resampled means give those of β, and only two more roots are sought.
+    The percentile bootstrap draws samples with replacement. β increases with the mean length, so the quantiles of
+    the resampled means give those of β, and only two more roots are needed.
 
     Parameters
     ----------
@@ -129,14 +118,14 @@ def fit(
     reading
         "coherent" or "independent".
     resamples
-        Of the bootstrap over samples.
+        Number of bootstrap resamples of the samples.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
     Fit
-        β, its interval, and the distance that remains.
+        β, its interval, and the divergence that remains.
 
     Raises
     ------
@@ -148,35 +137,33 @@ def fit(
     --------
     >>> from skipglass.theory import DepthEnsemble
     >>> e = DepthEnsemble(depth=50, beta=0.5)
-    >>> print(fit(e.lengths, e.weights**2, {r: math.comb(49, r - 1) for r in range(1, 51)}))
-    coherent: β = 0.5, distance ... nats
+    >>> print(fit(e.lengths, e.weights**2, {r: math.comb(49, r - 1) for r in range(1, 51)}).headline())
+    coherent model (paths add in amplitude): β = 0.5, KL divergence ... nats
     """
     check.choice("reading", reading, READINGS)
     draws, seed = check.integer("resamples", resamples, 1), check.seed("seed", seed)
-    r, q = _validate(lengths, power, census)
-    has_paths = [census.get(int(length), 0) > 0 for length in r]
-    r, q = r[has_paths], q[has_paths]
-    exponent = 2.0 if reading == "coherent" else 1.0
-    log_paths = exponent * np.array([math.log(census[int(length)]) for length in r])
+    r, q, log_paths = _validate(lengths, power, census)
+    log_paths *= 2 if reading == "coherent" else 1
+    # For each sample, Σ q times the distance of its mean length from the shortest and from the longest length.
     offsets = (r - r[0]).astype(np.float64)
-    theta = _root(offsets, log_paths, offsets @ q, (offsets[-1] - offsets) @ q)
+    above, below = offsets @ q, (offsets[-1] - offsets) @ q
+    theta = _theta(offsets, log_paths, float(_log_odds(above.sum(), below.sum())))
     log_predicted = _log_predicted(offsets, log_paths, theta)
-    total = q.sum(axis=1)
-    measured = total / total.sum()
+    measured = q.sum(axis=1) / q.sum()
+    # KL(measured ‖ predicted), with the logarithms as they are: the prediction itself may underflow.
     seen = measured > 0
-    return Fit(
-        reading,
-        _beta(theta),
-        _interval(offsets, log_paths, q, draws, seed) if q.shape[1] > 1 else None,
-        max(0.0, float(measured[seen] @ (np.log(measured[seen]) - log_predicted[seen]))),
-        r,
-        measured,
-        np.exp(log_predicted),
-    )
+    distance = float(measured[seen] @ (np.log(measured[seen]) - log_predicted[seen]))
+    interval = None
+    if q.shape[1] > 1:
+        first, last = _extremes(above, below, draws, seed)
+        interval = _beta(_theta(offsets, log_paths, first)), _beta(_theta(offsets, log_paths, last))
+    return Fit(reading, _beta(theta), interval, max(0.0, distance), r, measured, np.exp(log_predicted))
 
 
-def _validate(lengths: ArrayLike, power: ArrayLike, census: Mapping[int, int]) -> tuple[NDArray[np.int64], Array]:
-    """Lengths in ascending order, and the squared norms (R, N), scaled to at most one."""
+def _validate(
+    lengths: ArrayLike, power: ArrayLike, census: Mapping[int, int]
+) -> tuple[NDArray[np.int64], Array, Array]:
+    """Lengths that have paths, ascending; squared norms (R, N), scaled to at most one; ln γ_r."""
     r = np.asarray(lengths)
     try:
         q = np.asarray(power, dtype=np.float64)
@@ -187,62 +174,64 @@ def _validate(lengths: ArrayLike, power: ArrayLike, census: Mapping[int, int]) -
     if q.ndim not in (1, 2) or q.shape[0] != r.size or q.size == 0:
         raise InputError(f"power must have shape ({r.size},) or ({r.size}, N), as the lengths, not {q.shape}")
     if not (np.isfinite(q) & (q >= 0)).all():
-        raise InputError("power holds squared norms: finite and not negative; found others")
+        raise InputError("power contains squared norms, which must be finite and not negative; found others")
     if not q.any():
         raise InputError("all squared norms are zero: the gradient is, and no distribution over lengths is defined")
-    q = (q / q.max()).reshape(r.size, -1)
-    empty = [int(length) for length, row in zip(r, q, strict=True) if row.any() and not census.get(int(length), 0) > 0]
-    if empty:
-        raise InputError(f"the census has no path of length {empty[0]}, where a part of the gradient was measured")
-    if sum(census.get(int(length), 0) > 0 for length in r) < 2:
-        raise InputError("paths of one length only: every β describes them; measure another unit or network")
     order = np.argsort(r)
-    return r[order].astype(np.int64), q[order]
+    r, q = r[order].astype(np.int64), (q / q.max()).reshape(r.size, -1)[order]
+    # Lengths without paths are left out; no part of a gradient can lie there.
+    counts = [census.get(length, 0) for length in r.tolist()]
+    has_paths = np.array([count > 0 for count in counts])
+    impossible = r[~has_paths & q.any(axis=1)]
+    if impossible.size:
+        raise InputError(f"the census has no path of length {impossible[0]}, where a part of the gradient was measured")
+    if has_paths.sum() < 2:
+        raise InputError("all paths have one length, which every β describes; measure another unit or network")
+    return r[has_paths], q[has_paths], np.array([math.log(count) for count in counts if count > 0])
 
 
-def _root(offsets: Array, log_paths: Array, below: ArrayLike, above: ArrayLike) -> float:
-    """θ = 2 ln β for which the mean length splits its range as ``below`` : ``above``, sums over samples."""
-    low, high = float(np.sum(below)), float(np.sum(above))
-    if low == 0 or high == 0:
-        return -math.inf if low == 0 else math.inf
-    wanted = math.log(low) - math.log(high)
-    with np.errstate(divide="ignore"):
-        from_below, from_above = np.log(offsets), np.log(offsets[-1] - offsets)
+@np.errstate(divide="ignore", invalid="ignore")
+def _log_odds(above: ArrayLike, below: ArrayLike) -> Array:
+    """ln(above/below): infinite where one is zero, NaN where both are."""
+    return np.log(above) - np.log(below)
+
+
+def _theta(offsets: Array, log_paths: Array, log_odds: float) -> float:
+    """θ = 2 ln β at which the mean length has the given log odds; infinite where they are."""
+    if math.isinf(log_odds):
+        return log_odds
 
     def excess(theta: float) -> float:
         terms = log_paths + theta * offsets
-        return float(logsumexp(terms + from_below) - logsumexp(terms + from_above)) - wanted
+        return float(logsumexp(terms, b=offsets) - logsumexp(terms, b=offsets[-1] - offsets)) - log_odds
 
+    # The log odds increase without bound with θ: widen the bracket until it holds the root.
     reach = 1.0
     while excess(-reach) > 0 or excess(reach) < 0:
         reach *= 2
     return float(brentq(excess, -reach, reach, xtol=1e-14, rtol=8.9e-16, maxiter=500))
 
 
+@np.errstate(over="ignore")
 def _beta(theta: float) -> float:
-    """β = exp(θ/2), infinite beyond floating point."""
-    return math.exp(theta / 2) if theta < 2 * math.log(sys.float_info.max) else math.inf
+    """β = exp(θ/2), infinite where it exceeds the range of floats."""
+    return float(np.exp(theta / 2))
 
 
 def _log_predicted(offsets: Array, log_paths: Array, theta: float) -> Array:
-    """The logarithms of the reading's fractions at θ; all on one end in its limits."""
+    """The logarithms of the reading's fractions at θ; in its limits all is on one end."""
     if math.isinf(theta):
         return np.where(offsets == (offsets[0] if theta < 0 else offsets[-1]), 0.0, -math.inf)
     terms = log_paths + theta * offsets
     return terms - logsumexp(terms)
 
 
-def _interval(offsets: Array, log_paths: Array, q: Array, draws: int, seed: int) -> tuple[float, float]:
-    """The percentile interval of β over samples drawn with replacement."""
-    below, above = offsets @ q, (offsets[-1] - offsets) @ q
-    samples = q.shape[1]
-    random = np.random.default_rng(seed)
-    counts = random.multinomial(samples, np.full(samples, 1 / samples), size=draws).astype(np.float64)
-    low, high = counts @ below, counts @ above
-    drawn = low + high > 0  # a draw of samples without gradient says nothing
-    low, high = low[drawn], high[drawn]
-    order = np.argsort(low / (low + high), kind="stable")
-    tail = (1 - LEVEL) / 2
-    ends = [order[round(share * (order.size - 1))] for share in (tail, 1 - tail)]
-    first, last = (_beta(_root(offsets, log_paths, low[k], high[k])) for k in ends)
-    return first, last
+def _extremes(above: Array, below: Array, draws: int, seed: int) -> tuple[float, float]:
+    """The percentile interval of the log odds, over samples drawn with replacement."""
+    samples = above.size
+    counts = np.random.default_rng(seed).multinomial(samples, np.full(samples, 1 / samples), size=draws)
+    log_odds = _log_odds(counts @ above, counts @ below)
+    # NaN where no drawn sample has a gradient, which says nothing about β.
+    ranked = np.sort(log_odds[~np.isnan(log_odds)])
+    first, last = (round(share * (ranked.size - 1)) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return float(ranked[first]), float(ranked[last])

@@ -1,15 +1,15 @@
-"""Which eigenvalue is it? The density of the k-th eigenvalue of a GOE matrix, exactly.
+"""The density of the k-th smallest eigenvalue of a GOE matrix, exactly.
 
-Given an eigenvalue at s, the others have the density ∝ |Δ(y)| Π |y_i - s| e^{-y_i²/2}. Weighing each one
-below s by z makes the normalisation a polynomial in z, whose coefficients are in the ratio of the densities
+Given an eigenvalue at s, the others have the density ∝ |Δ(y)| Π |y_i - s| e^{-y_i²/2}. If each one below s is
+weighted by z, the normalisation is a polynomial in z, whose coefficients are in the ratio of the densities
 of the 0th, 1st, … eigenvalue at s. By de Bruijn's formula (1955) it is, for n = N-1 even, the Pfaffian of
 
     A_ij(z) = z² L_ij + z (l_i r_j - r_i l_j) + R_ij,
     R_ij = ∫∫ sgn(v-u) f_i(u) f_j(v),  r_i = ∫ f_i over u, v > s,
 
 with f_i(u) = |u-s| φ_i(u), and L, l the same over u, v < s; for n odd A has one more row and column, z l + r.
-The coefficients come from its values on the unit circle. Nothing is sampled, but rounding leaves each an
-absolute error of some 1e-14 of their sum; those that drown in it are set to 0 and bounded.
+The coefficients come from the values of the polynomial on the unit circle. Nothing is sampled. Rounding leaves each
+coefficient an absolute error of about 1e-14 of their sum; those below it are set to 0 and given an upper bound.
 """
 
 import math
@@ -43,32 +43,35 @@ def index_shares(s: NDArray[np.float64], size: int) -> tuple[Matrix, Matrix]:
     n = size - 1
     if n == 0:
         return np.ones((s.size, 1)), np.zeros((s.size, 1))
+    # The polynomial has real coefficients, so that its values on the upper half of the unit circle determine it.
     z = np.exp(2j * np.pi * np.arange(size // 2 + 1) / size)
     rule = _rule(math.ceil(1.3 * math.sqrt(2 * n) * _reach(n)) + 40)
     shares, errors = np.empty((s.size, size)), np.empty((s.size, size))
     for i, place in enumerate(s):
         logs = log_pfaffian(_matrices(place, n, z, rule))
+        # At z = 1, the first value, the polynomial is the sum of its coefficients: shares are relative to it.
         shares[i], errors[i] = _without_noise(np.fft.hfft(np.exp(logs - logs[0]), size) / size)
     return shares, errors
 
 
 def _without_noise(shares: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Zero what is below the noise, and bound it by going on as a geometric series.
+    """Set shares below the noise to zero, and bound them by continuing the others as a geometric series.
 
-    The bound takes the number of eigenvalues below a point for log-concave: its shares fall faster than
+    The bound assumes that the number of eigenvalues below a point is log-concave: its shares fall faster than
     geometrically on both sides of the mode. The noise, N² ε/4, is above all that the tests have seen.
     """
     noise = shares.size**2 * np.finfo(float).eps / 4
     mode = int(shares.argmax())
     kept, error = shares.copy(), np.full(shares.size, noise)
-    for side in (slice(mode, None), slice(mode, None, -1)):
-        p, q, e = shares[side], kept[side], error[side]
-        low = np.flatnonzero(p < 10 * noise)
+    for outward in (slice(mode, None), slice(mode, None, -1)):
+        # Views that start at the mode and go up, then down: what is assigned to them is kept.
+        share, kept_there, error_there = shares[outward], kept[outward], error[outward]
+        low = np.flatnonzero(share < 10 * noise)
         if low.size:
-            last = low[0] - 1
-            ratio = p[last] / p[last - 1] if last else 10 * noise
-            q[last + 1 :] = 0
-            e[last + 1 :] = p[last] * ratio ** np.arange(1, p.size - last)
+            last = low[0] - 1  # the last share above the noise
+            ratio = share[last] / share[last - 1] if last else 10 * noise
+            kept_there[last + 1 :] = 0
+            error_there[last + 1 :] = share[last] * ratio ** np.arange(1, share.size - last)
     return kept, error
 
 
@@ -77,14 +80,11 @@ def _reach(n: int) -> float:
 
 
 def _rule(m: int) -> tuple[NDArray[np.float64], Matrix, Matrix]:
-    """Gauss-Legendre nodes (m,), weights (m,) and J (m, m), (J f)_a = ∫_{-1}^{x_a} f below degree m."""
+    """Gauss-Legendre nodes x (m,), weights w (m,) and J (m, m), (J f)_a = ∫_{-1}^{x_a} f below degree m."""
     x, w = legendre.leggauss(m)
-    P = legendre.legvander(x, m)
-    k = np.arange(m)
-    antiderivative = np.empty((m, m))  # ∫_{-1}^{x} P_k = (P_{k+1} - P_{k-1})/(2k+1)
-    antiderivative[:, 0] = x + 1
-    antiderivative[:, 1:] = (P[:, 2:] - P[:, : m - 1]) / (2 * k[1:] + 1)
-    return x, w, antiderivative @ ((k + 0.5)[:, None] * P[:, :m].T * w)
+    # f = Σ_k c_k P_k with c_k = (k + ½) Σ_b w_b P_k(x_b) f(x_b), and J integrates each P_k.
+    coefficients = (np.arange(m) + 0.5)[:, None] * legendre.legvander(x, m - 1).T * w
+    return x, w, legendre.legvander(x, m) @ legendre.legint(np.eye(m), lbnd=-1) @ coefficients
 
 
 def _matrices(s: float, n: int, z: NDArray[np.complex128], rule: tuple) -> NDArray[np.complex128]:
@@ -94,25 +94,24 @@ def _matrices(s: float, n: int, z: NDArray[np.complex128], rule: tuple) -> NDArr
     R, r = _half_line(s, max(s, -reach), max(reach, s + 6), n, rule)
     z = z[:, None, None]
     A = z**2 * L + z * (np.outer(l, r) - np.outer(r, l)) + R
-    if n % 2 == 0:
-        return A
-    bordered = np.zeros((z.size, n + 1, n + 1), complex)
-    bordered[:, :n, :n] = A
-    bordered[:, :n, n] = z[:, 0] * l + r
-    bordered[:, n, :n] = -bordered[:, :n, n]
-    return bordered
+    if n % 2:
+        A = np.pad(A, [(0, 0), (0, 1), (0, 1)])
+        A[:, :n, n] = z[:, 0] * l + r
+        A[:, n, :n] = -A[:, :n, n]
+    return A
 
 
 def _half_line(s: float, lo: float, hi: float, n: int, rule: tuple) -> tuple[Matrix, NDArray[np.float64]]:
     """∫∫ sgn(v-u) f_i(u) f_j(v) and ∫ f_i over lo..hi."""
     x, w, J = rule
     half = (hi - lo) / 2
-    u = lo + half * (x + 1)
+    u = lo + half * (x + 1)  # the rule moved from -1..1 to lo..hi
     f = hermite_functions(u, n) * np.abs(u - s) / (1 + abs(s))
     whole = half * f @ w
+    # ∫ sgn(v-u) f_i(u) du is the integral of f_i below v minus that above v.
     running = half * f @ J.T
     skew = half * (2 * running - whole[:, None]) @ (f * w).T
-    return (skew - skew.T) / 2, whole
+    return (skew - skew.T) / 2, whole  # antisymmetric also after rounding
 
 
 def log_pfaffian(A: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -132,10 +131,11 @@ def log_pfaffian(A: NDArray[np.complex128]) -> NDArray[np.complex128]:
     batch = np.arange(len(A))
     total = np.zeros(len(A), complex)
     while A.shape[1]:
+        # Exchange the second row and column of each matrix for those with the largest entry in the first column.
         pivot = 1 + np.abs(A[:, 1:, 0]).argmax(axis=1)
-        for axis in (1, 2):
-            B = A if axis == 1 else A.transpose(0, 2, 1)
+        for B in (A, A.transpose(0, 2, 1)):
             B[batch, 1], B[batch, pivot] = B[batch, pivot].copy(), B[batch, 1].copy()
+        # Pf A is a_01 times the Pfaffian of what elimination leaves; an exchange changes the sign.
         first, second = A[:, 0, 1], A[:, 2:, 1]
         total += np.log(first) + np.where(pivot == 1, 0, 1j * np.pi)
         ratio = A[:, 2:, 0] / -first[:, None]

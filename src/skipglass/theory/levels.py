@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.theory.mixture import MAX_ORDER, Mixture, require_mixture
+from skipglass.theory.mixture import MAX_ORDER, Mixture
 
 __all__ = ["ground_state_energy", "level_complexity", "threshold_energy"]
 
@@ -28,8 +28,7 @@ def level_complexity(p: int, energy: float, index: int = 0) -> float:
     p
         The order, at least 2.
     energy
-        u, energy per spin: any number, negative where it is interesting. Θ_k is nondecreasing in u and
-        constant from -E_∞ on.
+        u, the energy per spin, of either sign. Θ_k is nondecreasing in u and constant from -E_∞ on.
     index
         k ≥ 0, fixed while Λ → ∞.
 
@@ -42,7 +41,7 @@ def level_complexity(p: int, energy: float, index: int = 0) -> float:
     ------
     InputError
         If p < 2 (a field has one minimum, at a random height: no rate), the energy is not finite, or the
-        index is not a count.
+        index is not an integer of at least 0.
 
     Examples
     --------
@@ -51,8 +50,8 @@ def level_complexity(p: int, energy: float, index: int = 0) -> float:
     """
     p = check.integer("p", p, 2, MAX_ORDER)
     k = check.integer("index", index)
-    E = _edge(p)
-    u = max(-check.real("energy", energy, -1e100), E)
+    E = -threshold_energy(p)
+    u = max(-check.real("energy", energy, -1e100), E)  # above the threshold nothing is added
     action = u * math.sqrt((u - E) * (u + E)) / E**2 - math.acosh(u / E)
     return 0.5 * math.log(p - 1) - (p - 2) * u**2 / (4 * (p - 1)) - (k + 1) * action
 
@@ -81,19 +80,18 @@ def ground_state_energy(p: int) -> float:
     -1.657
     """
     p = check.integer("p", p, 2, MAX_ORDER)
-    top = -_edge(p)
+    top = threshold_energy(p)
     if p == 2:
         return top
-    bottom = 2 * top
-    while level_complexity(p, bottom) > 0:
-        bottom *= 2
+    # Θ_0 ≥ 0 at the threshold. As I(u) ≥ 0, it is negative where its first two terms cancel.
+    bottom = -math.sqrt(2 * (p - 1) * math.log(p - 1) / (p - 2))
     return float(brentq(lambda u: level_complexity(p, u), bottom, top, xtol=1e-14, rtol=1e-14))
 
 
 def threshold_energy(model: "int | Mixture") -> float:
     """-E_∞, the energy per spin above which typical critical points are saddles of growing index.
 
-    2√((p-1)/p) below zero for the pure p-spin, and -(ν″-ν′+ν′²)/(ν′√ν″) for a mixture scaled to ξ(1) = 1
+    It is -2√((p-1)/p) for the pure p-spin, and -(ν″-ν′+ν′²)/(ν′√ν″) for a mixture scaled to ξ(1) = 1
     (Auffinger, Ben Arous 2013; the threshold of Cugliandolo and Kurchan 1993). Energies are those of the
     scaled mixture: multiply by √ξ(1) for others.
 
@@ -110,7 +108,7 @@ def threshold_energy(model: "int | Mixture") -> float:
     Raises
     ------
     InputError
-        If p < 2, or the field makes the landscape trivial (x < 1): nothing to get stuck in, no threshold.
+        If p < 2, or the field makes the landscape trivial (x < 1), so that there is no threshold.
 
     Examples
     --------
@@ -118,15 +116,12 @@ def threshold_energy(model: "int | Mixture") -> float:
     (-1.633, -1.6378)
     """
     if not isinstance(model, Mixture):
-        return -_edge(check.integer("p", model, 2, MAX_ORDER))
-    m = require_mixture(model).normalized()
+        p = check.integer("p", model, 2, MAX_ORDER)
+        return -2 * math.sqrt((p - 1) / p)
+    m = model.normalized()
     if m.ratio < 1:
         raise InputError(
             f"a mixture with ν″/ν′ = {m.ratio:.4g} < 1 has a trivial landscape and no threshold; its minimum "
             f"lies at H/Λ = -√ν′ = {-math.sqrt(m.nu1):.4g}"
         )
     return -(m.nu2 - m.nu1 + m.nu1**2) / (m.nu1 * math.sqrt(m.nu2))
-
-
-def _edge(p: int) -> float:
-    return 2 * math.sqrt((p - 1) / p)

@@ -23,7 +23,7 @@ class Mixture:
     Parameters
     ----------
     powers
-        {r: ε_r²}. They are kept as given: Σ ε_r² = 1 is the custom, not a condition. The order 1 is a field.
+        {r: ε_r²}. They are not normalised: Σ ε_r² = 1 is usual but not required. The order 1 is a field.
 
     Attributes
     ----------
@@ -64,28 +64,28 @@ class Mixture:
         return cls({order: 1.0})
 
     def __call__(self, overlap: ArrayLike, derivative: int = 0) -> "float | NDArray[np.float64]":
-        """ξ(q), or its first or second (any) derivative, at each overlap q in [-1, 1].
+        """ξ(q), or one of its derivatives, at each overlap q in [-1, 1].
 
         Parameters
         ----------
         overlap
             q = ⟨w,w'⟩/Λ, any shape.
         derivative
-            How many times to differentiate.
+            The order of the derivative.
 
         Returns
         -------
         float or ndarray
-            Of the shape of ``overlap``.
+            With the shape of ``overlap``.
         """
         q = np.asarray(overlap, dtype=float)
-        r, coefficients = self.orders.astype(float), self.powers.copy()
+        r, coefficients = self.orders.astype(float), self.powers
         for k in range(check.integer("derivative", derivative)):
             coefficients = coefficients * (r - k)
+        # Orders below the derivative have vanished; they would have negative exponents.
         kept = coefficients != 0
-        total = np.zeros_like(q)
-        for c, exponent in zip(coefficients[kept], r[kept] - derivative, strict=True):
-            total += c * q**exponent
+        terms = (c * q**exponent for c, exponent in zip(coefficients[kept], r[kept] - derivative, strict=True))
+        total = sum(terms, np.zeros_like(q))
         return float(total) if total.ndim == 0 else total
 
     @property
@@ -121,7 +121,7 @@ class Mixture:
 
     @property
     def _probabilities(self) -> NDArray[np.float64]:
-        """ε_r²/ξ(1); the largest is divided out first, so that no sum of huge or tiny powers is lost."""
+        """ε_r²/ξ(1); the largest is divided out first, so that sums of huge or tiny powers do not overflow."""
         scaled = self.powers / self.powers.max()
         return scaled / scaled.sum()
 
@@ -142,7 +142,7 @@ class Mixture:
 
 
 def require_mixture(mixture: object) -> Mixture:
-    """Return ``mixture`` if it is one; else say how to make one."""
+    """Return ``mixture`` if it is a Mixture, or raise an InputError that says how to make one."""
     if isinstance(mixture, Mixture):
         return mixture
     raise InputError(

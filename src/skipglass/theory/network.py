@@ -42,14 +42,14 @@ def path_factor(width: int, *, gate: float = 0.5, scale: float | None = None, un
 
 
 def branch_factor(width: int, *, gate: float = 0.5, scale: float | None = None) -> float:
-    """b = √(ρ n) C: the independent reading's factor; b² is the power of a branch against its shortcut.
+    """b = √(ρ n) C: the independent reading's factor; b² is the power of a branch relative to its shortcut.
 
     Parameters
     ----------
     width
         n, units in each layer.
     gate
-        ρ, the probability that a ReLU is open: its square's mean too, hence ρ and not ρ².
+        ρ, the probability that a ReLU is open. It is also the mean square of the gate, hence ρ and not ρ².
     scale
         C, the root mean square of the weights; None takes C = 1/√n. He's initialisation,
         C = √(2/n), has b = 1.
@@ -76,4 +76,4 @@ def branch_factor(width: int, *, gate: float = 0.5, scale: float | None = None) 
 def _validate(width: int, gate: float, scale: float | None) -> tuple[int, float, float]:
     n = check.integer("width", width, 1)
     C = 1 / math.sqrt(n) if scale is None else check.real("scale", scale, 0.0)
-    return n, check.probability("gate", gate), C
+    return n, check.real("gate", gate, 0.0, 1.0), C

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from skipglass import check
-from skipglass.data import Split, digits, gaussian_mixture
+from skipglass.data import MAX_SEPARATION, Split, digits, gaussian_mixture
 from skipglass.errors import InputError
 from skipglass.models import NORMALIZATIONS, PLACEMENTS, ResidualMLP
 
@@ -69,7 +69,7 @@ class Settings:
         self._set("learning_rate", check.real("learning_rate", self.learning_rate, 0.0, above=True))
         for name in ("momentum", "weight_decay"):
             self._set(name, check.real(name, getattr(self, name), 0.0))
-        self._set("separation", check.separation(self.separation))
+        self._set("separation", check.real("separation", self.separation, 0.0, MAX_SEPARATION))
         if self.scale is not None:
             self._set("scale", check.real("scale", self.scale, 0.0, above=True))
         seeds = check.seeds(self.seeds)

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from skipglass import check, record
+from skipglass.data import MAX_SEPARATION
 from skipglass.errors import InputError, StorageError
 from skipglass.threads import one_thread
 from skipglass.training.measured import MeasuredRun
@@ -79,7 +80,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         checks: dict[str, Callable[[object], object]] = {
-            "separations": check.separation,
+            "separations": partial(check.real, "separation", minimum=0.0, maximum=MAX_SEPARATION),
             "learning_rates": partial(check.real, "learning_rate", minimum=0.0, above=True),
             "variants": lambda name: check.choice("a variant", name, VARIANTS),
             "depths": lambda depth: check.integer("depth", depth, 2),

@@ -16,7 +16,7 @@ from skipglass.graph import UNITS, LossFunction, Target, arguments, eager
 from skipglass.models import ResidualLayer
 from skipglass.paths.moments import moments
 from skipglass.paths.spectrum import spectrum
-from skipglass.scales.statistics import copied
+from skipglass.scales import copied
 from skipglass.watch.probe import MODES, Row, read_scales, scale_norms, take
 from skipglass.watch.recording import Recording
 from skipglass.watch.tensorboard import TensorBoard

@@ -23,8 +23,7 @@ from skipglass.errors import InputError
 from skipglass.graph import LossFunction, as_found, forward
 from skipglass.paths.participation import participation_of
 from skipglass.paths.spectrum import spectrum
-from skipglass.scales import Pairs, absorbed_norms, multipliers, pairs, weight_norms
-from skipglass.scales.statistics import hold_statistics
+from skipglass.scales import Pairs, absorbed_norms, hold_statistics, multipliers, pairs, weight_norms
 from skipglass.watch.gain import Gains
 
 __all__ = ["MODES", "Row", "read_scales", "scale_norms", "take"]

@@ -1,6 +1,6 @@
 """Counted critical points against the exact mean (Kac-Rice), case by case.
 
-    python -m skipglass.glass.agreement results/glass/recordings/glass_agreement.nc 500
+    python -m skipglass.paper.agreement results/glass/recordings/glass_agreement.nc 500
 
 Case by case: sample glasses, find all their critical points, and compare the mean number, in total and of each
 index, with `theory.expected_critical_points`. Seeds are fixed beforehand: glass i of case c has the seed
@@ -12,15 +12,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from skipglass import check
-from skipglass.glass.sampling import searched
-from skipglass.record import save
+from skipglass.glass import searched
+from skipglass.glass.base import powers_by_order
+from skipglass.record import Result, derived, mapping, names, number, save, variable
 from skipglass.theory import Mixture, expected_critical_points
 from skipglass.theory.mixture import require_mixture
 
@@ -45,8 +46,8 @@ LAYERED = [(Mixture.pure(3), 8), (Mixture.pure(4), 6)]
 SEEDS_APART = 1_000_000
 
 
-@dataclass(frozen=True)
-class Agreement:
+@dataclass(frozen=True, eq=False)
+class Agreement(Result):
     """Measured and exact mean numbers of critical points of one case.
 
     Attributes
@@ -69,35 +70,47 @@ class Agreement:
         Newton iterations in all.
     """
 
-    mixture: Mixture
-    size: int
-    counts: NDArray[np.int64]
-    exact: NDArray[np.float64]
-    energies: NDArray[np.float64]
-    indices: NDArray[np.int64]
-    incomplete: int
-    within_bound: int
-    saturated: int
-    symmetric: int | None
-    euler: int | None
-    starts: int
+    kind: ClassVar[str] = "agreement of one case"
+
+    mixture: Mixture = mapping(key=int, encode=powers_by_order, decode=Mixture)
+    size: int = number("Λ", of=int)
+    counts: NDArray[np.int64] = variable("sample", "index", of=int, stored="count", shown=False)
+    exact: NDArray[np.float64] = variable("index", shown=False)
+    energies: NDArray[np.float64] = variable("point", stored="energy", shown=False)
+    indices: NDArray[np.int64] = variable("point", of=int, stored="point_index", shown=False)
+    incomplete: int = number(of=int, long_name="samples without full evidence")
+    within_bound: int = number(of=int)
+    saturated: int = number(of=int)
+    symmetric: int | None = number(of=int)
+    euler: int | None = number(of=int)
+    starts: int = number(of=int)
 
     @property
+    @derived(names("which", letter="index"))
+    def which(self) -> tuple[str, ...]:
+        """What the four columns below are about: all critical points, then those of each index."""
+        return "all", *map(str, range(self.size))
+
+    @property
+    @derived(variable("which", letter="exact"))
     def expected(self) -> NDArray[np.float64]:
         """(1 + Λ,): the exact mean, in total, then of each index."""
         return scores(self.counts, self.exact)[0]
 
     @property
+    @derived(variable("which", letter="measured"))
     def mean(self) -> NDArray[np.float64]:
         """(1 + Λ,): the mean number in total, then of each index."""
         return scores(self.counts, self.exact)[1]
 
     @property
+    @derived(variable("which", letter="standard error"))
     def standard_error(self) -> NDArray[np.float64]:
         """(1 + Λ,): of the mean."""
         return scores(self.counts, self.exact)[2]
 
     @property
+    @derived(variable("which"))
     def z(self) -> NDArray[np.float64]:
         """(1 + Λ,): (mean - expected)/standard error; 0 where a number never varies and is right."""
         return scores(self.counts, self.exact)[3]
@@ -119,14 +132,12 @@ class Agreement:
         p = stats.f.sf(T2 * (n - d) / (d * (n - 1)), d, n - d)
         return float(stats.chi2.isf(p, d)), d
 
-    def __str__(self) -> str:
-        lines = [
-            f"{self.mixture!r}, size {self.size}: {len(self.counts)} samples, {self.incomplete} incomplete",
-            "index      exact   measured  standard error      z",
-        ]
-        rows = zip(["all", *range(self.size)], self.expected, self.mean, self.standard_error, self.z, strict=True)
-        lines += [f"{k:>5} {exact:10.4f} {mean:10.4f} {error:15.4f} {z:+6.2f}" for k, exact, mean, error, z in rows]
-        return "\n".join(lines)
+    def headline(self) -> str:
+        """The case, and how far its mean numbers lie from the exact ones."""
+        return (
+            f"{self.mixture!r}, size {self.size}: {len(self.counts)} samples, {self.incomplete} incomplete; the mean "
+            f"numbers of critical points lie within {np.abs(self.z).max():.2f} standard errors of the exact ones."
+        )
 
 
 def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: int = 1) -> Agreement:

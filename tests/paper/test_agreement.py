@@ -7,10 +7,9 @@ import pytest
 from scipy import stats
 
 from skipglass.errors import InputError
-from skipglass.glass.agreement import CASES, agreement, largest_z, recording, sweep, z_limit
-from skipglass.glass.levels import levels
+from skipglass.paper.agreement import CASES, agreement, largest_z, recording, sweep, z_limit
 from skipglass.record import load
-from skipglass.theory import Mixture, expected_critical_points, threshold_energy
+from skipglass.theory import Mixture, expected_critical_points
 
 RECORDED = Path(__file__).parents[2] / "results" / "glass" / "recordings" / "glass_agreement.nc"
 
@@ -83,26 +82,3 @@ def test_a_sweep_can_be_labelled(results):
 def test_mistakes_are_named(arguments):
     with pytest.raises(InputError):
         agreement(Mixture.pure(3), 3, **arguments)
-
-
-@pytest.mark.parametrize(("p", "size"), [(3, 8), (4, 6)])
-def test_indices_lie_in_layers(p, size):
-    """Higher indices lie higher; below -E_∞ there are hardly any but minima, a little above few of index 2."""
-    ds = load(RECORDED, kind="agreement")
-    case = [(m, n) for _, m, n in CASES].index((Mixture.pure(p), size))
-    own = ds.point_case == case
-    found = levels(ds.energy[own], ds.point_index[own], p, size, ds.attrs["samples"])
-    assert np.all(np.diff(found.medians) > 0)
-    np.testing.assert_allclose(found.histogram.sum(1), ds["mean"][case, 1 : size + 1], rtol=1e-12)
-    lowest = found.histogram[:, found.edges[1:] <= threshold_energy(p)].sum(1)
-    assert lowest[0] > 10 * lowest[1:].sum()
-    low = found.histogram[:3, found.edges[1:] <= 0.7 * threshold_energy(p)].sum(1)
-    assert np.all(np.diff(low) < 0)
-    assert found.to_xarray().sizes == {"index": size, "bin": 40, "edge": 41}
-    assert len(found.plot().lines) == 2 + 2 * size + 1
-    assert len(found.plot_histogram().patches) == size
-
-
-def test_levels_need_points():
-    with pytest.raises(InputError, match="index for each point"):
-        levels([1.0], [0, 1], 3, 3, 1)
