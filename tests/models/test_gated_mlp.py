@@ -75,10 +75,8 @@ def test_one_unique_weight_is_c_itself():
 @pytest.mark.parametrize("gates", GATES)
 def test_what_is_measured_by_the_gradient_is_the_output_split(gates):
     model, x = GatedMLP(weights(), gates), normal(9, 5).requires_grad_()
-    split, parts = (
-        output_split(model, x.detach(), unit="weights"),
-        spectrum(model(x).sum(), x, keep=True, unit="weights"),
-    )
+    split = output_split(model, x.detach(), unit="weights")
+    parts = spectrum(model(x).sum(), x, unit="weights", keep=True)
     found = (parts.gradients * x.detach()).sum(dim=(1, 2)).numpy()
     assert split.lengths.tolist() == parts.lengths.tolist() == [1, 2, 3, 4]
     assert found == pytest.approx(split.parts, rel=1e-12, abs=1e-12)
@@ -92,7 +90,7 @@ def test_what_is_measured_by_the_gradient_is_the_output_split(gates):
         (lambda: unique_weights(4, 1.0, 2.1, generator=generator()), "√4"),
         (lambda: unique_weights(1, 1.0, 0.5, generator=generator()), "√1"),
         (lambda: GatedMLP(weights(), "open"), "gates"),
-        (lambda: GatedMLP(weights(), gate=1.5), "probability"),
+        (lambda: GatedMLP(weights(), gate=1.5), "1.5"),
     ],
 )
 def test_what_cannot_be_is_refused(call, words):
