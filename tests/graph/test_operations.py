@@ -145,6 +145,10 @@ def check(graph, i):
             assert abs(left - right) <= tolerance * u.norm() * b.norm()
         if known.views:
             assert torch.equal(a.flatten(), u.flatten())
+        if known.copies:
+            assert torch.equal(a, u.to(a.dtype))
+        if known.permutes:
+            assert torch.equal(a.flatten().sort().values, u.flatten().sort().values)
         if known.picks:  # each entry that enters goes to one place
             assert float(one.sum()) == u.numel()
             assert torch.equal(one, one.round())

@@ -72,6 +72,10 @@ class Operation:
         It adds up entries along axes.
     views
         It gives the same entries another shape.
+    permutes
+        It gives the same entries with the axes in another order.
+    copies
+        It gives the same entries, perhaps of another type.
     reads
         How many of its operands are signals by their purpose; a bias or a mask may follow.
     spreads
@@ -101,6 +105,8 @@ class Operation:
     resizes: bool = False
     sums: bool = False
     views: bool = False
+    permutes: bool = False
+    copies: bool = False
     reads: int | None = None
     spreads: dict[int, tuple[int, str]] = field(default_factory=dict)
     size: bool = False
@@ -165,8 +171,9 @@ _say("linear entrywise self_adjoint", "Addcdiv", merges="fused", nonlinear_in={2
 SCALED = {0: (1, "other"), 1: (0, "self")}
 _say("linear entrywise self_adjoint homogeneous size", "Mul", factors=_product([0], [1]), spreads=SCALED)
 _say("linear entrywise self_adjoint homogeneous", "Div", nonlinear_in={1}, spreads={0: (1, "other")})
-_say("linear entrywise self_adjoint homogeneous", "Neg Clone")
-_say("linear entrywise homogeneous", "LazyClone Contiguous ToCopy Alias")
+_say("linear entrywise self_adjoint homogeneous", "Neg")
+_say("linear entrywise self_adjoint homogeneous copies", "Clone")
+_say("linear entrywise homogeneous copies", "LazyClone Contiguous ToCopy Alias")
 _say("linear entrywise self_adjoint", "NativeDropout")
 _say("linear entrywise", "NegView Deg2Rad Rad2Deg Conj ConjPhysical MaskedFill FusedDropout")
 _say(
@@ -177,9 +184,10 @@ _say(
 
 # shapes and places
 _say("linear views", "View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape")
+_say("linear permutes", "T Transpose Permute")
 _say(
     "linear",
-    "AsStrided Transpose T Permute Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 "
+    "AsStrided Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 "
     "Diagonal DiagEmbed Tril Triu BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SliceInverse IndexFill "
     "Embedding UnsafeMaskedIndex UnsafeMaskedIndexPutAccumulate ConstantPadNd ReflectionPad1D ReflectionPad2D "
     "ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D",

@@ -7,6 +7,8 @@ operation makes of it.
 from torch import Tensor
 from torch.autograd.graph import Node
 
+from skipglass.graph.operations import facts
+
 __all__ = ["axis", "carried", "dimensions", "saved_parameter", "saved_tensor"]
 
 Shape = tuple[int, ...]
@@ -31,7 +33,7 @@ def carried(node: Node, name: str, old: Shape, new: Shape, dim: int, dims: set[i
     """Where an axis is after an operation along ``dims`` that is no view; None if it is there no longer."""
     if name == "Unsqueeze":
         return dim + (axis(node._saved_dim, len(new)) <= dim)  # type: ignore[attr-defined]
-    if name in {"T", "Transpose", "Permute"}:
+    if facts(name).permutes:
         return _order(node, name, len(old)).index(dim)
     if len(new) >= len(old):  # broadcast: new axes come first
         return dim + len(new) - len(old)
