@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from skipglass.graph.nodes import Edge, Graph, Place
 
-__all__ = ["PLAIN", "Side", "between", "joins", "reached", "side", "weighs"]
+__all__ = ["PLAIN", "Side", "between", "joins", "plainly_reached", "reached", "side", "weighs"]
 
 PLAIN = {"linear", "norm"}
 """Roles of the operations that keep a signal *plain*: no weight, no nonlinearity and no product of two signals."""
@@ -99,3 +99,8 @@ def reached(graph: Graph, edge: Edge, nodes: Sequence[int], passes: Callable[[in
             places.update(e.place for e in graph.edges[v])
             heads.update(e.to for e in graph.edges[v])
     return places
+
+
+def plainly_reached(graph: Graph, edge: Edge, nodes: Sequence[int]) -> set[Place]:
+    """The places that an edge leads to by plain paths."""
+    return reached(graph, edge, nodes, lambda v: graph.roles[v] in PLAIN)

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from skipglass.graph.joins import PLAIN, Side, between, joins, reached, side, weighs
+from skipglass.graph.joins import PLAIN, Side, between, joins, plainly_reached, reached, side, weighs
 from skipglass.graph.nodes import Edge, Graph
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import Seen, seen
-from skipglass.graph.stacks import Fate, fate
+from skipglass.graph.stacks import fate
 
 __all__ = ["Merge", "classify", "sums_around"]
 
@@ -86,7 +86,7 @@ def _kind(graph: Graph, node: int) -> str:
     """How a node merges its signals: as `Operation.merges` says, but for signals side by side that are summed later."""
     name = graph.operations[node]
     if name in {"Stack", "Cat"}:
-        return {Fate.SUMMED: "sum", Fate.UNSURE: "alike", Fate.APART: ""}[fate(graph, node)]
+        return fate(graph, node)
     kind = facts(name).merges
     if kind == "fused":
         return kind if graph.edges[node][0].slot == 0 else ""
@@ -123,7 +123,7 @@ def _plain(graph: Graph, s: Side, join: int) -> bool:
     """Whether a side reaches the join by a plain path."""
     if s.own_step:
         return False
-    return join in {node for node, _ in reached(graph, s.edge, s.nodes, lambda v: graph.roles[v] in PLAIN)}
+    return join in {node for node, _ in plainly_reached(graph, s.edge, s.nodes)}
 
 
 def _meeting(graph: Graph, branch: Side, shortcut: Side) -> int | None:
@@ -132,7 +132,7 @@ def _meeting(graph: Graph, branch: Side, shortcut: Side) -> int | None:
     It may lie nearer than the join: a decoder's stream, or the queries of a cross attention, starts from
     something else than x, and each branch may read x on its own.
     """
-    stream = reached(graph, shortcut.edge, shortcut.nodes, lambda v: graph.roles[v] in PLAIN)
+    stream = plainly_reached(graph, shortcut.edge, shortcut.nodes)
     common = stream & reached(graph, branch.edge, branch.nodes, lambda v: True)
     common.discard((len(graph.nodes), 0))  # two tensors of x are two signals
     if not common:
@@ -145,9 +145,10 @@ def _meeting(graph: Graph, branch: Side, shortcut: Side) -> int | None:
             leading.add(v)
     if branch.own_step:
         return meeting[0]
-    plain = reached(graph, branch.edge, sorted(leading), lambda v: graph.roles[v] in PLAIN)
-    over_a_weight = any(weighs(graph, v) for v in leading) and meeting not in plain
-    return meeting[0] if over_a_weight else None
+    # it must lead there over a weight, and not plainly as well
+    if any(weighs(graph, v) for v in leading) and meeting not in plainly_reached(graph, branch.edge, sorted(leading)):
+        return meeting[0]
+    return None
 
 
 def _decisive(graph: Graph, node: int, edges: Sequence[Edge], join: int) -> frozenset[int]:
