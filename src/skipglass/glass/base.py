@@ -19,7 +19,7 @@ from skipglass.glass import sphere
 from skipglass.theory import Mixture
 from skipglass.theory.mixture import require_mixture
 
-__all__ = ["Device", "Evaluation", "Glass", "powers_by_order", "stream"]
+__all__ = ["Device", "Evaluation", "Glass", "stream"]
 
 Device = torch.device | str
 
@@ -213,11 +213,6 @@ class Glass(ABC):
 def stream(sequence: np.random.SeedSequence) -> torch.Generator:
     """Return a generator of normal numbers that is independent of those of other sequences and of plain seeds."""
     return torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0]) >> 1)
-
-
-def powers_by_order(mixture: Mixture) -> dict[int, float]:
-    """Return {r: ε_r²}, of which ``Mixture`` makes the mixture again: how results store it."""
-    return dict(zip(mixture.orders.tolist(), mixture.powers.tolist(), strict=True))
 
 
 def _require_device(device: Device) -> torch.device:

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.glass.base import powers_by_order
 from skipglass.glass.couplings import Couplings
 from skipglass.glass.hamiltonian import SphericalGlass, morse_indices, riemannian
 from skipglass.glass.search import Rules, SearchState, search
@@ -113,7 +112,7 @@ class CriticalPoints(Result):
     )
     residuals: NDArray[np.float64] = variable("critical_point", stored="residual", long_name="‖∇H‖/√Λ", shown=False)
     evidence: Evidence = part(Evidence)
-    mixture: Mixture = mapping(key=int, encode=powers_by_order, decode=Mixture)
+    mixture: Mixture = mapping(key=int, decode=Mixture)
     size: int = number("Λ", of=int, shown=False)
     seed: int = number(of=int, shown=False)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from skipglass import check
 from skipglass.errors import InputError
 from skipglass.glass import polynomial, sphere
-from skipglass.glass.base import Device, Evaluation, Glass, powers_by_order, stream
+from skipglass.glass.base import Device, Evaluation, Glass, stream
 from skipglass.glass.couplings import Couplings, draw_couplings, index_tuples
 from skipglass.theory import Mixture
 
@@ -69,7 +69,7 @@ class SphericalGlass(Glass):
         super().__init__(mixture, size, seed, dtype, device)
         self._require_memory()
         couplings = []
-        for r, power in powers_by_order(self.mixture).items():
+        for r, power in self.mixture.items():
             # each order has a stream of its own: the orders that a mixture has do not change one another
             generator = stream(np.random.SeedSequence(self.seed, spawn_key=(r,)))
             drawn = draw_couplings(r, self.size, power, generator, self.dtype)

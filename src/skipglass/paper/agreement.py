@@ -20,7 +20,6 @@ from scipy import stats
 
 from skipglass import check
 from skipglass.glass import searched
-from skipglass.glass.base import powers_by_order
 from skipglass.record import Result, derived, mapping, names, number, save, variable
 from skipglass.theory import Mixture, expected_critical_points
 from skipglass.theory.mixture import require_mixture
@@ -72,7 +71,7 @@ class Agreement(Result):
 
     kind: ClassVar[str] = "agreement of one case"
 
-    mixture: Mixture = mapping(key=int, encode=powers_by_order, decode=Mixture)
+    mixture: Mixture = mapping(key=int, decode=Mixture)
     size: int = number("Λ", of=int)
     counts: NDArray[np.int64] = variable("sample", "index", of=int, stored="count", shown=False)
     exact: NDArray[np.float64] = variable("index", shown=False)

@@ -288,7 +288,6 @@ def mapping(
     *,
     key: Callable[[str], Any] = str,
     of: Callable[[Any], Any] | None = None,
-    encode: Callable[[Any], Mapping[Any, Any]] = dict,
     decode: Callable[[dict[Any, Any]], Any] = dict,
     **about: Unpack[About],
 ) -> Any:
@@ -300,8 +299,8 @@ def mapping(
         Where the keys are values of a coordinate: the dimension in whose table the mapping is a column.
     key, of
         Turn the stored key and the stored value into those of the mapping; ``of=int`` takes numbers of any size.
-    encode, decode
-        Turn the value into a mapping, and the mapping read from a file into the value.
+    decode
+        Turns the mapping that is read from a file into the value, which need be no dict: it has ``items()``.
     **about
         As in the module.
     """
@@ -310,7 +309,7 @@ def mapping(
         Attribute,
         about,
         dim=dim,
-        encode=lambda value: _json({str(k): write(v) for k, v in encode(value).items()}),
+        encode=lambda value: _json({str(k): write(v) for k, v in value.items()}),
         decode=lambda stored: decode({key(k): read(v) for k, v in _load(stored, dict).items()}),
     )
 

@@ -88,6 +88,10 @@ class Mixture:
         total = sum(terms, np.zeros_like(q))
         return float(total) if total.ndim == 0 else total
 
+    def items(self) -> list[tuple[int, float]]:
+        """Return the pairs (r, ε_r²), by ascending order: ``Mixture(dict(m.items()))`` is the same mixture."""
+        return list(zip(self.orders.tolist(), self.powers.tolist(), strict=True))
+
     @property
     def nu1(self) -> float:
         """ν′ = ξ′(1) = Σ ε_r² r."""
@@ -136,7 +140,7 @@ class Mixture:
         return hash((self.orders.tobytes(), self.powers.tobytes()))
 
     def __repr__(self) -> str:
-        terms = [f"{r}: {c:.6g}" for r, c in zip(self.orders.tolist(), self.powers.tolist(), strict=True)]
+        terms = [f"{r}: {c:.6g}" for r, c in self.items()]
         shown = terms if len(terms) <= 6 else [*terms[:3], "…", *terms[-2:]]
         return f"Mixture({{{', '.join(shown)}}})"
 
