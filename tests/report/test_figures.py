@@ -97,11 +97,25 @@ def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", full)
+    monkeypatch.setattr(type(tmp_path), "write_bytes", full)
     with pytest.raises(StorageError, match="No space left"):
         save_grid([panel()], tmp_path, "g")
     assert old.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [old]
+
+
+def test_a_file_shows_the_frame_rules_and_names(tmp_path):
+    frames = [(Series(f"s{k}", [1, 2], [k, k]) for k in (1, 2)) for _ in range(2)]
+    p = panel(series=(), slider=Slider("β", [0.1, 0.2], frames), rules=(Rule(1.5, "here"),), shown=0)
+    svg = svg_of(p)
+    for words in ("P, β = 0.1", "r [layers]", "share", "s1", "s2", "here"):
+        assert f">{words}<" in svg
+
+
+def test_a_grid_of_files_keeps_the_data_of_its_panels_apart(tmp_path):
+    first, second = (panel(name=name, series=(Series(name, [0, 1], y),)) for name, y in (("a", [0, 1]), ("b", [1, 0])))
+    (alone,) = re.findall(r'<path aria-label="[^"]*" role="graphics-symbol"[^>]*d="([^"]*)"', svg_of(second))
+    assert alone in spec_svg([first, second])
 
 
 def test_a_grid_holds_every_panel(tmp_path):

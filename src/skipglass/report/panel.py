@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,13 @@ import numpy as np
 from skipglass import check
 from skipglass.errors import InputError
 from skipglass.record import write_atomically
-from skipglass.report.palette import CATEGORIES
+from skipglass.report.axes import SIZE, STYLE, draw_on
+from skipglass.report.geometry import CATEGORIES, Geometry
 from skipglass.report.series import MARKS, Axis, Rule, Series, Slider
 
 if TYPE_CHECKING:  # xarray takes half a second to import: only when data are asked for
     import xarray as xr
+    from matplotlib.axes import Axes
 
 __all__ = ["COLUMNS", "Panel", "check_heading"]
 
@@ -127,6 +131,51 @@ class Panel:
     def marks_of(self, series: Series) -> str:
         """How a series of this panel is drawn."""
         return series.marks or self.marks
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Where the marks stand and how they are coloured."""
+        everything = tuple((self.marks_of(series), series) for _, series in self.everything())
+        return Geometry(self.x, self.y, self.color, everything, self.names, self.rules)
+
+    def heading(self, frame: int | None = None) -> str:
+        """The title, with the slider's reading at a frame (None: the default one)."""
+        if self.slider is None:
+            return self.title
+        return f"{self.title}, {self.slider.label(self.default_frame if frame is None else frame)}"
+
+    def plot(self, ax: "Axes | None" = None, frame: int | None = None, caption: bool = False) -> "Axes":
+        """Draw the panel with matplotlib.
+
+        Parameters
+        ----------
+        ax
+            Where; a new figure if None.
+        frame
+            The index of the slider's frame; ``shown`` if None.
+        caption
+            Whether the sentence that says how to read it stands below.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes.
+        """
+        import matplotlib as mpl
+
+        if self.slider is not None and frame is not None:
+            check.integer("frame", frame, 0, len(self.slider.values) - 1)
+        with mpl.rc_context(STYLE):
+            if ax is None:
+                import matplotlib.pyplot as plt
+
+                ax = plt.subplots(figsize=SIZE, layout="constrained")[1]
+            drawn = [(self.marks_of(series), series) for series in self.drawn(frame)]
+            draw_on(ax, self.geometry, drawn, self.heading(frame))
+            if caption:
+                words = textwrap.fill(self.how_to_read, 84)
+                ax.figure.supxlabel(words, fontsize=8, x=0.02, ha="left", color="#444444")
+        return ax
 
     def to_xarray(self, frame: int | None = None) -> "xr.Dataset":
         """Return the data in long form: one row a point, ready for ``to_dataframe``.
