@@ -32,8 +32,7 @@ STYLE: Any = {
     "pdf.fonttype": 42,  # text stays text: journals refuse Type 3 fonts
 }
 
-Drawing = Callable[["Axes", dict[str, Array], dict[str, Any]], object]
-DRAW: dict[str, Drawing] = {
+DRAW: dict[str, Callable[["Axes", dict[str, Array], dict[str, Any]], object]] = {
     "rect": lambda ax, c, look: ax.bar(
         c["left"], c["y"] - c["base"], c["right"] - c["left"], c["base"], align="edge", **look
     ),
@@ -59,7 +58,8 @@ def draw_on(ax: "Axes", geometry: Geometry, drawn: Iterable[tuple[str, Series]],
     title
         Of the axes.
     """
-    _scales(ax, geometry, title)
+    _scales(ax, geometry)
+    ax.set_title(textwrap.fill(title, 54), loc="left")
     for style, series in drawn:
         columns = geometry.columns(style, series)
         for layer in LAYERS:
@@ -70,17 +70,22 @@ def draw_on(ax: "Axes", geometry: Geometry, drawn: Iterable[tuple[str, Series]],
                 DRAW[layer.shape](ax, columns, look)
     _rules(ax, geometry)
     if len(geometry.names) > 1:
-        _legend(ax, geometry)
+        # the legend stands below the axis, where it hides no data
+        labelled = zip(*ax.get_legend_handles_labels(), strict=True)
+        kept = [(handle, label) for handle, label in labelled if label in geometry.legend]
+        columns_that_fit = max(1, 66 // (max(len(label) for _, label in kept) + 5))
+        ax.legend(
+            *zip(*kept, strict=True), loc="upper center", bbox_to_anchor=(0.5, -0.16), borderaxespad=0,
+            ncols=min(len(kept), columns_that_fit), title=geometry.color.title if geometry.color else None,
+        )  # fmt: skip
 
 
-def _scales(ax: "Axes", geometry: Geometry, title: str) -> None:
+def _scales(ax: "Axes", geometry: Geometry) -> None:
     from matplotlib.ticker import LogFormatter, MaxNLocator
 
     x, y = geometry.x, geometry.y
-    ax.set_title(textwrap.fill(title, 54), loc="left")
-    ax.set(xlabel=x.title, ylabel=y.title)
     ax.set(xscale="log" if x.log else "linear", yscale="log" if y.log else "linear")
-    ax.set(xlim=geometry.limits[0], ylim=geometry.limits[1])
+    ax.set(xlabel=x.title, ylabel=y.title, xlim=geometry.limits[0], ylim=geometry.limits[1])
     low, high = geometry.limits[1]
     if y.log and high < 100 * low:  # on two decades, 2 and 4 read better than 2 × 10⁰ and 4 × 10⁰
         ax.yaxis.set_major_formatter("{x:g}")
@@ -99,20 +104,5 @@ def _rules(ax: "Axes", geometry: Geometry) -> None:
         else:
             ax.axvline(rule.value, **look)
             shift = (-3 if side == "right" else 3, -2 - 11 * line)
-            frame = ("data", "axes fraction")
-            ax.annotate(rule.label, (rule.value, 1), shift, frame, "offset points", ha=side, va="top")
-
-
-def _legend(ax: "Axes", geometry: Geometry) -> None:
-    """The legend stands below the axis, where it hides no data."""
-    from matplotlib.transforms import ScaledTranslation
-
-    labelled = zip(*ax.get_legend_handles_labels(), strict=True)
-    kept = [(handle, label) for handle, label in labelled if label in geometry.legend]
-    widest = max(len(label) for _, label in kept) + 5
-    below = ax.transAxes + ScaledTranslation(0, -0.46, ax.figure.dpi_scale_trans)
-    ax.legend(
-        *zip(*kept, strict=True), loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below,
-        ncols=max(1, min(len(kept), 66 // widest)), title=geometry.color.title if geometry.color else None,
-        borderaxespad=0, columnspacing=1.4, handlelength=1.4,
-    )  # fmt: skip
+            top = ("data", "axes fraction")
+            ax.annotate(rule.label, (rule.value, 1), shift, top, "offset points", ha=side, va="top")

@@ -1,12 +1,15 @@
-"""A panel as a Vega-Lite specification: the chart of the page, and the still picture of a file.
+"""A panel in Vega-Lite: the chart of the page, and the still picture of a file.
 
-The specification is the one description that everything but `Panel.plot` is drawn from: by Vega in a browser, by
-Altair in a notebook, by vl-convert into SVG, PNG and PDF.
+This is the one description that everything but `Panel.plot` is drawn from: by Vega in a browser, by Altair in a
+notebook, by vl-convert into SVG, PNG and PDF. All data stand in one table, a row per point (`rows_of`), and every
+layer filters what it shows.
 """
 
+import itertools
 import json
 import math
 import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,37 +19,14 @@ from skipglass.report.geometry import LAYERS, Geometry, Layer
 from skipglass.report.panel import Panel
 from skipglass.report.series import Axis, Series
 
-__all__ = ["CONFIG", "chart", "interactive", "still"]
+__all__ = ["chart", "interactive", "rows_of", "still", "still_config"]
 
+Spec = dict[str, Any]
 HEIGHT = 250  # of the page's charts, in pixels
-STILL = (300, 200)  # of the inside of a still picture, in points: about 4.8 × 3.5 in with its labels
-HOVER_POINTS = 1500  # that answer the mouse on a line chart: more would slow an SVG down (our choice)
+STILL = {"width": 300, "height": 200}  # of the inside of a still picture, in points: 4.8 × 3.5 in with its labels
+HOVER = Layer("hover", "line", "point", ("x",), ("y",))
+HOVER_POINTS = 1500  # invisible points that answer the mouse: more would slow an SVG down (our choice)
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-VISIBLE = {"line": {"strokeWidth": 2}, "point": {"filled": True, "opacity": 1}}
-
-CONFIG: dict[str, Any] = {
-    "view": {"stroke": None},
-    "axis": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 8},
-    "legend": {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
-    "text": {"fontSize": 11},
-}
-"""How charts look on the page."""
-
-STILL_CONFIG: dict[str, Any] = {
-    "background": "white",
-    "font": "DejaVu Sans",  # has the letters of the field, and matplotlib brings it along
-    "view": {"stroke": None},
-    "axis": {
-        "labelFontSize": 9,
-        "titleFontSize": 10,
-        "titleFontWeight": "normal",
-        "titlePadding": 9,
-        "gridColor": "#e4e4e4",
-    },
-    "legend": {"labelFontSize": 8.5, "titleFontSize": 8.5, "titleFontWeight": "normal", "offset": 8, "symbolSize": 64},
-    "title": {"anchor": "start", "frame": "group", "fontSize": 10.5, "fontWeight": "normal", "subtitleFontSize": 8},
-    "text": {"fontSize": 9},
-}
 
 
 def chart(panel: Panel, heading: bool = True) -> Any:
@@ -72,23 +52,20 @@ def chart(panel: Panel, heading: bool = True) -> Any:
     return page_extra("altair").LayerChart.from_dict(interactive(panel, heading))
 
 
-def interactive(panel: Panel, heading: bool = False) -> dict[str, Any]:
-    """Return the specification of the page's chart, whose parameter ``frame`` is the slider; see `chart`."""
-    geometry, slider = panel.geometry, panel.slider
-    rows = [row for frame, series in panel.everything() for row in _rows(panel, frame, series)]
-    drawn = _layers(panel, every_frame=True)
-    layers = [_encoded(geometry, layer, hover=True) for layer in drawn]
-    if any(layer.name == "lines" for layer in drawn):
-        layers.append(_hover(panel))
-    # the legend's selection belongs to one view, and dims the others through it
+def interactive(panel: Panel, heading: bool = False) -> Spec:
+    """Return the page's chart, whose parameter ``frame`` is the slider; see `chart`."""
+    slider, everything = panel.slider, list(panel.everything())
+    layers = _layers(panel, [series for _, series in everything], pick=True)
+    # the legend's selection belongs to one layer, and dims the others through it
     layers[0]["params"] = [{"name": "pick", "select": {"type": "point", "fields": ["series"]}, "bind": "legend"}]
-    spec: dict[str, Any] = {
+    spec = {
         "width": "container",
         "height": HEIGHT,
         "autosize": {"type": "fit-x", "contains": "padding"},
         "description": f"{panel.title}. {panel.how_to_read}",
-        "data": {"values": rows},
-        "layer": layers + _rules(geometry),
+        "data": {"values": [row for frame, series in everything for row in rows_of(panel, series, frame)]},
+        "layer": layers,
+        "config": _config(11),
     }
     if slider is not None:
         bind = {"input": "range", "min": 0, "max": len(slider.values) - 1, "step": 1, "name": f"{slider.name}, step "}
@@ -97,47 +74,25 @@ def interactive(panel: Panel, heading: bool = False) -> dict[str, Any]:
     return spec | ({"title": _title(panel)} if heading else {})
 
 
-def still(panel: Panel, caption: bool = False, prefix: str = "") -> dict[str, Any]:
-    """Return the specification of a panel as a picture: one frame, its title above.
-
-    Parameters
-    ----------
-    panel
-        What to draw.
-    caption
-        Whether the sentence that says how to read it stands below the title.
-    prefix
-        Of the layers' names, which must differ between the panels of one specification.
-
-    Returns
-    -------
-    dict
-        Vega-Lite, without a configuration.
-    """
-    rows = [row for series in panel.drawn() for row in _rows(panel, None, series)]
-    layers = [_encoded(panel.geometry, layer, hover=False) for layer in _layers(panel)]
-    layers = [layer | {"name": prefix + layer["name"]} for layer in layers]
-    title: dict[str, Any] = {"text": textwrap.wrap(panel.heading(), 56)}
+def still(panel: Panel, caption: bool = False) -> Spec:
+    """Return a panel as a picture: one frame, with its title and, if asked for, how to read it."""
+    title: Spec = {"text": textwrap.wrap(panel.heading(), 56)}
     if caption:
         title["subtitle"] = textwrap.wrap(panel.how_to_read, 76)
-    return {
-        "width": STILL[0],
-        "height": STILL[1],
-        "title": title,
-        "data": {"values": rows},
-        "layer": layers + _rules(panel.geometry),
-    }
+    drawn = panel.drawn()
+    rows = [row for series in drawn for row in rows_of(panel, series)]
+    layers = _layers(panel, drawn, pick=False)
+    return STILL | {"title": title, "data": {"values": rows}, "layer": layers}
 
 
-def _layers(panel: Panel, every_frame: bool = False) -> list[Layer]:
-    """The layers that have something to show."""
-    chosen = [series for _, series in panel.everything()] if every_frame else panel.drawn()
-    columns = {(panel.marks_of(s), name) for s in chosen for name in ("y", "low") if getattr(s, name) is not None}
-    return [layer for layer in LAYERS if (layer.style, layer.needs) in columns]
+def still_config() -> Spec:
+    """How still pictures look: black on white, in the font that matplotlib brings along."""
+    title = {"anchor": "start", "frame": "group", "fontSize": 10.5, "fontWeight": "normal", "subtitleFontSize": 8}
+    return _config(9) | {"background": "white", "font": "DejaVu Sans", "title": title}
 
 
-def _rows(panel: Panel, frame: int | None, series: Series) -> list[dict[str, object]]:
-    """A series as rows for Vega; only what is there is written, to keep the page small."""
+def rows_of(panel: Panel, series: Series, frame: int | None = None) -> list[Spec]:
+    """Return a series as rows; only what is there is written, to keep the page small."""
     style = panel.marks_of(series)
     # seven digits are more than a pixel, and the data file has them all; null is a gap
     columns = {
@@ -148,66 +103,86 @@ def _rows(panel: Panel, frame: int | None, series: Series) -> list[dict[str, obj
     return [about | dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _encoded(geometry: Geometry, layer: Layer, hover: bool) -> dict[str, Any]:
+def _layers(panel: Panel, chosen: Iterable[Series], pick: bool) -> list[Spec]:
+    """The layers that have something to show, then the rules."""
+    geometry = panel.geometry
+    columns = {(panel.marks_of(s), name) for s in chosen for name in ("y", "low") if getattr(s, name) is not None}
+    channels = {
+        "x": _axis(geometry.x, geometry.limits[0], geometry.counted),
+        "y": _axis(geometry.y, geometry.limits[1], False),
+    }
+    layers = [_encoded(geometry, channels, one, pick) for one in LAYERS if (one.style, one.needs) in columns]
+    if pick and ("line", "y") in columns:
+        # invisible points answer the mouse where lines pass
+        hover = _encoded(geometry, channels, HOVER, pick)
+        hover["encoding"]["opacity"] = {"value": 0}
+        every = math.ceil(sum(s.x.size for s in panel.drawn() if panel.marks_of(s) == "line") / HOVER_POINTS)
+        hover["transform"] += [{"window": [{"op": "row_number", "as": "i"}]}, {"filter": f"datum.i % {every} == 0"}]
+        layers.append(hover)
+    return layers + [layer for rule in geometry.rule_labels() for layer in _rule(channels, *rule)]
+
+
+def _encoded(geometry: Geometry, channels: Spec, layer: Layer, pick: bool) -> Spec:
     """A layer with the channels that all layers share, so that they have one scale and one legend."""
-    color = {
-        "field": "series",
-        "type": "nominal",
-        "scale": {"domain": list(geometry.names), "range": list(geometry.colors.values())},
-    }
-    encoding = _channels(geometry, layer.x, layer.y) | {
-        "color": color | {"legend": _legend(geometry, *((44, 3) if hover else (56, 6)))}
-    }
-    mark = {"type": layer.shape, **VISIBLE.get(layer.shape, {}), **layer.look}
+    mark = {"type": layer.shape, **layer.look}
     if layer.shape == "point":
-        mark["size"] = geometry.point_diameter**2
-    if "color" in layer.look:
-        del encoding["color"]
-    if hover:
+        mark |= {"filled": True, "opacity": 1, "size": geometry.point_diameter**2}
+    scale = {"domain": list(geometry.names), "range": [geometry.colors[name] for name in geometry.names]}
+    shared: Spec = {"color": {"field": "series", "type": "nominal", "scale": scale, "legend": _legend(geometry, pick)}}
+    encoding = {} if "color" in layer.look else shared
+    for name, fields in (("x", layer.x), ("y", layer.y)):
+        encoding[name] = channels[name] | {"field": fields[0]}
+        if len(fields) > 1:
+            encoding[f"{name}2"] = {"field": fields[1]}
+    if pick:
         opaque = mark.pop("opacity", 1)
         encoding["opacity"] = {"condition": {"param": "pick", "value": opaque}, "value": 0.12 * opaque}
-        encoding |= _tooltip(geometry) if layer.needs == "y" and layer.shape != "line" else {}
-    # undefined is a series without a band, null a gap in one
-    there = {"low": "isDefined" if layer.shape == "area" else "isValid"}.get(layer.needs, "")
-    kept = f"datum.marks == '{layer.style}'" + (f" && {there}(datum.{layer.needs})" if there else "")
-    kept += " && isValid(datum.y)" if layer.shape == "point" else ""
-    return {"name": layer.name, "mark": mark, "encoding": encoding, "transform": [{"filter": kept}]}
+        if layer.needs == "y" and layer.shape != "line":
+            encoding["tooltip"] = _tooltip(geometry)
+    kept = {"filter": f"datum.marks == '{layer.style}' && isDefined(datum.{layer.needs})"}
+    return {"name": layer.name, "mark": mark, "encoding": encoding, "transform": [kept]}
 
 
-def _channels(geometry: Geometry, x: tuple[str, ...], y: tuple[str, ...]) -> dict[str, Any]:
-    channels = {}
-    for channel, fields, axis, limits in (
-        ("x", x, geometry.x, geometry.limits[0]),
-        ("y", y, geometry.y, geometry.limits[1]),
-    ):
-        ticks: dict[str, Any] = {"tickCount": 5, "labelOverlap": True}
-        ticks |= {"format": "~g", **_decades(*limits)} if axis.log else {}
-        ticks |= {"tickMinStep": 1} if channel == "x" and geometry.counted else {}
-        scale = {"domain": list(limits), "nice": False} | ({"type": "log"} if axis.log else {"zero": False})
-        channels[channel] = {
-            "field": fields[0],
-            "type": "quantitative",
-            "scale": scale,
-            "title": axis.title,
-            "axis": ticks,
-        }
-        channels |= {f"{channel}2": {"field": fields[1]}} if len(fields) > 1 else {}
-    return channels
+def _rule(channels: Spec, rule: Any, side: str, line: int) -> list[Spec]:
+    """A reference line and its label, which stands at the top, or at the right end."""
+    at = {rule.axis: channels[rule.axis] | {"datum": rule.value}}
+    end: Spec = {"x": {"value": "width"}}
+    place: Spec = {"align": side, "baseline": "bottom", "dx": -3, "dy": -2}
+    if rule.axis == "x":
+        end = {"y": {"value": 0}}
+        place = {"align": side, "baseline": "top", "dx": -4 if side == "right" else 4, "dy": 2 + 13 * line}
+    one: Spec = {"data": {"values": [{}]}}
+    return [
+        one | {"mark": {"type": "rule", "strokeDash": [5, 4], "color": "#777"}, "encoding": at},
+        one | {"mark": {"type": "text", **place}, "encoding": at | end | {"text": {"value": rule.label}}},
+    ]
 
 
-def _decades(low: float, high: float) -> dict[str, Any]:
+def _axis(axis: Axis, limits: tuple[float, float], counted: bool) -> Spec:
+    """What every layer says of an axis."""
+    scale = {"domain": list(limits)} | ({"type": "log"} if axis.log else {})
+    ticks = _whole(*limits) if counted else {}
+    ticks = _decades(*limits) if axis.log else ticks
+    return {"type": "quantitative", "scale": scale, "title": axis.title, "axis": ticks}
+
+
+def _whole(low: float, high: float) -> Spec:
+    """The ticks of what is counted: whole numbers, at most seven."""
+    steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
+    step = next(step for step in steps if high - low <= 6 * step)
+    return {"format": ",d", "values": list(range(math.ceil(low / step) * step, math.floor(high) + 1, step))}
+
+
+def _decades(low: float, high: float) -> Spec:
     """The ticks of a logarithmic axis, powers of ten if there are three of them; on less than a decade Vega's own."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1,), (1, 3), (1, 2, 5)):
         ticks = [(m, k) for k in decades for m in digits if low <= float(f"{m}e{k}") <= high]
         if len(ticks) > 2:
-            break
-    else:
-        return {}
-    ticks = ticks[:: math.ceil(len(ticks) / 8)]
-    values = [float(f"{m}e{k}") for m, k in ticks]
-    words = [_decimal(m, k) for m, k in ticks]
-    return {"values": values, "labelExpr": f"{json.dumps(words)}[indexof({json.dumps(values)}, datum.value)]"}
+            ticks = ticks[:: math.ceil(len(ticks) / 8)]
+            values, words = [float(f"{m}e{k}") for m, k in ticks], [_decimal(m, k) for m, k in ticks]
+            return {"values": values, "labelExpr": f"{json.dumps(words)}[indexof({json.dumps(values)}, datum.value)]"}
+    return {"format": "~g"}
 
 
 def _decimal(digit: int, power: int) -> str:
@@ -217,64 +192,28 @@ def _decimal(digit: int, power: int) -> str:
     return ("" if digit == 1 else f"{digit}·") + "10" + str(power).translate(SUPERSCRIPTS)
 
 
-def _legend(geometry: Geometry, letters: int, most: int) -> dict[str, Any] | None:
-    """A legend below the axis, where it hides no data, in columns that fit the width."""
+def _legend(geometry: Geometry, pick: bool) -> Spec | None:
+    """A legend below the axis, where it hides no data, in columns that fit: the page's a phone."""
     if len(geometry.names) < 2:
         return None
+    letters, most = (44, 3) if pick else (56, 6)
     return {
         "title": geometry.color.title if geometry.color else None,
-        "orient": "bottom",
         "columns": max(1, min(most, letters // (max(map(len, geometry.legend)) + 3))),
-        "labelLimit": 260,
         "values": geometry.legend,
-        "symbolOpacity": 1,
         "symbolType": "stroke" if {style for style, _ in geometry.everything} == {"line"} else "square",
     }
 
 
-def _tooltip(geometry: Geometry) -> dict[str, Any]:
-    def number(name: str, axis: Axis, digits: int) -> dict[str, str]:
-        return {"field": name, "type": "quantitative", "title": axis.title, "format": f".{digits}~g"}
-
-    series = {"field": "series", "type": "nominal", "title": geometry.color.title if geometry.color else "series"}
-    return {"tooltip": [series, number("x", geometry.x, 5), number("y", geometry.y, 4)]}
-
-
-def _hover(panel: Panel) -> dict[str, Any]:
-    """Invisible points that answer the mouse where lines pass."""
-    count = sum(series.x.size for series in panel.drawn() if panel.marks_of(series) == "line")
-    every = math.ceil(count / HOVER_POINTS)
-    geometry = panel.geometry
-    return {
-        "name": "hover",
-        "mark": {"type": "point", "filled": True, "size": 90},
-        "encoding": _channels(geometry, ("x",), ("y",)) | {"opacity": {"value": 0}} | _tooltip(geometry),
-        "transform": [
-            {"filter": "datum.marks == 'line'"},
-            {"window": [{"op": "row_number", "as": "i"}]},
-            {"filter": f"datum.i % {every} == 0"},
-        ],
-    }
-
-
-def _rules(geometry: Geometry) -> list[dict[str, Any]]:
-    layers: list[dict[str, Any]] = []
-    own: dict[str, Any]
-    end: dict[str, Any]
-    for rule, side, line in geometry.rule_labels():
-        channels = _channels(geometry, ("at",), ("at",))
-        if rule.axis == "x":
-            own, end = {"x": channels["x"]}, {"y": {"value": 0}}
-            place = {"align": side, "baseline": "top", "dx": -4 if side == "right" else 4, "dy": 2 + 13 * line}
-        else:
-            own, end = {"y": channels["y"]}, {"x": {"value": "width"}}
-            place = {"align": "right", "baseline": "bottom", "dx": -3, "dy": -2}
-        data = {"values": [{"at": rule.value, "label": rule.label}]}
-        layers += [
-            {"data": data, "mark": {"type": "rule", "strokeDash": [5, 4], "color": "#777"}, "encoding": own},
-            {"data": data, "mark": {"type": "text", **place}, "encoding": own | end | {"text": {"field": "label"}}},
-        ]
-    return layers
+def _tooltip(geometry: Geometry) -> list[Spec]:
+    numbers = [
+        {"field": field, "type": "quantitative", "title": axis.title, "format": form}
+        for field, axis, form in (("x", geometry.x, ".5~g"), ("y", geometry.y, ".4~g"))
+    ]
+    return [
+        {"field": "series", "type": "nominal", "title": geometry.color.title if geometry.color else "series"},
+        *numbers,
+    ]
 
 
 def _title(panel: Panel) -> Any:
@@ -285,3 +224,15 @@ def _title(panel: Panel) -> Any:
     lines = [f"{slider.label(i)}   {slider.caption(i)}".strip() for i in range(len(slider.values))]
     # Vega's expressions read JSON strings; only the title's text, not its subtitle, may be an expression
     return {"text": {"expr": f"[{json.dumps(panel.title)}, {json.dumps(lines)}[frame]]"}, "anchor": "start"}
+
+
+def _config(size: float) -> Spec:
+    """How charts look whose small text has a size."""
+    plain = {"labelFontSize": size, "titleFontSize": size + 1, "titleFontWeight": "normal"}
+    return {
+        "view": {"stroke": None},
+        "axis": plain | {"titlePadding": 9, "gridColor": "#e4e4e4", "tickCount": 5, "labelOverlap": True},
+        "legend": plain | {"orient": "bottom", "offset": 8, "labelLimit": 260, "symbolOpacity": 1, "symbolSize": 64},
+        "line": {"strokeWidth": 2},
+        "text": {"fontSize": size},
+    }

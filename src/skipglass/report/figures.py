@@ -1,15 +1,15 @@
 """Panels as files: PNG and PDF drawn by vl-convert, with the data beside each; and on matplotlib's axes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skipglass import check
 from skipglass.errors import InputError
 from skipglass.record import output_folder, save, write_atomically
 from skipglass.report.axes import SIZE, STYLE
-from skipglass.report.chart import STILL_CONFIG, still
+from skipglass.report.chart import still, still_config
 from skipglass.report.extra import page_extra
 from skipglass.report.panel import Panel
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "grid", "save_figures", "save_grid", "svg_of"]
+__all__ = ["draw", "grid", "save_figures", "save_grid", "svg"]
 
 RESOLUTION = 150  # pixels per inch
 
@@ -59,7 +59,49 @@ def grid(panels: Sequence[Panel], columns: int = 3) -> "Figure":
     return figure
 
 
-def save_figures(panel: Panel, folder: str | Path, caption: bool = False) -> list[Path]:
+def svg(panels: Panel | Sequence[Panel], columns: int = 3, caption: bool = False) -> str:
+    """Draw one panel, or several row by row, as an SVG picture.
+
+    Parameters
+    ----------
+    panels
+        What to draw, at least one.
+    columns
+        Panels in a row.
+    caption
+        Whether the sentence that says how to read it stands below each title.
+
+    Returns
+    -------
+    str
+        The picture; text stays text.
+
+    Raises
+    ------
+    InputError
+        If there is no panel.
+    UserError
+        If the ``page`` extra is not installed.
+    """
+    import matplotlib as mpl
+
+    if isinstance(panels, Panel):
+        spec = still(panels, caption)
+    else:
+        spec = {"columns": _columns(panels, columns), "concat": [still(panel, caption) for panel in panels]}
+        spec |= {"resolve": {"scale": {"color": "independent"}, "legend": {"color": "independent"}}, "spacing": 24}
+        # the names of layers, which data hang on, must differ within a picture
+        for number, one in enumerate(spec["concat"]):
+            for layer in one["layer"]:
+                layer["name"] = f"{number} {layer.get('name', '')}"
+    convert = page_extra("vl_convert")
+    convert.register_font_directory(f"{mpl.get_data_path()}/fonts/ttf")
+    return convert.vegalite_to_svg(spec | {"config": still_config()})
+
+
+def save_figures(
+    panel: Panel, folder: str | Path, caption: bool = False, kinds: Sequence[str] = ("png", "pdf")
+) -> list[Path]:
     """Write a panel as ``<name>.png`` and ``<name>.pdf``, and its data as ``<name>.nc``.
 
     Parameters
@@ -70,11 +112,13 @@ def save_figures(panel: Panel, folder: str | Path, caption: bool = False) -> lis
         Where; made if need be.
     caption
         Whether the sentence that says how to read it stands below the title.
+    kinds
+        Any of "png", "pdf" and "svg".
 
     Returns
     -------
     list of Path
-        The three files, each whole.
+        The files, each whole; the data are the last.
 
     Raises
     ------
@@ -82,24 +126,15 @@ def save_figures(panel: Panel, folder: str | Path, caption: bool = False) -> lis
         If the ``page`` extra is not installed.
     """
     folder = output_folder(folder)
-    drawn = _write(still(panel, caption), folder, panel.name)
+    drawn = _write(svg(panel, caption=caption), folder, panel.name, kinds)
     return [*drawn, save(panel.to_xarray(), folder / f"{panel.name}.nc", "panel")]
 
 
-def save_grid(panels: Sequence[Panel], folder: str | Path, name: str, columns: int = 3) -> list[Path]:
-    """Write several panels as one ``<name>.png`` and ``<name>.pdf``; parameters as for `grid`; return the files."""
-    together = {
-        "concat": [still(panel, prefix=f"{panel.name}-") for panel in panels],
-        "columns": _columns(panels, columns),
-        "spacing": 24,
-        "resolve": {"scale": {"color": "independent"}, "legend": {"color": "independent"}},
-    }
-    return _write(together, output_folder(folder), name)
-
-
-def svg_of(panel: Panel) -> str:
-    """Return a panel as an SVG picture."""
-    return _svg(still(panel))
+def save_grid(
+    panels: Sequence[Panel], folder: str | Path, name: str, columns: int = 3, kinds: Sequence[str] = ("png", "pdf")
+) -> list[Path]:
+    """Write several panels as one ``<name>.png`` and ``<name>.pdf``; see `svg` and `save_figures`."""
+    return _write(svg(panels, columns), output_folder(folder), name, kinds)
 
 
 def _columns(panels: Sequence[Panel], columns: int) -> int:
@@ -108,19 +143,16 @@ def _columns(panels: Sequence[Panel], columns: int) -> int:
     return min(check.integer("columns", columns, 1), len(panels))
 
 
-def _svg(spec: dict[str, Any]) -> str:
-    import matplotlib as mpl
-
+def _write(picture: str, folder: Path, name: str, kinds: Sequence[str]) -> list[Path]:
+    """Write an SVG picture in each of the formats."""
     convert = page_extra("vl_convert")
-    convert.register_font_directory(f"{mpl.get_data_path()}/fonts/ttf")
-    return convert.vegalite_to_svg(spec | {"config": STILL_CONFIG})
-
-
-def _write(spec: dict[str, Any], folder: Path, name: str) -> list[Path]:
-    """Write a specification as PNG and PDF."""
-    convert, svg = page_extra("vl_convert"), _svg(spec)
-    pictures = {"png": convert.svg_to_png(svg, ppi=RESOLUTION), "pdf": convert.svg_to_pdf(svg)}
-    for kind, picture in pictures.items():
-        with write_atomically(folder / f"{name}.{kind}") as temporary:
-            temporary.write_bytes(picture)
-    return [folder / f"{name}.{kind}" for kind in pictures]
+    formats: dict[str, Callable[[str], bytes]] = {
+        "png": lambda picture: convert.svg_to_png(picture, ppi=RESOLUTION),
+        "pdf": convert.svg_to_pdf,
+        "svg": lambda picture: picture.encode(),
+    }
+    files = [folder / f"{name}.{check.choice('kinds', kind, formats)}" for kind in kinds]
+    for kind, path in zip(kinds, files, strict=True):
+        with write_atomically(path) as temporary:
+            temporary.write_bytes(formats[kind](picture))
+    return files

@@ -1,7 +1,7 @@
-"""Where the marks of a panel stand and how they are coloured: computed once, for the page and for matplotlib alike.
+"""Where the marks of a panel stand and how they are coloured: computed once, for Vega and for matplotlib alike.
 
-A *layer* is one kind of mark for the series of one style: the bands of lines, say. `LAYERS` lists them from back to
-front, with the columns that each reads; `Geometry.columns` gives these columns for a series.
+A *layer* is one kind of mark, such as the bands of lines. `LAYERS` lists them from back to front, with the columns that
+each reads; `Geometry.columns` gives these columns for a series.
 """
 
 import math
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from skipglass.report.series import Axis, Rule, Series
 
-__all__ = ["CATEGORIES", "LAYERS", "Geometry", "Layer"]
+__all__ = ["CATEGORIES", "LAYERS", "Array", "Geometry", "Layer"]
 
 Array = NDArray[np.float64]
 CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
@@ -30,7 +30,7 @@ RIGHT = 0.6  # beyond this part of the width, the label of an upright rule stand
 
 @dataclass(frozen=True)
 class Layer:
-    """One kind of mark: for the series of which style, of which shape, from which columns."""
+    """One kind of mark: for series of which style, of which shape, from which columns."""
 
     name: str
     style: str
@@ -77,19 +77,16 @@ class Geometry:
     @cached_property
     def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """The range of both axes."""
-        across, up = [], []
-        for style, series in self.everything:
-            across += list(self._edges(series)) if style == "bar" else [series.x]
-            up += [column for column in (series.y, series.low, series.high) if column is not None]
-        if self._bars and not self.y.log:
-            up.append(np.zeros(1))
-        upright = [rule.value for rule in self.rules if rule.axis == "x"]
-        level = [rule.value for rule in self.rules if rule.axis == "y"]
-        low, high = _range(self.y, [*up, np.array(level)], MARGIN)
-        if upright and not self.y.log:
-            high += HEADROOM * (high - low)
-        tight = 0.01 if self._bars and not self.x.zero else MARGIN
-        return _range(self.x, [*across, np.array(upright)], tight), (low, high)
+        columns = [(style, series, self._places(style, series)) for style, series in self.everything]
+        across = [column for *_, places in columns for name, column in places.items() if name != "middle"]
+        up = [column for _, s, _ in columns for column in (s.y, s.low, s.high) if column is not None]
+        # bars grow from zero, and fill the width up to the frame
+        bars = any(style == "bar" for style, _ in self.everything)
+        up += [np.zeros(1)] if bars and not self.y.log else []
+        upright, level = (np.array([rule.value for rule in self.rules if rule.axis == axis]) for axis in "xy")
+        low, high = _range(self.y, [*up, level], MARGIN)
+        high += HEADROOM * (high - low) if upright.size and not self.y.log else 0.0
+        return _range(self.x, [*across, upright], 0.01 if bars and not self.x.zero else MARGIN), (low, high)
 
     @cached_property
     def colors(self) -> dict[str, str]:
@@ -100,16 +97,14 @@ class Geometry:
         from matplotlib.colors import to_hex
 
         # viridis ends in a yellow that white swallows, and begins in a purple that a dark page does
-        steps = 0.08 + 0.82 * np.arange(len(self.names)) / max(len(self.names) - 1, 1)
+        steps = np.linspace(0.08, 0.9, len(self.names)) if len(self.names) > 1 else [0.08]
         return {name: to_hex(colormaps["viridis"](step)) for name, step in zip(self.names, steps, strict=True)}
 
     @property
     def legend(self) -> list[str]:
         """The names that a legend shows: all of a few, evenly spaced ones of a long ordered sequence."""
-        last = len(self.names) - 1
-        if self.color is None or last < ENTRIES:
-            return list(self.names)
-        return [self.names[round(i * last / (ENTRIES - 1))] for i in range(ENTRIES)]
+        shown = len(self.names) if self.color is None else min(len(self.names), ENTRIES)
+        return [self.names[round(k)] for k in np.linspace(0, len(self.names) - 1, shown)]
 
     @cached_property
     def point_diameter(self) -> float:
@@ -123,52 +118,50 @@ class Geometry:
         return not self.x.log and all((series.x % 1 == 0).all() for _, series in self.everything)
 
     def columns(self, style: str, series: Series) -> dict[str, Array]:
-        """The columns that the layers of a style read."""
-        found = {name: getattr(series, name) for name in ("x", "y", "low", "high")}
+        """The columns that the layers of a style read; bars begin at zero, or at the foot of a logarithmic axis."""
+        given = {"x": series.x, "y": series.y, "low": series.low, "high": series.high}
+        places = self._places(style, series)
         if style == "bar":
-            found["left"], found["right"] = self._edges(series)
-            found["middle"] = (found["left"] + found["right"]) / 2
-            # bars begin at zero, or at the foot of a logarithmic axis
-            found["base"] = np.full(series.x.size, self.limits[1][0] if self.y.log else 0.0)
-        return {name: column for name, column in found.items() if column is not None}
+            places["base"] = np.full(series.x.size, self.limits[1][0] if self.y.log else 0.0)
+        return {name: column for name, column in (given | places).items() if column is not None}
 
     def rule_labels(self) -> list[tuple[Rule, str, int]]:
         """Each rule, the side of it on which its label ends, and the line of text that keeps labels apart."""
-        placed, line = [], 0
+        placed: list[tuple[Rule, str, int]] = []
+        upright = 0
         for rule in self.rules:
-            low, high = self.limits[0]
-            value = rule.value
-            if self.x.log and rule.axis == "x":
-                value, low, high = math.log(value), math.log(low), math.log(high)
-            right = rule.axis == "y" or (value - low) / (high - low) > RIGHT
-            placed.append((rule, "right" if right else "left", line if rule.axis == "x" else 0))
-            line += rule.axis == "x"
+            if rule.axis == "y":
+                placed.append((rule, "right", 0))
+                continue
+            low, value, high = (
+                math.log(v) if self.x.log else v for v in (self.limits[0][0], rule.value, self.limits[0][1])
+            )
+            placed.append((rule, "right" if value - low > RIGHT * (high - low) else "left", upright))
+            upright += 1
         return placed
 
     @cached_property
-    def _bars(self) -> list[str]:
-        """The names of the series that share the places of bars, side by side."""
-        return list(dict.fromkeys(series.name for style, series in self.everything if style == "bar"))
-
-    @cached_property
-    def _bar_width(self) -> float:
-        positions = np.unique(np.concatenate([s.x for style, s in self.everything if style == "bar"]))
+    def _bars(self) -> tuple[list[str], float]:
+        """The names of the series whose bars stand side by side, and the width of a bar."""
+        bars = [series for style, series in self.everything if style == "bar"]
+        names = list(dict.fromkeys(series.name for series in bars))
+        positions = np.unique(np.concatenate([series.x for series in bars]))
         steps = np.diff(np.log(positions) if self.x.log else positions)
-        return BAR_FILL * float(steps.min(initial=np.inf) if steps.size else 1.0) / len(self._bars)
+        return names, BAR_FILL * float(steps.min() if steps.size else 1.0) / len(names)
 
-    def _edges(self, series: Series) -> tuple[Array, Array]:
-        """The left and right edges of a series' bars."""
-        place = self._bars.index(series.name) - len(self._bars) / 2
-        left = (np.log(series.x) if self.x.log else series.x) + self._bar_width * place
-        right = left + self._bar_width
-        return (np.exp(left), np.exp(right)) if self.x.log else (left, right)
+    def _places(self, style: str, series: Series) -> dict[str, Array]:
+        """Where a series stands across: its positions, or the edges and middles of its bars."""
+        if style != "bar":
+            return {"x": series.x}
+        names, width = self._bars
+        left = (np.log(series.x) if self.x.log else series.x) + width * (names.index(series.name) - len(names) / 2)
+        left, right = (np.exp(edge) if self.x.log else edge for edge in (left, left + width))
+        return {"left": left, "right": right, "middle": (left + right) / 2}
 
 
 def _range(axis: Axis, columns: list[Array], margin: float) -> tuple[float, float]:
-    values = np.concatenate(columns)
+    values = np.concatenate([*columns, np.zeros(int(axis.zero))])
     values = values[np.isfinite(values)]
-    if axis.zero:
-        values = np.append(values, 0.0)
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     if axis.log:
         low, high = math.log10(low), math.log10(high)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from skipglass.record import write_atomically
-from skipglass.report.chart import CONFIG, interactive
+from skipglass.report.chart import interactive
 from skipglass.report.document import Report, Table, cell_text, verdict_class
 from skipglass.report.extra import page_extra
-from skipglass.report.figures import svg_of
+from skipglass.report.figures import svg
 from skipglass.report.panel import Panel
 
 __all__ = ["render_page"]
@@ -62,7 +62,6 @@ def _html(report: Report) -> str:
     return environment.get_template("page.html.j2").render(
         report=report,
         charts=script_json({panel.name: _embedded(panel) for panel in panels}),
-        config=script_json(CONFIG),
         engine=_script(engine),
     )
 
@@ -90,4 +89,4 @@ def _embedded(panel: Panel) -> dict[str, Any]:
 
 def _still(panel: Panel) -> str:
     """The panel as a picture in a data address, for readers without scripts."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg_of(panel).encode()).decode()
+    return "data:image/svg+xml;base64," + base64.b64encode(svg(panel).encode()).decode()
