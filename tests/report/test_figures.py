@@ -118,7 +118,9 @@ def lines(picture):
 
 
 def test_panels_in_one_picture_keep_their_own_data():
-    both = [panel(name=name, series=(Series(name, [0, 1], y),)) for name, y in (("a", [0, 1]), ("b", [1, 0]))]
+    rules = (Rule(0.5, "half", "x"), Rule(0.5, "half"))
+    values = {"a": [0, 1], "b": [1, 0]}
+    both = [panel(name=name, series=(Series(name, [0, 1], y),), rules=rules) for name, y in values.items()]
     assert lines(svg(both)) == [*lines(svg(both[0])), *lines(svg(both[1]))]
     assert len(set(lines(svg(both)))) == 2
 

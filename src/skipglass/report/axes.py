@@ -70,14 +70,7 @@ def draw_on(ax: "Axes", geometry: Geometry, drawn: Iterable[tuple[str, Series]],
                 DRAW[layer.shape](ax, columns, look)
     _rules(ax, geometry)
     if len(geometry.names) > 1:
-        # the legend stands below the axis, where it hides no data
-        labelled = zip(*ax.get_legend_handles_labels(), strict=True)
-        kept = [(handle, label) for handle, label in labelled if label in geometry.legend]
-        columns_that_fit = max(1, 66 // (max(len(label) for _, label in kept) + 5))
-        ax.legend(
-            *zip(*kept, strict=True), loc="upper center", bbox_to_anchor=(0.5, -0.16), borderaxespad=0,
-            ncols=min(len(kept), columns_that_fit), title=geometry.color.title if geometry.color else None,
-        )  # fmt: skip
+        _legend(ax, geometry)
 
 
 def _scales(ax: "Axes", geometry: Geometry) -> None:
@@ -106,3 +99,17 @@ def _rules(ax: "Axes", geometry: Geometry) -> None:
             shift = (-3 if side == "right" else 3, -2 - 11 * line)
             top = ("data", "axes fraction")
             ax.annotate(rule.label, (rule.value, 1), shift, top, "offset points", ha=side, va="top")
+
+
+def _legend(ax: "Axes", geometry: Geometry) -> None:
+    """A legend below the label of the axis, where it hides no data."""
+    from matplotlib.transforms import ScaledTranslation
+
+    handles, labels = ax.get_legend_handles_labels()
+    found = dict(zip(labels, handles, strict=True))
+    below = ax.transAxes + ScaledTranslation(0, -0.46, ax.figure.dpi_scale_trans)
+    ax.legend(
+        [found[name] for name in geometry.legend], geometry.legend, loc="upper center", bbox_to_anchor=(0.5, 0),
+        bbox_transform=below, ncols=max(1, min(len(geometry.legend), 66 // (max(map(len, geometry.legend)) + 5))),
+        title=geometry.color.title if geometry.color else None, borderaxespad=0, columnspacing=1.4, handlelength=1.4,
+    )  # fmt: skip

@@ -161,8 +161,11 @@ def _rule(channels: Spec, rule: Any, side: str, line: int) -> list[Spec]:
 def _axis(axis: Axis, limits: tuple[float, float], counted: bool) -> Spec:
     """What every layer says of an axis."""
     scale = {"domain": list(limits)} | ({"type": "log"} if axis.log else {})
-    ticks = _whole(*limits) if counted else {}
-    ticks = _decades(*limits) if axis.log else ticks
+    ticks: Spec = {"tickCount": 5}
+    if axis.log:
+        ticks = _decades(*limits)
+    elif counted:
+        ticks = _whole(*limits)
     return {"type": "quantitative", "scale": scale, "title": axis.title, "axis": ticks}
 
 
@@ -197,11 +200,12 @@ def _legend(geometry: Geometry, pick: bool) -> Spec | None:
     if len(geometry.names) < 2:
         return None
     letters, most = (44, 3) if pick else (56, 6)
+    only_lines = not pick and {style for style, _ in geometry.everything} == {"line"}
     return {
         "title": geometry.color.title if geometry.color else None,
         "columns": max(1, min(most, letters // (max(map(len, geometry.legend)) + 3))),
         "values": geometry.legend,
-        "symbolType": "stroke" if {style for style, _ in geometry.everything} == {"line"} else "square",
+        "symbolType": "stroke" if only_lines else "square",
     }
 
 
@@ -231,7 +235,7 @@ def _config(size: float) -> Spec:
     plain = {"labelFontSize": size, "titleFontSize": size + 1, "titleFontWeight": "normal"}
     return {
         "view": {"stroke": None},
-        "axis": plain | {"titlePadding": 9, "gridColor": "#e4e4e4", "tickCount": 5, "labelOverlap": True},
+        "axis": plain | {"titlePadding": 9, "gridColor": "#e4e4e4", "labelOverlap": True},
         "legend": plain | {"orient": "bottom", "offset": 8, "labelLimit": 260, "symbolOpacity": 1, "symbolSize": 64},
         "line": {"strokeWidth": 2},
         "text": {"fontSize": size},

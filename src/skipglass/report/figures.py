@@ -92,8 +92,8 @@ def svg(panels: Panel | Sequence[Panel], columns: int = 3, caption: bool = False
         spec |= {"resolve": {"scale": {"color": "independent"}, "legend": {"color": "independent"}}, "spacing": 24}
         # the names of layers, which data hang on, must differ within a picture
         for number, one in enumerate(spec["concat"]):
-            for layer in one["layer"]:
-                layer["name"] = f"{number} {layer.get('name', '')}"
+            for k, layer in enumerate(one["layer"]):
+                layer["name"] = f"panel {number} layer {k}"
     convert = page_extra("vl_convert")
     convert.register_font_directory(f"{mpl.get_data_path()}/fonts/ttf")
     return convert.vegalite_to_svg(spec | {"config": still_config()})
