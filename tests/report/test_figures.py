@@ -1,6 +1,7 @@
 """Figures show the panel's numbers, no others, and reach the disk whole."""
 
 import itertools
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from skipglass import record
 from skipglass.errors import InputError, StorageError
-from skipglass.report import Axis, Panel, Rule, Series, Slider, draw, grid, save_figures, save_grid
+from skipglass.report import Axis, Panel, Rule, Series, Slider, draw, grid, save_figures, save_grid, svg
 
 A = Series("a", [1, 2, 4], [3.0, 1.0, 2.0], low=[2, 0.5, 1], high=[4, 1.5, 3])
 B = Series("b", [1, 2, 4], [1.0, 5.0, 0.25])
@@ -97,11 +98,52 @@ def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", full)
+    monkeypatch.setattr(type(tmp_path), "write_bytes", full)
     with pytest.raises(StorageError, match="No space left"):
         save_grid([panel()], tmp_path, "g")
     assert old.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [old]
+
+
+def test_a_picture_shows_the_frame_the_names_and_the_rules():
+    frames = [[Series(f"s{k}", [1, 2], [k, k]) for k in (1, 2)] for _ in range(2)]
+    sliding = panel(series=(), slider=Slider("β", [0.1, 0.2], frames), rules=(Rule(1.5, "here"),), shown=0)
+    picture = svg(sliding, caption=True)
+    for words in ("P, β = 0.1", "Up is more.", "r [layers]", "share", "s1", "s2", "here"):
+        assert f">{words}<" in picture
+
+
+def lines(picture):
+    return re.findall(r'"line mark" d="([^"]*)"', picture)
+
+
+def test_panels_in_one_picture_keep_their_own_data():
+    rules = (Rule(0.5, "half", "x"), Rule(0.5, "half"))
+    values = {"a": [0, 1], "b": [1, 0]}
+    both = [panel(name=name, series=(Series(name, [0, 1], y),), rules=rules) for name, y in values.items()]
+    assert lines(svg(both)) == [*lines(svg(both[0])), *lines(svg(both[1]))]
+    assert len(set(lines(svg(both)))) == 2
+
+
+@pytest.mark.parametrize(
+    ("range_", "words"),
+    [((1e-9, 1e-3), "10⁻⁹"), ((0.5, 8), "5"), ((1, 2000), "100"), ((0.02, 3), "0.3"), ((1, 1.9), "1.4")],
+)
+def test_a_logarithmic_axis_names_its_decades(range_, words):
+    log = panel(x=Axis("x", log=True), y=Axis("y"), series=(Series("a", range_, [1, 2]),))
+    assert f">{words}<" in svg(log)
+
+
+def test_what_is_counted_has_whole_ticks_in_a_picture():
+    ticks = re.findall(r">([\d.,]+)</text>", svg(panel(series=(Series("a", [0, 1, 2], [5, 5, 5]),))))
+    assert ticks[:3] == ["0", "1", "2"]
+
+
+def test_the_kinds_of_files_are_chosen(tmp_path):
+    assert [path.suffix for path in save_figures(panel(), tmp_path, kinds=("svg",))] == [".svg", ".nc"]
+    assert b"/Type3" not in save_grid([panel()], tmp_path, "g", kinds=("pdf",))[0].read_bytes()
+    with pytest.raises(InputError, match="did you mean 'pdf'"):
+        save_figures(panel(), tmp_path, kinds=("pfd",))
 
 
 def test_a_grid_holds_every_panel(tmp_path):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from skipglass.graph.shares import squared
 from skipglass.paths.display import evenly
 from skipglass.report import Axis, Panel, Rule, Series, Table, draw
-from skipglass.report.figures import SIZE, STYLE
+from skipglass.report.axes import SIZE, STYLE
 from skipglass.theory import Fit
 
 if TYPE_CHECKING:

@@ -14,33 +14,14 @@ from skipglass.record.fields import (
     texts,
     transient,
     variable,
-)
+)  # fmt: skip
 from skipglass.record.provenance import provenance
 from skipglass.record.result import Result
 from skipglass.record.store import SCHEMA, differing, load, save
 from skipglass.record.tables import count_text
 
 __all__ = [
-    "SCHEMA",
-    "Result",
-    "attributes",
-    "coordinate",
-    "count_text",
-    "derived",
-    "differing",
-    "load",
-    "mapping",
-    "names",
-    "number",
-    "output_folder",
-    "part",
-    "parts",
-    "provenance",
-    "remove_leftovers",
-    "save",
-    "text",
-    "texts",
-    "transient",
-    "variable",
-    "write_atomically",
-]
+    "SCHEMA", "Result", "attributes", "coordinate", "count_text", "derived", "differing", "load", "mapping", "names",
+    "number", "output_folder", "part", "parts", "provenance", "remove_leftovers", "save", "text", "texts", "transient",
+    "variable", "write_atomically",
+]  # fmt: skip

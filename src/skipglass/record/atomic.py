@@ -3,7 +3,6 @@
 import contextlib
 import glob
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +51,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     except StorageError:
         raise
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {_reason(error)}; nothing was changed there") from error
+        raise StorageError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -95,21 +94,15 @@ def output_folder(path: str | Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(f"cannot write in the folder {folder}: {reason}; choose another folder") from error
+        raise StorageError(
+            f"cannot write in the folder {folder}: {error.strerror or error}; choose another folder"
+        ) from error
     return folder
 
 
 def _prefix(target: Path) -> str:
     """How the names of a file's temporary ones begin; eight random characters follow."""
     return f".{target.stem[:99]}-"
-
-
-def _reason(error: OSError) -> str:
-    """The system's words for an error; HDF5 hides its number in a long text."""
-    hidden = re.search(r"errno = (\d+)", str(error))
-    number = error.errno or (int(hidden.group(1)) if hidden else 0)
-    return os.strerror(number) if number else str(error)
 
 
 def _umask() -> int:

@@ -34,7 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 KEY = "skipglass"  # of a kind in the metadata of a field
-PROVENANCE = {"skipglass_version", "command", "commit", "machine", "created", "skipglass_schema", "kind"}
+PROVENANCE = frozenset({"skipglass_version", "command", "commit", "machine", "created", "skipglass_schema", "kind"})
 Getter = TypeVar("Getter", bound=Callable[..., Any])
 
 
@@ -48,15 +48,6 @@ class About(TypedDict, total=False):
     shown: bool
     default: Any
     default_factory: Any
-
-
-@dataclass
-class Layout:
-    """The pieces of a dataset while it is put together."""
-
-    data: dict[str, Any] = field(default_factory=dict)
-    coordinates: dict[str, Any] = field(default_factory=dict)
-    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +72,12 @@ class Kind:
         """What heads a column."""
         return filled(self.letter or self.long_name or self.key.replace("_", " "), owner)
 
-    def put(self, value: Any, layout: Layout, owner: object) -> None:
-        """Lay a value out."""
+    def put(self, value: Any, dataset: "xr.Dataset", owner: object) -> None:
+        """Write a value into a dataset."""
 
     def within(self, dataset: "xr.Dataset") -> bool:
         """Whether a dataset holds a value."""
-        return True
+        return self.key in dataset.attrs
 
     def take(self, dataset: "xr.Dataset") -> Any:
         """Return the value that a dataset holds."""
@@ -103,14 +94,10 @@ class Array(Kind):
     decode: Callable[[Any], Any] | None = None
     coordinate: bool = False
 
+    @property
     def layouts(self) -> list[tuple[str, ...]]:
-        """The dimensions that the array may have: all, then without those that end in "?", the last first."""
-        dropped: list[str] = []
-        layouts = []
-        for dim in ["", *(dim for dim in reversed(self.dims) if dim.endswith("?"))]:
-            dropped.append(dim)
-            layouts.append(tuple(d.rstrip("?") for d in self.dims if d not in dropped))
-        return layouts
+        """The dimensions that the array may have: all, or those without a "?"."""
+        return [tuple(dim.rstrip("?") for dim in self.dims), tuple(dim for dim in self.dims if not dim.endswith("?"))]
 
     def values(self, value: Any) -> np.ndarray:
         """The value as a plain array."""
@@ -121,18 +108,17 @@ class Array(Kind):
 
     def dims_of(self, values: np.ndarray) -> tuple[str, ...]:
         """The dimensions of an array, by their number."""
-        for dims in self.layouts():
+        for dims in self.layouts:
             if len(dims) == values.ndim:
                 return dims
         raise TypeError(f"{self.name} lies along {self.dims}, found an array of shape {values.shape}")
 
-    def put(self, value: Any, layout: Layout, owner: object) -> None:
-        """Lay the array out with its labels."""
+    def put(self, value: Any, dataset: "xr.Dataset", owner: object) -> None:
+        """Write the array with its labels."""
         values = self.values(value)
         about = {"long_name": self.long_name or self.letter, "letter": self.letter, "units": self.units}
         labels = {name: filled(words, owner) for name, words in about.items() if words}
-        where = layout.coordinates if self.coordinate else layout.data
-        where[self.key] = (self.dims_of(values), values, labels)
+        (dataset.coords if self.coordinate else dataset)[self.key] = (self.dims_of(values), values, labels)
 
     def within(self, dataset: "xr.Dataset") -> bool:
         """Whether a dataset holds the array."""
@@ -141,11 +127,12 @@ class Array(Kind):
     def take(self, dataset: "xr.Dataset") -> Any:
         """Return the array, refusing other dimensions and other types than numbers of this kind."""
         stored = dataset[self.key]
-        if stored.dims not in self.layouts():
-            raise StorageError(f"it lies along {stored.dims}, not along {self.layouts()[0]}")
+        if stored.dims not in self.layouts:
+            raise StorageError(f"it lies along {stored.dims}, not along {self.layouts[0]}")
         if self.of is str:
             return tuple(str(name) for name in stored.values)
-        values: np.ndarray = stored.values.astype(self.of, casting="same_kind")
+        values: Any = stored.values.astype(self.of, casting="same_kind")
+        values = values if values.ndim else values.item()
         return self.decode(values) if self.decode else values
 
 
@@ -157,13 +144,9 @@ class Attribute(Kind):
     decode: Callable[[Any], Any]
     dim: str = ""
 
-    def put(self, value: Any, layout: Layout, owner: object) -> None:
-        """Lay the encoded value out."""
-        layout.attributes[self.key] = self.encode(value)
-
-    def within(self, dataset: "xr.Dataset") -> bool:
-        """Whether a dataset holds the attribute."""
-        return self.key in dataset.attrs
+    def put(self, value: Any, dataset: "xr.Dataset", owner: object) -> None:
+        """Write the encoded value."""
+        dataset.attrs[self.key] = self.encode(value)
 
     def take(self, dataset: "xr.Dataset") -> Any:
         """Return the decoded value."""
@@ -174,20 +157,20 @@ class Attribute(Kind):
 class Attributes(Kind):
     """A mapping whose entries are attributes of the dataset under their own names."""
 
-    owned: frozenset[str] = frozenset()
-    """Names that belong to other fields of the class."""
+    owned: frozenset[str] = PROVENANCE
+    """Names that are not the mapping's: those of other fields of the class, too."""
 
-    def put(self, value: Any, layout: Layout, owner: object) -> None:
-        """Lay the entries out."""
-        layout.attributes.update(value)
+    def put(self, value: Any, dataset: "xr.Dataset", owner: object) -> None:
+        """Write the entries."""
+        dataset.attrs.update(value)
+
+    def within(self, dataset: "xr.Dataset") -> bool:
+        """Whether a dataset has attributes: always, if none at all."""
+        return True
 
     def take(self, dataset: "xr.Dataset") -> Any:
-        """Return the attributes that belong to no other field."""
-        return {
-            name: value
-            for name, value in dataset.attrs.items()
-            if name not in PROVENANCE | self.owned and re.sub(r"\.\d+\..*", "", name, flags=re.DOTALL) not in self.owned
-        }
+        """Return the attributes that belong to no other field, nor to a part ("name.number.…")."""
+        return {name: value for name, value in dataset.attrs.items() if name.split(".")[0] not in self.owned}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,20 +180,14 @@ class Parts(Kind):
     of: Any
     many: bool
 
-    def put(self, value: Any, layout: Layout, owner: object) -> None:
-        """Lay out how many there are, and each."""
+    def put(self, value: Any, dataset: "xr.Dataset", owner: object) -> None:
+        """Write how many there are, and each."""
         inside = value if self.many else [value]
-        layout.attributes[self.key] = len(inside)
+        dataset.attrs[self.key] = len(inside)
         for k, result in enumerate(inside):
-            dataset, prefix = result.to_xarray(), f"{self.key}.{k}."
-            for arrays, where in ((dataset.data_vars, layout.data), (dataset.coords, layout.coordinates)):
-                for name, array in arrays.items():
-                    where[prefix + name] = (tuple(prefix + dim for dim in array.dims), array.values, array.attrs)
-            layout.attributes.update({prefix + name: value for name, value in dataset.attrs.items()})
-
-    def within(self, dataset: "xr.Dataset") -> bool:
-        """Whether a dataset says how many there are."""
-        return self.key in dataset.attrs
+            own, prefix = result.to_xarray(), f"{self.key}.{k}."
+            dataset.update(own.rename({name: f"{prefix}{name}" for name in {*own.variables, *own.dims}}))
+            dataset.attrs.update({prefix + name: value for name, value in own.attrs.items()})
 
     def take(self, dataset: "xr.Dataset") -> Any:
         """Return the nested results, each read by its own class."""
@@ -331,7 +308,7 @@ def parts(of: type, **about: Unpack[About]) -> Any:
 
 def transient(**about: Unpack[About]) -> Any:
     """Declare what is neither stored nor shown (tensors, graphs); it is None in a result that was read from a file."""
-    return _field(Kind, {"shown": False, **about})
+    return _field(Kind, {"shown": False, **about}, optional=True)
 
 
 def derived(declaration: Any) -> Callable[[Getter], Getter]:
@@ -369,16 +346,17 @@ def derived(declaration: Any) -> Callable[[Getter], Getter]:
 def _declared(cls: Any) -> Mapping[str, Any]:
     kinds: dict[str, Any] = {}
     for one in dataclasses.fields(cls):
-        if KEY not in one.metadata:
+        kind = one.metadata.get(KEY)
+        if kind is None:
             raise TypeError(f"{cls.__name__}.{one.name} is not declared; what is not stored is a transient()")
         # an annotation is text where its type is imported for type checkers only
-        kinds[one.name] = replace(one.metadata[KEY], name=one.name, optional="None" in str(one.type))
+        kinds[one.name] = replace(kind, name=one.name, optional="None" in str(one.type) or kind.optional)
     for base in reversed(cls.__mro__):
         for name, member in vars(base).items():
             getter = getattr(member, "fget", None) or getattr(member, "func", None)
             if kind := getattr(getter, "__dict__", {}).get(KEY):
                 kinds[name] = replace(kind, name=name, derived=True)
-    owned = frozenset(kind.key for kind in kinds.values())
+    owned = PROVENANCE | {kind.key for kind in kinds.values()}
     return {name: replace(k, owned=owned) if isinstance(k, Attributes) else k for name, k in kinds.items()}
 
 

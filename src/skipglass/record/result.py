@@ -8,11 +8,11 @@ layout becomes one of today's (``upgrade``).
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from skipglass.errors import StorageError, one_line
 from skipglass.record.drawing import draw_first
-from skipglass.record.fields import Attribute, Kind, Layout, declared
+from skipglass.record.fields import Attribute, Kind, declared
 from skipglass.record.store import load, save
 from skipglass.record.tables import as_html, as_text, sizes, value_text
 
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Result"]
 
 UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
-
-
-class Drawable(Protocol):
-    """What `Result.panel` returns: a panel of a report."""
-
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +66,7 @@ class Result:
         """Return what is wrong with values that no measurement can give, or None; asked of what comes from a file."""
         return None
 
-    def panel(self) -> Drawable | None:
+    def panel(self) -> Any:
         """Return the panel that draws the result; None draws the first variable against its coordinate."""
         return None
 
@@ -100,12 +93,12 @@ class Result:
         """Return everything that is stored as one labelled dataset."""
         import xarray as xr
 
-        layout = Layout()
+        dataset = xr.Dataset()
         for name, kind in declared(type(self)).items():
             value = getattr(self, name)
             if value is not None:
-                kind.put(value, layout, self)
-        return xr.Dataset(layout.data, layout.coordinates, layout.attributes)
+                kind.put(value, dataset, self)
+        return dataset
 
     @classmethod
     def from_xarray(cls, dataset: "xr.Dataset") -> Self:

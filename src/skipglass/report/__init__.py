@@ -1,12 +1,13 @@
-"""A panel is data, axes and the sentence that says how to read it; figures and the page render it.
+"""A panel is data, axes and the sentence that says how to read it: described once, drawn from that description.
 
-`figures` draws panels with matplotlib, `chart` with Altair, and `page` puts many of them into one HTML file
-that opens offline. The folder knows nothing of the paper.
+`chart` states a panel in Vega-Lite. A browser draws that on the page, vl-convert draws it into PNG, PDF and SVG files;
+`Panel.plot` draws on matplotlib's axes, for figures that people compose themselves. `render_page` puts many panels
+into one HTML file that opens offline. The folder knows nothing of the paper.
 """
 
 from skipglass.report.chart import chart
 from skipglass.report.document import Report, Section, Table
-from skipglass.report.figures import draw, grid, save_figures, save_grid
+from skipglass.report.figures import draw, grid, save_figures, save_grid, svg
 from skipglass.report.page import render_page
 from skipglass.report.panel import Panel
 from skipglass.report.series import Axis, Rule, Series, Slider
@@ -26,4 +27,5 @@ __all__ = [
     "render_page",
     "save_figures",
     "save_grid",
+    "svg",
 ]

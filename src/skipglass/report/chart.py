@@ -1,23 +1,32 @@
-"""Panels as interactive Altair charts."""
+"""A panel in Vega-Lite: the chart of the page, and the still picture of a file.
 
+This is the one description that everything but `Panel.plot` is drawn from: by Vega in a browser, by Altair in a
+notebook, by vl-convert into SVG, PNG and PDF. All data stand in one table, a row per point (`rows_of`), and every
+layer filters what it shows.
+"""
+
+import itertools
 import json
 import math
+import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from skipglass.report.extra import page_extra
-from skipglass.report.geometry import bar_base, bar_edges, limits, rule_offsets
-from skipglass.report.palette import legend_names, series_colors
+from skipglass.report.geometry import LAYERS, Geometry, Layer
 from skipglass.report.panel import Panel
 from skipglass.report.series import Axis, Series
 
-__all__ = ["chart"]
+__all__ = ["chart", "interactive", "rows_of", "still", "still_config"]
 
-HEIGHT = 250
-
-HOVER_POINTS = 1500
-"""Invisible points that answer the mouse on a line chart: more would slow an SVG down (our choice)."""
+Spec = dict[str, Any]
+HEIGHT = 250  # of the page's charts, in pixels
+STILL = {"width": 300, "height": 200}  # of the inside of a still picture, in points: 4.8 × 3.5 in with its labels
+HOVER = Layer("hover", "line", "point", ("x",), ("y",))
+HOVER_POINTS = 1500  # invisible points that answer the mouse: more would slow an SVG down (our choice)
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def chart(panel: Panel, heading: bool = True) -> Any:
@@ -40,199 +49,194 @@ def chart(panel: Panel, heading: bool = True) -> Any:
     UserError
         If the ``page`` extra is not installed.
     """
-    alt = page_extra("altair")
-    base = _base(alt, panel)
-    pick = alt.selection_point(name="pick", fields=["series"], bind="legend")
-    layers = [layer for marks in ("bar", "line", "points") for layer in _layers(alt, panel, base, marks, pick)]
-    layers[0] = layers[0].add_params(pick)
-    layers += _rules(alt, panel)
-    result = alt.layer(*layers).properties(
-        width="container",
-        height=HEIGHT,
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-        description=f"{panel.title}. {panel.how_to_read}",
-    )
-    if panel.slider is not None:
-        result = result.add_params(_frame(alt, panel, heading))
-    return result.properties(title=_title(alt, panel)) if heading else result
+    return page_extra("altair").LayerChart.from_dict(interactive(panel, heading))
 
 
-def _frame(alt: Any, panel: Panel, bound: bool) -> Any:
-    slider = panel.slider
-    assert slider is not None
-    steps = len(slider.values) - 1
-    bind = alt.binding_range(min=0, max=steps, step=1, name=f"{slider.name}, step ") if bound else None
-    chosen = {"bind": bind} if bind is not None else {}
-    return alt.param(name="frame", value=panel.default_frame, **chosen)
+def interactive(panel: Panel, heading: bool = False) -> Spec:
+    """Return the page's chart, whose parameter ``frame`` is the slider; see `chart`."""
+    slider, everything = panel.slider, list(panel.everything())
+    layers = _layers(panel, [series for _, series in everything], pick=True)
+    # the legend's selection belongs to one layer, and dims the others through it
+    layers[0]["params"] = [{"name": "pick", "select": {"type": "point", "fields": ["series"]}, "bind": "legend"}]
+    spec = {
+        "width": "container",
+        "height": HEIGHT,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "description": f"{panel.title}. {panel.how_to_read}",
+        "data": {"values": [row for frame, series in everything for row in rows_of(panel, series, frame)]},
+        "layer": layers,
+        "config": _config(11),
+    }
+    if slider is not None:
+        bind = {"input": "range", "min": 0, "max": len(slider.values) - 1, "step": 1, "name": f"{slider.name}, step "}
+        spec["params"] = [{"name": "frame", "value": panel.default_frame} | ({"bind": bind} if heading else {})]
+        spec["transform"] = [{"filter": "!isValid(datum.frame) || datum.frame == frame"}]
+    return spec | ({"title": _title(panel)} if heading else {})
 
 
-def _title(alt: Any, panel: Panel) -> Any:
+def still(panel: Panel, caption: bool = False) -> Spec:
+    """Return a panel as a picture: one frame, with its title and, if asked for, how to read it."""
+    title: Spec = {"text": textwrap.wrap(panel.heading(), 56)}
+    if caption:
+        title["subtitle"] = textwrap.wrap(panel.how_to_read, 76)
+    drawn = panel.drawn()
+    rows = [row for series in drawn for row in rows_of(panel, series)]
+    layers = _layers(panel, drawn, pick=False)
+    return STILL | {"title": title, "data": {"values": rows}, "layer": layers}
+
+
+def still_config() -> Spec:
+    """How still pictures look: black on white, in the font that matplotlib brings along."""
+    title = {"anchor": "start", "frame": "group", "fontSize": 10.5, "fontWeight": "normal", "subtitleFontSize": 8}
+    return _config(9) | {"background": "white", "font": "DejaVu Sans", "title": title}
+
+
+def rows_of(panel: Panel, series: Series, frame: int | None = None) -> list[Spec]:
+    """Return a series as rows; only what is there is written, to keep the page small."""
+    style = panel.marks_of(series)
+    # seven digits are more than a pixel, and the data file has them all; null is a gap
+    columns = {
+        name: [float(f"{value:.7g}") if np.isfinite(value) else None for value in column]
+        for name, column in panel.geometry.columns(style, series).items()
+    }
+    about = {"series": series.name, "marks": style} | ({} if frame is None else {"frame": frame})
+    return [about | dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _layers(panel: Panel, chosen: Iterable[Series], pick: bool) -> list[Spec]:
+    """The layers that have something to show, then the rules."""
+    geometry = panel.geometry
+    columns = {(panel.marks_of(s), name) for s in chosen for name in ("y", "low") if getattr(s, name) is not None}
+    channels = {
+        "x": _axis(geometry.x, geometry.limits[0], geometry.counted),
+        "y": _axis(geometry.y, geometry.limits[1], False),
+    }
+    layers = [_encoded(geometry, channels, one, pick) for one in LAYERS if (one.style, one.needs) in columns]
+    if pick and ("line", "y") in columns:
+        # invisible points answer the mouse where lines pass
+        hover = _encoded(geometry, channels, HOVER, pick)
+        hover["encoding"]["opacity"] = {"value": 0}
+        every = math.ceil(sum(s.x.size for s in panel.drawn() if panel.marks_of(s) == "line") / HOVER_POINTS)
+        hover["transform"] += [{"window": [{"op": "row_number", "as": "i"}]}, {"filter": f"datum.i % {every} == 0"}]
+        layers.append(hover)
+    return layers + [layer for rule in geometry.rule_labels() for layer in _rule(channels, *rule)]
+
+
+def _encoded(geometry: Geometry, channels: Spec, layer: Layer, pick: bool) -> Spec:
+    """A layer with the channels that all layers share, so that they have one scale and one legend."""
+    mark = {"type": layer.shape, **layer.look}
+    if layer.shape == "point":
+        mark |= {"filled": True, "opacity": 1, "size": geometry.point_diameter**2}
+    scale = {"domain": list(geometry.names), "range": [geometry.colors[name] for name in geometry.names]}
+    shared: Spec = {"color": {"field": "series", "type": "nominal", "scale": scale, "legend": _legend(geometry, pick)}}
+    encoding = {} if "color" in layer.look else shared
+    for name, fields in (("x", layer.x), ("y", layer.y)):
+        encoding[name] = channels[name] | {"field": fields[0]}
+        if len(fields) > 1:
+            encoding[f"{name}2"] = {"field": fields[1]}
+    if pick:
+        opaque = mark.pop("opacity", 1)
+        encoding["opacity"] = {"condition": {"param": "pick", "value": opaque}, "value": 0.12 * opaque}
+        if layer.needs == "y" and layer.shape != "line":
+            encoding["tooltip"] = _tooltip(geometry)
+    kept = {"filter": f"datum.marks == '{layer.style}' && isDefined(datum.{layer.needs})"}
+    return {"name": layer.name, "mark": mark, "encoding": encoding, "transform": [kept]}
+
+
+def _rule(channels: Spec, rule: Any, side: str, line: int) -> list[Spec]:
+    """A reference line and its label, which stands at the top, or at the right end."""
+    at = {rule.axis: channels[rule.axis] | {"datum": rule.value}}
+    end: Spec = {"x": {"value": "width"}}
+    place: Spec = {"align": side, "baseline": "bottom", "dx": -3, "dy": -2}
+    if rule.axis == "x":
+        end = {"y": {"value": 0}}
+        place = {"align": side, "baseline": "top", "dx": -4 if side == "right" else 4, "dy": 2 + 13 * line}
+    one: Spec = {"data": {"values": [{}]}}
+    return [
+        one | {"mark": {"type": "rule", "strokeDash": [5, 4], "color": "#777"}, "encoding": at},
+        one | {"mark": {"type": "text", **place}, "encoding": at | end | {"text": {"value": rule.label}}},
+    ]
+
+
+def _axis(axis: Axis, limits: tuple[float, float], counted: bool) -> Spec:
+    """What every layer says of an axis."""
+    scale = {"domain": list(limits)} | ({"type": "log"} if axis.log else {})
+    ticks: Spec = {"tickCount": 5}
+    if axis.log:
+        ticks = _decades(*limits)
+    elif counted:
+        ticks = _whole(*limits)
+    return {"type": "quantitative", "scale": scale, "title": axis.title, "axis": ticks}
+
+
+def _whole(low: float, high: float) -> Spec:
+    """The ticks of what is counted: whole numbers, at most seven."""
+    steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
+    step = next(step for step in steps if high - low <= 6 * step)
+    return {"format": ",d", "values": list(range(math.ceil(low / step) * step, math.floor(high) + 1, step))}
+
+
+def _decades(low: float, high: float) -> Spec:
+    """The ticks of a logarithmic axis, powers of ten if there are three of them; on less than a decade Vega's own."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5)):
+        ticks = [(m, k) for k in decades for m in digits if low <= float(f"{m}e{k}") <= high]
+        if len(ticks) > 2:
+            ticks = ticks[:: math.ceil(len(ticks) / 8)]
+            values, words = [float(f"{m}e{k}") for m, k in ticks], [_decimal(m, k) for m, k in ticks]
+            return {"values": values, "labelExpr": f"{json.dumps(words)}[indexof({json.dumps(values)}, datum.value)]"}
+    return {"format": "~g"}
+
+
+def _decimal(digit: int, power: int) -> str:
+    """A number as text: 0.001, 300, but 3·10⁻⁶."""
+    if -4 < power < 5:
+        return f"{float(f'{digit}e{power}'):g}"
+    return ("" if digit == 1 else f"{digit}·") + "10" + str(power).translate(SUPERSCRIPTS)
+
+
+def _legend(geometry: Geometry, pick: bool) -> Spec | None:
+    """A legend below the axis, where it hides no data, in columns that fit: the page's a phone."""
+    if len(geometry.names) < 2:
+        return None
+    letters, most = (44, 3) if pick else (56, 6)
+    only_lines = not pick and {style for style, _ in geometry.everything} == {"line"}
+    return {
+        "title": geometry.color.title if geometry.color else None,
+        "columns": max(1, min(most, letters // (max(map(len, geometry.legend)) + 3))),
+        "values": geometry.legend,
+        "symbolType": "stroke" if only_lines else "square",
+    }
+
+
+def _tooltip(geometry: Geometry) -> list[Spec]:
+    numbers = [
+        {"field": field, "type": "quantitative", "title": axis.title, "format": form}
+        for field, axis, form in (("x", geometry.x, ".5~g"), ("y", geometry.y, ".4~g"))
+    ]
+    return [
+        {"field": "series", "type": "nominal", "title": geometry.color.title if geometry.color else "series"},
+        *numbers,
+    ]
+
+
+def _title(panel: Panel) -> Any:
     """The title; under it the slider's reading and caption, which change with it."""
     slider = panel.slider
     if slider is None:
         return panel.title
     lines = [f"{slider.label(i)}   {slider.caption(i)}".strip() for i in range(len(slider.values))]
     # Vega's expressions read JSON strings; only the title's text, not its subtitle, may be an expression
-    return alt.TitleParams(alt.expr(f"[{json.dumps(panel.title)}, {json.dumps(lines)}[frame]]"), anchor="start")
+    return {"text": {"expr": f"[{json.dumps(panel.title)}, {json.dumps(lines)}[frame]]"}, "anchor": "start"}
 
 
-def _base(alt: Any, panel: Panel) -> Any:
-    rows = [row for index, series in panel.everything() for row in _rows(panel, index, series)]
-    base = alt.Chart(alt.InlineData(values=rows))
-    if panel.slider is not None:
-        base = base.transform_filter("!isValid(datum.frame) || datum.frame == frame")
-    return base
-
-
-def _rows(panel: Panel, frame: int | None, series: Series) -> list[dict[str, object]]:
-    """A series as rows for Vega; only what is there is written, to keep the page small."""
-    marks = panel.marks_of(series)
-    columns: dict[str, Any] = {"x": series.x, "y": series.y, "low": series.low, "high": series.high}
-    if marks == "bar":
-        columns["left"], columns["right"] = bar_edges(panel, series)
-        columns["middle"] = (columns["left"] + columns["right"]) / 2
-    rows = []
-    for i in range(series.x.size):
-        row: dict[str, object] = {"series": series.name, "marks": marks}
-        if frame is not None:
-            row["frame"] = frame
-        for key, column in columns.items():
-            if column is not None:
-                # null is a gap; seven digits are more than a pixel, and the data file has them all
-                row[key] = float(f"{column[i]:.7g}") if np.isfinite(column[i]) else None
-        rows.append(row)
-    return rows
-
-
-def _layers(alt: Any, panel: Panel, base: Any, marks: str, pick: Any) -> list[Any]:
-    chosen = [series for series in panel.drawn() if panel.marks_of(series) == marks]
-    if not chosen:
-        return []
-    data = base.transform_filter(f"datum.marks == '{marks}'")
-    spread = any(s.low is not None for _, s in panel.everything() if panel.marks_of(s) == marks)
-    return _LAYERS[marks](alt, panel, data, pick, spread)
-
-
-def _bars(alt: Any, panel: Panel, data: Any, pick: Any, spread: bool) -> list[Any]:
-    (x, y), seen = _channels(alt, panel, "left"), _look(alt, panel, pick)
-    drawn = data.transform_calculate(base=repr(bar_base(panel)))
-    bars = [drawn.mark_rect().encode(x=x, x2="right:Q", y=y, y2="base:Q", **seen).properties(name="bars")]
-    if spread:
-        whisker = data.transform_filter("isValid(datum.low)").mark_rule(color="#555")
-        bars.append(_whisker(alt, panel, whisker, "middle").properties(name="whiskers"))
-    return bars
-
-
-def _lines(alt: Any, panel: Panel, data: Any, pick: Any, spread: bool) -> list[Any]:
-    (x, y), seen = _channels(alt, panel), _look(alt, panel, pick)
-    plain = {key: value for key, value in seen.items() if key != "tooltip"}
-    layers = []
-    if spread:
-        faint = alt.when(pick).then(alt.value(0.2)).otherwise(alt.value(0.03))
-        _, low = _channels(alt, panel, up="low")
-        # undefined: a series without a band; null: a gap in one
-        banded = data.transform_filter("isDefined(datum.low)")
-        band = banded.mark_area().encode(x=x, y=low, y2="high:Q", color=seen["color"], opacity=faint)
-        layers.append(band.properties(name="bands"))
-    line = data.mark_line(strokeWidth=2).encode(x=x, y=y, **plain).properties(name="lines")
-    count = sum(s.x.size for s in panel.drawn() if panel.marks_of(s) == "line")
-    every = math.ceil(count / HOVER_POINTS)
-    near = data.transform_window(i="row_number()").transform_filter(f"datum.i % {every} == 0")
-    invisible = {**seen, "opacity": alt.value(0)}
-    hover = near.mark_point(filled=True, size=90).encode(x=x, y=y, **invisible)
-    return [*layers, line, hover.properties(name="hover")]
-
-
-def _points(alt: Any, panel: Panel, data: Any, pick: Any, spread: bool) -> list[Any]:
-    (x, y), seen = _channels(alt, panel), _look(alt, panel, pick)
-    layers = []
-    if spread:
-        whisker = data.transform_filter("isValid(datum.low)").mark_rule()
-        layers.append(_whisker(alt, panel, whisker).encode(color=seen["color"]).properties(name="spread"))
-    dots = data.transform_filter("isValid(datum.y)").mark_point(filled=True, size=42, opacity=1)
-    return [*layers, dots.encode(x=x, y=y, **seen).properties(name="dots")]
-
-
-_LAYERS = {"bar": _bars, "line": _lines, "points": _points}
-
-
-def _whisker(alt: Any, panel: Panel, marked: Any, place: str = "x") -> Any:
-    x, low = _channels(alt, panel, place, "low")
-    return marked.encode(x=x, y=low, y2="high:Q")
-
-
-def _channels(alt: Any, panel: Panel, across: str = "x", up: str = "y") -> tuple[Any, Any]:
-    horizontal, vertical = limits(panel)
-    return (
-        alt.X(
-            f"{across}:Q",
-            scale=_scale(alt, panel.x, horizontal),
-            title=panel.x.title,
-            axis=_ticks(alt, panel.x),
-        ),
-        alt.Y(f"{up}:Q", scale=_scale(alt, panel.y, vertical), title=panel.y.title, axis=_ticks(alt, panel.y)),
-    )
-
-
-def _channel(alt: Any, kind: Any, field: str, axis: Axis, domain: tuple[float, float]) -> Any:
-    scale, ticks = _scale(alt, axis, domain), _ticks(alt, axis)
-    return kind(f"{field}:Q", scale=scale, title=axis.title, axis=ticks)
-
-
-def _scale(alt: Any, axis: Axis, domain: tuple[float, float]) -> Any:
-    if axis.log:
-        return alt.Scale(type="log", domain=list(domain), nice=False)
-    return alt.Scale(domain=list(domain), nice=False, zero=False)
-
-
-def _ticks(alt: Any, axis: Axis) -> Any:
-    return alt.Axis(tickCount=5, labelOverlap=True, **({"format": "~g"} if axis.log else {}))
-
-
-def _look(alt: Any, panel: Panel, pick: Any) -> dict[str, Any]:
-    """Colour, opacity and tooltip, the same for all marks, so that they share one legend."""
-    ordered = panel.color is not None
-    names = list(panel.names)
-    title = panel.color.title if panel.color else None
-    columns = max(1, min(3, 44 // (max(map(len, names)) + 3)))  # what fits a phone
-    legend = alt.Legend(
-        title=title, orient="bottom", columns=columns, labelLimit=260,
-        values=legend_names(panel.names, ordered), symbolOpacity=1, symbolType="square",
-    ) if len(names) > 1 else None  # fmt: skip
-    scale = alt.Scale(domain=names, range=series_colors(len(names), ordered))
+def _config(size: float) -> Spec:
+    """How charts look whose small text has a size."""
+    plain = {"labelFontSize": size, "titleFontSize": size + 1, "titleFontWeight": "normal"}
     return {
-        "color": alt.Color("series:N", scale=scale, legend=legend),
-        "opacity": alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.12)),
-        "tooltip": [
-            alt.Tooltip("series:N", title=title or "series"),
-            alt.Tooltip("x:Q", title=panel.x.title, format=".5~g"),
-            alt.Tooltip("y:Q", title=panel.y.title, format=".4~g"),
-        ],
+        "view": {"stroke": None},
+        "axis": plain | {"titlePadding": 9, "gridColor": "#e4e4e4", "labelOverlap": True},
+        "legend": plain | {"orient": "bottom", "offset": 8, "labelLimit": 260, "symbolOpacity": 1, "symbolSize": 64},
+        "line": {"strokeWidth": 2},
+        "text": {"fontSize": size},
     }
-
-
-def _rules(alt: Any, panel: Panel) -> list[Any]:
-    (left, right), _ = limits(panel)
-    layers = []
-    for rule, line in zip(panel.rules, rule_offsets(panel), strict=True):
-        data = alt.Chart(alt.InlineData(values=[{"at": rule.value, "label": rule.label}]))
-        x, y = _channels(alt, panel, "at", "at")
-        if rule.axis == "x":
-            across = _part(rule.value, left, right, panel.x.log)
-            side = {"align": "right", "dx": -4} if across > 0.6 else {"align": "left", "dx": 4}
-            place = {"x": x, "y": alt.value(0)}
-            text = data.mark_text(baseline="top", dy=2 + 13 * line, **side)
-            drawn = data.mark_rule(strokeDash=[5, 4], color="#777").encode(x=x)
-        else:
-            place = {"x": alt.value("width"), "y": y}
-            text = data.mark_text(align="right", baseline="bottom", dx=-3, dy=-2)
-            drawn = data.mark_rule(strokeDash=[5, 4], color="#777").encode(y=y)
-        layers += [drawn, text.encode(text="label:N", **place)]
-    return layers
-
-
-def _part(value: float, low: float, high: float, log: bool) -> float:
-    """How far along its axis a value stands, in [0, 1]."""
-    if log:
-        value, low, high = math.log(value), math.log(low), math.log(high)
-    return (value - low) / (high - low)

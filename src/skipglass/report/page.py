@@ -1,16 +1,15 @@
 """Many panels as one self-contained HTML file that opens offline."""
 
 import base64
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 from skipglass.record import write_atomically
-from skipglass.report.chart import chart
+from skipglass.report.chart import interactive
 from skipglass.report.document import Report, Table, cell_text, verdict_class
 from skipglass.report.extra import page_extra
-from skipglass.report.figures import figure_of
+from skipglass.report.figures import svg
 from skipglass.report.panel import Panel
 
 __all__ = ["render_page"]
@@ -79,12 +78,10 @@ def _script(source: str) -> str:
 
 
 def _embedded(panel: Panel) -> dict[str, Any]:
-    spec = chart(panel, heading=False).to_dict()
-    spec.pop("$schema")  # an address, though nobody fetches it
     slider = panel.slider
     steps = range(len(slider.values)) if slider else ()
     return {
-        "spec": spec,
+        "spec": interactive(panel),
         "labels": [slider.label(i) for i in steps] if slider else [],
         "captions": [slider.caption(i) for i in steps] if slider else [],
     }
@@ -92,6 +89,4 @@ def _embedded(panel: Panel) -> dict[str, Any]:
 
 def _still(panel: Panel) -> str:
     """The panel as a picture in a data address, for readers without scripts."""
-    buffer = io.BytesIO()
-    figure_of(panel).savefig(buffer, format="png", dpi=110)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return "data:image/svg+xml;base64," + base64.b64encode(svg(panel).encode()).decode()

@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,13 @@ import numpy as np
 from skipglass import check
 from skipglass.errors import InputError
 from skipglass.record import write_atomically
-from skipglass.report.palette import CATEGORIES
+from skipglass.report.axes import SIZE, STYLE, draw_on
+from skipglass.report.geometry import CATEGORIES, Geometry
 from skipglass.report.series import MARKS, Axis, Rule, Series, Slider
 
 if TYPE_CHECKING:  # xarray takes half a second to import: only when data are asked for
     import xarray as xr
+    from matplotlib.axes import Axes
 
 __all__ = ["COLUMNS", "Panel", "check_heading"]
 
@@ -93,9 +97,11 @@ class Panel:
         check.choice(f"marks of panel {self.name!r}", self.marks, MARKS)
         object.__setattr__(self, "series", tuple(self.series))
         object.__setattr__(self, "rules", tuple(self.rules))
-        _check_frame(self)
-        _check_series(self)
-        _check_positive(self)
+        if self.shown is not None and self.slider is None:
+            raise InputError(f"panel {self.name!r}: shown picks a frame, and there is no slider")
+        if self.shown is not None and self.slider is not None:
+            check.integer("shown", self.shown, 0, len(self.slider.values) - 1)
+        _check(self)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -128,8 +134,53 @@ class Panel:
         """How a series of this panel is drawn."""
         return series.marks or self.marks
 
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Where the marks stand and how they are coloured."""
+        everything = tuple((self.marks_of(series), series) for _, series in self.everything())
+        return Geometry(self.x, self.y, self.color, everything, self.names, self.rules)
+
+    def heading(self, frame: int | None = None) -> str:
+        """The title, with the slider's reading at a frame (None: the default one)."""
+        if self.slider is None:
+            return self.title
+        return f"{self.title}, {self.slider.label(self.default_frame if frame is None else frame)}"
+
+    def plot(self, ax: "Axes | None" = None, frame: int | None = None, caption: bool = False) -> "Axes":
+        """Draw the panel with matplotlib.
+
+        Parameters
+        ----------
+        ax
+            Where; a new figure if None.
+        frame
+            The index of the slider's frame; ``shown`` if None.
+        caption
+            Whether the sentence that says how to read it stands below.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes.
+        """
+        import matplotlib as mpl
+
+        if self.slider is not None and frame is not None:
+            check.integer("frame", frame, 0, len(self.slider.values) - 1)
+        with mpl.rc_context(STYLE):
+            if ax is None:
+                import matplotlib.pyplot as plt
+
+                ax = plt.subplots(figsize=SIZE, layout="constrained")[1]
+            drawn = [(self.marks_of(series), series) for series in self.drawn(frame)]
+            draw_on(ax, self.geometry, drawn, self.heading(frame))
+            if caption:
+                words = textwrap.fill(self.how_to_read, 84)
+                ax.figure.supxlabel(words, fontsize=8, x=0.02, ha="left", color="#444444")
+        return ax
+
     def to_xarray(self, frame: int | None = None) -> "xr.Dataset":
-        """Return the data in long form: one row a point, ready for ``to_dataframe``.
+        """Return the data in long form: one row per point, ready for ``to_dataframe``.
 
         Parameters
         ----------
@@ -143,21 +194,28 @@ class Panel:
         """
         import xarray as xr
 
-        chosen = [
-            (series, np.nan if self.slider is None or index is None else self.slider.values[index])
-            for index, series in self.everything()
-            if frame is None or index is None or index == frame
-        ]
-        columns: dict[str, object] = {
-            "series": np.concatenate([np.full(s.x.size, s.name, dtype=object) for s, _ in chosen]),
-            "frame": np.concatenate([np.full(s.x.size, value) for s, value in chosen]),
+        columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
+        for index, series in self.everything():
+            if frame is None or index is None or index == frame:
+                value = np.nan if self.slider is None or index is None else self.slider.values[index]
+                columns["series"].append(np.full(series.x.size, series.name, dtype=object))
+                columns["frame"].append(np.full(series.x.size, value))
+                for name in COLUMNS[2:]:
+                    column = getattr(series, name)
+                    columns[name].append(np.full(series.x.size, np.nan) if column is None else column)
+        about = {
+            "title": self.title,
+            "how_to_read": self.how_to_read,
+            "note": self.note,
+            "x_axis": self.x.title,
+            "y_axis": self.y.title,
+            "rules": "; ".join(f"{rule.axis} = {rule.value:.17g}: {rule.label}" for rule in self.rules),
+            "frame": self.slider.name if self.slider else "",
+            "series_order": self.color.title if self.color else "",
         }
-        for field in ("x", "y", "low", "high"):
-            columns[field] = np.concatenate([_filled(s, field) for s, _ in chosen])
-        data = xr.Dataset({key: ("row", values) for key, values in columns.items()}, attrs=_describe(self))
-        data["x"].attrs = {"long_name": self.x.label, "units": self.x.unit}
-        data["y"].attrs = {"long_name": self.y.label, "units": self.y.unit}
-        return data
+        axes = {name: {"long_name": axis.label, "units": axis.unit} for name, axis in (("x", self.x), ("y", self.y))}
+        data = {name: ("row", np.concatenate(parts), axes.get(name, {})) for name, parts in columns.items()}
+        return xr.Dataset(data, attrs={name: text for name, text in about.items() if text})
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the data in long form as text, whole or not at all, and return ``path``."""
@@ -166,70 +224,33 @@ class Panel:
         return Path(path)
 
     def csv(self, precision: int = 17) -> str:
-        """The data in long form as text: one row a point, an empty cell where there is no number."""
-        text = io.StringIO()
+        """The data in long form as text: one row per point, an empty cell where there is no number."""
+        text, data = io.StringIO(), self.to_xarray()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for index, series in self.everything():
-            value = np.nan if index is None or self.slider is None else self.slider.values[index]
-            for row in zip(*(_filled(series, field) for field in ("x", "y", "low", "high")), strict=True):
-                numbers = (f"{number:.{precision}g}" if np.isfinite(number) else "" for number in (value, *row))
-                writer.writerow([series.name, *numbers])
+        for name, *row in zip(*(data[column].values for column in COLUMNS), strict=True):
+            writer.writerow([name, *(f"{number:.{precision}g}" if np.isfinite(number) else "" for number in row)])
         return text.getvalue()
 
 
-def _filled(series: Series, field: str) -> np.ndarray:
-    column = getattr(series, field)
-    return np.full(series.x.size, np.nan) if column is None else column
-
-
-def _describe(panel: Panel) -> dict[str, str]:
-    """The attributes of the panel's file: everything but the numbers."""
-    described = {
-        "title": panel.title,
-        "how_to_read": panel.how_to_read,
-        "note": panel.note,
-        "x_axis": panel.x.title,
-        "y_axis": panel.y.title,
-        "rules": "; ".join(f"{rule.axis} = {rule.value:.17g}: {rule.label}" for rule in panel.rules),
-        "frame": panel.slider.name if panel.slider else "",
-        "series_order": panel.color.title if panel.color else "",
-    }
-    return {key: text for key, text in described.items() if text}
-
-
-def _check_frame(panel: Panel) -> None:
-    if panel.shown is None:
-        return
-    if panel.slider is None:
-        raise InputError(f"panel {panel.name!r}: shown picks a frame, and there is no slider")
-    check.integer("shown", panel.shown, 0, len(panel.slider.values) - 1)
-
-
-def _check_series(panel: Panel) -> None:
-    names = panel.names
+def _check(panel: Panel) -> None:
+    """Refuse what cannot be drawn."""
+    names, about = panel.names, f"panel {panel.name!r}"
     if not names:
-        raise InputError(f"panel {panel.name!r} has nothing to draw; give series or a slider")
+        raise InputError(f"{about} has nothing to draw; give series or a slider")
     if len(set(names)) != len(names):
-        raise InputError(f"panel {panel.name!r} has two series of one name: {', '.join(names)}")
+        raise InputError(f"{about} has two series of one name: {', '.join(names)}")
     if panel.color is None and len(names) > len(CATEGORIES):
         raise InputError(
-            f"panel {panel.name!r} has {len(names)} series, colours tell {len(CATEGORIES)} apart; "
+            f"{about} has {len(names)} series, colours tell {len(CATEGORIES)} apart; "
             "give color= if they are an ordered sequence, or split the panel"
         )
-
-
-def _check_positive(panel: Panel) -> None:
-    for axis, fields in ((panel.x, ("x",)), (panel.y, ("y", "low", "high"))):
-        if not axis.log:
-            continue
-        for _, series in panel.everything():
-            for field in fields:
-                if np.any(_filled(series, field) <= 0):
-                    raise InputError(
-                        f"panel {panel.name!r}: {field} of series {series.name!r} has values ≤ 0, and "
-                        f"{axis.label!r} is logarithmic; put NaN there or use a linear axis"
-                    )
-        for rule in panel.rules:
-            if rule.value <= 0 and axis is (panel.x if rule.axis == "x" else panel.y):
-                raise InputError(f"panel {panel.name!r}: the rule {rule.label!r} is ≤ 0 on a logarithmic axis")
+    for axis, which, fields in ((panel.x, "x", ("x",)), (panel.y, "y", ("y", "low", "high"))):
+        values = {(f, s.name): getattr(s, f) for _, s in panel.everything() for f in fields}
+        values |= {("value", rule.label): np.array([rule.value]) for rule in panel.rules if rule.axis == which}
+        for (field, name), column in values.items():
+            if axis.log and column is not None and (column <= 0).any():
+                raise InputError(
+                    f"{about}: {field} of {name!r} has values ≤ 0, and {axis.label!r} is logarithmic; "
+                    "put NaN there or use a linear axis"
+                )
