@@ -147,7 +147,7 @@ def test_half_precision_two_targets_and_a_zero_gradient():
         torch.testing.assert_close(total.sum(0), g)
     zero = paths.spectrum(model(x) * 0, x, unit="weights")
     assert np.isnan(zero.share).all()
-    assert "undefined" in repr(zero)
+    assert "undefined" in str(zero)
 
 
 def test_what_cannot_be_split_is_refused():

@@ -25,6 +25,9 @@ from skipglass.theory.ensemble import READINGS
 
 __all__ = ["measure"]
 
+NOTED = ("what these operations may hold", "these sums may be residual", "contractions with a constant")
+"""How warnings begin that a profile says in its notes."""
+
 
 def measure(
     model: nn.Module,
@@ -45,11 +48,11 @@ def measure(
     model
         Any module, in the mode that is to be measured; it is left as found.
     inputs
-        A tensor, tuple or mapping; of token ids the input embedding is split. See `forward`.
+        A tensor, tuple or mapping; of token ids the input embedding is split. See `skipglass.graph.forward`.
     targets
         Passed on to the loss.
     loss_fn
-        loss_fn(outputs, targets); the default is in `forward`.
+        loss_fn(outputs, targets); the default is in `skipglass.graph.forward`.
     unit
         "blocks", residual branches, or "weights", the paper's r.
     progress
@@ -79,37 +82,29 @@ def measure(
     {0: 1, 1: 4, 2: 6, 3: 4, 4: 1}
     """
     check.choice("unit", unit, UNITS)
+    model = eager(model)
+    modes = {"train" if module.training else "eval" for module in model.modules()}
     say = progress or (lambda _: None)
-    mode = _mode(eager(model))
     say("forward pass")
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+        for beginning in NOTED:
+            warnings.filterwarnings("ignore", beginning)
         run = trace(model, inputs, targets, loss_fn, blocks=blocks)
-        for doubt in ("what these operations may hold", "these sums may be residual", "contractions with a constant"):
-            warnings.filterwarnings("ignore", doubt)  # the notes say so
         paths = census(run, unit=unit)
         say(f"spectrum in {unit}, up to length {max(paths)}")
         split = spectrum(run, unit=unit, at="blocks")
         say("participation of each block")
-        names = tuple(b.name for b in split.graph.blocks)
-        notes = []
-        try:
-            part = participation_of(run)
-            participation, per_sample = part.share, part.share_per_sample
-        except DecompositionError as error:
-            notes.append(f"participation could not be measured: {error}")
-            participation = np.full(len(names), math.nan)
-            per_sample = np.full((len(names), split.share_per_sample.shape[1]), math.nan)
+        participation, per_sample, failure = _participation(run, split)
         dtype = str((run.x if isinstance(run.x, Tensor) else run.x[0]).dtype).removeprefix("torch.")
         loss = _describe(run, targets, loss_fn)
     outline = split.graph
-    at_blocks = np.zeros((0, 0)) if split.at_blocks is None else split.at_blocks
     return Profile(
-        model=type(run.model).__name__,
-        mode=mode,
+        model=type(model).__name__,
+        mode="mixed" if len(modes) > 1 else modes.pop(),
         dtype=dtype,
         loss=loss,
         unit=unit,
-        blocks=names,
+        blocks=split.blocks,
         weights=outline.weights,
         sums=outline.sums,
         norms=outline.norms,
@@ -120,24 +115,29 @@ def measure(
         share=split.share,
         norm_per_sample=split.norm_per_sample,
         share_per_sample=split.share_per_sample,
-        norm_at_blocks=at_blocks,
+        norm_at_blocks=np.zeros((0, 0)) if split.at_blocks is None or not split.blocks else split.at_blocks,
         participation=participation,
         participation_per_sample=per_sample,
         fits=_fits(split, paths),
         error=split.error,
         cancellation=split.cancellation,
         independent_samples=split.independent_samples,
-        notes=(*_notes(split, dtype), *_unused_statistics(run.model), *notes),
+        notes=(*_notes(split, dtype), *_unused_statistics(model), *failure),
     )
 
 
-def _mode(model: nn.Module) -> str:
-    modes = {module.training for module in model.modules()}
-    return "mixed" if len(modes) > 1 else "train" if modes.pop() else "eval"
+def _participation(run: Trace, split: Spectrum) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Participations, (L,) and (L, N), and a note of why there are none."""
+    try:
+        part = participation_of(run)
+    except DecompositionError as error:
+        undefined = np.full((len(split.blocks), 1 + split.share_per_sample.shape[1]), math.nan)
+        return undefined[:, 0], undefined[:, 1:], [f"participation could not be measured: {error}"]
+    return part.share, part.share_per_sample, []
 
 
 def _describe(run: Trace, targets: object, loss_fn: LossFunction | None) -> str:
-    """What the loss was, by the rules of `forward`."""
+    """What the loss was, by the rules of `skipglass.graph.forward`."""
     if loss_fn is not None:
         return getattr(loss_fn, "__name__", type(loss_fn).__name__)
     if targets is None:
@@ -148,7 +148,7 @@ def _describe(run: Trace, targets: object, loss_fn: LossFunction | None) -> str:
 
 
 def _fits(split: Spectrum, paths: dict[int, int]) -> tuple[Fit, ...]:
-    """Both readings; none where the gradient is zero or all paths are of one length."""
+    """Both models of the theory; none where the gradient is zero or all paths are of one length."""
     if not split.norm.any() or sum(int(r) in paths for r in split.lengths) < 2:
         return ()
     norms = split.norm_per_sample if split.independent_samples else split.norm
@@ -167,16 +167,22 @@ def _notes(split: Spectrum, dtype: str) -> list[str]:
             "digits; measure in a higher precision"
         )
     if not split.independent_samples:
-        by = "batch norm in training mode" if batch_norm_trains(outline.graph) else "an operation over the batch"
-        if len({outline.graph.metas[node][k].shape[:1] for node, k in outline.graph.targets}) > 1:
-            by = "the inputs do not share their first dimension"
-        notes.append(f"samples mix ({by}): figures per sample are no samples' own, and β has no interval")
-    if split.unit == "blocks" and not outline.blocks:
-        notes.append("no residual merge was found: all paths have length 0 in blocks; measure with unit='weights'")
+        notes.append(f"{_coupling(split)}: per-sample values are undefined, and β and b have no confidence interval")
+    if split.unit == "blocks" and not split.blocks:
+        notes.append("no residual block was found: all paths have length 0 in blocks; measure with unit='weights'")
     notes += outline.doubts("blocks")
     if split.unit == "weights":
         notes += [f"{doubt}; paths may be longer than they seem" for doubt in outline.doubts("weights")]
     return notes
+
+
+def _coupling(split: Spectrum) -> str:
+    """Why no values of single samples are defined."""
+    graph = split.graph.graph
+    if len({graph.metas[node][k].shape[:1] for node, k in graph.targets}) > 1:
+        return "the inputs do not share their first dimension, so that nothing counts samples"
+    trains = batch_norm_trains(graph)
+    return f"{'batch norm in training mode' if trains else 'an operation over the batch'} couples the samples"
 
 
 def _unused_statistics(model: nn.Module) -> list[str]:
@@ -184,10 +190,8 @@ def _unused_statistics(model: nn.Module) -> list[str]:
     unused = [
         m
         for m in model.modules()
-        if isinstance(m, _BatchNorm)
-        and not m.training
-        and m.num_batches_tracked is not None
-        and int(m.num_batches_tracked) == 0
+        if isinstance(m, _BatchNorm) and not m.training and m.num_batches_tracked is not None
+        if int(m.num_batches_tracked) == 0
     ]
     if not unused:
         return []
