@@ -12,7 +12,9 @@ MOST = 0.75  # our choice: "most of the gradient" is a share of three quarters
 WHOLE = 0.01  # a sum of shares further than that from 1 is a spectrum that was cut at a longest length
 
 
-def depth_sentence(lengths: NDArray[np.int64], share: Array, unit: str, reach: str | None = None) -> str:
+def depth_sentence(
+    lengths: NDArray[np.int64], share: Array, unit: str, blocks: int | None = None, hidden: str = ""
+) -> str:
     """Say through how many counted steps the gradient passes, and along paths of which lengths most of it flows.
 
     Parameters
@@ -21,24 +23,26 @@ def depth_sentence(lengths: NDArray[np.int64], share: Array, unit: str, reach: s
         (R,) r, and each length's share of the gradient.
     unit
         "blocks" or "weights".
-    reach
-        The longest length in words; by default a number and the unit.
+    blocks
+        How many there are, if known.
+    hidden
+        What stands behind the unit: operations inside of which nothing was counted.
     """
     if np.isnan(share).all():
         return "The gradient is zero: its shares are undefined."
     first, last = int(lengths[0]), int(lengths[-1])
     if abs(share.sum() - 1) > WHOLE:
-        return f"A share {share.sum():.3g} of the gradient flows along paths of {first} to {last} {unit}."
+        return f"A share of {share.sum():.3g} of the gradient flows along paths of {first} to {last} {unit}."
     if last == 0:
         return f"The gradient passes no {unit}: all of it flows along paths of length 0."
     if first == last:
-        return f"All of the gradient flows along paths of {last} {unit if last > 1 else unit.removesuffix('s')}."
+        return (
+            f"All of the gradient flows along paths of {last} {unit if last > 1 else unit.removesuffix('s')}{hidden}."
+        )
     low, high = _most(lengths, share)
-    band = f"length {low}" if low == high else f"{low} to {high}"
-    most = f"most of it flows along paths of {band}"
-    return (
-        f"The gradient passes {float(lengths @ share):.3g} of {reach or f'at most {last} {unit}'} on average; {most}."
-    )
+    depth = f"{float(lengths @ share):.3g} of {'' if last == blocks else 'at most '}{last} {unit}{hidden}"
+    most = f"length {low}" if low == high else f"{low} to {high}"
+    return f"The gradient passes {depth} on average; most of it flows along paths of {most}."
 
 
 def least_sentence(blocks: Sequence[str], participation: Array) -> str:

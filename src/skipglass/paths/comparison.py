@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compared"]
 
 Numbers = Mapping[str, str | float]
-SHOWN = 3  # blocks that a headline and a figure name: our choice
+SHOWN, LISTED = 3, 6  # blocks named as those that moved most, and as those that one profile lacks: our choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,8 @@ class Comparison(Result):
     blocks: tuple[str, ...] = names("block")
     here: NDArray[np.float64] = variable("block", letter="this", long_name="participation in this profile")
     there: NDArray[np.float64] = variable("block", letter="other", long_name="participation in the other profile")
-    only_here: tuple[str, ...] = texts("only in this")
-    only_there: tuple[str, ...] = texts("only in the other")
+    only_here: tuple[str, ...] = texts("only in this", shown=False)
+    only_there: tuple[str, ...] = texts("only in the other", shown=False)
 
     @property
     def numbers(self) -> tuple[Numbers, Numbers]:
@@ -70,7 +70,11 @@ class Comparison(Result):
         depths = [f"{numbers['effective depth']:.4g}" for numbers in self.numbers]
         moved = ", ".join(f"{self.blocks[l]} ({self.change[l]:+.3f})" for l in self.moved[:SHOWN])
         most = f" Of the participations, these moved most: {moved}." if moved else ""
-        return f"The effective depth is {depths[0]} in this and {depths[1]} in the other, in {self.unit}.{most}"
+        lines = [f"The effective depth is {depths[0]} in this and {depths[1]} in the other, in {self.unit}.{most}"]
+        for which, missing in (("this", self.only_here), ("the other", self.only_there)):
+            if missing:
+                lines.append(f"only in {which}: {', '.join(missing[:LISTED])}{', …' if len(missing) > LISTED else ''}")
+        return "\n".join(lines)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the common blocks' participation, one profile against the other; return the axes."""

@@ -97,14 +97,14 @@ def measure(
         participation, per_sample, failure = _participation(run, split)
         dtype = str((run.x if isinstance(run.x, Tensor) else run.x[0]).dtype).removeprefix("torch.")
         loss = _describe(run, targets, loss_fn)
-    outline = split.graph
+    outline, names = split.graph, tuple(b.name for b in split.graph.blocks)
     return Profile(
         model=type(model).__name__,
         mode="mixed" if len(modes) > 1 else modes.pop(),
         dtype=dtype,
         loss=loss,
         unit=unit,
-        blocks=split.blocks,
+        blocks=names,
         weights=outline.weights,
         sums=outline.sums,
         norms=outline.norms,
@@ -115,7 +115,7 @@ def measure(
         share=split.share,
         norm_per_sample=split.norm_per_sample,
         share_per_sample=split.share_per_sample,
-        norm_at_blocks=np.zeros((0, 0)) if split.at_blocks is None or not split.blocks else split.at_blocks,
+        norm_at_blocks=np.zeros((0, 0)) if split.at_blocks is None else split.at_blocks,
         participation=participation,
         participation_per_sample=per_sample,
         fits=_fits(split, paths),
@@ -131,7 +131,7 @@ def _participation(run: Trace, split: Spectrum) -> tuple[np.ndarray, np.ndarray,
     try:
         part = participation_of(run)
     except DecompositionError as error:
-        undefined = np.full((len(split.blocks), 1 + split.share_per_sample.shape[1]), math.nan)
+        undefined = np.full((len(split.graph.blocks), 1 + split.share_per_sample.shape[1]), math.nan)
         return undefined[:, 0], undefined[:, 1:], [f"participation could not be measured: {error}"]
     return part.share, part.share_per_sample, []
 
@@ -168,7 +168,7 @@ def _notes(split: Spectrum, dtype: str) -> list[str]:
         )
     if not split.independent_samples:
         notes.append(f"{_coupling(split)}: per-sample values are undefined, and β and b have no confidence interval")
-    if split.unit == "blocks" and not split.blocks:
+    if split.unit == "blocks" and not outline.blocks:
         notes.append("no residual block was found: all paths have length 0 in blocks; measure with unit='weights'")
     notes += outline.doubts("blocks")
     if split.unit == "weights":

@@ -27,7 +27,7 @@ from skipglass.graph.trace import Trace, as_trace
 from skipglass.graph.verify import Captured, capture, judge, relative, size
 from skipglass.paths.cost import announce, work
 from skipglass.paths.walk import Algebra, walk
-from skipglass.record import Result, number, text
+from skipglass.record import Result, number, text, variable
 
 __all__ = ["Moments", "moments"]
 
@@ -57,8 +57,8 @@ class Moments(Result):
 
     kind = "moments"
 
-    mean: float = number("Σ_r r·share_r", long_name="mean length", units="{unit}")
-    variance: float = number(long_name="variance of the length", units="{unit}²")
+    mean: float = variable(letter="Σ_r r·share_r", long_name="mean length", units="{unit}", decode=float)
+    variance: float = variable(long_name="variance of the length", units="{unit}²", decode=float)
     unit: str = text("unit", shown=False)
     error: float = number(long_name="largest relative error of the checks")
 

@@ -81,8 +81,8 @@ class OutputSplit(Result):
         return Panel(
             "output-split",
             "The output by path length",
-            "Each bar is the part of the output that flows along paths of length r, and what of it starts at biases and "
-            "normalisations; bars further right mean that the output depends on deeper paths.",
+            "Each bar is the part of the output that flows along paths of length r, beside it what of that starts at "
+            "biases and normalisations; bars further right mean that the output depends on deeper paths.",
             Axis(f"path length r ({self.unit})"),
             Axis("part of the output", zero=True),
             (Series("Y_r", self.lengths, self.parts), Series("of it from constants", self.lengths, self.constants)),

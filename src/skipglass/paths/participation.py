@@ -30,7 +30,7 @@ from skipglass.graph.verify import bound, inner
 from skipglass.paths.answer import least_sentence
 from skipglass.paths.locate import require_linear
 from skipglass.paths.tangents import backward, products
-from skipglass.record import Result, names, number, transient, variable
+from skipglass.record import Result, names, number, text, transient, variable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +61,9 @@ class Participation(Result):
         |Σ_l ⟨B_l, F_l⟩ - ⟨z, g⟩| / Σ_l ‖B_l‖‖F_l‖ with z = Σ_l J_lᵀ B_l.
     independent_samples
         As in `Spectrum`.
+    way
+        How the F_l were found: g was "pushed" forward from node to node, the backward pass "differentiated" again, or
+        run for each block, "one by one".
     graph
         What was found in the network.
     """
@@ -69,13 +72,14 @@ class Participation(Result):
 
     blocks: tuple[str, ...] = names("block")
     share: Array = variable("block", letter="share", long_name="share of the gradient", units="1")
-    effective_depth: float = number(long_name="effective depth", units="blocks", shown=False)
+    effective_depth: float = number(long_name="effective depth", units="blocks")
     share_per_sample: Array = variable(
         "block", "sample", letter="median", long_name="share of each sample's gradient", units="1"
     )
     effective_depth_per_sample: Array = variable("sample", long_name="effective depth of the samples", units="blocks")
     error: float = number(long_name="relative error")
     independent_samples: bool = number(of=bool, long_name="independent samples")
+    way: str = text("tangents")
     graph: PathGraph = transient()
 
     def headline(self) -> str:
@@ -199,7 +203,7 @@ def participation_of(
             tops = [] if skipped else uppermost(trace.loss, outline, len(passed.g[0]), set())
             found = products(scaled, hooked=bool(trace.hooked), tops=tops)
             custom = any(name.startswith("custom ") for name in trace.graph.operations)
-            if outline.blocks and (trace.hooked or found.one_by_one or custom):
+            if outline.blocks and (trace.hooked or found.way == "one by one" or custom):
                 require_linear(trace, "blocks")
             if found.apart:
                 trace.independent_samples = True
@@ -223,5 +227,6 @@ def participation_of(
         effective_depth_per_sample=over(found.depth_rows, squares),
         error=found.error,
         independent_samples=independent,
+        way=found.way,
         graph=outline,
     )

@@ -5,7 +5,7 @@ It holds no tensor and no graph, so that it can be kept, saved, loaded back and 
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,6 @@ class Profile(Result):
     dtype: str = text("precision", shown=False)
     loss: str = text("loss", shown=False)
     unit: str = text("unit", shown=False)
-    blocks: tuple[str, ...] = names("block")
     weights: tuple[str, ...] = texts("weight", shown=False)
     sums: tuple[str, ...] = texts("parallel sum", shown=False)
     norms: tuple[str, ...] = texts("normalisation", shown=False)
@@ -80,6 +79,7 @@ class Profile(Result):
     share: Array = variable("length", letter="share", long_name="share of the gradient")
     norm_per_sample: Array = variable("length", "sample", long_name="‖g_r‖ of each sample", shown=False)
     share_per_sample: Array = variable("length", "sample", letter="median", long_name="share of each sample's gradient")
+    blocks: tuple[str, ...] = names("block")
     norm_at_blocks: Array = variable("block", "length_above", long_name="‖g_r‖ at the block's input", shown=False)
     participation: Array = variable("block", letter="participation", long_name="part of the gradient that passes")
     participation_per_sample: Array = variable(
@@ -103,39 +103,41 @@ class Profile(Result):
         return panels.fractions(self.norm)
 
     @property
-    @derived(number(long_name="effective depth", units="{unit}"))
+    @derived(number(long_name="effective depth", units="{unit}", shown=False))
     def effective_depth(self) -> float:
         """Σ_r r·share_r; NaN where the gradient is zero."""
         return float(self.lengths @ self.share)
 
     @property
-    @derived(variable("sample", long_name="effective depth of the samples", units="{unit}"))
     def effective_depth_per_sample(self) -> Array:
         """(N,) the same for each sample alone."""
         return self.lengths @ self.share_per_sample
 
     @property
-    @derived(text("found in the network"))
-    def counts(self) -> str:
-        """How many weights, parallel sums, normalisations and opaque operations there are."""
-        return (
-            f"{len(self.weights)} weights, {len(self.sums)} parallel sums, {len(self.norms)} norms, "
-            f"{len(self.opaque)} opaque operations"
-        )
+    def median_depth(self) -> float:
+        """The median of the samples' effective depths; those without gradient are left out."""
+        return float(quantiles(self.effective_depth_per_sample[None], 0.5)[0, 0])
 
     @property
     def reach(self) -> str:
         """The longest length in words, with the operations inside of which nothing could be counted."""
-        hidden = dict.fromkeys(self.opaque) if self.unit == "weights" else ()
-        return f"{int(self.lengths[-1])} {self.unit}" + (f" outside of {', '.join(hidden)}" if hidden else "")
+        return f"{int(self.lengths[-1])} {self.unit}{self._hidden}"
+
+    @property
+    def _hidden(self) -> str:
+        names = dict.fromkeys(self.opaque) if self.unit == "weights" else ()
+        return f" outside of {', '.join(names)}" if names else ""
 
     def headline(self) -> str:
         """Say how deep the network is as its gradient sees it, and what was measured."""
-        whole = self.unit == "blocks" and self.lengths[-1] == len(self.blocks)
-        depth = depth_sentence(self.lengths, self.share, self.unit, self.reach if whole else f"at most {self.reach}")
+        blocks = len(self.blocks) if self.unit == "blocks" else None
+        depth = depth_sentence(self.lengths, self.share, self.unit, blocks, self._hidden)
         return (
             f"{depth}{least_sentence(self.blocks, self.participation)}\n"
-            f"{self.model}, {self.mode} mode, {self.dtype}, {self.samples} samples, loss: {self.loss}"
+            f"{self.model}: {len(self.weights)} weights, {len(self.sums)} parallel sums, {len(self.norms)} norms, "
+            f"{len(self.opaque)} opaque operations; {self.mode} mode, {self.dtype}, {self.samples} samples\n"
+            f"loss: {self.loss}; effective depth {self.effective_depth:.4g}, "
+            f"median over samples {self.median_depth:.4g}"
         )
 
     def check(self) -> str | None:
@@ -189,7 +191,7 @@ class Profile(Result):
             "samples": float(self.samples),
             "blocks": float(len(self.blocks)),
             "effective depth": self.effective_depth,
-            "median over samples": float(quantiles(self.effective_depth_per_sample[None], 0.5)),
+            "median over samples": self.median_depth,
             "cancellation": self.cancellation,
             **{f"{fit.reading} {fit.letter}": fit.beta for fit in self.fits},
             **{f"{fit.reading} KL divergence": fit.distance for fit in self.fits},
@@ -203,7 +205,7 @@ class Profile(Result):
         )
 
     def block_panels(self) -> tuple[Panel, Panel, Table]:
-        """Participations, norms by length at the input of each block, and the names of the blocks, of which one must be."""
+        """Participations, norms by length at each block's input, and names, for a network with blocks."""
         return (
             panels.participation_panel(self.participation, self.participation_per_sample),
             panels.map_panel(self.norm_at_blocks, self.unit),
@@ -241,7 +243,7 @@ class Profile(Result):
 
 def _with_fits(dataset: "xr.Dataset", readings: list[str]) -> "xr.Dataset":
     """The dataset with each fit laid out as today: `Fit` with "fits.number." before every name."""
-    found: dict[str, xr.DataArray] = {}
+    found: dict[Hashable, xr.Variable] = {}
     attributes = {**dataset.attrs, "fits": len(readings)}
     norm, lengths = dataset["norm"].values, dataset["length"].values
     has_paths = np.isin(lengths, [int(r) for r in json.loads(dataset.attrs["census"])])
@@ -259,6 +261,6 @@ def _with_fits(dataset: "xr.Dataset", readings: list[str]) -> "xr.Dataset":
             power / power.sum(),
             predicted.values[has_paths].astype(np.float64),
         ).to_xarray()
-        found |= one.rename({name: f"fits.{k}.{name}" for name in {*one.variables, *one.dims}}).variables
+        found |= dict(one.rename({name: f"fits.{k}.{name}" for name in {*one.variables, *one.dims}}).variables)
         attributes |= {f"fits.{k}.{name}": value for name, value in one.attrs.items()}
     return dataset.drop_vars([f"predicted_{reading}" for reading in readings]).assign(found).assign_attrs(attributes)

@@ -70,12 +70,11 @@ class Spectrum(Result):
         The g_r, (R, *x.shape), a tuple of them for a tuple x; None unless kept.
     unit
         "weights" or "blocks".
-    blocks
-        The names of the L residual blocks, in forward order.
     graph
         What was found in the network.
-    at_blocks
-        ‖g_r‖ at the input of each block, (L, 1 + last length): columns r = 0, 1, …; None unless asked for.
+    blocks, at_blocks
+        The names of the L residual blocks, in forward order, and ‖g_r‖ at the input of each, (L, 1 + last length), with
+        columns r = 0, 1, …; None unless asked for.
     """
 
     kind = "spectrum"
@@ -83,7 +82,7 @@ class Spectrum(Result):
     lengths: NDArray[np.int64] = coordinate("length", letter="r", long_name="path length r ({unit})")
     norm: Array = variable("length", letter="‖g_r‖", long_name="norm of the part of length r")
     share: Array = variable("length", letter="share", long_name="⟨g_r, g⟩/‖g‖²")
-    effective_depth: float = number(long_name="effective depth", units="{unit}", shown=False)
+    effective_depth: float = number(long_name="effective depth", units="{unit}")
     share_per_sample: Array = variable(
         "length", "sample", "token?", letter="median", long_name="share within each sample, median"
     )
@@ -95,11 +94,11 @@ class Spectrum(Result):
     independent_samples: bool = number(of=bool, long_name="independent samples")
     gradients: Tensor | tuple[Tensor, ...] | None = transient()
     unit: str = text("unit", shown=False)
-    blocks: tuple[str, ...] = names("block")
     graph: PathGraph = transient()
     norm_per_sample: Array = variable(
         "length", "sample", "token?", letter="‖g_r‖", long_name="norm within each sample", shown=False
     )
+    blocks: tuple[str, ...] | None = names("block", default=None)
     at_blocks: Array | None = variable(
         "block",
         "block_length",
@@ -233,9 +232,9 @@ def spectrum(
         independent_samples=independent,
         gradients=kept[0] if kept and isinstance(trace.x, Tensor) else kept,
         unit=unit,
-        blocks=tuple(b.name for b in outline.blocks),
         graph=outline,
         norm_per_sample=np.stack([norms(row, leading) for row in rows]),
+        blocks=tuple(b.name for b in outline.blocks) if at else None,
         at_blocks=lengths.at_blocks(parts, int(r[-1])) if at else None,
     )
 

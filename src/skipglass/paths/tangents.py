@@ -84,18 +84,18 @@ class Products:
         Their sum over blocks for each sample, (N,), by another way.
     error
         How far the sums by the two ways differ.
+    way
+        "pushed", "differentiated" or "one by one"; see the module.
     apart
         Whether the check has shown that samples are independent; False says nothing.
-    one_by_one
-        Whether each block took a backward pass of its own.
     """
 
     blocks: Array
     rows: Array | None
     depth_rows: Array
     error: float
+    way: str
     apart: bool = False
-    one_by_one: bool = False
 
 
 def backward(trace: Trace) -> Backward:
@@ -140,9 +140,8 @@ def products(passed: Backward, *, hooked: bool, tops: Sequence[Start] = ()) -> P
         The top of the network (`skipglass.graph.samples.uppermost`), for the check to tell whether samples are
         independent.
     """
-    for way in (_pushed, _differentiated):
-        if way is _pushed and hooked and passed.B:
-            continue
+    ways = [_pushed, _differentiated] if not (hooked and passed.B) else [_differentiated]
+    for way in ways:
         try:
             found = way(passed, tops)
         except torch.OutOfMemoryError:
@@ -168,7 +167,7 @@ def _pushed(passed: Backward, tops: Sequence[Start]) -> Products | None:
     F = _filled(tangents, B)
     if tops and (found := _at_own_scales(passed, F, tops)) is not None:
         return found
-    return _multiplied(passed, F, per_sample(passed.at_x(passed.ends, B), g))
+    return _multiplied(passed, F, per_sample(passed.at_x(passed.ends, B), g), "pushed")
 
 
 def _at_own_scales(passed: Backward, F: list[Tensor], tops: Sequence[Start]) -> Products | None:
@@ -181,7 +180,7 @@ def _at_own_scales(passed: Backward, F: list[Tensor], tops: Sequence[Start]) -> 
     z = passed.at_x([e for e, _ in entering], [at_own_scale(v, n, layouts(v.shape, n)[0]) for _, v in entering])
     # z = scale·(Σ_l J_lᵀ B_l + g) for each sample, as what enters at the top is g's own backward pass
     squares = per_sample(g, g)
-    found = _multiplied(passed, F, per_sample(z, g) / scales(n).numpy() - squares, squares)
+    found = _multiplied(passed, F, per_sample(z, g) / scales(n).numpy() - squares, "pushed", squares)
     return found if found.apart and found.error <= bound(passed.graph) else None
 
 
@@ -193,7 +192,7 @@ def _differentiated(passed: Backward, _tops: Sequence[Start]) -> Products:
     F = torch.autograd.grad([part for part, _ in reached], u, [v for _, v in reached], allow_unused=True)
     with torch.no_grad():
         depth = per_sample(_filled(z, passed.g), passed.g)
-    return _multiplied(passed, _filled(F, passed.B), depth)
+    return _multiplied(passed, _filled(F, passed.B), depth, "differentiated")
 
 
 def _one_by_one(passed: Backward) -> Products:
@@ -203,7 +202,7 @@ def _one_by_one(passed: Backward) -> Products:
     rows = np.stack([per_sample(part, passed.g) for part in parts])
     scale = sum(size(*part) for part in parts) * size(*passed.g)
     error = relative(abs(float(rows.sum() - depth.sum())), scale)
-    return Products(rows.sum(axis=1), rows, depth, error, one_by_one=True)
+    return Products(rows.sum(axis=1), rows, depth, error, "one by one")
 
 
 def _filled(found: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
@@ -212,7 +211,7 @@ def _filled(found: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tens
 
 
 @torch.no_grad()
-def _multiplied(passed: Backward, F: list[Tensor], depth: Array, squares: Array | None = None) -> Products:
+def _multiplied(passed: Backward, F: list[Tensor], depth: Array, way: str, squares: Array | None = None) -> Products:
     """⟨B_l, F_l⟩, of each sample too where their sums over blocks agree with ``depth``, those by way of z.
 
     With ‖g‖² of each sample, ``squares``, the sums are held to what rounding allows.
@@ -236,7 +235,7 @@ def _multiplied(passed: Backward, F: list[Tensor], depth: Array, squares: Array 
     if squares is not None:
         scale = scale + squares
         apart = known and bool((gaps <= min(bound(passed.graph), HALF) * (scale + scale.max())).all())
-    return Products(rows.sum(axis=1), rows if known else None, depth, error, apart)
+    return Products(rows.sum(axis=1), rows if known else None, depth, error, way, apart)
 
 
 def _table(rows: Sequence[Tensor], n: int) -> Array:
