@@ -14,9 +14,9 @@ from itertools import zip_longest
 
 from torch import Tensor, nn
 
+from skipglass.graph import Trace, as_trace
 from skipglass.graph.read import Graph, Target
 from skipglass.graph.regions import Counted
-from skipglass.graph.trace import Trace, as_trace
 
 __all__ = ["census"]
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from skipglass import check
+from skipglass.graph import Trace, as_trace
 from skipglass.graph.read import Graph, Target
 from skipglass.graph.regions import Counted, Regions
-from skipglass.graph.trace import Trace, as_trace
 
 __all__ = ["announce", "backwards", "cost", "work"]
 

@@ -4,9 +4,9 @@ The channels tell paths with an even number of counted steps from those with an 
 what a backward pass that is not linear would otherwise treat together.
 """
 
+from skipglass.graph import Trace
 from skipglass.graph.engine import Arrived, Graded
 from skipglass.graph.regions import Counted, Regions
-from skipglass.graph.trace import Trace
 from skipglass.graph.verify import Captured, bound, capture, size, verify
 from skipglass.paths.walk import Algebra, walk
 

@@ -12,10 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from skipglass import check
 from skipglass.errors import DecompositionError
+from skipglass.graph import Trace, trace
 from skipglass.graph.forward import LossFunction, eager
 from skipglass.graph.outline import UNITS
 from skipglass.graph.shares import batch_norm_trains, squared
-from skipglass.graph.trace import Trace, trace
 from skipglass.paths.census import census
 from skipglass.paths.participation import participation_of
 from skipglass.paths.profile import Profile

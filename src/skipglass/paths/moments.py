@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from skipglass.graph import Trace, as_trace
 from skipglass.graph.engine import Arrived, Graded
 from skipglass.graph.read import Graph, Target
 from skipglass.graph.regions import Regions
 from skipglass.graph.shares import Shares
-from skipglass.graph.trace import Trace, as_trace
 from skipglass.graph.verify import Captured, capture, judge, relative, size
 from skipglass.paths.cost import announce, work
 from skipglass.paths.walk import Algebra, walk

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from skipglass.graph import Trace, as_trace
 from skipglass.graph.outline import PathGraph
 from skipglass.graph.read import Target
-from skipglass.graph.trace import Trace, as_trace
 
 __all__ = ["outline"]
 

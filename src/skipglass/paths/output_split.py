@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skipglass.errors import DecompositionError, InputError
+from skipglass.graph import Trace, facts, read
 from skipglass.graph.forward import attempt
 from skipglass.graph.outline import PathGraph
-from skipglass.graph.read import Graph, as_targets, read
+from skipglass.graph.read import Graph, as_targets
 from skipglass.graph.regions import Counted, partition
 from skipglass.graph.state import as_found
-from skipglass.graph.trace import Trace
 from skipglass.graph.verify import inner, reference, relative, verify
 from skipglass.paths.constants import Constants
 from skipglass.paths.spectrum import Lengths
@@ -35,11 +35,6 @@ __all__ = ["OutputSplit", "output_split"]
 Array = NDArray[np.float64]
 BOUNDS = {torch.float64: 1e-10, torch.float32: 1e-4}  # our choice: 100 times a gradient's, for its inner products
 HALF = 5e-2
-PIECEWISE_LINEAR = frozenset(
-    {"Relu", "LeakyRelu", "PreluKernel", "Abs", "Max", "Maximum", "Min", "Minimum", "Amax", "Amin", "Sort", "Topk"}
-    | {"MaxPool1D", "MaxPool2DWithIndices", "MaxPool3DWithIndices", "AdaptiveMaxPool2D"}
-)
-"""Nonlinear operations that are linear on each of their pieces, without a constant of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,8 +178,8 @@ def _certify(table: Array, output: float, dtype: torch.dtype, graph: Graph) -> f
         name
         for name, role, edges in zip(graph.operations, graph.roles, graph.edges, strict=True)
         if role in {"product", "opaque", "custom"}
-        or (role == "nonlinear" and edges and name not in PIECEWISE_LINEAR)
-        or (role == "norm" and "BatchNorm" not in name)
+        or (role == "nonlinear" and edges and not facts(name).piecewise_linear)
+        or (role == "norm" and not facts(name).over_samples)
     }
     causes = ", ".join(sorted(suspects)) or "a constant that is not seen (padding, concatenation)"
     raise DecompositionError(

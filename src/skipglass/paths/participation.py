@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import DecompositionError
+from skipglass.graph import Trace, as_trace, trace
 from skipglass.graph.engine import explain
 from skipglass.graph.forward import LossFunction
 from skipglass.graph.outline import PathGraph
 from skipglass.graph.read import Target
 from skipglass.graph.samples import told_at_once, uppermost
 from skipglass.graph.shares import over, per_sample, quantiles
-from skipglass.graph.trace import Trace, as_trace, trace
 from skipglass.graph.verify import bound, inner
 from skipglass.paths.answer import least_sentence
 from skipglass.paths.locate import require_linear

@@ -5,14 +5,14 @@ It holds no tensor and no graph, so that it can be kept, saved, loaded back and 
 
 import json
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skipglass.errors import InputError
+from skipglass.errors import InputError, StorageError, one_line
 from skipglass.graph.outline import UNITS
 from skipglass.graph.shares import quantiles
 from skipglass.paths import panels
@@ -161,11 +161,12 @@ class Profile(Result):
     @classmethod
     def upgrade(cls, dataset: "xr.Dataset") -> "xr.Dataset":
         """Read the fits of files before `Result`: their names in an attribute, what they predict as a variable each."""
-        try:
-            readings = json.loads(dataset.attrs["fits"])
-        except (KeyError, TypeError, ValueError):
+        if not str(dataset.attrs.get("fits", "")).startswith("["):
             return dataset
-        return dataset if isinstance(readings, int) else _with_fits(dataset, readings)
+        try:
+            return _with_fits(dataset, json.loads(dataset.attrs["fits"]))
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+            raise StorageError(f"no complete profile: {one_line(error)}; measure again") from error
 
     def compare(self, other: "Profile") -> Comparison:
         """Compare with another profile: depths side by side, and the blocks by name.
@@ -241,26 +242,23 @@ class Profile(Result):
         return drawn
 
 
+@dataclass(frozen=True, eq=False)
+class _Fits(Result):
+    fits: tuple[Fit, ...] = parts(Fit)
+
+
 def _with_fits(dataset: "xr.Dataset", readings: list[str]) -> "xr.Dataset":
-    """The dataset with each fit laid out as today: `Fit` with "fits.number." before every name."""
-    found: dict[Hashable, xr.Variable] = {}
-    attributes = {**dataset.attrs, "fits": len(readings)}
+    """The dataset with its fits laid out as today."""
     norm, lengths = dataset["norm"].values, dataset["length"].values
     has_paths = np.isin(lengths, [int(r) for r in json.loads(dataset.attrs["census"])])
     power = norm[has_paths] ** 2 / np.max(norm) ** 2
-    for k, reading in enumerate(readings):
-        predicted = dataset[f"predicted_{reading}"]
-        about = predicted.attrs
-        interval = (float(about["beta_low"]), float(about["beta_high"]))
-        one = Fit(
-            str(about["reading"]),
-            float(about["beta"]),
-            None if math.isnan(interval[0]) else interval,
-            float(about["distance"]),
-            lengths[has_paths],
-            power / power.sum(),
-            predicted.values[has_paths].astype(np.float64),
-        ).to_xarray()
-        found |= dict(one.rename({name: f"fits.{k}.{name}" for name in {*one.variables, *one.dims}}).variables)
-        attributes |= {f"fits.{k}.{name}": value for name, value in one.attrs.items()}
-    return dataset.drop_vars([f"predicted_{reading}" for reading in readings]).assign(found).assign_attrs(attributes)
+    measured, fits = power / power.sum(), []
+    for reading in readings:
+        predicted = dataset[f"predicted_{reading}"].values[has_paths].astype(np.float64)
+        about = dataset[f"predicted_{reading}"].attrs
+        beta, low, high, distance = (float(about[name]) for name in ("beta", "beta_low", "beta_high", "distance"))
+        interval = None if math.isnan(low) else (low, high)
+        fits.append(Fit(reading, beta, interval, distance, lengths[has_paths], measured, predicted))
+    today = _Fits(tuple(fits)).to_xarray()
+    old = [f"predicted_{reading}" for reading in readings]
+    return dataset.drop_vars(old).assign(dict(today.variables)).assign_attrs(today.attrs)

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import DecompositionError, InputError, warn
+from skipglass.graph import Trace, as_trace
 from skipglass.graph.engine import FAINT, Arrived, Graded
 from skipglass.graph.outline import Block, PathGraph
 from skipglass.graph.read import Target
 from skipglass.graph.shares import Shares, norms, over, quantiles
-from skipglass.graph.trace import Trace, as_trace
 from skipglass.graph.verify import size, verify
 from skipglass.paths.answer import depth_sentence
 from skipglass.paths.cost import announce, backwards

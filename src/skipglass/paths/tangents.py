@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from skipglass.graph import Trace
 from skipglass.graph.engine import FAINT, call
 from skipglass.graph.read import Edge, Graph, as_targets
 from skipglass.graph.samples import HALF, Start, at_own_scale, layouts, scales
 from skipglass.graph.shares import norms, per_sample
-from skipglass.graph.trace import Trace
 from skipglass.graph.verify import bound, finite, relative, require_finite, size, wide
 from skipglass.paths.cost import announce
 from skipglass.paths.pushforward import push
