@@ -195,7 +195,7 @@ def test_a_backward_pass_that_is_not_linear_is_refused():
         branch = layer(h)
         branch.register_hook(lambda g: g.clamp(-1e-2, 1e-2))
         h = h + branch
-    with pytest.raises(DecompositionError, match="not linear"):
+    with pytest.raises(DecompositionError):
         paths.participation_of(h.square().sum(), x)
 
 

@@ -128,18 +128,18 @@ def test_a_file_that_holds_no_profile_is_refused(tmp_path):
 
 
 FORGED = {
-    "no lengths": (lambda d: d.isel(length=slice(0)), "consecutive"),
-    "a gap": (lambda d: d.isel(length=[0, 2]), "consecutive"),
-    "lengths below 0": (lambda d: d.assign_coords(length=d.length - 3), "consecutive"),
+    "no lengths": (lambda d: d.isel(length=slice(0)), "lengths"),
+    "a gap": (lambda d: d.isel(length=[0, 2]), "lengths"),
+    "lengths below 0": (lambda d: d.assign_coords(length=d.length - 3), "lengths"),
     "lengths in words": (lambda d: d.assign_coords(length=[str(r) for r in d.length.values]), "length"),
-    "shares of 2": (lambda d: d.assign(share=2 * d.share), "sum to 2"),
-    "no shares": (lambda d: d.assign(share=np.nan * d.share), "sum to nan"),
-    "any cancellation": (lambda d: d.assign(share=2 * d.share).assign_attrs(cancellation=np.inf), "sum to 2"),
-    "a negative norm": (lambda d: d.assign(norm=-d.norm), "negative"),
-    "an infinite norm": (lambda d: d.assign(norm_per_sample=d.norm_per_sample + np.inf), "not finite"),
+    "shares of 2": (lambda d: d.assign(share=2 * d.share), "shares"),
+    "no shares": (lambda d: d.assign(share=np.nan * d.share), "shares"),
+    "any cancellation": (lambda d: d.assign(share=2 * d.share).assign_attrs(cancellation=np.inf), "shares"),
+    "a negative norm": (lambda d: d.assign(norm=-d.norm), "norm"),
+    "an infinite norm": (lambda d: d.assign(norm_per_sample=d.norm_per_sample + np.inf), "norm"),
     "another axis": (lambda d: d.drop_vars("participation").assign(participation=("b", np.ones(9))), "participation"),
     "another unit": (lambda d: d.assign_attrs(unit="layers"), "unit"),
-    "a large error": (lambda d: d.assign_attrs(error=0.5), "refuses"),
+    "a large error": (lambda d: d.assign_attrs(error=0.5), "error"),
     "a census of text": (lambda d: d.assign_attrs(census='{"a": "b"}'), "census"),
     "a census that is a list": (lambda d: d.assign_attrs(census="[1]"), "census"),
     "a short census": (lambda d: d.assign_attrs(census='{"0": "1"}'), "census"),
@@ -208,7 +208,7 @@ def test_mixed_samples_and_opaque_operations_are_noted(tmp_path):
     model.train()(x)
     assert sg.measure(model.eval(), x, y).notes == ()
     hidden = sg.measure(Recurrent(), torch.randn(3, 2, 4), unit="weights")
-    assert any(f"not counted as weights: {hidden.opaque[0]}; paths may be" in note for note in hidden.notes)
+    assert any(f"{hidden.opaque[0]}; paths may be longer" in note for note in hidden.notes)
     assert f"outside of {hidden.opaque[0]}" in str(hidden).splitlines()[0]
     assert "outside" not in str(sg.measure(Recurrent(), torch.randn(3, 2, 4)))
 
@@ -255,7 +255,7 @@ def test_profiles_compare_by_the_names_of_blocks():
         before.compare({})
     with pytest.raises(InputError, match="unit"):
         before.compare(sg.measure(model, x, y, unit="weights"))
-    with pytest.raises(InputError, match="no block"):
+    with pytest.raises(InputError, match=r"layers\.1.*layer1"):
         before.compare(sg.measure(*batch(ConvNet(pre=True).eval(), 4, 3, 6, 6)))
 
 
@@ -277,8 +277,8 @@ def test_mistakes_are_named():
         ((torch.relu, x), "Module"),
         ((model, x.int()), "raised|embedding"),
         ((model, [1.0]), "tensor"),
-        ((model, x.to("meta")), "with data"),
-        ((model, x.to_sparse()), "dense"),
+        ((model, x.to("meta")), "meta"),
+        ((model, x.to_sparse()), "sparse"),
         ((model, x, y, 3), "loss_fn"),
         ((model, x[:, :2]), "raised"),
     ]:
