@@ -12,12 +12,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from skipglass import check
 from skipglass.errors import DecompositionError
-from skipglass.graph import Trace, trace
-from skipglass.graph.forward import LossFunction, eager
+from skipglass.graph import Trace
+from skipglass.graph.forward import LossFunction
 from skipglass.graph.outline import UNITS
 from skipglass.graph.shares import batch_norm_trains, squared
 from skipglass.paths.census import census
-from skipglass.paths.participation import participation_of
+from skipglass.paths.participation import participation_of, traced
 from skipglass.paths.profile import Profile
 from skipglass.paths.spectrum import Spectrum, spectrum
 from skipglass.theory import Fit, fit
@@ -30,8 +30,8 @@ NOTED = ("what these operations may hold", "these sums may be residual", "contra
 
 
 def measure(
-    model: nn.Module,
-    inputs: object,
+    model: nn.Module | Trace,
+    inputs: object = None,
     targets: object = None,
     loss_fn: LossFunction | None = None,
     unit: str = "blocks",
@@ -46,7 +46,8 @@ def measure(
     Parameters
     ----------
     model
-        Any module, in the mode that is to be measured; it is left as found.
+        Any module, in the mode that is to be measured; it is left as found. Or a `Trace`, which has its own inputs,
+        loss and blocks.
     inputs
         A tensor, tuple or mapping; of token ids the input embedding is split. See `skipglass.graph.forward`.
     targets
@@ -82,25 +83,23 @@ def measure(
     {0: 1, 1: 4, 2: 6, 3: 4, 4: 1}
     """
     check.choice("unit", unit, UNITS)
-    model = eager(model)
-    modes = {"train" if module.training else "eval" for module in model.modules()}
     say = progress or (lambda _: None)
     say("forward pass")
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
         for beginning in NOTED:
             warnings.filterwarnings("ignore", beginning)
-        run = trace(model, inputs, targets, loss_fn, blocks=blocks)
+        run = traced(model, inputs, targets, loss_fn, blocks)
         paths = census(run, unit=unit)
         say(f"spectrum in {unit}, up to length {max(paths)}")
         split = spectrum(run, unit=unit, at="blocks")
         say("participation of each block")
         participation, per_sample, failure = _participation(run, split)
         dtype = str((run.x if isinstance(run.x, Tensor) else run.x[0]).dtype).removeprefix("torch.")
-        loss = _describe(run, targets, loss_fn)
+        loss = "that of the trace" if run is model else _describe(run, targets, loss_fn)
     outline, names = split.graph, tuple(b.name for b in split.graph.blocks)
     return Profile(
-        model=type(model).__name__,
-        mode="mixed" if len(modes) > 1 else modes.pop(),
+        model="a graph" if run.model is None else type(run.model).__name__,
+        mode=_mode(run.model),
         dtype=dtype,
         loss=loss,
         unit=unit,
@@ -122,8 +121,14 @@ def measure(
         error=split.error,
         cancellation=split.cancellation,
         independent_samples=split.independent_samples,
-        notes=(*_notes(split, dtype), *_unused_statistics(model), *failure),
+        notes=(*_notes(split, dtype), *_unused_statistics(run.model), *failure),
     )
+
+
+def _mode(model: nn.Module | None) -> str:
+    """Whether all modules train, evaluate, or neither; unknown where a trace has no model."""
+    modes = {"train" if module.training else "eval" for module in model.modules()} if model is not None else {"unknown"}
+    return modes.pop() if len(modes) == 1 else "mixed"
 
 
 def _participation(run: Trace, split: Spectrum) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -185,17 +190,13 @@ def _coupling(split: Spectrum) -> str:
     return f"{'batch norm in training mode' if trains else 'an operation over the batch'} couples the samples"
 
 
-def _unused_statistics(model: nn.Module) -> list[str]:
-    """Batch norms that use running statistics which no batch has filled."""
-    unused = [
-        m
-        for m in model.modules()
-        if isinstance(m, _BatchNorm) and not m.training and m.num_batches_tracked is not None
-        if int(m.num_batches_tracked) == 0
-    ]
+def _unused_statistics(model: nn.Module | None) -> list[str]:
+    """A note of batch norms that use running statistics which no batch has filled."""
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and not m.training] if model is not None else []
+    unused = sum(m.num_batches_tracked is not None and not int(m.num_batches_tracked) for m in norms)
     if not unused:
         return []
     return [
-        f"{len(unused)} batch norms in evaluation mode have never seen a batch, so that they do not normalise: measure "
+        f"{unused} batch norms in evaluation mode have never seen a batch, so that they do not normalise: measure "
         "in training mode, or let some batches through first"
     ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from skipglass.errors import DecompositionError
+from skipglass.errors import DecompositionError, InputError
 from skipglass.graph import Trace, as_trace, trace
 from skipglass.graph.engine import explain
 from skipglass.graph.forward import LossFunction
@@ -35,7 +35,7 @@ from skipglass.record import Result, names, number, text, transient, variable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Participation", "participation", "participation_of"]
+__all__ = ["Participation", "participation", "participation_of", "traced"]
 
 Array = NDArray[np.float64]
 
@@ -143,10 +143,29 @@ def participation(
     >>> p.blocks, p.share.shape
     (('layers.1', 'layers.2', 'layers.3'), (3,))
     """
-    if isinstance(model, Trace):
-        return participation_of(model)
     with sdpa_kernel(SDPBackend.MATH):
-        return participation_of(trace(model, inputs, targets, loss_fn, blocks=blocks))
+        return participation_of(traced(model, inputs, targets, loss_fn, blocks))
+
+
+def traced(
+    model: nn.Module | Trace,
+    inputs: object,
+    targets: object,
+    loss_fn: LossFunction | None,
+    blocks: Sequence[str] | None,
+) -> Trace:
+    """Return the trace that was given, or one of the model.
+
+    Raises
+    ------
+    InputError
+        If something is given beside a trace, which has its own; or the model cannot be run.
+    """
+    if not isinstance(model, Trace):
+        return trace(model, inputs, targets, loss_fn, blocks=blocks)
+    if any(given is not None for given in (inputs, targets, loss_fn, blocks)):
+        raise InputError("a Trace holds its own inputs, loss and blocks; give those to skipglass.trace")
+    return model
 
 
 def participation_of(

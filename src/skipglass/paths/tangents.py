@@ -140,10 +140,10 @@ def products(passed: Backward, *, hooked: bool, tops: Sequence[Start] = ()) -> P
         The top of the network (`skipglass.graph.samples.uppermost`), for the check to tell whether samples are
         independent.
     """
-    ways = [_pushed, _differentiated] if not (hooked and passed.B) else [_differentiated]
-    for way in ways:
+    ways = [lambda: _pushed(passed, tops), lambda: _differentiated(passed)]
+    for way in ways[1:] if hooked and passed.B else ways:
         try:
-            found = way(passed, tops)
+            found = way()
         except torch.OutOfMemoryError:
             raise
         except RuntimeError:  # an operation on the way cannot be differentiated (twice)
@@ -164,7 +164,7 @@ def _pushed(passed: Backward, tops: Sequence[Start]) -> Products | None:
     tangents = push(graph, [(edge.to, edge.output) for edge in passed.edges], g)
     if tangents is None:
         return None
-    F = _filled(tangents, B)
+    F = _filled(tangents, B)  # zero where x does not reach a branch
     if tops and (found := _at_own_scales(passed, F, tops)) is not None:
         return found
     return _multiplied(passed, F, per_sample(passed.at_x(passed.ends, B), g), "pushed")
@@ -184,8 +184,9 @@ def _at_own_scales(passed: Backward, F: list[Tensor], tops: Sequence[Start]) -> 
     return found if found.apart and found.error <= bound(passed.graph) else None
 
 
-def _differentiated(passed: Backward, _tops: Sequence[Start]) -> Products:
+def _differentiated(passed: Backward) -> Products:
     """All tangents by differentiating the backward pass."""
+    # z(u) = Σ_l J_lᵀ u_l at u = B, which is z; then F_l = ∂⟨z(u), g⟩/∂u_l
     u = [b.detach().requires_grad_() for b in passed.B]
     z = torch.autograd.grad(passed.ends, passed.targets, u, create_graph=True, allow_unused=True)
     reached = [(part, v) for part, v in zip(z, passed.g, strict=True) if part is not None and part.requires_grad]
@@ -219,6 +220,7 @@ def _multiplied(passed: Backward, F: list[Tensor], depth: Array, way: str, squar
     n = len(depth)
     shapes = [_layout(b, n) for b in passed.B]
     faint = any(0 < norm < FAINT for norm in norms(passed.g))  # squares of single precision would vanish
+    # all blocks' ⟨B, F⟩, ‖B‖ and ‖F‖ go to the CPU together: one transfer, however deep the network
     inner, left, right = [], [], []
     for b, f, shape in zip(passed.B, F, shapes, strict=True):
         b, f = (_rows(wide(t) if faint else t, shape, n) for t in (b, f))
@@ -230,6 +232,7 @@ def _multiplied(passed: Backward, F: list[Tensor], depth: Array, way: str, squar
     sizes = lengths * others
     error = relative(abs(float(rows.sum() - depth.sum())), float(sizes.sum()))
     gaps, scale = np.abs(rows.sum(axis=0) - depth), sizes.sum(axis=0)
+    # where a row of the two sums differs, its shape does not count the samples, or they are not independent
     known = None not in shapes and bool((gaps <= math.sqrt(bound(passed.graph)) * scale).all())
     apart = False
     if squares is not None:
