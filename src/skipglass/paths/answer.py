@@ -55,6 +55,7 @@ def least_sentence(blocks: Sequence[str], participation: Array) -> str:
 
 def _most(lengths: NDArray[np.int64], share: Array) -> tuple[int, int]:
     """The shortest run of lengths with a share of `MOST`; of several the one with the largest share."""
+    # below[k] is the share of the first k lengths: a run's share is a difference
     below = np.concatenate([[0.0], np.cumsum(share)])
     for width in range(1, len(share) + 1):
         runs = below[width:] - below[:-width]

@@ -14,8 +14,7 @@ from itertools import zip_longest
 
 from torch import Tensor, nn
 
-from skipglass.graph import Trace, as_trace
-from skipglass.graph.read import Graph, Target
+from skipglass.graph import Graph, Target, Trace, as_trace
 from skipglass.graph.regions import Counted
 
 __all__ = ["census"]
@@ -93,6 +92,7 @@ def _union(a: int, F_a: list[int], b: int, F_b: list[int], after: dict[int, list
         return a, F_a
     if common == a:
         return b, F_b
+    # neither contains the other: add up, and take away once for each step that is in both
     total = [n + m for n, m in zip_longest(F_a, F_b, fillvalue=0)]
     while common:
         lowest = common & -common

@@ -119,6 +119,7 @@ def _bias(func: Callable, args: tuple, named: dict[str, Any]) -> Tensor | None:
 
 def _summand(func: Callable, args: tuple, named: dict[str, Any]) -> Tensor | None:
     """The operand of a sum that is no signal, with its sign and scale; None where both are signals."""
+    # at least one operand is the signal; if the other is as well, nothing constant is added
     operands = (_argument(args, named, 0, "input"), _argument(args, named, 1, "other"))
     signals = [_is_signal(operand) for operand in operands]
     if all(signals):
@@ -139,6 +140,7 @@ def _shift(args: tuple, named: dict[str, Any]) -> Tensor:
             "a batch norm uses the statistics of the batch (training mode), so the output is no piecewise-linear "
             "function of the input; call model.eval() first, or split the gradient with spectrum"
         )
+    # λ (z - mean)/σ + β is linear in z with the constant β - λ mean/σ
     shift = -mean / torch.sqrt(variance + _argument(args, named, 7, "eps", 1e-5))
     shift = shift if weight is None else shift * weight
     shift = shift if bias is None else shift + bias

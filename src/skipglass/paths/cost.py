@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from skipglass import check
-from skipglass.graph import Trace, as_trace
-from skipglass.graph.read import Graph, Target
+from skipglass.graph import Graph, Target, Trace, as_trace
 from skipglass.graph.regions import Counted, Regions
 
 __all__ = ["announce", "backwards", "cost", "work"]
@@ -75,10 +74,12 @@ def backwards(graph: Graph, regions: Regions, counted: Counted, max_length: int 
     lengths[0] = 1
     weight, spent = work(graph, regions), 0
     for h in regions.heads:
+        # h runs once for each length that arrives
         here = lengths[h]
         spent += here.bit_count() * weight[h]
         ends, slots = regions.ends(graph, h), [e.slot for e in graph.edges[h]]
-        if h not in regions.forks:  # all ends of a region are reached by the one operand of its head
+        # all ends of a region are reached by the one operand of its head
+        if h not in regions.forks:
             slots = slots[:1] * len(ends)
         for (to, _), slot in zip(ends, slots, strict=True):
             lengths[to] |= _one_longer(here, max_length) if (h, slot) in counted else here

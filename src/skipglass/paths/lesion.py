@@ -21,10 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from skipglass.errors import InputError
-from skipglass.graph.forward import eager, splittable
-from skipglass.graph.outline import Block, PathGraph, named
-from skipglass.graph.state import as_found
-from skipglass.graph.trace import Trace
+from skipglass.graph import Block, PathGraph, Trace, as_found, eager, named, splittable
 
 __all__ = ["lesion", "scaled"]
 
@@ -164,6 +161,7 @@ class _Changed:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self.changes:  # a shallow copy of the model keeps this after the lesion has ended
             return self.original(*args, **kwargs)
+        # the rehearsal runs the same code in the same state: an addition's place in it is that in the call
         sites = self._rehearse(args, kwargs)
         with _Replacing(sites) as replacing:
             outputs = self.original(*args, **kwargs)
@@ -183,7 +181,8 @@ class _Changed:
             ends = torch.stack([t.abs().sum().double() for t in signals])
             outline = Trace(ends.sum(), tuple(leaves), self.model).outline
         sites: dict[Place, Site] = {}
-        for names, factor in sorted(self.changes, key=lambda change: change[1] is None):  # a lesion wins
+        # lesions come last: a block that is scaled as well gives zero
+        for names, factor in sorted(self.changes, key=lambda change: change[1] is None):
             blocks = named(outline.blocks, names)
             if factor is not None and len(blocks) > 1:
                 raise InputError(f"{names[0]!r} is {len(blocks)} blocks; name one, {blocks[0].name!r} for instance")
@@ -239,10 +238,12 @@ class _Additions(TorchFunctionMode):
 
     def _place(self, frame: FrameType | None) -> Place:
         """The instructions that led from the innermost module to the addition, the module, and how often that was."""
+        # outwards from the addition to the first frame whose ``self`` is a module
         steps: list[object] = []
         while frame is not None:
             owner = frame.f_locals.get("self")
-            if isinstance(owner, _Changed):  # the model's own forward is called in two ways, rehearsal and call
+            # further out the rehearsal and the call differ
+            if isinstance(owner, _Changed):
                 break
             steps.append((frame.f_code, frame.f_lasti))
             if isinstance(owner, nn.Module):

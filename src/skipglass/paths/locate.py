@@ -61,6 +61,7 @@ def locate(trace: Trace, regions: Regions, counted: Counted) -> str:
         An end to the error's sentence; empty where no such place is found.
     """
     graph = trace.graph
+    # the whole gradient wherever a region ends, from one ordinary backward pass: what the channels must sum to
     parity = Parity(capture(trace.loss, graph, regions)[1], bound(graph))
     walk(graph, regions, counted, parity)
     if parity.first is None:

@@ -12,9 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from skipglass import check
 from skipglass.errors import DecompositionError
-from skipglass.graph import Trace
-from skipglass.graph.forward import LossFunction
-from skipglass.graph.outline import UNITS
+from skipglass.graph import UNITS, LossFunction, Trace
 from skipglass.graph.shares import batch_norm_trains, squared
 from skipglass.paths.census import census
 from skipglass.paths.participation import participation_of, traced
@@ -88,6 +86,7 @@ def measure(
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
         for beginning in NOTED:
             warnings.filterwarnings("ignore", beginning)
+        # one trace serves the census, the spectrum and the participation
         run = traced(model, inputs, targets, loss_fn, blocks)
         paths = census(run, unit=unit)
         say(f"spectrum in {unit}, up to length {max(paths)}")

@@ -19,9 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from skipglass.graph import Trace, as_trace
+from skipglass.graph import Graph, Place, Target, Trace, as_trace
 from skipglass.graph.engine import Arrived, Graded
-from skipglass.graph.read import Graph, Target
 from skipglass.graph.regions import Regions
 from skipglass.graph.shares import Shares
 from skipglass.graph.verify import Captured, capture, judge, relative, size
@@ -122,6 +121,7 @@ def moments(
         parts = walk(trace.graph, regions, counted, expansion)
     error = judge(trace.graph, expansion.error)
     shares = Shares(g)
+    # at x: mean and variance from ⟨c₁, g⟩ and ⟨c₂, g⟩
     c1, c2 = ([part.get(k, torch.zeros_like(v)) for part, v in zip(parts, g, strict=True)] for k in (1, 2))
     first, second = (shares.total(shares.of(c)) for c in (c1, c2))
     return Moments(first, 2 * second + first - first**2, unit, error)
@@ -145,6 +145,7 @@ class Expansion(Algebra):
     def visit(self, h: int, at: Arrived) -> None:
         """Compare the test gradient that has arrived, and put the known c₀ beside c₁ and c₂."""
         for output in self.outputs.get(h, ()):
+            # c holds the c₁ and c₂ that have arrived, and the test gradient if one was sent
             c0, c = self.known.pop((h, output)), at.setdefault(output, {})
             test = c.pop(TEST, None)
             if test is not None and (h, output) in self.compared:
@@ -155,6 +156,7 @@ class Expansion(Algebra):
 
     def cross(self, c: Graded) -> Graded:
         """c_k ← c_k + c_{k-1}, and c₀ - a c₁ ← c₀ - a (c₁ + c₀)."""
+        # a missing channel is zero: above the first counted step only c₀ is not
         crossed = {0: c[0]} if 0 in c else {}
         for k, lower in ((1, 0), (2, 1)):
             if terms := [c[j] for j in (k, lower) if j in c]:
@@ -163,7 +165,7 @@ class Expansion(Algebra):
             crossed[TEST] = _test_gradient(c[TEST], c[0])
         return crossed
 
-    def send(self, h: int, end: tuple[int, int] | None, c: Graded) -> Graded:
+    def send(self, h: int, end: Place | None, c: Graded) -> Graded:
         """Do not propagate c₀: it was captured already. Propagate the test gradient to where it can be compared."""
         c0 = c.pop(0, None)
         if end is None:

@@ -17,12 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skipglass.errors import DecompositionError, InputError
-from skipglass.graph import Trace, facts, read
-from skipglass.graph.forward import attempt
-from skipglass.graph.outline import PathGraph
-from skipglass.graph.read import Graph, as_targets
+from skipglass.graph import Graph, PathGraph, Trace, as_found, as_targets, attempt, facts, read
 from skipglass.graph.regions import Counted, partition
-from skipglass.graph.state import as_found
 from skipglass.graph.verify import inner, reference, relative, verify
 from skipglass.paths.constants import Constants
 from skipglass.paths.spectrum import Lengths
@@ -132,12 +128,14 @@ def output_split(
     if not isinstance(inputs, Tensor):
         raise InputError(f"inputs must be a tensor, not {type(inputs).__name__}")
     with as_found(model), torch.enable_grad():
+        # every constant that is added gets a zero of its own to differentiate by
         x = inputs.detach().clone()
         x.requires_grad_(x.is_floating_point())
         as_targets(x)
         with Constants(x) as seen:
             y = attempt("the model", lambda: model(x))
             Y = attempt("output", lambda: output(y))
+    # blocks are read on the way to x alone; then x and the zeros are all targets of one walk
     outline = Trace(Y, x, model).outline
     seen.keep_reached(Y)
     targets = (x, *seen.zeros)

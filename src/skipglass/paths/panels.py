@@ -49,6 +49,7 @@ def spectrum_panel(lengths: Lengths, norm: Array, share: Array, unit: str, note:
 
 def norms_panel(lengths: Lengths, norm: Array, fits: Sequence[Fit], unit: str, shown: Collection[int]) -> Panel:
     """‖g_r‖² by length beside the fitted models; only lengths in ``shown`` are drawn."""
+    # every curve on the measured lengths; a model says nothing of lengths without paths
     curves = {"measured": np.nan_to_num(fractions(norm))}
     for fit in fits:
         predicted = curves[f"{fit.reading}, {fit.letter} = {fit.beta:.3g}"] = np.zeros(lengths.size)

@@ -19,11 +19,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import DecompositionError, InputError
-from skipglass.graph import Trace, as_trace, trace
+from skipglass.graph import LossFunction, PathGraph, Target, Trace, as_trace, trace
 from skipglass.graph.engine import explain
-from skipglass.graph.forward import LossFunction
-from skipglass.graph.outline import PathGraph
-from skipglass.graph.read import Target
 from skipglass.graph.samples import told_at_once, uppermost
 from skipglass.graph.shares import over, per_sample, quantiles
 from skipglass.graph.verify import bound, inner
@@ -213,14 +210,17 @@ def participation_of(
     trace.counted("blocks")  # warns of what may hide some
     with trace.measuring():
         try:
+            # g and all B_l from one pass; g is the trace's gradient as well
             passed = backward(trace)
-            trace.gradient = passed.g  # what this pass has given already
+            trace.gradient = passed.g
             scaled = passed.within_range()
             # the check of the products can also tell whether samples are independent, unless hooks would fire again
             known = "independent_samples" in vars(trace) or told_at_once(outline, passed.g) is not None
             skipped = known or trace.hooked or scaled is not passed
             tops = [] if skipped else uppermost(trace.loss, outline, len(passed.g[0]), set())
+            # ⟨B_l, F_l⟩ for every block, checked against one more pass
             found = products(scaled, hooked=bool(trace.hooked), tops=tops)
+            # the check sees what is linear in B_l; whether the pass that gave B_l was linear needs another
             custom = any(name.startswith("custom ") for name in trace.graph.operations)
             if outline.blocks and (trace.hooked or found.way == "one by one" or custom):
                 require_linear(trace, "blocks")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipglass.errors import InputError, StorageError, one_line
-from skipglass.graph.outline import UNITS
+from skipglass.graph import UNITS
 from skipglass.graph.shares import quantiles
 from skipglass.paths import panels
 from skipglass.paths.answer import depth_sentence, least_sentence

@@ -15,16 +15,13 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from skipglass.graph import facts
+from skipglass.graph import Graph, Place, facts
 from skipglass.graph.engine import call
 from skipglass.graph.hooks import Heard, Silence
 from skipglass.graph.nodes import Meta
-from skipglass.graph.read import Graph
 
 __all__ = ["CLOSED_FORMS", "push"]
 
-Place = tuple[int, int]
-"""A (node, output)."""
 Operands = Mapping[int, Tensor]
 """The tangent of each operand, by slot."""
 
@@ -55,7 +52,7 @@ def push(graph: Graph, ends: list[Place], g: list[Tensor]) -> list[Tensor | None
     except Heard:
         return None
     # each place is used by the nodes above it, and once more where its tangent is wanted: then it can be let go
-    uses = Counter([(to, output) for i in needed for _, to, output in graph.edges[i]] + ends)
+    uses = Counter([e.place for i in needed for e in graph.edges[i]] + ends)
     known: dict[Place, Tensor] = {}
     for target, direction in zip(graph.targets, g, strict=True):
         known[target] = known[target] + direction if target in known else direction
@@ -63,11 +60,10 @@ def push(graph: Graph, ends: list[Place], g: list[Tensor]) -> list[Tensor | None
         for i in needed:
             # from x up: the tangents of all operands are complete
             operands = {}
-            for slot, to, output in graph.edges[i]:
-                place = to, output
-                uses[place] -= 1
-                if (tangent := known.get(place) if uses[place] else known.pop(place, None)) is not None:
-                    operands[slot] = tangent
+            for e in graph.edges[i]:
+                uses[e.place] -= 1
+                if (tangent := known.get(e.place) if uses[e.place] else known.pop(e.place, None)) is not None:
+                    operands[e.slot] = tangent
             if not operands:
                 continue
             for output, tangent in _step(graph, i, operands):
@@ -94,6 +90,7 @@ def _saved(node: Node, names: Sequence[str]) -> list[Any]:
 def _step(graph: Graph, i: int, operands: Operands) -> list[tuple[int, Tensor]]:
     """The tangents of a node's outputs, in the cheapest way that it allows."""
     node, name = graph.nodes[i], graph.operations[i]
+    # J = Jᵀ, then J in closed form, then the derivative of the node by the gradient that enters it
     if facts(name).self_adjoint:
         return [(0, _applied(node, graph.metas[i], operands))]
     if name in CLOSED_FORMS:
@@ -131,6 +128,7 @@ def _transposed(graph: Graph, i: int, operands: Operands) -> dict[int, Tensor]:
             if m.dtype.is_floating_point
         }
         leaving = call(graph, i, {k: {0: v} for k, v in entering.items()})
+    # ⟨what it passes on, tangents⟩ differentiated by what entered
     pairs = [
         (graded[0], operands[e.slot])
         for e, graded in zip(graph.edges[i], leaving, strict=True)

@@ -20,10 +20,8 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import DecompositionError, InputError, warn
-from skipglass.graph import Trace, as_trace
+from skipglass.graph import Block, PathGraph, Target, Trace, as_trace
 from skipglass.graph.engine import FAINT, Arrived, Graded
-from skipglass.graph.outline import Block, PathGraph
-from skipglass.graph.read import Target
 from skipglass.graph.shares import Shares, norms, over, quantiles
 from skipglass.graph.verify import size, verify
 from skipglass.paths.answer import depth_sentence
@@ -197,6 +195,7 @@ def spectrum(
     if per == "token":
         _require_tokens(trace.x)
     outline, counted = trace.outline, trace.counted(unit)
+    # the walk carries every g_r down at once; regions also end where a block begins, for its norms to be seen there
     lengths = Lengths(max_length, outline.blocks if at else ())
     with trace.measuring():
         regions = trace.regions(unit, lengths.inputs)
@@ -206,6 +205,7 @@ def spectrum(
         advice = "" if max_length else "; max_length shortens it"
         announce("spectrum", backwards(trace.graph, regions, counted, max_length), seconds, advice)
         parts = walk(trace.graph, regions, counted, lengths)
+        # the parts must sum to autograd's own gradient; if not, say where they first fail to
         try:
             error = verify(trace.graph, [list(part.values()) for part in parts], g)
         except DecompositionError as failed:
@@ -273,6 +273,7 @@ class Lengths(Algebra):
         """Every length one longer; those above ``max_length`` together."""
         crossed: Graded = {}
         for r, v in sorted(graded.items()):
+            # t·g_r tʳ has degree r + 1; what is longer than asked for is summed in the last channel
             to = int(min(r + 1, self.longest))
             crossed[to] = crossed[to] + v if to in crossed else v
         return crossed

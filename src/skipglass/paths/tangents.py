@@ -25,9 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from skipglass.graph import Trace
+from skipglass.graph import Edge, Graph, Trace, as_targets
 from skipglass.graph.engine import FAINT, call
-from skipglass.graph.read import Edge, Graph, as_targets
 from skipglass.graph.samples import HALF, Start, at_own_scale, layouts, scales
 from skipglass.graph.shares import norms, per_sample
 from skipglass.graph.verify import bound, finite, relative, require_finite, size, wide
@@ -103,9 +102,9 @@ def backward(trace: Trace) -> Backward:
     require_finite(trace.loss)
     graph, targets = trace.graph, as_targets(trace.x)
     branches = [(b.merge.node, b.merge.branch) for b in trace.outline.blocks if b.merge.branch is not None]
-    uses = Counter([(to, output) for edges in graph.edges for _, to, output in edges])
+    uses = Counter([e.place for edges in graph.edges for e in edges])
     # where the branch's output is used elsewhere too, the gradient is taken above the sum, which is then called by hand
-    places = [(e.to, e.output) if uses[e.to, e.output] == 1 else (node, 0) for node, e in branches]
+    places = [e.place if uses[e.place] == 1 else (node, 0) for node, e in branches]
     edges = {place: GradientEdge(graph.nodes[place[0]], place[1]) for place in places}
     wanted = [*map(get_gradient_edge, targets), *edges.values()]
     begin = time.perf_counter()
@@ -161,7 +160,7 @@ def _pushed(passed: Backward, tops: Sequence[Start]) -> Products | None:
     graph, g, B = passed.graph, passed.g, passed.B
     if B and any(kind.is_complex for kind in graph.dtypes):
         return None
-    tangents = push(graph, [(edge.to, edge.output) for edge in passed.edges], g)
+    tangents = push(graph, [e.place for e in passed.edges], g)
     if tangents is None:
         return None
     F = _filled(tangents, B)  # zero where x does not reach a branch
@@ -198,6 +197,7 @@ def _differentiated(passed: Backward) -> Products:
 
 def _one_by_one(passed: Backward) -> Products:
     """The products from J_lᵀ B_l, one backward pass for each block."""
+    # the share of block l is that of what its own branch passes down to x
     parts = [passed.at_x([end], [b]) for end, b in zip(passed.ends, passed.B, strict=True)]
     depth = per_sample(passed.at_x(passed.ends, passed.B), passed.g)
     rows = np.stack([per_sample(part, passed.g) for part in parts])

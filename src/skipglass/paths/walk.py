@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
+from skipglass.graph import Graph, Place
 from skipglass.graph.engine import FAINT, Arrived, Graded, call, explain, fire, through
-from skipglass.graph.read import Graph
 from skipglass.graph.regions import Counted, Regions
 
 __all__ = ["Algebra", "walk"]
@@ -34,7 +34,7 @@ class Algebra:
         """Return what a graded gradient becomes as it crosses a counted step."""
         return graded
 
-    def send(self, h: int, end: tuple[int, int] | None, graded: Graded) -> Graded:
+    def send(self, h: int, end: Place | None, graded: Graded) -> Graded:
         """Return what leaves a head: by each end of a fork, or, with None, into the region that starts here."""
         return graded
 
@@ -67,6 +67,7 @@ def walk(graph: Graph, regions: Regions, counted: Counted, algebra: Algebra) -> 
             # heads come in topological order, so that nothing more will arrive at this one
             at, arriving[h] = arriving[h], {}
             algebra.visit(h, at)
+            # a target may lie above others (x = (a, b), b computed from a): it keeps what has arrived, and sends it on
             for k, (node, output) in enumerate(graph.targets):
                 if node == h:
                     parts[k] = dict(at.get(output, {}))
@@ -99,7 +100,7 @@ def _arrive(at: Arrived, output: int, r: int, value: Tensor) -> None:
     graded[r] = graded.pop(r) + value if r in graded else value
 
 
-def _run(graph: Graph, head: int, ends: list[tuple[int, int]], at: Arrived, arriving: list[Arrived]) -> None:
+def _run(graph: Graph, head: int, ends: list[Place], at: Arrived, arriving: list[Arrived]) -> None:
     """Run a region in autograd's engine, one channel after the other."""
     inputs = [GradientEdge(graph.nodes[to], output) for to, output in ends]
     for r in sorted({r for graded in at.values() for r in graded}):
@@ -151,9 +152,9 @@ def _fork(
     """Call a fork by hand and cross the counted ones of its edges."""
     for e, graded in zip(graph.edges[h], call(graph, h, at), strict=True):
         # the engine would fire the hooks of the place below as the gradient enters it
-        if (e.to, e.output) in regions.hooked:
-            graded = {r: fire(graph, e.to, e.output, v) for r, v in graded.items()}
+        if e.place in regions.hooked:
+            graded = {r: fire(graph, *e.place, v) for r, v in graded.items()}
         if (h, e.slot) in counted:
             graded = algebra.cross(graded)
-        for r, v in sorted(algebra.send(h, (e.to, e.output), graded).items()):
+        for r, v in sorted(algebra.send(h, e.place, graded).items()):
             _arrive(arriving[e.to], e.output, r, v)
