@@ -1,8 +1,6 @@
 """measure: the parts it is made of, what it leaves behind, notes, files and comparisons."""
 
-import collections
 import dataclasses
-import sys
 
 import numpy as np
 import pytest
@@ -67,32 +65,18 @@ def test_a_profile_is_what_its_parts_say(unit):
         assert profile.effective_depth == pytest.approx(profile.participation.sum(), rel=1e-10)
 
 
-def test_the_graph_is_analysed_once(monkeypatch):
-    """Reading, the outline, hooks, the reference gradient and the test of samples: each once, in one measurement."""
+def test_a_trace_is_measured_as_often_as_one_likes():
     model, x, y = residual_mlp()
-    counts = collections.Counter()
-
-    def counted(name, function):
-        def call(*given, **options):
-            counts[name] += 1
-            return function(*given, **options)
-
-        return call
-
-    steps = ("read", "read_outline", "find_hooks", "reference", "apart")
-    module = sys.modules["skipglass.graph.trace"]
-    for name in steps:
-        monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
-    profile = sg.measure(model, x, y)
-    assert counts == dict.fromkeys(steps, 1)
-    trace = sg.trace(model, x, y)
-    counts.clear()
+    profile, trace = sg.measure(model, x, y), sg.trace(model, x, y)
     for again in (sg.measure(trace), sg.measure(trace)):
         np.testing.assert_array_equal(again.share, profile.share)
         np.testing.assert_array_equal(again.participation, profile.participation)
-    assert (counts["read"], counts["read_outline"], counts["reference"], counts["apart"]) == (0, 0, 1, 1)
-    with pytest.raises(InputError):
-        sg.measure(trace, x)
+        assert (again.model, again.mode) == (profile.model, profile.mode)
+    nameless = sg.measure(sg.trace(loss=trace.loss, x=trace.x))
+    assert (nameless.mode, nameless.blocks[0]) == ("unknown", "block 0")
+    for ask in (sg.measure, paths.participation):
+        with pytest.raises(InputError):
+            ask(trace, x)
 
 
 def test_the_package_offers_it_at_the_top():
