@@ -14,7 +14,7 @@ from skipglass.record import load
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 MEASURED, CODE, GLASS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-PRINTED = re.search(r"```\n(CifarResNet, .*?)```", README, re.DOTALL).group(1)
+PRINTED = re.search(r"```\n(The gradient passes .*?)```", README, re.DOTALL).group(1)
 
 
 def values(name):

@@ -1,5 +1,6 @@
 """`measure` and what else takes a whole model: participation, lesions, the split of an output."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def profile(p: Any) -> dict[str, Any]:
 def wording(p: Any) -> dict[str, Any]:
     return {
         "printed": numberless(str(p)),
-        "repr": repr(p),
+        "repr": re.sub(r"error=[^,)]+", "error", repr(p)),
         "loss": p.loss,
         "notes": p.notes,
         "reach": p.reach,
@@ -78,7 +79,7 @@ def wording(p: Any) -> dict[str, Any]:
 
 def numberless(text: str) -> list[str]:
     """The lines of a text without the error, which is rounding."""
-    return [line if not line.startswith("error ") else line[line.index(",") :] for line in text.splitlines()]
+    return [line for line in text.splitlines() if not line.startswith("relative error")]
 
 
 def network(name: str, training: bool) -> dict[str, Any]:

@@ -131,9 +131,10 @@ def test_every_quantity_of_a_trace_is_that_of_loss_and_x(name, unit):
     if name != "GPT-2":
         pairs.append((sg.paths.participation(t), sg.paths.participation_of(loss, x, model=model)))
     for a, b in pairs:
-        for field in ("norm", "share", "share_per_sample", "effective_depth", "mean", "variance", "error"):
+        for field in ("norm", "share", "share_per_sample", "effective_depth", "mean", "variance"):
             if hasattr(a, field):
                 np.testing.assert_array_equal(getattr(a, field), getattr(b, field))
+        assert a.error == pytest.approx(b.error, abs=1e-15)  # a trace that knows its samples takes a shorter check
     assert sg.paths.census(t, unit=unit) == sg.paths.census(loss, x, unit=unit, model=model)
     assert str(sg.paths.outline(t)) == str(sg.paths.outline(loss, x, model=model))
 

@@ -49,7 +49,7 @@ def test_a_custom_function_is_listed_and_warned_of_wherever_it_is(h, blocks):
     assert len(found.blocks) == blocks
     for unit in ("blocks", "weights"):
         for measure in (paths.spectrum, paths.moments, paths.census):
-            with pytest.warns(UserWarning, match=f"may hold is not counted as {unit}: custom Add"):
+            with pytest.warns(UserWarning, match=f"{unit}.*custom Add"):
                 measure(loss, x, unit)
     with pytest.warns(UserWarning, match="custom Add"):
         p = paths.participation_of(loss, x)
@@ -67,7 +67,7 @@ def test_a_profile_notes_what_may_hide_blocks():
             return Add.apply(x) + self.f(x).tanh()
 
     notes = paths.measure(Custom(), torch.randn(3, 4)).notes
-    assert any("not counted as blocks: custom Add" in note for note in notes)
+    assert any("custom Add" in note for note in notes)
     assert paths.measure(Custom(), torch.randn(3, 4), blocks=["f"]).blocks == ("f",)
 
 
@@ -88,9 +88,9 @@ def test_a_contraction_with_a_constant_is_taken_for_a_frozen_weight(name):
     for h in (x + (x @ W.T).tanh(), x + (x @ W.T + g(g(x))).tanh()):
         found = paths.outline(h.square().sum(), x, g)
         assert len(found.blocks) == 1
-        with pytest.warns(UserWarning, match="taken for frozen weights, and blocks depend on it: Mm with a constant"):
+        with pytest.warns(UserWarning, match="blocks.*Mm"):
             paths.spectrum(h.square().sum(), x, "blocks")
-        with pytest.warns(UserWarning, match="not counted as weights, though it may be a frozen one: Mm with a c"):
+        with pytest.warns(UserWarning, match="weights.*Mm"):
             paths.spectrum(h.square().sum(), x, unit="weights")
     certain = paths.outline((x + g(x @ W.T).tanh()).square().sum(), x)
     assert (len(certain.blocks), certain.doubts("blocks")) == (1, [])
@@ -139,7 +139,7 @@ def test_sums_that_may_be_residual_are_listed_and_warned_of(name):
     found = paths.outline(loss, x)
     assert found.blocks == ()
     assert name in [what.removesuffix(" (may be residual)") for what in found.opaque]
-    with pytest.warns(UserWarning, match=f"these sums may be residual, and are not counted: .*{name}"):
+    with pytest.warns(UserWarning, match=name):
         paths.spectrum(loss, x, "blocks")
     assert not any("may hold" in doubt for doubt in found.doubts("weights"))  # no weight is hidden
 
@@ -231,7 +231,7 @@ def test_a_contraction_written_out_is_listed(frozen):
     assert [what.split(" (")[0] for what in found.opaque] == ["Mul"]
     assert found.weights == ()
     assert len(paths.outline((x + by_hand.tanh()).sum(), x).blocks) == 1
-    with pytest.warns(UserWarning, match="not counted as weights: Mul"):
+    with pytest.warns(UserWarning, match="weights.*Mul"):
         paths.spectrum(by_hand.square().sum(), x, unit="weights")
     gain = nn.Parameter(torch.rand(4, dtype=f64))
     assert paths.outline(loss, x).opaque == ()
@@ -266,7 +266,7 @@ def test_a_weight_that_is_spread_and_summed_over_is_listed(name):
     found = paths.outline(y.square().sum(), x)
     name = name.split(",")[0]
     assert (found.weights, [what.split(" (")[0].split(" with")[0] for what in found.opaque]) == ((), [name])
-    with pytest.warns(UserWarning, match=f"not counted as weights.*: {name}"):
+    with pytest.warns(UserWarning, match=f"weights.*{name}"):
         paths.spectrum(y.square().sum(), x, unit="weights")
     branch = y.reshape(-1)[:4].tanh()
     assert len(paths.outline((x + branch).square().sum(), x).blocks) == 1

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch.autograd.graph import get_gradient_edge
 from torch.utils.checkpoint import checkpoint
 
+from skipglass.graph import read
 from skipglass.graph.operations import SELF_ADJOINT
-from skipglass.graph.read import read
-from skipglass.paths.pushforward import RULES, push
+from skipglass.paths.pushforward import CLOSED_FORMS, push
 
 torch.manual_seed(0)
 W = torch.randn(4, 4, dtype=torch.float64)
@@ -107,7 +107,7 @@ def test_a_pushed_tangent_is_that_of_the_whole_function(name, f):
 
 
 def test_every_operation_with_a_way_of_its_own_is_here():
-    assert (SELF_ADJOINT | set(RULES)) - {"NativeDropout"} <= set(FUNCTIONS)
+    assert (SELF_ADJOINT | set(CLOSED_FORMS)) - {"NativeDropout"} <= set(FUNCTIONS)
 
 
 def test_dropout_scales_by_its_mask():

@@ -2,7 +2,6 @@
 
 from skipglass.cli.render import made_by
 from skipglass.paths import Profile
-from skipglass.paths.profile_figure import blocks_table, length_panels, map_panel, participation_panel
 from skipglass.report import Report, Section, Table
 
 __all__ = ["profile_report"]
@@ -35,26 +34,18 @@ def profile_report(spec: str, said: str, profile: Profile) -> Report:
     )
     sections = [
         Section("In numbers", "\n\n".join(f"Note: {note}." for note in profile.notes), (_numbers(profile),)),
-        Section("By path length", LENGTHS, length_panels(profile)),
+        Section("By path length", LENGTHS, profile.length_panels()),
     ]
     if profile.blocks:
-        items = (participation_panel(profile), map_panel(profile), blocks_table(profile))
-        sections.append(Section("By block", BLOCKS, items))
+        sections.append(Section("By block", BLOCKS, profile.block_panels()))
     return Report(f"The effective depth of {profile.model}", lead, tuple(sections), made_by())
 
 
 def _numbers(profile: Profile) -> Table:
-    fits = [
-        row
-        for fit in profile.fits
-        for row in (
-            (
-                f"{'β' if fit.reading == 'coherent' else 'b'}, {fit.reading} reading",
-                _with_interval(fit.beta, fit.interval),
-            ),
-            (f"distance to the {fit.reading} reading [nats]", fit.distance),
-        )
-    ]
+    fits: list[tuple[str, str | float]] = []
+    for fit in profile.fits:
+        fits.append((f"{fit.letter}, {fit.reading} model", _with_interval(fit.beta, fit.interval)))
+        fits.append((f"KL divergence from the {fit.reading} model [nats]", fit.distance))
     return Table(
         "numbers",
         "What was found",

@@ -12,7 +12,7 @@ from skipglass.graph.nodes import Graph
 from skipglass.graph.operations import facts
 from skipglass.graph.verify import wide
 
-__all__ = ["Shares", "batch_norm_trains", "norms", "over", "per_sample", "squared"]
+__all__ = ["Shares", "batch_norm_trains", "norms", "over", "per_sample", "quantiles", "squared"]
 
 Array = NDArray[np.float64]
 Exponents = NDArray[np.int32]
@@ -94,6 +94,19 @@ def _exponents(a: list[Tensor], leading: int) -> tuple[Exponents, NDArray[np.boo
 def over(a: Array, b: Array) -> Array:
     """a/b, NaN where b is zero."""
     return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b != 0)
+
+
+def quantiles(rows: Array, *q: float) -> Array:
+    """Quantiles of each row, (R, N) or (R, N, T), over the samples (or tokens) at which all rows are defined.
+
+    Returns
+    -------
+    numpy.ndarray
+        (len(q), R); NaN where no sample is defined.
+    """
+    flat = rows.reshape(len(rows), prod(rows.shape[1:]))
+    defined = flat[:, ~np.isnan(flat).any(axis=0)]
+    return np.quantile(defined, q, axis=1) if defined.size else np.full((len(q), len(rows)), np.nan)
 
 
 def batch_norm_trains(graph: Graph) -> bool:

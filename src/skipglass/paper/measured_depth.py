@@ -6,7 +6,7 @@ import numpy as np
 
 from skipglass.paper.resnet_group import Group
 from skipglass.paper.scale_panels import banded, drop_rules, shown
-from skipglass.paths.display import evenly
+from skipglass.paths.panels import evenly
 from skipglass.report import Axis, Panel, Rule, Series
 
 __all__ = [

@@ -1,6 +1,6 @@
 """What a real network does: path lengths of a gradient, exactly, in any PyTorch model."""
 
-from skipglass.graph.outline import Block, PathGraph
+from skipglass.graph import Block, PathGraph
 from skipglass.paths.census import census
 from skipglass.paths.comparison import Comparison
 from skipglass.paths.cost import cost

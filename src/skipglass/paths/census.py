@@ -10,12 +10,12 @@ so that an activation written as a sum, or a signal used twice by one operation,
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from torch import Tensor, nn
 
-from skipglass.graph.read import Graph, Target
+from skipglass.graph import Graph, Target, Trace, as_trace
 from skipglass.graph.regions import Counted
-from skipglass.graph.trace import Trace, as_trace
 
 __all__ = ["census"]
 
@@ -34,15 +34,13 @@ def census(
     Parameters
     ----------
     loss
-        A scalar with a live graph.
+        A scalar with a live graph, or a `Trace`, which has its own x, model and blocks.
     x
         The tensor, or tuple of tensors, that the paths lead to.
     unit
-        "weights" or "blocks".
-    model
-        Only names things; see `outline`.
-    blocks
-        What to count as blocks instead; see `outline`.
+        "blocks" or "weights".
+    model, blocks
+        Names the blocks, and what to count in their place; see `outline`.
 
     Returns
     -------
@@ -63,23 +61,23 @@ def census(
     {1: 1, 2: 3, 3: 3, 4: 1}
     """
     trace = as_trace(loss, x, model, blocks)
-    totals = _suffixes(trace.graph, trace.counted(unit))
-    return {r: n for r, n in enumerate(totals) if n}
+    return {r: n for r, n in enumerate(_generating_function(trace.graph, trace.counted(unit))) if n}
 
 
-def _suffixes(graph: Graph, counted: Counted) -> list[int]:
+def _generating_function(graph: Graph, counted: Counted) -> list[int]:
     """F of the loss, as coefficients from t⁰ up."""
     step = {place: k + 1 for k, place in enumerate(sorted(counted))}  # bit 0 stands for x itself
     at_end = {node for node, _ in graph.targets}
-    after: dict[int, list[int]] = {0: [1]}  # bit → t·N_s
-    first = [0] * len(graph.nodes)
+    after: dict[int, list[int]] = {0: [1]}  # bit of a step s → t·N_s
+    first = [0] * len(graph.nodes)  # S(v) as a bit set
     F: list[list[int]] = [[] for _ in graph.nodes]
     for i in range(len(graph.nodes) - 1, -1, -1):
+        # every operand comes later in the order: its S and F are complete
         if i in at_end:
             first[i], F[i] = 1, [1]
         for e in graph.edges[i]:
             bits, values = first[e.to], F[e.to]
-            if (i, e.slot) in step:
+            if (i, e.slot) in step:  # whatever follows, this step comes first
                 bit = step[i, e.slot]
                 after[bit] = values = [0, *values]
                 bits = 1 << bit
@@ -94,11 +92,8 @@ def _union(a: int, F_a: list[int], b: int, F_b: list[int], after: dict[int, list
         return a, F_a
     if common == a:
         return b, F_b
-    total = [0] * max(len(F_a), len(F_b))
-    for r, n in enumerate(F_a):
-        total[r] += n
-    for r, n in enumerate(F_b):
-        total[r] += n
+    # neither contains the other: add up, and take away once for each step that is in both
+    total = [n + m for n, m in zip_longest(F_a, F_b, fillvalue=0)]
     while common:
         lowest = common & -common
         for r, n in enumerate(after[lowest.bit_length() - 1]):

@@ -5,26 +5,22 @@ the β - λ·mean/σ of a batch norm with fixed statistics. While `Constants` is
 zero z that requires a gradient: ∂Y/∂z is the gradient of the constant itself, whatever it was computed from.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from skipglass.errors import DecompositionError
 
 __all__ = ["Constants"]
 
 SIGNAL = "_skipglass_signal"
-BIASED = {
-    *(getattr(F, f"conv{d}d") for d in (1, 2, 3)),
-    *(getattr(F, f"conv_transpose{d}d") for d in (1, 2, 3)),
-    *(getattr(torch, f"conv{d}d") for d in (1, 2, 3)),
-    *(getattr(torch, f"conv_transpose{d}d") for d in (1, 2, 3)),
-    F.linear,
-}
+CONVOLUTIONS = [f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3)]
+BIASED = {F.linear, *(getattr(space, name) for space in (F, torch) for name in CONVOLUTIONS)}
 """Functions of (input, weight, bias, ...)."""
 FUSED = {torch.addmm, torch.baddbmm, torch.Tensor.addmm, torch.Tensor.baddbmm}
 """Functions that add their first operand, times ``beta``, to a product."""
@@ -69,16 +65,18 @@ class Constants(TorchFunctionMode):
         """Call an operation; where it adds a constant to the signal, add a zero of its own too."""
         named = kwargs or {}
         out = func(*args, **named)
-        if not any(map(_is_signal, _tensors((args, named)))):
+        if not any(map(_is_signal, tree_leaves((args, named)))):
             return out
         if isinstance(out, Tensor) and (constant := _added(func, args, named)) is not None:
             out = self._observe(out, constant, in_place=func in IN_PLACE)
-        for tensor in _tensors(out):
-            if tensor.is_floating_point():
+        # whatever comes of the signal is signal
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor) and tensor.is_floating_point():
                 setattr(tensor, SIGNAL, True)
         return out
 
     def _observe(self, out: Tensor, constant: Tensor, *, in_place: bool) -> Tensor:
+        """Add a zero of the constant's own to what came of adding it, where the next operation will find it."""
         self.values.append(constant.detach().to(out))
         self.zeros.append(torch.zeros_like(self.values[-1], requires_grad=True))
         return out.add_(self.zeros[-1]) if in_place else out + self.zeros[-1]
@@ -88,24 +86,12 @@ class Constants(TorchFunctionMode):
         if not self.zeros:
             return
         gradients = torch.autograd.grad(Y, self.zeros, torch.ones_like(Y), retain_graph=True, allow_unused=True)
-        reached = [gradient is not None for gradient in gradients]
-        self.values = [value for value, kept in zip(self.values, reached, strict=True) if kept]
-        self.zeros = [zero for zero, kept in zip(self.zeros, reached, strict=True) if kept]
+        kept = [k for k, gradient in enumerate(gradients) if gradient is not None]
+        self.values, self.zeros = [self.values[k] for k in kept], [self.zeros[k] for k in kept]
 
 
-def _is_signal(tensor: Tensor) -> bool:
-    return getattr(tensor, SIGNAL, False)
-
-
-def _tensors(values: object) -> Iterator[Tensor]:
-    """Every tensor in nested tuples, lists and dictionaries."""
-    if isinstance(values, Tensor):
-        yield values
-    elif isinstance(values, dict):
-        yield from _tensors(tuple(values.values()))
-    elif isinstance(values, (tuple, list)):
-        for value in values:
-            yield from _tensors(value)
+def _is_signal(value: object) -> bool:
+    return getattr(value, SIGNAL, False)
 
 
 def _argument(args: tuple, named: dict[str, Any], place: int, name: str, default: Any = None) -> Any:
@@ -115,24 +101,27 @@ def _argument(args: tuple, named: dict[str, Any], place: int, name: str, default
 def _added(func: Callable, args: tuple, named: dict[str, Any]) -> Tensor | None:
     """The constant that a call adds to the signal, broadcastable to its output; None if it adds none."""
     if func in BIASED:
-        bias = _argument(args, named, 2, "bias")
-        if bias is None or _is_signal(bias):
-            return None
-        weight = _argument(args, named, 1, "weight")
-        return bias if func is F.linear else bias.reshape(-1, *[1] * (weight.ndim - 2))
+        return _bias(func, args, named)
     if func in FUSED and not _is_signal(first := _argument(args, named, 0, "input")):
         return first * named.get("beta", 1)
     if func is F.batch_norm:
         return _shift(args, named)
-    if func in SUMS:
-        return _summand(func, args, named)
-    return None
+    return _summand(func, args, named) if func in SUMS else None
+
+
+def _bias(func: Callable, args: tuple, named: dict[str, Any]) -> Tensor | None:
+    """The bias, along the dimension of channels."""
+    weight, bias = _argument(args, named, 1, "weight"), _argument(args, named, 2, "bias")
+    if bias is None or _is_signal(bias):
+        return None
+    return bias if func is F.linear else bias.reshape(-1, *[1] * (weight.ndim - 2))
 
 
 def _summand(func: Callable, args: tuple, named: dict[str, Any]) -> Tensor | None:
-    """The operand of a sum that is no signal, with its sign and scale."""
+    """The operand of a sum that is no signal, with its sign and scale; None where both are signals."""
+    # at least one operand is the signal; if the other is as well, nothing constant is added
     operands = (_argument(args, named, 0, "input"), _argument(args, named, 1, "other"))
-    signals = [isinstance(operand, Tensor) and _is_signal(operand) for operand in operands]
+    signals = [_is_signal(operand) for operand in operands]
     if all(signals):
         return None
     which = signals.index(False)
@@ -151,9 +140,8 @@ def _shift(args: tuple, named: dict[str, Any]) -> Tensor:
             "a batch norm uses the statistics of the batch (training mode), so the output is no piecewise-linear "
             "function of the input; call model.eval() first, or split the gradient with spectrum"
         )
+    # λ (z - mean)/σ + β is linear in z with the constant β - λ mean/σ
     shift = -mean / torch.sqrt(variance + _argument(args, named, 7, "eps", 1e-5))
-    if weight is not None:
-        shift = shift * weight
-    if bias is not None:
-        shift = shift + bias
+    shift = shift if weight is None else shift * weight
+    shift = shift if bias is None else shift + bias
     return shift.reshape(-1, *[1] * (signal.ndim - 2))

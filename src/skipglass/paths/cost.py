@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from skipglass import check
-from skipglass.graph.read import Graph, Target
+from skipglass.graph import Graph, Target, Trace, as_trace
 from skipglass.graph.regions import Counted, Regions
-from skipglass.graph.trace import Trace, as_trace
 
 __all__ = ["announce", "backwards", "cost", "work"]
 
@@ -71,24 +70,24 @@ def work(graph: Graph, regions: Regions) -> dict[int, int]:
 
 def backwards(graph: Graph, regions: Regions, counted: Counted, max_length: int | None) -> float:
     """The cost of a spectrum: 1 + Σ channels·work/Σ work over regions."""
-    lengths = [0] * len(graph.nodes)  # bit sets
+    lengths = [0] * len(graph.nodes)  # bit r of each: whether a path of length r arrives there
     lengths[0] = 1
     weight, spent = work(graph, regions), 0
     for h in regions.heads:
+        # h runs once for each length that arrives
         here = lengths[h]
         spent += here.bit_count() * weight[h]
-        for e, (to, _) in zip(_ways(graph, regions, h), regions.ends(graph, h), strict=True):
-            lengths[to] |= _one_longer(here, max_length) if (h, e) in counted else here
+        ends, slots = regions.ends(graph, h), [e.slot for e in graph.edges[h]]
+        # all ends of a region are reached by the one operand of its head
+        if h not in regions.forks:
+            slots = slots[:1] * len(ends)
+        for (to, _), slot in zip(ends, slots, strict=True):
+            lengths[to] |= _one_longer(here, max_length) if (h, slot) in counted else here
     return 1 + spent / max(1, sum(weight.values()))
 
 
-def _ways(graph: Graph, regions: Regions, h: int) -> list[int]:
-    """The slot by which each end of a region is left."""
-    slots = [e.slot for e in graph.edges[h]]
-    return slots if h in regions.forks else slots[:1] * len(regions.exits[h])
-
-
 def _one_longer(lengths: int, max_length: int | None) -> int:
+    """Every length plus one; those above ``max_length`` share one channel."""
     longer = lengths << 1
     if max_length is not None and longer >> (max_length + 2):
         longer = longer & ((1 << (max_length + 2)) - 1) | 1 << (max_length + 1)

@@ -1,8 +1,8 @@
 """Lesions: run a network with the branches of chosen residual blocks set to zero (Veit et al., 2016).
 
-No model surgery. Each call is first rehearsed on the side: its graph says which additions are residual merges,
-and which operand is the branch. In the call itself that operand is replaced by zeros as the addition is made.
-An addition is recognised by where it stands in the code: the module, the instruction, and how often it ran.
+No model surgery. Each call is first *rehearsed* on the side: its graph says which additions are residual merges, and
+which operand is the branch. In the call itself that operand is replaced as the addition is made. An addition is
+recognised by its *place*: where it stands in the code (the module, the instructions) and how often it ran before.
 """
 
 import functools
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from skipglass.errors import InputError
-from skipglass.graph.forward import eager, splittable
-from skipglass.graph.outline import Block, PathGraph, named
-from skipglass.graph.state import as_found
-from skipglass.graph.trace import Trace
+from skipglass.graph import Block, PathGraph, Trace, as_found, eager, named, splittable
 
 __all__ = ["lesion", "scaled"]
 
@@ -35,12 +32,27 @@ ADDING = {*_SUMS, *_INTO, *(f"{name}_" for name in _SUMS + _INTO), *_SYMBOLS}
 """Functions that may make a residual merge, by name."""
 
 Place = tuple[object, ...]
-"""Which addition of a call: its module, the instructions that led to it from there, how many came before."""
 Operand = int | str
 """A positional or a named argument."""
-Site = tuple[Operand, int, Tensor | None]
-"""The branch among the operands, the module called last before the addition, and the branch's factor, None for 0."""
+Change = tuple[list[str], Tensor | None]
+"""Names of blocks, and the factor of their branches; None sets them to zero."""
 ANOTHER_WAY = "without the branches, or from call to call, the model takes another way (layer drop, early exits)"
+
+
+class Addition(NamedTuple):
+    """One addition of the rehearsal: its place, the module called last before it, and where its operands came from."""
+
+    place: Place
+    last: int
+    operands: list[tuple[Operand, GradientEdge]]
+
+
+class Site(NamedTuple):
+    """What to change in the call: the branch among an addition's operands, the module called last, and the factor."""
+
+    branch: Operand
+    last: int
+    factor: Tensor | None
 
 
 @contextmanager
@@ -115,31 +127,31 @@ def scaled(model: nn.Module, block: str, factor: Tensor) -> Iterator[None]:
 
 @contextmanager
 def _changed(model: nn.Module, names: list[str], factor: Tensor | None) -> Iterator[None]:
-    """Set branches to zero, or multiply one by a factor."""
+    """Put a changed forward method in front of the model's own, or one more change into the one that is there."""
     model = eager(model)
     own = model.__dict__
     before = own.get("forward")
-    lesioned = before if isinstance(before, _Lesioned) else _Lesioned(model)
+    changed = before if isinstance(before, _Changed) else _Changed(model)
     change = names, factor
-    lesioned.changes.append(change)
-    own["forward"] = lesioned
+    changed.changes.append(change)
+    own["forward"] = changed
     try:
         with torch.compiler.set_stance("force_eager"):
             yield
     finally:
-        lesioned.changes = [other for other in lesioned.changes if other is not change]
-        if not lesioned.changes:
+        changed.changes = [other for other in changed.changes if other is not change]
+        if not changed.changes:
             del own["forward"]
-            if before is not None and before is not lesioned:
+            if before is not None and before is not changed:
                 own["forward"] = before
 
 
-class _Lesioned:
-    """A model's forward method with some branches set to zero."""
+class _Changed:
+    """A model's forward method with some branches changed."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.original = model, model.forward
-        self.changes: list[tuple[list[str], Tensor | None]] = []
+        self.changes: list[Change] = []
         functools.update_wrapper(self, self.original)
 
     def __reduce__(self) -> Any:
@@ -149,29 +161,32 @@ class _Lesioned:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self.changes:  # a shallow copy of the model keeps this after the lesion has ended
             return self.original(*args, **kwargs)
+        # the rehearsal runs the same code in the same state: an addition's place in it is that in the call
         sites = self._rehearse(args, kwargs)
-        with _Cut(sites) as cut:
+        with _Replacing(sites) as replacing:
             outputs = self.original(*args, **kwargs)
-        if missed := set(sites) - cut.made:
+        if missed := set(sites) - replacing.made:
             raise InputError(f"{len(missed)} lesioned additions were not made: {ANOTHER_WAY}")
         return outputs
 
     def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Site]:
         """Where the branches enter their additions, from a call that leaves no trace."""
-        with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Recorder() as recorder:
+        with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Recording() as recording:
             with splittable(self.model, args, kwargs) as (given, leaves):
                 outputs = self.original(*given[0], **given[1])
             signals = [t for t in tree_leaves(outputs) if isinstance(t, Tensor) and t.requires_grad]
             if not leaves or not signals:
                 raise InputError("lesion finds no path from floating-point inputs or an embedding to the outputs")
+            # any scalar will do that all outputs lead to
             ends = torch.stack([t.abs().sum().double() for t in signals])
-            found = Trace(ends.sum(), tuple(leaves), self.model).outline
+            outline = Trace(ends.sum(), tuple(leaves), self.model).outline
         sites: dict[Place, Site] = {}
-        for names, factor in sorted(self.changes, key=lambda change: change[1] is None):  # a lesion wins
-            blocks = named(found.blocks, names)
+        # lesions come last: a block that is scaled as well gives zero
+        for names, factor in sorted(self.changes, key=lambda change: change[1] is None):
+            blocks = named(outline.blocks, names)
             if factor is not None and len(blocks) > 1:
                 raise InputError(f"{names[0]!r} is {len(blocks)} blocks; name one, {blocks[0].name!r} for instance")
-            sites |= dict(_site(found, block, recorder, factor) for block in blocks)
+            sites |= dict(_site(outline, block, recording.additions, factor) for block in blocks)
         return sites
 
 
@@ -179,20 +194,22 @@ def _itself(forward: Callable) -> Callable:
     return forward
 
 
-def _site(found: PathGraph, block: Block, recorder: "_Recorder", factor: Tensor | None) -> tuple[Place, Site]:
-    merge, graph = block.merge, found.graph
-    if merge.branch is not None and graph.nodes[merge.node] in recorder.additions:
-        place, last, operands = recorder.additions[graph.nodes[merge.node]]
-        for operand, edge in operands:
-            if edge.node is graph.nodes[merge.branch.to] and edge.output_nr == merge.branch.output:
-                return place, (operand, last, factor)
+def _site(
+    outline: PathGraph, block: Block, additions: dict[Node, Addition], factor: Tensor | None
+) -> tuple[Place, Site]:
+    """Where a block's branch enters its addition: the operand that came from the head of the branch in the graph."""
+    nodes, branch = outline.graph.nodes, block.merge.branch
+    if branch is not None and (addition := additions.get(nodes[block.merge.node])):
+        for operand, edge in addition.operands:
+            if edge.node is nodes[branch.to] and edge.output_nr == branch.output:
+                return addition.place, Site(operand, addition.last, factor)
     raise InputError(
         f"the addition of block {block.name!r} is made where it cannot be reached, inside a fused function"
     )
 
 
 class _Additions(TorchFunctionMode):
-    """Tells the additions of one call apart."""
+    """Tells the additions of one call apart, and lets a subclass make them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -210,11 +227,23 @@ class _Additions(TorchFunctionMode):
     def _called(self, module: nn.Module, _: object) -> None:
         self.last = id(module)
 
-    def place(self, frame: FrameType | None) -> Place:
+    def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.__name__ not in ADDING:
+            return func(*args, **(kwargs or {}))
+        return self.add(self._place(sys._getframe(1)), func, args, kwargs or {})
+
+    def add(self, place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make an addition."""
+        raise NotImplementedError
+
+    def _place(self, frame: FrameType | None) -> Place:
+        """The instructions that led from the innermost module to the addition, the module, and how often that was."""
+        # outwards from the addition to the first frame whose ``self`` is a module
         steps: list[object] = []
         while frame is not None:
             owner = frame.f_locals.get("self")
-            if isinstance(owner, _Lesioned):  # the model's own forward calls itself otherwise
+            # further out the rehearsal and the call differ
+            if isinstance(owner, _Changed):
                 break
             steps.append((frame.f_code, frame.f_lasti))
             if isinstance(owner, nn.Module):
@@ -226,58 +255,55 @@ class _Additions(TorchFunctionMode):
         return (*which, self.count[which])
 
 
-class _Recorder(_Additions):
-    """Keeps for the node of each addition its place, and which operand came from where."""
+class _Recording(_Additions):
+    """Notes for the node of each addition its place, and which operand came from where."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.additions: dict[Node, tuple[Place, int, list[tuple[Operand, GradientEdge]]]] = {}
+        self.additions: dict[Node, Addition] = {}
 
-    def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func.__name__ not in ADDING:
-            return func(*args, **kwargs)
-        place = self.place(sys._getframe(1))
-        given = [*enumerate(args), *kwargs.items()]
+    def add(self, place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make an addition, after looking where its operands came from: it may overwrite one of them."""
+        given: list[tuple[Operand, Any]] = [*enumerate(args), *kwargs.items()]
         operands = [(k, get_gradient_edge(v)) for k, v in given if isinstance(v, Tensor) and v.requires_grad]
-        result = func(*args, **kwargs)
+        last, result = self.last, func(*args, **kwargs)
         if isinstance(result, Tensor) and result.grad_fn is not None:
-            self.additions[result.grad_fn] = place, self.last, operands
+            self.additions[result.grad_fn] = Addition(place, last, operands)
         return result
 
 
-class _Cut(_Additions):
-    """Replaces chosen operands by zeros."""
+class _Replacing(_Additions):
+    """Replaces chosen operands."""
 
     def __init__(self, sites: dict[Place, Site]) -> None:
         super().__init__()
         self.sites = sites
         self.made: set[Place] = set()
 
-    def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func.__name__ not in ADDING:
-            return func(*args, **kwargs)
-        place = self.place(sys._getframe(1))
+    def add(self, place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make an addition, with the branch replaced where it is to be."""
         if place not in self.sites:
             return func(*args, **kwargs)
         if _checkpointing():
             raise InputError("a checkpoint would recompute the branch; run the lesion without checkpoints or gradients")
-        operand, last, factor = self.sites[place]
-        if last != self.last:
+        site = self.sites[place]
+        if site.last != self.last:
             raise InputError(f"a lesioned addition follows another module than in the rehearsal: {ANOTHER_WAY}")
         self.made.add(place)
-        given: dict[Operand, Any] = {**dict(enumerate(args)), **kwargs}
-        if factor is not None:
-            overwritten = operand == 0 and _in_place(func.__name__)
-            given[operand] = given[operand].mul_(factor) if overwritten else factor * given[operand]
-            return func(*(given[k] for k in range(len(args))), **{k: given[k] for k in kwargs})
-        if operand == 0 and _in_place(func.__name__):
-            branch = args[0] if args[0]._is_view() else args[0].detach_()  # a view cannot leave its graph
-            branch.zero_()
-            return func(*args, **kwargs)
-        given[operand] = torch.zeros_like(given[operand])
+        # an operand that the addition writes to must stay the same tensor
+        overwritten = site.branch == 0 and _in_place(func.__name__)
+        given: dict[Operand, Any] = dict([*enumerate(args), *kwargs.items()])
+        given[site.branch] = _replaced(given[site.branch], site.factor, overwritten)
         return func(*(given[k] for k in range(len(args))), **{k: given[k] for k in kwargs})
+
+
+def _replaced(branch: Tensor, factor: Tensor | None, overwritten: bool) -> Tensor:
+    """The branch times a factor, or zeros."""
+    if factor is not None:
+        return branch.mul_(factor) if overwritten else factor * branch
+    if not overwritten:
+        return torch.zeros_like(branch)
+    return (branch if branch._is_view() else branch.detach_()).zero_()  # a view cannot leave its graph
 
 
 def _in_place(name: str) -> bool:

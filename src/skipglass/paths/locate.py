@@ -1,12 +1,38 @@
-"""Whether a backward pass is linear, by a walk of two channels, and where it first fails to be."""
+"""Whether a backward pass is linear, by a walk of two channels, and where it first fails to be.
 
+The channels tell paths with an even number of counted steps from those with an odd number, which is enough to separate
+what a backward pass that is not linear would otherwise treat together.
+"""
+
+from skipglass.graph import Trace
 from skipglass.graph.engine import Arrived, Graded
 from skipglass.graph.regions import Counted, Regions
-from skipglass.graph.trace import Trace
-from skipglass.graph.verify import bound, capture, size, verify
-from skipglass.paths.walk import walk
+from skipglass.graph.verify import Captured, bound, capture, size, verify
+from skipglass.paths.walk import Algebra, walk
 
 __all__ = ["locate", "require_linear"]
+
+
+class Parity(Algebra):
+    """Two channels, 0 for an even and 1 for an odd number of counted steps, compared with the whole gradient."""
+
+    def __init__(self, known: Captured, tolerance: float) -> None:
+        self.known, self.tolerance = known, tolerance
+        self.first: int | None = None
+
+    def cross(self, graded: Graded) -> Graded:
+        """Swap the channels."""
+        return {1 - r: v for r, v in graded.items()}
+
+    def visit(self, h: int, at: Arrived) -> None:
+        """Note the first head at which the channels do not sum to the known gradient."""
+        for output, graded in at.items():
+            terms = list(graded.values())
+            if self.first is not None or not terms or (h, output) not in self.known:
+                continue
+            gap = size(sum(terms[1:], terms[0]) - self.known[h, output])
+            if not gap <= self.tolerance * sum(map(size, terms)):
+                self.first = h
 
 
 def require_linear(trace: Trace, unit: str) -> None:
@@ -17,15 +43,12 @@ def require_linear(trace: Trace, unit: str) -> None:
     DecompositionError
         If it does not.
     """
-    parts = walk(trace.graph, trace.regions(unit), trace.counted(unit), _alternate)
+    parts = walk(trace.graph, trace.regions(unit), trace.counted(unit), Parity({}, 0.0))
     verify(trace.graph, [list(part.values()) for part in parts], trace.gradient)
 
 
 def locate(trace: Trace, regions: Regions, counted: Counted) -> str:
     """Name the operation above which the parts still sum to autograd's gradient, and below which they do not.
-
-    The counted steps are told apart by two channels only, odd and even, which is enough to part what a backward
-    pass that is not linear treats otherwise together than apart.
 
     Parameters
     ----------
@@ -38,24 +61,11 @@ def locate(trace: Trace, regions: Regions, counted: Counted) -> str:
         An end to the error's sentence; empty where no such place is found.
     """
     graph = trace.graph
-    _, known = capture(trace.loss, graph, regions)
-    first: list[int] = []
-
-    def visit(h: int, at: Arrived) -> None:
-        for output, graded in at.items():
-            terms = list(graded.values())
-            if first or not terms or (h, output) not in known:
-                continue
-            if not size(sum(terms[1:], terms[0]) - known[h, output]) <= bound(graph) * sum(map(size, terms)):
-                first.append(h)
-
-    walk(graph, regions, counted, _alternate, visit)
-    if not first:
+    # the whole gradient wherever a region ends, from one ordinary backward pass: what the channels must sum to
+    parity = Parity(capture(trace.loss, graph, regions)[1], bound(graph))
+    walk(graph, regions, counted, parity)
+    if parity.first is None:
         return ""
-    above = [b.name for b in trace.outline.blocks if b.merge.node < first[0] <= b.merge.join]
+    above = [b.name for b in trace.outline.blocks if b.merge.node < parity.first <= b.merge.join]
     block = f", in {above[-1]}" if above else ""
-    return f"; they first fail to where {graph.operations[first[0]]} gave its output{block}"
-
-
-def _alternate(graded: Graded) -> Graded:
-    return {1 - r: v for r, v in graded.items()}
+    return f"; they first fail to where {graph.operations[parity.first]} gave its output{block}"

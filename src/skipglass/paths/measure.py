@@ -12,12 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from skipglass import check
 from skipglass.errors import DecompositionError
-from skipglass.graph.forward import LossFunction, eager
-from skipglass.graph.outline import UNITS
+from skipglass.graph import UNITS, LossFunction, Trace
 from skipglass.graph.shares import batch_norm_trains, squared
-from skipglass.graph.trace import Trace, trace
 from skipglass.paths.census import census
-from skipglass.paths.participation import participation_of
+from skipglass.paths.participation import participation_of, traced
 from skipglass.paths.profile import Profile
 from skipglass.paths.spectrum import Spectrum, spectrum
 from skipglass.theory import Fit, fit
@@ -25,10 +23,13 @@ from skipglass.theory.ensemble import READINGS
 
 __all__ = ["measure"]
 
+NOTED = ("what these operations may hold", "these sums may be residual", "contractions with a constant")
+"""How warnings begin that a profile says in its notes."""
+
 
 def measure(
-    model: nn.Module,
-    inputs: object,
+    model: nn.Module | Trace,
+    inputs: object = None,
     targets: object = None,
     loss_fn: LossFunction | None = None,
     unit: str = "blocks",
@@ -43,13 +44,14 @@ def measure(
     Parameters
     ----------
     model
-        Any module, in the mode that is to be measured; it is left as found.
+        Any module, in the mode that is to be measured; it is left as found. Or a `Trace`, which has its own inputs,
+        loss and blocks.
     inputs
-        A tensor, tuple or mapping; of token ids the input embedding is split. See `forward`.
+        A tensor, tuple or mapping; of token ids the input embedding is split. See `skipglass.graph.forward`.
     targets
         Passed on to the loss.
     loss_fn
-        loss_fn(outputs, targets); the default is in `forward`.
+        loss_fn(outputs, targets); the default is in `skipglass.graph.forward`.
     unit
         "blocks", residual branches, or "weights", the paper's r.
     progress
@@ -80,32 +82,23 @@ def measure(
     """
     check.choice("unit", unit, UNITS)
     say = progress or (lambda _: None)
-    mode = _mode(eager(model))
     say("forward pass")
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
-        run = trace(model, inputs, targets, loss_fn, blocks=blocks)
-        for doubt in ("what these operations may hold", "these sums may be residual", "contractions with a constant"):
-            warnings.filterwarnings("ignore", doubt)  # the notes say so
+        for beginning in NOTED:
+            warnings.filterwarnings("ignore", beginning)
+        # one trace serves the census, the spectrum and the participation
+        run = traced(model, inputs, targets, loss_fn, blocks)
         paths = census(run, unit=unit)
         say(f"spectrum in {unit}, up to length {max(paths)}")
         split = spectrum(run, unit=unit, at="blocks")
         say("participation of each block")
-        names = tuple(b.name for b in split.graph.blocks)
-        notes = []
-        try:
-            part = participation_of(run)
-            participation, per_sample = part.share, part.share_per_sample
-        except DecompositionError as error:
-            notes.append(f"participation could not be measured: {error}")
-            participation = np.full(len(names), math.nan)
-            per_sample = np.full((len(names), split.share_per_sample.shape[1]), math.nan)
+        participation, per_sample, failure = _participation(run, split)
         dtype = str((run.x if isinstance(run.x, Tensor) else run.x[0]).dtype).removeprefix("torch.")
-        loss = _describe(run, targets, loss_fn)
-    outline = split.graph
-    at_blocks = np.zeros((0, 0)) if split.at_blocks is None else split.at_blocks
+        loss = "that of the trace" if run is model else _describe(run, targets, loss_fn)
+    outline, names = split.graph, tuple(b.name for b in split.graph.blocks)
     return Profile(
-        model=type(run.model).__name__,
-        mode=mode,
+        model="a graph" if run.model is None else type(run.model).__name__,
+        mode=_mode(run.model),
         dtype=dtype,
         loss=loss,
         unit=unit,
@@ -120,24 +113,35 @@ def measure(
         share=split.share,
         norm_per_sample=split.norm_per_sample,
         share_per_sample=split.share_per_sample,
-        norm_at_blocks=at_blocks,
+        norm_at_blocks=np.zeros((0, 0)) if split.at_blocks is None else split.at_blocks,
         participation=participation,
         participation_per_sample=per_sample,
         fits=_fits(split, paths),
         error=split.error,
         cancellation=split.cancellation,
         independent_samples=split.independent_samples,
-        notes=(*_notes(split, dtype), *_unused_statistics(run.model), *notes),
+        notes=(*_notes(split, dtype), *_unused_statistics(run.model), *failure),
     )
 
 
-def _mode(model: nn.Module) -> str:
-    modes = {module.training for module in model.modules()}
-    return "mixed" if len(modes) > 1 else "train" if modes.pop() else "eval"
+def _mode(model: nn.Module | None) -> str:
+    """Whether all modules train, evaluate, or neither; unknown where a trace has no model."""
+    modes = {"train" if module.training else "eval" for module in model.modules()} if model is not None else {"unknown"}
+    return modes.pop() if len(modes) == 1 else "mixed"
+
+
+def _participation(run: Trace, split: Spectrum) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Participations, (L,) and (L, N), and a note of why there are none."""
+    try:
+        part = participation_of(run)
+    except DecompositionError as error:
+        undefined = np.full((len(split.graph.blocks), 1 + split.share_per_sample.shape[1]), math.nan)
+        return undefined[:, 0], undefined[:, 1:], [f"participation could not be measured: {error}"]
+    return part.share, part.share_per_sample, []
 
 
 def _describe(run: Trace, targets: object, loss_fn: LossFunction | None) -> str:
-    """What the loss was, by the rules of `forward`."""
+    """What the loss was, by the rules of `skipglass.graph.forward`."""
     if loss_fn is not None:
         return getattr(loss_fn, "__name__", type(loss_fn).__name__)
     if targets is None:
@@ -148,7 +152,7 @@ def _describe(run: Trace, targets: object, loss_fn: LossFunction | None) -> str:
 
 
 def _fits(split: Spectrum, paths: dict[int, int]) -> tuple[Fit, ...]:
-    """Both readings; none where the gradient is zero or all paths are of one length."""
+    """Both models of the theory; none where the gradient is zero or all paths are of one length."""
     if not split.norm.any() or sum(int(r) in paths for r in split.lengths) < 2:
         return ()
     norms = split.norm_per_sample if split.independent_samples else split.norm
@@ -167,31 +171,31 @@ def _notes(split: Spectrum, dtype: str) -> list[str]:
             "digits; measure in a higher precision"
         )
     if not split.independent_samples:
-        by = "batch norm in training mode" if batch_norm_trains(outline.graph) else "an operation over the batch"
-        if len({outline.graph.metas[node][k].shape[:1] for node, k in outline.graph.targets}) > 1:
-            by = "the inputs do not share their first dimension"
-        notes.append(f"samples mix ({by}): figures per sample are no samples' own, and β has no interval")
+        notes.append(f"{_coupling(split)}: per-sample values are undefined, and β and b have no confidence interval")
     if split.unit == "blocks" and not outline.blocks:
-        notes.append("no residual merge was found: all paths have length 0 in blocks; measure with unit='weights'")
+        notes.append("no residual block was found: all paths have length 0 in blocks; measure with unit='weights'")
     notes += outline.doubts("blocks")
     if split.unit == "weights":
         notes += [f"{doubt}; paths may be longer than they seem" for doubt in outline.doubts("weights")]
     return notes
 
 
-def _unused_statistics(model: nn.Module) -> list[str]:
-    """Batch norms that use running statistics which no batch has filled."""
-    unused = [
-        m
-        for m in model.modules()
-        if isinstance(m, _BatchNorm)
-        and not m.training
-        and m.num_batches_tracked is not None
-        and int(m.num_batches_tracked) == 0
-    ]
+def _coupling(split: Spectrum) -> str:
+    """Why no values of single samples are defined."""
+    graph = split.graph.graph
+    if len({graph.metas[node][k].shape[:1] for node, k in graph.targets}) > 1:
+        return "the inputs do not share their first dimension, so that nothing counts samples"
+    trains = batch_norm_trains(graph)
+    return f"{'batch norm in training mode' if trains else 'an operation over the batch'} couples the samples"
+
+
+def _unused_statistics(model: nn.Module | None) -> list[str]:
+    """A note of batch norms that use running statistics which no batch has filled."""
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and not m.training] if model is not None else []
+    unused = sum(m.num_batches_tracked is not None and not int(m.num_batches_tracked) for m in norms)
     if not unused:
         return []
     return [
-        f"{len(unused)} batch norms in evaluation mode have never seen a batch, so that they do not normalise: measure "
+        f"{unused} batch norms in evaluation mode have never seen a batch, so that they do not normalise: measure "
         "in training mode, or let some batches through first"
     ]

@@ -5,8 +5,9 @@ c_k ← c_k + c_{k-1}, and in the signed shares ⟨g_r, g⟩/‖g‖²
 
     mean = ⟨c₁, g⟩/‖g‖²,    variance = 2⟨c₂, g⟩/‖g‖² + mean - mean².
 
-c₀ is the gradient itself, which one ordinary backward pass gives wherever a region ends; only c₁ and c₂ are
-walked. Where a region is *checked*, c₀ - a c₁ runs through it too, and must leave as that of what c₀ and c₁ give.
+c₀ is the gradient itself, which one ordinary backward pass gives wherever a region ends: only c₁ and c₂ are walked.
+Where a region is *checked*, the test gradient c₀ - a c₁ runs through it too, and must leave as the difference of what
+c₀ and c₁ give; a backward pass that is not linear fails this.
 """
 
 import math
@@ -14,34 +15,30 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from skipglass.graph import Graph, Place, Target, Trace, as_trace
 from skipglass.graph.engine import Arrived, Graded
-from skipglass.graph.read import Graph, Target
 from skipglass.graph.regions import Regions
 from skipglass.graph.shares import Shares
-from skipglass.graph.trace import Trace, as_trace
-from skipglass.graph.verify import Captured, capture, judge, size
+from skipglass.graph.verify import Captured, capture, judge, relative, size
 from skipglass.paths.cost import announce, work
-from skipglass.paths.walk import walk
-
-if TYPE_CHECKING:
-    import xarray as xr
+from skipglass.paths.walk import Algebra, walk
+from skipglass.record import Result, number, text, variable
 
 __all__ = ["Moments", "moments"]
 
-CHECK = 3
-"""The channel of c₀ - a c₁, after those of c₀, c₁ and c₂."""
+TEST = 3
+"""The channel of the test gradient c₀ - a c₁, after those of c₀, c₁ and c₂."""
 A = 2.7  # our choice: rectified gradients of one sign add up, clipped ones may in whole multiples
 PART_CHECKED = 0.2  # our choice: of the work, so that a call stays below 3.5 backwards
 FEW = 8  # with so few regions all are checked
 
 
-@dataclass(frozen=True)
-class Moments:
+@dataclass(frozen=True, eq=False)
+class Moments(Result):
     """Mean and variance of the path length.
 
     Attributes
@@ -57,28 +54,18 @@ class Moments:
         region with hooks or custom functions, and below a fifth of the others.
     """
 
-    mean: float
-    variance: float
-    unit: str
-    error: float
+    kind = "moments"
 
-    def __str__(self) -> str:
+    mean: float = variable(letter="Σ_r r·share_r", long_name="mean length", units="{unit}", decode=float)
+    variance: float = variable(long_name="variance of the length", units="{unit}²", decode=float)
+    unit: str = text("unit", shown=False)
+    error: float = number(long_name="largest relative error of the checks")
+
+    def headline(self) -> str:
+        """Say how long the paths are."""
         if math.isnan(self.mean):
-            return f"path length in {self.unit}: undefined, as the gradient is zero"
-        return f"path length in {self.unit}: mean {self.mean:.4g}, variance {self.variance:.4g}, error {self.error:.0e}"
-
-    def to_xarray(self) -> "xr.Dataset":
-        """Return mean and variance, labelled.
-
-        Returns
-        -------
-        xarray.Dataset
-            Two numbers; unit and error are attributes.
-        """
-        import xarray as xr
-
-        attributes = {"unit": self.unit, "error": self.error}
-        return xr.Dataset({"mean": self.mean, "variance": self.variance}, attrs=attributes)
+            return f"The gradient is zero: the mean path length in {self.unit} is undefined."
+        return f"The gradient passes {self.mean:.4g} {self.unit} on average, with variance {self.variance:.4g}."
 
 
 def moments(
@@ -96,15 +83,13 @@ def moments(
     Parameters
     ----------
     loss
-        A scalar with a live graph.
+        A scalar with a live graph, or a `Trace`, which has its own x, model and blocks.
     x
         The tensor, or tuple of tensors, whose gradient is split.
     unit
-        "weights" or "blocks".
-    model
-        Only names things; see `outline`.
-    blocks
-        What to count as blocks instead; see `outline`.
+        "blocks" or "weights".
+    model, blocks
+        Names the blocks, and what to count in their place; see `outline`.
 
     Returns
     -------
@@ -122,29 +107,27 @@ def moments(
     --------
     >>> import torch
     >>> x = torch.ones(2, requires_grad=True)
-    >>> m = moments(torch.nn.Linear(2, 2)(x).sum(), x, "weights")
-    >>> print(f"{m.mean:.3f} {m.unit}")
-    1.000 weights
+    >>> print(moments(torch.nn.Linear(2, 2)(x).sum(), x, "weights").mean)
+    1.0
     """
     trace = as_trace(loss, x, model, blocks)
-    graph, counted = trace.graph, trace.counted(unit)
+    counted = trace.counted(unit)
     with trace.measuring():
         regions = trace.regions(unit)
         begin = time.perf_counter()
-        g, known = capture(trace.loss, graph, regions)
+        g, known = capture(trace.loss, trace.graph, regions)
         announce("moments", 3.5, time.perf_counter() - begin)
-        expansion = Expansion(graph, regions, known)
-        c = walk(graph, regions, counted, expansion.cross, expansion.visit, expansion.send)
-    error = judge(graph, expansion.error)
-    whole = Shares(g)
-    first, second = (
-        whole.total(whole.of([part[k] if k in part else torch.zeros_like(v) for part, v in zip(c, g, strict=True)]))
-        for k in (1, 2)
-    )
+        expansion = Expansion(trace.graph, regions, known)
+        parts = walk(trace.graph, regions, counted, expansion)
+    error = judge(trace.graph, expansion.error)
+    shares = Shares(g)
+    # at x: mean and variance from ⟨c₁, g⟩ and ⟨c₂, g⟩
+    c1, c2 = ([part.get(k, torch.zeros_like(v)) for part, v in zip(parts, g, strict=True)] for k in (1, 2))
+    first, second = (shares.total(shares.of(c)) for c in (c1, c2))
     return Moments(first, 2 * second + first - first**2, unit, error)
 
 
-class Expansion:
+class Expansion(Algebra):
     """The algebra of c₁ and c₂, with c₀ known everywhere, and the largest error met so far."""
 
     def __init__(self, graph: Graph, regions: Regions, known: Captured) -> None:
@@ -153,70 +136,75 @@ class Expansion:
         for node, output in known:
             self.outputs.setdefault(node, []).append(output)
         self.checked = _checked(graph, regions)
-        unsure = {end for h in regions.heads if h not in self.checked | regions.forks for end in regions.exits[h]}
-        self.compared = {end for h in self.checked for end in regions.ends(graph, h)} - unsure
+        # a sum can be compared only if every region that adds to it is checked
+        unchecked = {end for h in regions.heads if h not in self.checked | regions.forks for end in regions.exits[h]}
+        self.compared = {end for h in self.checked for end in regions.ends(graph, h)} - unchecked
         ways = Counter(end for h in regions.heads for end in regions.ends(graph, h))
         self.alone = {end for end, n in ways.items() if n == 1}
 
     def visit(self, h: int, at: Arrived) -> None:
-        """Compare what has been checked, and put c₀ beside c₁ and c₂."""
+        """Compare the test gradient that has arrived, and put the known c₀ beside c₁ and c₂."""
         for output in self.outputs.get(h, ()):
+            # c holds the c₁ and c₂ that have arrived, and the test gradient if one was sent
             c0, c = self.known.pop((h, output)), at.setdefault(output, {})
-            total = c.pop(CHECK, None)
-            if total is not None and (h, output) in self.compared:
-                self.compare(total, c0, c.get(1))
+            test = c.pop(TEST, None)
+            if test is not None and (h, output) in self.compared:
+                self._compare(test, c0, c.get(1))
             c[0] = c0
             if h in self.checked:
-                c[CHECK] = _mixed(c0, c.get(1))
-
-    def compare(self, found: Tensor, c0: Tensor, c1: Tensor | None = None) -> None:
-        """Note how far a gradient is from c₀ - a c₁."""
-        difference = found - c0
-        gap = size(difference if c1 is None else difference.add_(c1, alpha=A))
-        scale = size(c0) + (0.0 if c1 is None else A * size(c1))
-        error = gap / scale if scale else (math.inf if gap else 0.0)
-        self.error = error if math.isnan(error) else max(self.error, error)
+                c[TEST] = _test_gradient(c0, c.get(1))
 
     def cross(self, c: Graded) -> Graded:
-        """c_k ← c_k + c_{k-1}, and c₀ - a c₁ ← c₀ - a c₁ - a c₀."""
+        """c_k ← c_k + c_{k-1}, and c₀ - a c₁ ← c₀ - a (c₁ + c₀)."""
+        # a missing channel is zero: above the first counted step only c₀ is not
         crossed = {0: c[0]} if 0 in c else {}
         for k, lower in ((1, 0), (2, 1)):
             if terms := [c[j] for j in (k, lower) if j in c]:
                 crossed[k] = terms[0] if len(terms) == 1 else terms[0] + terms[1]
-        if CHECK in c:
-            crossed[CHECK] = _mixed(c[CHECK], c[0])
+        if TEST in c:
+            crossed[TEST] = _test_gradient(c[TEST], c[0])
         return crossed
 
-    def send(self, h: int, end: tuple[int, int] | None, c: Graded) -> Graded:
-        """Keep back c₀, which is known where it is going, and send c₀ - a c₁ where it can be compared."""
+    def send(self, h: int, end: Place | None, c: Graded) -> Graded:
+        """Do not propagate c₀: it was captured already. Propagate the test gradient to where it can be compared."""
         c0 = c.pop(0, None)
-        if end is not None:
-            if c0 is not None and end in self.alone and c0.data_ptr() != self.known[end].data_ptr():
-                self.compare(c0, self.known[end])  # what a fork gives by hand, without hooks on its node
-            if end not in self.compared:
-                c.pop(CHECK, None)
-            elif CHECK not in c and c0 is not None:
-                c[CHECK] = _mixed(c0, c.get(1))
+        if end is None:
+            return c
+        # a fork is called by hand, without the hooks on its node: what it gives is held against the engine's gradient
+        if c0 is not None and end in self.alone and c0.data_ptr() != self.known[end].data_ptr():
+            self._compare(c0, self.known[end])
+        if end not in self.compared:
+            c.pop(TEST, None)
+        elif TEST not in c and c0 is not None:
+            c[TEST] = _test_gradient(c0, c.get(1))
         return c
 
+    def _compare(self, found: Tensor, c0: Tensor, c1: Tensor | None = None) -> None:
+        """Note how far a gradient is from c₀ - a c₁."""
+        difference = found - c0
+        gap = size(difference if c1 is None else difference.add_(c1, alpha=A))
+        error = relative(gap, size(c0) + (0.0 if c1 is None else A * size(c1)))
+        self.error = error if math.isnan(error) else max(self.error, error)
 
-def _mixed(c0: Tensor, c1: Tensor | None) -> Tensor:
+
+def _test_gradient(c0: Tensor, c1: Tensor | None) -> Tensor:
     """c₀ - a c₁."""
     return c0 if c1 is None else torch.sub(c0, c1, alpha=A)
 
 
 def _checked(graph: Graph, regions: Regions) -> set[int]:
     """The regions and custom forks to check: all with custom functions or hooks, and a part of the others."""
-    suspect = {regions.head[i] for i, name in enumerate(graph.operations) if name.startswith("custom ")}
-    suspect |= {regions.head[node] for node, _ in regions.hooked}
-    suspect |= {h for h in regions.heads if not regions.hooked.isdisjoint((to, k) for to, k in regions.ends(graph, h))}
+    checked = {regions.head[i] for i, name in enumerate(graph.operations) if name.startswith("custom ")}
+    checked |= {regions.head[node] for node, _ in regions.hooked}
+    checked |= {h for h in regions.heads if not regions.hooked.isdisjoint(regions.ends(graph, h))}
     rest = [h for h in regions.heads if h not in regions.forks and graph.edges[h]]
     if len(rest) <= FEW:
-        return suspect | set(rest)
+        return checked | set(rest)
+    # spread evenly from the loss down: a region is added as long as a fifth of the work so far allows it
     weight, seen, spent = work(graph, regions), 0, 0
     for h in rest:
         seen += weight[h]
-        if h not in suspect and spent + weight[h] <= PART_CHECKED * seen:
+        if h not in checked and spent + weight[h] <= PART_CHECKED * seen:
             spent += weight[h]
-            suspect.add(h)
-    return suspect
+            checked.add(h)
+    return checked

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from skipglass.graph.outline import PathGraph
-from skipglass.graph.read import Target
-from skipglass.graph.trace import Trace, as_trace
+from skipglass.graph import PathGraph, Target, Trace, as_trace
 
 __all__ = ["outline"]
 

@@ -8,10 +8,8 @@ constants b added on the way (biases, and β - λ·mean/σ of each batch norm). 
 the paper's sum over paths (Eq. 9) with its A_ij, measured. A path from a constant crosses what lies above it.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,35 +17,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skipglass.errors import DecompositionError, InputError
-from skipglass.graph.engine import Graded
-from skipglass.graph.forward import attempt
-from skipglass.graph.outline import PathGraph
-from skipglass.graph.read import Graph, as_targets, read
+from skipglass.graph import Graph, PathGraph, Trace, as_found, as_targets, attempt, facts, read
 from skipglass.graph.regions import Counted, partition
-from skipglass.graph.state import as_found
-from skipglass.graph.trace import Trace
-from skipglass.graph.verify import inner, reference, verify
+from skipglass.graph.verify import inner, reference, relative, verify
 from skipglass.paths.constants import Constants
+from skipglass.paths.spectrum import Lengths
 from skipglass.paths.walk import walk
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
+from skipglass.record import Result, coordinate, number, text, variable
+from skipglass.report import Axis, Panel, Series
 
 __all__ = ["OutputSplit", "output_split"]
 
 Array = NDArray[np.float64]
 BOUNDS = {torch.float64: 1e-10, torch.float32: 1e-4}  # our choice: 100 times a gradient's, for its inner products
 HALF = 5e-2
-PIECEWISE_LINEAR = frozenset(
-    {"Relu", "LeakyRelu", "PreluKernel", "Abs", "Max", "Maximum", "Min", "Minimum", "Amax", "Amin", "Sort", "Topk"}
-    | {"MaxPool1D", "MaxPool2DWithIndices", "MaxPool3DWithIndices", "AdaptiveMaxPool2D"}
-)
-"""Nonlinear operations that are linear on each of their pieces, without a constant of their own."""
 
 
 @dataclass(frozen=True, eq=False)
-class OutputSplit:
+class OutputSplit(Result):
     r"""The output Y by path length, R lengths.
 
     Attributes
@@ -67,41 +54,32 @@ class OutputSplit:
         "weights" or "blocks".
     """
 
-    lengths: NDArray[np.int64]
-    parts: Array
-    constants: Array
-    output: float
-    error: float
-    unit: str
+    kind = "output_split"
 
-    def __str__(self) -> str:
-        lines = [f"output {self.output:.6g} by length in {self.unit}, error {self.error:.0e}", "   r   Y_r  constants"]
-        rows = zip(self.lengths, self.parts, self.constants, strict=True)
-        return "\n".join([*lines, *(f"{r:4d}  {part: .6g}  {constant: .6g}" for r, part, constant in rows)])
+    lengths: NDArray[np.int64] = coordinate("length", letter="r", long_name="path length r ({unit})")
+    parts: Array = variable("length", letter="Y_r", long_name="part of the output", stored="part")
+    constants: Array = variable("length", letter="constants", long_name="of Y_r, from biases and normalisations")
+    output: float = number("Y", shown=False)
+    error: float = number(long_name="relative error of Σ Y_r")
+    unit: str = text("unit", shown=False)
 
-    def to_xarray(self) -> "xr.Dataset":
-        """Return Y_r and what of it comes from constants, by length."""
-        import xarray as xr
+    def headline(self) -> str:
+        """Name the output that was split."""
+        return f"The output {self.output:.6g} by path length in {self.unit}."
 
-        return xr.Dataset(
-            {
-                "part": ("length", self.parts, {"long_name": "Y_r"}),
-                "constants": ("length", self.constants, {"long_name": "of Y_r, from biases"}),
-            },
-            coords={"length": ("length", self.lengths, {"long_name": f"path length r ({self.unit})"})},
-            attrs={"output": self.output, "error": self.error, "unit": self.unit},
+    def panel(self) -> Panel:
+        """Y_r by length, beside what of it comes from constants."""
+        return Panel(
+            "output-split",
+            "The output by path length",
+            "Each bar is the part of the output that flows along paths of length r, beside it what of that starts at "
+            "biases and normalisations; bars further right mean that the output depends on deeper paths.",
+            Axis(f"path length r ({self.unit})"),
+            Axis("part of the output", zero=True),
+            (Series("Y_r", self.lengths, self.parts), Series("of it from constants", self.lengths, self.constants)),
+            marks="bar",
+            note=f"Y = {self.output:.4g}",
         )
-
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw Y_r by length, with the part from constants beside it; return the axes."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
-        ax.bar(self.lengths - 0.2, self.parts, width=0.4, label="Y_r")
-        ax.bar(self.lengths + 0.2, self.constants, width=0.4, label="of it from constants")
-        ax.set(xlabel=f"path length r ({self.unit})", ylabel="part of the output", title=f"Y = {self.output:.4g}")
-        ax.legend()
-        return ax
 
 
 def output_split(
@@ -112,6 +90,8 @@ def output_split(
 ) -> OutputSplit:
     """Split the output of a piecewise-linear network by path length, exactly: Σ_r Y_r = Y.
 
+    It runs the model itself, as the constants added on the way must be noted while it runs.
+
     Parameters
     ----------
     model
@@ -121,7 +101,7 @@ def output_split(
     output
         Picks the scalar Y out of the model's output, linearly: the sum of all, or ``lambda y: y[:, 3].sum()``.
     unit
-        "weights", the paper's r, or "blocks", residual branches.
+        "blocks", residual branches, or "weights", the paper's r.
 
     Returns
     -------
@@ -148,20 +128,26 @@ def output_split(
     if not isinstance(inputs, Tensor):
         raise InputError(f"inputs must be a tensor, not {type(inputs).__name__}")
     with as_found(model), torch.enable_grad():
+        # every constant that is added gets a zero of its own to differentiate by
         x = inputs.detach().clone()
         x.requires_grad_(x.is_floating_point())
         as_targets(x)
         with Constants(x) as seen:
             y = attempt("the model", lambda: model(x))
             Y = attempt("output", lambda: output(y))
-    found = Trace(Y, x, model).outline
+    # blocks are read on the way to x alone; then x and the zeros are all targets of one walk
+    outline = Trace(Y, x, model).outline
     seen.keep_reached(Y)
     targets = (x, *seen.zeros)
     graph = read(Y, targets)
-    counted = _counted(found, graph, unit)
-    parts = walk(graph, partition(graph, counted), counted, lambda graded: {r + 1: v for r, v in graded.items()})
+    counted = _counted(outline, graph, unit)
+    parts = walk(graph, partition(graph, counted), counted, Lengths(None))
     verify(graph, [list(part.values()) for part in parts], reference(Y, targets))
-    products = [_products(part, value) for part, value in zip(parts, (x, *seen.values), strict=True)]
+    # one row for x and one for each constant, one column for each length
+    products = [
+        {r: inner([g], [value.detach().expand_as(g)]) for r, g in part.items()}
+        for part, value in zip(parts, (x, *seen.values), strict=True)
+    ]
     live = {r for product in products for r in product}
     lengths = np.arange(min(live), max(live) + 1)
     table = np.array([[product.get(int(r), 0.0) for r in lengths] for product in products])
@@ -169,25 +155,20 @@ def output_split(
     return OutputSplit(lengths, table.sum(axis=0), table[1:].sum(axis=0), float(Y.detach()), error, unit)
 
 
-def _counted(found: PathGraph, graph: Graph, unit: str) -> Counted:
+def _counted(outline: PathGraph, graph: Graph, unit: str) -> Counted:
     """The counted steps, by the numbers of the graph that leads to the constants too.
 
     Blocks are those of the paths to x: a constant inside a branch would otherwise count as a way around it.
     """
     if unit == "weights":
-        return replace(found, graph=graph).counted(unit)
-    number = {node: i for i, node in enumerate(graph.nodes)}
-    return {(number[found.graph.nodes[i]], slot) for i, slot in found.counted(unit)}
-
-
-def _products(part: Graded, value: Tensor) -> dict[int, float]:
-    return {r: inner([g], [value.detach().expand_as(g)]) for r, g in part.items()}
+        return replace(outline, graph=graph).counted(unit)
+    numbers = {node: i for i, node in enumerate(graph.nodes)}
+    return {(numbers[outline.graph.nodes[i]], slot) for i, slot in outline.counted(unit)}
 
 
 def _certify(table: Array, output: float, dtype: torch.dtype, graph: Graph) -> float:
     """The gap between the parts and Y, or an error that names what may not be piecewise linear."""
-    size, gap = float(np.abs(table).sum()), abs(float(table.sum()) - output)
-    error = gap / size if size else (math.inf if gap else 0.0)
+    error = relative(abs(float(table.sum()) - output), float(np.abs(table).sum()))
     bound = BOUNDS.get(dtype, HALF)
     if error <= bound:
         return error
@@ -195,8 +176,8 @@ def _certify(table: Array, output: float, dtype: torch.dtype, graph: Graph) -> f
         name
         for name, role, edges in zip(graph.operations, graph.roles, graph.edges, strict=True)
         if role in {"product", "opaque", "custom"}
-        or (role == "nonlinear" and edges and name not in PIECEWISE_LINEAR)
-        or (role == "norm" and "BatchNorm" not in name)
+        or (role == "nonlinear" and edges and not facts(name).piecewise_linear)
+        or (role == "norm" and not facts(name).over_samples)
     }
     causes = ", ".join(sorted(suspects)) or "a constant that is not seen (padding, concatenation)"
     raise DecompositionError(

@@ -9,7 +9,6 @@ the share of the gradient that passes branch l, and Σ_l s_l is the effective de
 """
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,30 +18,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from skipglass.errors import DecompositionError
+from skipglass.errors import DecompositionError, InputError
+from skipglass.graph import LossFunction, PathGraph, Target, Trace, as_trace, trace
 from skipglass.graph.engine import explain
-from skipglass.graph.forward import LossFunction
-from skipglass.graph.outline import PathGraph
-from skipglass.graph.read import Target, as_targets
-from skipglass.graph.samples import apart, told_at_once, uppermost
-from skipglass.graph.shares import over, per_sample
-from skipglass.graph.trace import Trace, as_trace, trace
+from skipglass.graph.samples import told_at_once, uppermost
+from skipglass.graph.shares import over, per_sample, quantiles
 from skipglass.graph.verify import bound, inner
-from skipglass.paths.cost import announce
+from skipglass.paths.answer import least_sentence
 from skipglass.paths.locate import require_linear
-from skipglass.paths.tangents import at_once, gradients, one_by_one, pushed, within_range
+from skipglass.paths.tangents import backward, products
+from skipglass.record import Result, names, number, text, transient, variable
 
 if TYPE_CHECKING:
-    import xarray as xr
     from matplotlib.axes import Axes
 
-__all__ = ["Participation", "participation", "participation_of"]
+__all__ = ["Participation", "participation", "participation_of", "traced"]
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Participation:
+class Participation(Result):
     """Each residual block's share s_l of the gradient, L blocks and N samples; prints as a table.
 
     Attributes
@@ -54,88 +50,49 @@ class Participation:
     effective_depth
         Σ_l s_l, the mean number of blocks that the gradient passes.
     share_per_sample
-        The same for each sample alone, (L, N); NaN where samples mix or a branch has no rows of its own for each.
+        The same for each sample alone, (L, N); NaN where batch norm couples the samples, or a branch has no rows of
+        its own for each.
     effective_depth_per_sample
         (N,), exact in either case.
     error
-        |Σ_l ⟨B_l, F_l⟩ - ⟨z, g⟩| / Σ_l ‖B_l‖‖F_l‖.
+        |Σ_l ⟨B_l, F_l⟩ - ⟨z, g⟩| / Σ_l ‖B_l‖‖F_l‖ with z = Σ_l J_lᵀ B_l.
     independent_samples
         As in `Spectrum`.
+    way
+        How the F_l were found: g was "pushed" forward from node to node, the backward pass "differentiated" again, or
+        run for each block, "one by one".
     graph
         What was found in the network.
     """
 
-    blocks: tuple[str, ...]
-    share: Array
-    effective_depth: float
-    share_per_sample: Array
-    effective_depth_per_sample: Array
-    error: float
-    independent_samples: bool
-    graph: PathGraph
+    kind = "participation"
 
-    def __repr__(self) -> str:
-        return f"Participation({len(self.blocks)} blocks, effective depth {self.effective_depth:.3g})"
+    blocks: tuple[str, ...] = names("block")
+    share: Array = variable("block", letter="share", long_name="share of the gradient", units="1")
+    effective_depth: float = number(long_name="effective depth", units="blocks")
+    share_per_sample: Array = variable(
+        "block", "sample", letter="median", long_name="share of each sample's gradient", units="1"
+    )
+    effective_depth_per_sample: Array = variable("sample", long_name="effective depth of the samples", units="blocks")
+    error: float = number(long_name="relative error")
+    independent_samples: bool = number(of=bool, long_name="independent samples")
+    way: str = text("tangents")
+    graph: PathGraph = transient()
 
-    def __str__(self) -> str:
-        width = max([len(name) for name in self.blocks] + [5])
-        lines = [f"{'block':{width}}   share  median over samples"]
-        for name, share, median in zip(self.blocks, self.share, self._medians(), strict=True):
-            lines.append(f"{name:{width}}  {share:6.3f}  {median:6.3f}")
-        lines.append(f"effective depth {self.effective_depth:.4g} of {len(self.blocks)} blocks, error {self.error:.0e}")
-        if not self.independent_samples:
-            lines.append("samples mix: shares of single samples are undefined")
-        return "\n".join(lines)
-
-    def _medians(self) -> Array:
-        """Over the samples whose shares are defined."""
-        defined = self.share_per_sample[:, ~np.isnan(self.share_per_sample).any(axis=0)]
-        return np.median(defined, axis=1) if defined.size else np.full(len(self.blocks), np.nan)
-
-    def to_xarray(self) -> "xr.Dataset":
-        """Return the shares as a dataset over (block, sample)."""
-        import xarray as xr
-
-        return xr.Dataset(
-            {
-                "share": ("block", self.share, {"long_name": "share of the gradient", "units": "1"}),
-                "share_per_sample": (("block", "sample"), self.share_per_sample, {"units": "1"}),
-                "effective_depth_per_sample": ("sample", self.effective_depth_per_sample, {"units": "blocks"}),
-            },
-            {"block": list(self.blocks), "sample": np.arange(self.share_per_sample.shape[1])},
-            {
-                "effective_depth": self.effective_depth,
-                "error": self.error,
-                "independent_samples": int(self.independent_samples),
-            },
-        )
+    def headline(self) -> str:
+        """Say through how many blocks the gradient passes, and which carries least."""
+        if math.isnan(self.effective_depth):
+            return "The gradient is zero: the blocks' shares are undefined."
+        passes = f"The gradient passes {self.effective_depth:.3g} of {len(self.blocks)} blocks on average."
+        return passes + least_sentence(self.blocks, self.share)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the share of each block, and its median over samples.
-
-        Parameters
-        ----------
-        ax
-            Where to draw; a new figure if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-            The axes.
-        """
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
-        places = np.arange(len(self.blocks))
-        ax.bar(places, self.share, label="batch", color="#9ecae1")
-        medians = self._medians()
+        """Draw the share of each block, and its median over samples, into ``ax`` or a new figure; return the axes."""
+        ax = super().plot(ax)
+        medians = quantiles(self.share_per_sample, 0.5)[0]
         if not np.isnan(medians).all():
-            ax.plot(places, medians, "o", color="#08519c", label="median over samples")
+            ax.plot(np.arange(len(self.blocks)), medians, "o", color="#08519c", label="median over samples")
             ax.legend()
-        shown = places[:: max(1, math.ceil(len(places) / 24))]
-        ax.set_xticks(shown, [self.blocks[l] for l in shown], rotation=90, fontsize="small")
-        ax.axhline(0, color="black", linewidth=0.8)
-        ax.set(ylabel="share of the gradient", title=f"effective depth {self.effective_depth:.3g} blocks")
         return ax
 
 
@@ -155,11 +112,11 @@ def participation(
     model
         Any module; it is left as found. Or a `Trace`, made under the "math" kernel where there is attention.
     inputs
-        A tensor, tuple or mapping; token ids are split at the input embedding. See `forward`.
+        A tensor, tuple or mapping; token ids are split at the input embedding. See `skipglass.measure`.
     targets
         Passed on to the loss.
     loss_fn
-        loss_fn(outputs, targets); the default is in `forward`.
+        loss_fn(outputs, targets); the default is as in `skipglass.measure`.
     blocks
         What to count instead of the residual blocks; see `outline`.
 
@@ -183,10 +140,29 @@ def participation(
     >>> p.blocks, p.share.shape
     (('layers.1', 'layers.2', 'layers.3'), (3,))
     """
-    if isinstance(model, Trace):
-        return participation_of(model)
     with sdpa_kernel(SDPBackend.MATH):
-        return participation_of(trace(model, inputs, targets, loss_fn, blocks=blocks))
+        return participation_of(traced(model, inputs, targets, loss_fn, blocks))
+
+
+def traced(
+    model: nn.Module | Trace,
+    inputs: object,
+    targets: object,
+    loss_fn: LossFunction | None,
+    blocks: Sequence[str] | None,
+) -> Trace:
+    """Return the trace that was given, or one of the model.
+
+    Raises
+    ------
+    InputError
+        If something is given beside a trace, which has its own; or the model cannot be run.
+    """
+    if not isinstance(model, Trace):
+        return trace(model, inputs, targets, loss_fn, blocks=blocks)
+    if any(given is not None for given in (inputs, targets, loss_fn, blocks)):
+        raise InputError("a Trace holds its own inputs, loss and blocks; give those to skipglass.trace")
+    return model
 
 
 def participation_of(
@@ -203,13 +179,11 @@ def participation_of(
     Parameters
     ----------
     loss
-        A scalar with a live graph; the graph stays usable.
+        A scalar with a live graph, which stays usable; or a `Trace`, which has its own x, model and blocks.
     x
         The tensor, or tuple of tensors, whose gradient is shared out; its first dimension counts samples.
-    model
-        Names the blocks; see `outline`.
-    blocks
-        What to count instead of the residual blocks; see `outline`.
+    model, blocks
+        Names the blocks, and what to count in their place; see `outline`.
 
     Returns
     -------
@@ -231,44 +205,47 @@ def participation_of(
     >>> participation_of(h.sum(), x).share.round(6)
     array([0.666667])
     """
-    run = as_trace(loss, x, model, blocks)
-    found, graph, targets = run.outline, run.graph, as_targets(run.x)
-    run.counted("blocks")  # warns of what may hide some
-    branches = [(b.merge.node, b.merge.branch) for b in found.blocks if b.merge.branch is not None]
-    with run.measuring():
-        changed = run.hooked
+    trace = as_trace(loss, x, model, blocks)
+    outline = trace.outline
+    trace.counted("blocks")  # warns of what may hide some
+    with trace.measuring():
         try:
-            begin = time.perf_counter()
-            whole, B = gradients(graph, run.loss, targets, branches)
-            seconds = time.perf_counter() - begin
-            g, B = within_range(whole, B)
-            given = graph, targets, branches, g, B
-            untold = g is whole and not changed and told_at_once(found, g) is None
-            tops = uppermost(run.loss, found, len(g[0]), changed) if untold else []
-            products = (None if changed else pushed(*given, tops)) or at_once(*given)
-            if slow := products is None:
-                announce("participation", len(branches) + 1, seconds)
-                products = one_by_one(*given)
-            if branches and (changed or slow or any(name.startswith("custom ") for name in graph.operations)):
-                require_linear(run, "blocks")
-            independent = products.apart or apart(run.loss, found, whole, changed)
-        except RuntimeError as complaint:
-            raise explain(complaint) from complaint
-    if not products.error <= bound(graph):
+            # g and all B_l from one pass; g is the trace's gradient as well
+            passed = backward(trace)
+            trace.gradient = passed.g
+            scaled = passed.within_range()
+            # the check of the products can also tell whether samples are independent, unless hooks would fire again
+            known = "independent_samples" in vars(trace) or told_at_once(outline, passed.g) is not None
+            skipped = known or trace.hooked or scaled is not passed
+            tops = [] if skipped else uppermost(trace.loss, outline, len(passed.g[0]), set())
+            # ⟨B_l, F_l⟩ for every block, checked against one more pass
+            found = products(scaled, hooked=bool(trace.hooked), tops=tops)
+            # the check sees what is linear in B_l; whether the pass that gave B_l was linear needs another
+            custom = any(name.startswith("custom ") for name in trace.graph.operations)
+            if outline.blocks and (trace.hooked or found.way == "one by one" or custom):
+                require_linear(trace, "blocks")
+            if found.apart:
+                trace.independent_samples = True
+            independent = trace.independent_samples
+        except RuntimeError as error:
+            raise explain(error) from error
+    if not found.error <= bound(trace.graph):
         raise DecompositionError(
-            f"the blocks' shares do not sum to the effective depth: error {products.error:.1e}, bound "
-            f"{bound(graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients)"
+            f"the blocks' shares do not sum to the effective depth: error {found.error:.1e}, bound "
+            f"{bound(trace.graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients)"
         )
-    square, squares = inner(g, g), per_sample(g, g)
-    rows = products.rows if independent else None
-    share = over(products.blocks, np.array(square))
+    # ‖g‖² of the batch and of each sample, at the scale of the products
+    square, squares = inner(scaled.g, scaled.g), per_sample(scaled.g, scaled.g)
+    undefined = np.full((len(outline.blocks), len(squares)), math.nan)
+    share = over(found.blocks, np.array(square))
     return Participation(
-        tuple(b.name for b in found.blocks),
-        share,
-        float(share.sum()) if square else math.nan,
-        over(np.full((len(branches), len(squares)), np.nan) if rows is None else rows, squares),
-        over(products.depth_rows, squares),
-        products.error,
-        independent,
-        found,
+        blocks=tuple(b.name for b in outline.blocks),
+        share=share,
+        effective_depth=float(share.sum()) if square else math.nan,
+        share_per_sample=over(found.rows, squares) if independent and found.rows is not None else undefined,
+        effective_depth_per_sample=over(found.depth_rows, squares),
+        error=found.error,
+        independent_samples=independent,
+        way=found.way,
+        graph=outline,
     )

@@ -7,15 +7,19 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skipglass.errors import InputError, StorageError
-from skipglass.paths.comparison import Comparison
-from skipglass.record import load, save
+from skipglass.errors import InputError, StorageError, one_line
+from skipglass.graph import UNITS
+from skipglass.graph.shares import quantiles
+from skipglass.paths import panels
+from skipglass.paths.answer import depth_sentence, least_sentence
+from skipglass.paths.comparison import Comparison, compared
+from skipglass.record import Result, coordinate, derived, mapping, names, number, parts, text, texts, variable
+from skipglass.report import Panel, Table, grid
 from skipglass.theory import Fit
 
 if TYPE_CHECKING:
@@ -26,14 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["Profile"]
 
 Array = NDArray[np.float64]
-KIND = "profile"
 LARGEST_ERROR = 2e-2  # what is allowed in half precision, see `Spectrum`
-SHOWN = 24  # rows of a printed table: our choice, one screen
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
-    """One network's gradient by path length and by block: R lengths, L blocks, N samples; prints as a table.
+class Profile(Result):
+    """One network's gradient by path length and by block: R lengths, L blocks, N samples; prints as tables.
 
     Attributes
     ----------
@@ -53,37 +55,41 @@ class Profile:
     participation, participation_per_sample
         Each block's part of the gradient, (L,) and (L, N).
     fits
-        Both readings of the theory with their β; empty where paths have one length only.
+        Both models of the theory with their β; empty where paths have one length only.
     error, cancellation, independent_samples
         As in `Spectrum`.
     notes
         What a reader should know before trusting the numbers.
     """
 
-    model: str
-    mode: str
-    dtype: str
-    loss: str
-    unit: str
-    blocks: tuple[str, ...]
-    weights: tuple[str, ...]
-    sums: tuple[str, ...]
-    norms: tuple[str, ...]
-    opaque: tuple[str, ...]
-    census: Mapping[int, int]
-    lengths: NDArray[np.int64]
-    norm: Array
-    share: Array
-    norm_per_sample: Array
-    share_per_sample: Array
-    norm_at_blocks: Array
-    participation: Array
-    participation_per_sample: Array
-    fits: tuple[Fit, ...]
-    error: float
-    cancellation: float
-    independent_samples: bool
-    notes: tuple[str, ...] = ()
+    kind = "profile"
+
+    model: str = text("model", shown=False)
+    mode: str = text("mode", shown=False)
+    dtype: str = text("precision", shown=False)
+    loss: str = text("loss", shown=False)
+    unit: str = text("unit", shown=False)
+    weights: tuple[str, ...] = texts("weight", shown=False)
+    sums: tuple[str, ...] = texts("parallel sum", shown=False)
+    norms: tuple[str, ...] = texts("normalisation", shown=False)
+    opaque: tuple[str, ...] = texts("opaque operation", shown=False)
+    census: Mapping[int, int] = mapping("length", key=int, of=int, letter="paths", long_name="number of paths")
+    lengths: NDArray[np.int64] = coordinate("length", letter="r", long_name="path length r ({unit})")
+    norm: Array = variable("length", long_name="‖g_r‖", shown=False)
+    share: Array = variable("length", letter="share", long_name="share of the gradient")
+    norm_per_sample: Array = variable("length", "sample", long_name="‖g_r‖ of each sample", shown=False)
+    share_per_sample: Array = variable("length", "sample", letter="median", long_name="share of each sample's gradient")
+    blocks: tuple[str, ...] = names("block")
+    norm_at_blocks: Array = variable("block", "length_above", long_name="‖g_r‖ at the block's input", shown=False)
+    participation: Array = variable("block", letter="participation", long_name="part of the gradient that passes")
+    participation_per_sample: Array = variable(
+        "block", "sample", letter="median", long_name="participation in each sample's gradient"
+    )
+    fits: tuple[Fit, ...] = parts(Fit)
+    error: float = number(long_name="relative error of Σ g_r")
+    cancellation: float = number(long_name="cancellation Σ ‖g_r‖/‖g‖")
+    independent_samples: bool = number(of=bool, long_name="independent samples")
+    notes: tuple[str, ...] = texts("note", default=())
 
     @property
     def samples(self) -> int:
@@ -91,6 +97,13 @@ class Profile:
         return int(self.share_per_sample.shape[1])
 
     @property
+    @derived(variable("length", letter="‖g_r‖²/Σ", long_name="part of Σ ‖g_r‖²"))
+    def fraction(self) -> Array:
+        """(R,) ‖g_r‖²/Σ_r ‖g_r‖²; NaN where the gradient is zero."""
+        return panels.fractions(self.norm)
+
+    @property
+    @derived(number(long_name="effective depth", units="{unit}", shown=False))
     def effective_depth(self) -> float:
         """Σ_r r·share_r; NaN where the gradient is zero."""
         return float(self.lengths @ self.share)
@@ -101,137 +114,59 @@ class Profile:
         return self.lengths @ self.share_per_sample
 
     @property
+    def median_depth(self) -> float:
+        """The median of the samples' effective depths; those without gradient are left out."""
+        return float(quantiles(self.effective_depth_per_sample[None], 0.5)[0, 0])
+
+    @property
     def reach(self) -> str:
         """The longest length in words, with the operations inside of which nothing could be counted."""
-        hidden = (
-            f" outside of {', '.join(dict.fromkeys(self.opaque))}" if self.unit == "weights" and self.opaque else ""
+        return f"{int(self.lengths[-1])} {self.unit}{self._hidden}"
+
+    @property
+    def _hidden(self) -> str:
+        names = dict.fromkeys(self.opaque) if self.unit == "weights" else ()
+        return f" outside of {', '.join(names)}" if names else ""
+
+    def headline(self) -> str:
+        """Say how deep the network is as its gradient sees it, and what was measured."""
+        blocks = len(self.blocks) if self.unit == "blocks" else None
+        depth = depth_sentence(self.lengths, self.share, self.unit, blocks, self._hidden)
+        return (
+            f"{depth}{least_sentence(self.blocks, self.participation)}\n"
+            f"{self.model}: {len(self.weights)} weights, {len(self.sums)} parallel sums, {len(self.norms)} norms, "
+            f"{len(self.opaque)} opaque operations; {self.mode} mode, {self.dtype}, {self.samples} samples\n"
+            f"loss: {self.loss}; effective depth {self.effective_depth:.4g}, "
+            f"median over samples {self.median_depth:.4g}"
         )
-        return f"{int(self.lengths[-1])} {self.unit}{hidden}"
 
-    def __repr__(self) -> str:
-        depth = f"{self.effective_depth:.3g} of {self.reach}"
-        return f"Profile({self.model}, {len(self.blocks)} blocks, effective depth {depth})"
-
-    def __str__(self) -> str:
-        depths = self.effective_depth_per_sample
-        lines = [
-            f"{self.model}, {self.mode} mode, {self.dtype}, {self.samples} samples, loss: {self.loss}",
-            f"effective depth {self.effective_depth:.4g} of at most {self.reach}; "
-            f"median over samples {median(depths):.4g}",
-            f"error {self.error:.0e}, cancellation {self.cancellation:.3g}; {len(self.weights)} weights, "
-            f"{len(self.sums)} parallel sums, {len(self.norms)} norms, {len(self.opaque)} opaque",
-            *(fit.headline() for fit in self.fits),
-            *(f"note: {note}" for note in self.notes),
-        ]
-        return "\n".join([*lines, "", *self._lengths_table(), *([""] if self.blocks else []), *self._blocks_table()])
-
-    def _lengths_table(self) -> list[str]:
-        """One row a length that matters: the largest norms, in order."""
-        some = np.array([k for k, r in enumerate(self.lengths) if int(r) in self.census], dtype=int)
-        largest = np.sort(some[np.argsort(-self.norm[some], kind="stable")[:SHOWN]])
-        total = float(self.norm @ self.norm) or math.nan
-        lines = ["   r  paths         share   median  ‖g_r‖²/Σ"]
-        for k in largest:
-            r = int(self.lengths[k])
-            middle = median(self.share_per_sample[k])
-            fraction = self.norm[k] ** 2 / total
-            paths = count_text(self.census.get(r, 0))
-            lines.append(f"{r:4d}  {paths:10}  {self.share[k]:7.3f}  {middle:7.3f}  {fraction:8.3f}")
-        return [line.replace("-0.000", " 0.000") for line in lines] + _left_out(some.size)
-
-    def _blocks_table(self) -> list[str]:
-        if not self.blocks:
-            return []
-        largest = np.sort(np.argsort(-np.abs(self.participation), kind="stable")[:SHOWN])
-        width = max(5, *(len(self.blocks[l]) for l in largest))
-        known = not np.isnan(self.participation_per_sample).all()
-        lines = [f"{'block':{width}}  participation" + ("   median" if known else "")]
-        for l in largest:
-            middle = f"  {median(self.participation_per_sample[l]):7.3f}" if known else ""
-            lines.append(f"{self.blocks[l]:{width}}  {self.participation[l]:13.3f}{middle}")
-        return [line.replace("-0.000", " 0.000") for line in lines] + _left_out(len(self.blocks))
-
-    def to_xarray(self) -> "xr.Dataset":
-        """Return everything as one dataset over (length, sample, block)."""
-        import xarray as xr
-
-        long = {"long_name": f"path length r ({self.unit})"}
-        data = xr.Dataset(
-            {name: (DIMENSIONS[name], getattr(self, name), {"long_name": text}) for name, text in LONG_NAMES.items()},
-            coords={
-                "length": ("length", self.lengths, long),
-                "sample": np.arange(self.samples),
-                "block": ("block", np.array(self.blocks, dtype=object) if self.blocks else np.zeros(0, dtype="U1")),
-            },
-            attrs={
-                **{name: getattr(self, name) for name in TEXTS},
-                **{name: json.dumps(getattr(self, name), ensure_ascii=False) for name in LISTS},
-                "census": json.dumps({str(r): str(n) for r, n in self.census.items()}),
-                "error": self.error,
-                "cancellation": self.cancellation,
-                "independent_samples": int(self.independent_samples),
-                "effective_depth": self.effective_depth,
-                "fits": json.dumps([fit.reading for fit in self.fits]),
-            },
-        )
-        for fit in self.fits:
-            low, high = fit.interval or (math.nan, math.nan)
-            about = {"reading": fit.reading, "beta": fit.beta, "beta_low": low, "beta_high": high}
-            about |= {"long_name": f"{fit.reading} reading", "distance": fit.distance}
-            fractions = np.zeros(self.lengths.size)
-            fractions[np.isin(self.lengths, fit.lengths)] = fit.predicted
-            data[f"predicted_{fit.reading}"] = "length", fractions, about
-        return data
+    def check(self) -> str | None:
+        """Say what no measurement can have given: an error that it refuses, shares that do not sum to 1, …."""
+        r, total = self.lengths, float(self.share.sum())
+        if not r.size or r[0] < 0 or (np.diff(r) != 1).any():
+            return "its lengths must be consecutive numbers from 0 up"
+        if self.unit not in UNITS:
+            return f"its unit is {self.unit!r}"
+        if not 0 <= self.error <= LARGEST_ERROR:
+            return f"its error is {self.error:g}, which every measurement refuses"
+        every = (self.norm, self.norm_per_sample, self.norm_at_blocks)
+        if any((norm < 0).any() or np.isinf(norm).any() for norm in every) or np.isnan(self.norm).any():
+            return "a norm is negative or not finite"
+        if not self.census or min(self.census) < 0 or min(self.census.values()) < 0 or max(self.census) < r[-1]:
+            return f"its census, of the lengths {sorted(self.census)[:3]}…, does not fit its lengths {r[0]}..{r[-1]}"
+        slack = 1e-6 + 2 * self.error * self.cancellation  # Σ share - 1 = ⟨Σ g_r - g, g⟩/‖g‖², at most error · κ
+        sound = abs(total - 1) <= slack < math.inf if self.norm.any() else np.isnan(self.share).all()
+        return None if sound else f"its shares sum to {total:g}, not to 1"
 
     @classmethod
-    def from_xarray(cls, data: "xr.Dataset") -> "Profile":
-        """Read what `to_xarray` has written.
-
-        Raises
-        ------
-        StorageError
-            If something of it is missing, or no measurement gives such numbers.
-        """
+    def upgrade(cls, dataset: "xr.Dataset") -> "xr.Dataset":
+        """Read the fits of files before `Result`: their names in an attribute, what they predict as a variable each."""
+        if not str(dataset.attrs.get("fits", "")).startswith("["):
+            return dataset
         try:
-            if wrong := _wrong_shape(data):
-                raise StorageError(f"no profile: {wrong}; measure again")
-            census = {int(r): int(n) for r, n in json.loads(data.attrs["census"]).items()}
-            norm = data["norm"].values
-            columns: dict[str, Any] = {name: str(data.attrs[name]) for name in TEXTS}
-            columns |= {name: tuple(json.loads(data.attrs[name])) for name in LISTS}
-            columns |= {name: data[name].values.astype(np.float64) for name in LONG_NAMES}
-            profile = cls(
-                **columns,
-                blocks=tuple(str(name) for name in data["block"].values),
-                census=census,
-                lengths=data["length"].values.astype(np.int64),
-                fits=tuple(
-                    _fit_of(data[f"predicted_{reading}"], norm, census) for reading in json.loads(data.attrs["fits"])
-                ),
-                error=float(data.attrs["error"]),
-                cancellation=float(data.attrs["cancellation"]),
-                independent_samples=bool(data.attrs["independent_samples"]),
-            )
+            return _with_fits(dataset, json.loads(dataset.attrs["fits"]))
         except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-            raise StorageError(f"no complete profile: {error} is missing or unreadable; measure again") from error
-        if wrong := _impossible(profile):
-            raise StorageError(f"no profile: {wrong}; measure again")
-        return profile
-
-    def save(self, path: str | Path) -> Path:
-        """Write the profile as netCDF, whole or not at all, and return the path; `Profile.load` reads it back."""
-        return save(self.to_xarray(), path, KIND)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Profile":
-        """Read a profile that `save` has written.
-
-        Raises
-        ------
-        StorageError
-            If the file is missing, damaged, or holds no profile.
-        """
-        return cls.from_xarray(load(path, KIND))
+            raise StorageError(f"no complete profile: {one_line(error)}; measure again") from error
 
     def compare(self, other: "Profile") -> Comparison:
         """Compare with another profile: depths side by side, and the blocks by name.
@@ -245,23 +180,8 @@ class Profile:
             raise InputError(f"a profile compares with a profile, not with {type(other).__name__}; load it first")
         if other.unit != self.unit:
             raise InputError(f"one profile counts {self.unit}, the other {other.unit}; measure both in one unit")
-        common = [name for name in self.blocks if name in set(other.blocks)]
-        if self.blocks and other.blocks and not common:
-            raise InputError(
-                f"the profiles have no block in common: one has {self.blocks[0]}, …, the other {other.blocks[0]}, …"
-            )
-        here, there = (
-            p.participation[[p.blocks.index(name) for name in common]].astype(np.float64) for p in (self, other)
-        )
-        return Comparison(
-            self.unit,
-            (self._numbers(), other._numbers()),
-            tuple(common),
-            here,
-            there,
-            tuple(name for name in self.blocks if name not in common),
-            tuple(name for name in other.blocks if name not in common),
-        )
+        both = [dict(zip(p.blocks, p.participation.tolist(), strict=True)) for p in (self, other)]
+        return compared(self.unit, self._numbers(), other._numbers(), *both)
 
     def _numbers(self) -> dict[str, str | float]:
         """What a comparison sets side by side."""
@@ -272,14 +192,33 @@ class Profile:
             "samples": float(self.samples),
             "blocks": float(len(self.blocks)),
             "effective depth": self.effective_depth,
-            "median over samples": median(self.effective_depth_per_sample),
+            "median over samples": self.median_depth,
             "cancellation": self.cancellation,
-            **{f"{fit.reading} {'β' if fit.reading == 'coherent' else 'b'}": fit.beta for fit in self.fits},
-            **{f"{fit.reading} distance": fit.distance for fit in self.fits},
+            **{f"{fit.reading} {fit.letter}": fit.beta for fit in self.fits},
+            **{f"{fit.reading} KL divergence": fit.distance for fit in self.fits},
         }
 
+    def length_panels(self) -> tuple[Panel, Panel]:
+        """Squared norms beside both fitted models, and shares, by length."""
+        return (
+            panels.norms_panel(self.lengths, self.norm, self.fits, self.unit, self.census),
+            panels.shares_panel(self.lengths, self.share, self.share_per_sample, self.unit, self.census),
+        )
+
+    def block_panels(self) -> tuple[Panel, Panel, Table]:
+        """Participations, norms by length at each block's input, and names, for a network with blocks."""
+        return (
+            panels.participation_panel(self.participation, self.participation_per_sample),
+            panels.map_panel(self.norm_at_blocks, self.unit),
+            panels.blocks_table(self.blocks, self.participation, self.participation_per_sample),
+        )
+
+    def panel(self) -> Panel:
+        """The squared norms by length beside both fitted models."""
+        return self.length_panels()[0]
+
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the squared norms by length beside both readings, and without ``ax`` everything else next to them.
+        """Draw the squared norms by length beside both models, and without ``ax`` everything else next to them.
 
         Parameters
         ----------
@@ -291,103 +230,35 @@ class Profile:
         matplotlib.axes.Axes
             That of the norms; its ``.figure`` can be saved.
         """
-        if ax is None:
-            return self.figure().axes[0]
-        from skipglass.paths.profile_figure import length_panels
-        from skipglass.report import draw
-
-        return draw(length_panels(self)[0], ax)
+        return self.figure().axes[0] if ax is None else super().plot(ax)
 
     def figure(self) -> "Figure":
-        """Draw norms beside both readings, shares, participation and the (block × length) map; return the figure."""
-        from skipglass.paths.profile_figure import figure
-
-        return figure(self)
-
-
-TEXTS = ("model", "mode", "dtype", "loss", "unit")
-LISTS = ("weights", "sums", "norms", "opaque", "notes")
-LONG_NAMES = {
-    "norm": "‖g_r‖",
-    "share": "share of the gradient",
-    "norm_per_sample": "‖g_r‖ of each sample",
-    "share_per_sample": "share of each sample's gradient",
-    "norm_at_blocks": "‖g_r‖ at the block's input",
-    "participation": "participation",
-    "participation_per_sample": "participation in each sample's gradient",
-}
-DIMENSIONS = {
-    "norm": ("length",),
-    "share": ("length",),
-    "norm_per_sample": ("length", "sample"),
-    "share_per_sample": ("length", "sample"),
-    "norm_at_blocks": ("block", "length_above"),
-    "participation": ("block",),
-    "participation_per_sample": ("block", "sample"),
-}
+        """Draw norms beside both models, shares, participation and the (block × length) map; return the figure."""
+        shown = [*self.length_panels(), *(self.block_panels()[:1] if self.blocks else ())]
+        drawn = grid(shown, columns=2)
+        if self.blocks:
+            panels.draw_map(self.norm_at_blocks, self.unit, drawn.add_subplot(2, 2, 4))
+        drawn.suptitle(f"{self.model}: {self.mode} mode, {self.samples} samples, loss: {self.loss}", size=11)
+        return drawn
 
 
-def _wrong_shape(data: "xr.Dataset") -> str | None:
-    """What is wrong with the dimensions of a stored profile."""
-    dims = {"length": ("length",), "block": ("block",), **DIMENSIONS}
-    for name, expected in dims.items():
-        if data[name].dims != expected:
-            return f"{name} must lie along {expected}, found {data[name].dims}"
-    r = data["length"].values
-    if not r.size or r[0] < 0 or (np.diff(r) != 1).any():
-        return "its lengths must be consecutive numbers from 0 up"
-    return None
+@dataclass(frozen=True, eq=False)
+class _Fits(Result):
+    fits: tuple[Fit, ...] = parts(Fit)
 
 
-def _impossible(profile: Profile) -> str | None:
-    """What no measurement can have given: an error that it refuses, negative norms, shares that do not sum to 1."""
-    r, census, norms = profile.lengths, profile.census, (profile.norm, profile.norm_per_sample, profile.norm_at_blocks)
-    if profile.unit not in ("blocks", "weights"):
-        return f"its unit is {profile.unit!r}"
-    if not 0 <= profile.error <= LARGEST_ERROR:
-        return f"its error is {profile.error:g}, which every measurement refuses"
-    if any((norm < 0).any() or np.isinf(norm).any() for norm in norms) or np.isnan(profile.norm).any():
-        return "a norm is negative or not finite"
-    if not census or min(census) < 0 or min(census.values()) < 0 or max(census) < r[-1]:
-        return f"its census, of the lengths {sorted(census)[:3]}…, does not fit its lengths {r[0]}..{r[-1]}"
-    total = float(profile.share.sum())
-    slack = 1e-6 + 2 * profile.error * profile.cancellation  # Σ share - 1 = ⟨Σ g_r - g, g⟩/‖g‖², at most error · κ
-    if not (abs(total - 1) <= slack < math.inf if profile.norm.any() else np.isnan(profile.share).all()):
-        return f"its shares sum to {total:g}, not to 1"
-    return None
-
-
-def median(values: Array) -> float:
-    """The median of what is defined, NaN where nothing is."""
-    defined = values[~np.isnan(values)]
-    return float(np.median(defined)) if defined.size else math.nan
-
-
-def count_text(count: int) -> str:
-    """A count as text: large ones by their power of ten, also beyond floating point."""
-    digits = len(str(count)) if count < 10**4000 else int(math.log10(count)) + 1
-    if digits <= 10:
-        return str(count)
-    return f"{count // 10 ** (digits - 3) / 100:.2f}e{digits - 1}"
-
-
-def _left_out(rows: int) -> list[str]:
-    return [f"… {rows - SHOWN} more with smaller values"] if rows > SHOWN else []
-
-
-def _fit_of(predicted: "xr.DataArray", norm: Array, census: Mapping[int, int]) -> Fit:
-    """A fit from its stored numbers."""
-    lengths = predicted["length"].values.astype(np.int64)
-    has_paths = np.array([census.get(int(r), 0) > 0 for r in lengths])
+def _with_fits(dataset: "xr.Dataset", readings: list[str]) -> "xr.Dataset":
+    """The dataset with its fits laid out as today."""
+    norm, lengths = dataset["norm"].values, dataset["length"].values
+    has_paths = np.isin(lengths, [int(r) for r in json.loads(dataset.attrs["census"])])
     power = norm[has_paths] ** 2 / np.max(norm) ** 2
-    about = predicted.attrs
-    interval = (float(about["beta_low"]), float(about["beta_high"]))
-    return Fit(
-        str(about["reading"]),
-        float(about["beta"]),
-        None if math.isnan(interval[0]) else interval,
-        float(about["distance"]),
-        lengths[has_paths],
-        power / power.sum(),
-        predicted.values[has_paths].astype(np.float64),
-    )
+    measured, fits = power / power.sum(), []
+    for reading in readings:
+        predicted = dataset[f"predicted_{reading}"].values[has_paths].astype(np.float64)
+        about = dataset[f"predicted_{reading}"].attrs
+        beta, low, high, distance = (float(about[name]) for name in ("beta", "beta_low", "beta_high", "distance"))
+        interval = None if math.isnan(low) else (low, high)
+        fits.append(Fit(reading, beta, interval, distance, lengths[has_paths], measured, predicted))
+    today = _Fits(tuple(fits)).to_xarray()
+    old = [f"predicted_{reading}" for reading in readings]
+    return dataset.drop_vars(old).assign(dict(today.variables)).assign_attrs(today.attrs)

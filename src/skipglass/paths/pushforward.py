@@ -15,15 +15,13 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
+from skipglass.graph import Graph, Place, facts
 from skipglass.graph.engine import call
 from skipglass.graph.hooks import Heard, Silence
-from skipglass.graph.operations import SELF_ADJOINT
-from skipglass.graph.read import Graph, Meta
+from skipglass.graph.nodes import Meta
 
-__all__ = ["push"]
+__all__ = ["CLOSED_FORMS", "push"]
 
-Place = tuple[int, int]
-"""A (node, output)."""
 Operands = Mapping[int, Tensor]
 """The tangent of each operand, by slot."""
 
@@ -46,26 +44,26 @@ def push(graph: Graph, ends: list[Place], g: list[Tensor]) -> list[Tensor | None
         None for all where a node's saved tensors are computed when asked for, as checkpoints do: once for every
         node of the checkpoint would be too often.
     """
-    needed = _below(graph, ends)
-    rules = {i: RULES[graph.operations[i]] for i in needed if graph.operations[i] in RULES}
+    needed = _leading_to(graph, ends)
     try:
-        with Silence():
-            for i, (_, names) in rules.items():
-                _saved(graph.nodes[i], names)
+        with Silence():  # a checkpoint computes its saved tensors when they are looked at
+            for i in needed:
+                _saved(graph.nodes[i], CLOSED_FORMS.get(graph.operations[i], (None, []))[1])
     except Heard:
         return None
-    uses = Counter([(to, output) for i in needed for _, to, output in graph.edges[i]] + ends)
+    # each place is used by the nodes above it, and once more where its tangent is wanted: then it can be let go
+    uses = Counter([e.place for i in needed for e in graph.edges[i]] + ends)
     known: dict[Place, Tensor] = {}
     for target, direction in zip(graph.targets, g, strict=True):
         known[target] = known[target] + direction if target in known else direction
     with torch.no_grad(), torch.autocast(g[0].device.type, enabled=False):
         for i in needed:
+            # from x up: the tangents of all operands are complete
             operands = {}
-            for slot, to, output in graph.edges[i]:
-                place = to, output
-                uses[place] -= 1
-                if (tangent := known.get(place) if uses[place] else known.pop(place, None)) is not None:
-                    operands[slot] = tangent
+            for e in graph.edges[i]:
+                uses[e.place] -= 1
+                if (tangent := known.get(e.place) if uses[e.place] else known.pop(e.place, None)) is not None:
+                    operands[e.slot] = tangent
             if not operands:
                 continue
             for output, tangent in _step(graph, i, operands):
@@ -73,8 +71,8 @@ def push(graph: Graph, ends: list[Place], g: list[Tensor]) -> list[Tensor | None
     return [known.get(end) for end in ends]
 
 
-def _below(graph: Graph, ends: list[Place]) -> list[int]:
-    """The nodes that lead from x to some places, from x up."""
+def _leading_to(graph: Graph, ends: list[Place]) -> list[int]:
+    """The nodes on the way from x to some places, from x up."""
     seen = {node for node, _ in ends}
     stack = list(seen)
     while stack:
@@ -92,10 +90,11 @@ def _saved(node: Node, names: Sequence[str]) -> list[Any]:
 def _step(graph: Graph, i: int, operands: Operands) -> list[tuple[int, Tensor]]:
     """The tangents of a node's outputs, in the cheapest way that it allows."""
     node, name = graph.nodes[i], graph.operations[i]
-    if name in SELF_ADJOINT:
+    # J = Jᵀ, then J in closed form, then the derivative of the node by the gradient that enters it
+    if facts(name).self_adjoint:
         return [(0, _applied(node, graph.metas[i], operands))]
-    if name in RULES:
-        rule, names = RULES[name]
+    if name in CLOSED_FORMS:
+        rule, names = CLOSED_FORMS[name]
         if (own := rule(operands, *_saved(node, names))) is not None:
             return [(0, _fit(own, graph.metas[i][0]))]
     return [(k, _fit(v, graph.metas[i][k])) for k, v in _transposed(graph, i, operands).items()]
@@ -109,7 +108,7 @@ def _fit(tangent: Tensor, meta: Meta) -> Tensor:
 
 
 def _applied(node: Node, metas: tuple[Meta, ...], operands: Operands) -> Tensor:
-    """J where each operand's part of it is its own transpose: what the node makes of the tangent."""
+    """J where each operand's part of it is its own transpose: what the node, which applies Jᵀ, makes of the tangent."""
     call: Any = node
     rest = [None] * (len(metas) - 1)
     parts: list[Tensor] = []
@@ -121,14 +120,15 @@ def _applied(node: Node, metas: tuple[Meta, ...], operands: Operands) -> Tensor:
 
 def _transposed(graph: Graph, i: int, operands: Operands) -> dict[int, Tensor]:
     """J of any node, as the derivative of what it passes on by what enters it."""
-    metas = enumerate(graph.metas[i])
     with torch.enable_grad():
+        # the node is linear in the gradient v that enters it: wherever that is taken, ∂⟨Jᵀv, t⟩/∂v = J t
         entering = {
             k: torch.zeros((), dtype=m.dtype, device=m.device).expand(m.shape).requires_grad_()
-            for k, m in metas
+            for k, m in enumerate(graph.metas[i])
             if m.dtype.is_floating_point
         }
         leaving = call(graph, i, {k: {0: v} for k, v in entering.items()})
+    # ⟨what it passes on, tangents⟩ differentiated by what entered
     pairs = [
         (graded[0], operands[e.slot])
         for e, graded in zip(graph.edges[i], leaving, strict=True)
@@ -142,27 +142,17 @@ def _transposed(graph: Graph, i: int, operands: Operands) -> dict[int, Tensor]:
     return {k: v for k, v in zip(entering, found, strict=True) if v is not None}
 
 
-def _matmul(product: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    def rule(t: Operands, left: Any, right: Any) -> Tensor:
-        parts = [product(t[0], right)] if 0 in t else []
-        parts += [product(left, t[1])] if 1 in t else []
-        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+def _product(multiply: Callable[[Tensor, Tensor], Tensor], first: int = 0) -> Callable[..., Tensor]:
+    """J of a product of two matrices, the operands ``first`` and ``first + 1``, and of a bias before them if any."""
 
-    return rule
-
-
-def _addmm(product: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor | None]:
-    multiplied = _matmul(product)
-
-    def rule(t: Operands, left: Any, right: Any, alpha: float, beta: float) -> Tensor | None:
-        factors = {slot - 1: v for slot, v in t.items() if slot}
-        total = multiplied(factors, left, right) if factors else None
-        if total is not None and alpha != 1:
-            total = total * alpha
-        if 0 not in t:
-            return total
-        added = t[0] if beta == 1 else t[0] * beta
-        return added if total is None else total + added
+    def rule(t: Operands, left: Any, right: Any, alpha: float = 1, beta: float = 1) -> Tensor:
+        # d(beta·b + alpha·L R) = beta·db + alpha·dL R + alpha·L dR
+        terms = [multiply(t[first], right)] if first in t else []
+        terms += [multiply(left, t[first + 1])] if first + 1 in t else []
+        terms = [term if alpha == 1 else term * alpha for term in terms]
+        if first and 0 in t:
+            terms.append(t[0] if beta == 1 else t[0] * beta)
+        return functools.reduce(torch.add, terms)
 
     return rule
 
@@ -175,11 +165,8 @@ def _batch_norm(t: Operands, x: Tensor, weight: Tensor | None, *settings: Any) -
     """Its centring is symmetric, so that J is Jᵀ with the gain on the other side."""
     if set(t) != {0}:
         return None
-    mean, variance, centre, spread, training, eps = settings
-    still = torch.ops.aten.native_batch_norm_backward(
-        t[0], x, None, mean, variance, centre, spread, training, eps, [True, False, False]
-    )[0]
-    return still if weight is None else still.mul_(weight.view(-1, *[1] * (x.ndim - 2)))
+    plain = torch.ops.aten.native_batch_norm_backward(t[0], x, None, *settings, [True, False, False])[0]
+    return plain if weight is None else plain.mul_(weight.view(-1, *[1] * (x.ndim - 2)))
 
 
 def _layer_norm(
@@ -187,27 +174,21 @@ def _layer_norm(
 ) -> Tensor | None:
     if set(t) != {0}:
         return None
-    still = torch.ops.aten.native_layer_norm_backward(t[0], x, shape, mean, spread, None, None, [True, False, False])[0]
-    return still if weight is None else still * weight
+    plain = torch.ops.aten.native_layer_norm_backward(t[0], x, shape, mean, spread, None, None, [True, False, False])[0]
+    return plain if weight is None else plain * weight
 
 
 def _named(text: str) -> list[str]:
     return [f"_saved_{name}" for name in text.split()]
 
 
-RULES: dict[str, tuple[Callable[..., Tensor | None], list[str]]] = {
-    "Mm": (_matmul(torch.mm), _named("self mat2")),
-    "Bmm": (_matmul(torch.bmm), _named("self mat2")),
-    "Addmm": (_addmm(torch.mm), _named("mat1 mat2 alpha beta")),
-    "Baddbmm": (_addmm(torch.bmm), _named("batch1 batch2 alpha beta")),
-    "Convolution": (
-        _convolution,
-        _named("weight stride padding dilation transposed output_padding groups"),
-    ),
-    "NativeBatchNorm": (
-        _batch_norm,
-        _named("input weight running_mean running_var result1 result2 training eps"),
-    ),
+CLOSED_FORMS: dict[str, tuple[Callable[..., Tensor | None], list[str]]] = {
+    "Mm": (_product(torch.mm), _named("self mat2")),
+    "Bmm": (_product(torch.bmm), _named("self mat2")),
+    "Addmm": (_product(torch.mm, 1), _named("mat1 mat2 alpha beta")),
+    "Baddbmm": (_product(torch.bmm, 1), _named("batch1 batch2 alpha beta")),
+    "Convolution": (_convolution, _named("weight stride padding dilation transposed output_padding groups")),
+    "NativeBatchNorm": (_batch_norm, _named("input weight running_mean running_var result1 result2 training eps")),
     "NativeLayerNorm": (_layer_norm, _named("input normalized_shape result1 result2 weight")),
 }
 """For an operation, J in closed form (None for operands that it does not cover), and the saved values it takes."""

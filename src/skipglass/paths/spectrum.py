@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,32 +20,27 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import DecompositionError, InputError, warn
+from skipglass.graph import Block, PathGraph, Target, Trace, as_trace
 from skipglass.graph.engine import FAINT, Arrived, Graded
-from skipglass.graph.outline import PathGraph
-from skipglass.graph.read import Target
-from skipglass.graph.regions import Counted, Regions
-from skipglass.graph.shares import Shares, norms, squared
-from skipglass.graph.trace import Trace, as_trace
+from skipglass.graph.shares import Shares, norms, over, quantiles
 from skipglass.graph.verify import size, verify
+from skipglass.paths.answer import depth_sentence
 from skipglass.paths.cost import announce, backwards
-from skipglass.paths.display import bars, blocks_table, table
 from skipglass.paths.locate import locate
-from skipglass.paths.walk import walk
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-
-    from skipglass.report import Panel
+from skipglass.paths.panels import spectrum_panel
+from skipglass.paths.walk import Algebra, walk
+from skipglass.record import Result, coordinate, derived, names, number, text, transient, variable
+from skipglass.report import Panel
 
 __all__ = ["Spectrum", "spectrum"]
 
 Array = NDArray[np.float64]
-PER = {"sample": 1, "token": 2}
+LEADING = {"sample": 1, "token": 2}
+"""What shares are kept for → the first dimensions of x that count it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(Result):
     """The parts g_r of a gradient by path length, R lengths for N samples.
 
     Attributes
@@ -67,117 +61,73 @@ class Spectrum:
     cancellation
         κ = Σ ‖g_r‖/‖g‖.
     independent_samples
-        False where samples mix: by batch norm in training mode, or by anything else in the network that reads across
-        the batch; and where the tensors of x do not share their first dimension. A loss may mix them (a contrastive
-        one): each sample's paths are its own all the same.
+        False where batch norm in training mode, or anything else in the network that reads across the batch, couples
+        the samples: their values are undefined then; and where the tensors of x do not share their first dimension. A
+        loss may couple them (a contrastive one): each sample's paths are its own all the same.
     gradients
         The g_r, (R, *x.shape), a tuple of them for a tuple x; None unless kept.
     unit
         "weights" or "blocks".
     graph
         What was found in the network.
-    at_blocks
-        ‖g_r‖ at the input of each block, (L, 1 + last length): rows in the order of ``graph.blocks``, columns
-        r = 0, 1, …; None unless asked for.
+    blocks, at_blocks
+        The names of the L residual blocks, in forward order, and ‖g_r‖ at the input of each, (L, 1 + last length), with
+        columns r = 0, 1, …; None unless asked for.
     """
 
-    lengths: NDArray[np.int64]
-    norm: Array
-    share: Array
-    effective_depth: float
-    share_per_sample: Array
-    effective_depth_per_sample: Array
-    error: float
-    cancellation: float
-    independent_samples: bool
-    gradients: Tensor | tuple[Tensor, ...] | None
-    unit: str
-    graph: PathGraph
-    norm_per_sample: Array
-    at_blocks: Array | None = None
+    kind = "spectrum"
+
+    lengths: NDArray[np.int64] = coordinate("length", letter="r", long_name="path length r ({unit})")
+    norm: Array = variable("length", letter="‖g_r‖", long_name="norm of the part of length r")
+    share: Array = variable("length", letter="share", long_name="⟨g_r, g⟩/‖g‖²")
+    effective_depth: float = number(long_name="effective depth", units="{unit}")
+    share_per_sample: Array = variable(
+        "length", "sample", "token?", letter="median", long_name="share within each sample, median"
+    )
+    effective_depth_per_sample: Array = variable(
+        "sample", "token?", long_name="effective depth of the samples", units="{unit}"
+    )
+    error: float = number(long_name="relative error of Σ g_r")
+    cancellation: float = number(long_name="cancellation Σ ‖g_r‖/‖g‖")
+    independent_samples: bool = number(of=bool, long_name="independent samples")
+    gradients: Tensor | tuple[Tensor, ...] | None = transient()
+    unit: str = text("unit", shown=False)
+    graph: PathGraph = transient()
+    norm_per_sample: Array = variable(
+        "length", "sample", "token?", letter="‖g_r‖", long_name="norm within each sample", shown=False
+    )
+    blocks: tuple[str, ...] | None = names("block", default=None)
+    at_blocks: Array | None = variable(
+        "block",
+        "block_length",
+        stored="norm_at_block",
+        long_name="‖g_r‖ at the block's input",
+        shown=False,
+        default=None,
+    )
 
     @property
     def median_share(self) -> Array:
         """The median of the samples' shares (tokens', where asked), (R,); those without gradient are left out."""
-        flat = self.share_per_sample.reshape(len(self.lengths), -1)
-        flat = flat[:, ~np.isnan(flat).any(axis=0)]
-        return np.median(flat, axis=1) if flat.size else np.full(len(self.lengths), np.nan)
+        return quantiles(self.share_per_sample, 0.5)[0]
 
-    def __repr__(self) -> str:
-        lo, hi = int(self.lengths[0]), int(self.lengths[-1])
-        depth = "gradient zero, shares undefined" if np.isnan(self.share).all() else f"{self.effective_depth:.3g}"
-        return f"Spectrum({self.unit} {lo}..{hi}, effective depth {depth}, error {self.error:.0e})"
+    @property
+    @derived(variable("block", letter="mean length above", long_name="mean length from the loss, weighted by ‖g_r‖²"))
+    def mean_length_at_blocks(self) -> Array | None:
+        """Σ_r r ‖g_r‖²/Σ_r ‖g_r‖² at the input of each block, (L,)."""
+        if self.at_blocks is None:
+            return None
+        square = self.at_blocks**2
+        return over(square @ np.arange(square.shape[1]), square.sum(axis=1))
 
-    def __str__(self) -> str:
-        lo, hi = int(self.lengths[0]), int(self.lengths[-1])
-        if np.isnan(self.share).all():
-            return f"path lengths in {self.unit}, {lo}..{hi}: gradient zero, shares undefined"
-        per = "token" if self.share_per_sample.ndim > 2 else "sample"
-        depths = self.effective_depth_per_sample[~np.isnan(self.effective_depth_per_sample)]
-        mixed = "" if self.independent_samples else ", samples mix"
-        return (
-            f"path lengths in {self.unit}, {lo}..{hi}: effective depth {self.effective_depth:.4g}, "
-            f"median per {per} {np.median(depths):.4g}\n"
-            f"error {self.error:.0e}, cancellation {self.cancellation:.3g}{mixed}\n"
-            + table(self.lengths, self.norm**2, {"share": self.share, f"per {per}": self.median_share})
-            + ("" if self.at_blocks is None else blocks_table([b.name for b in self.graph.blocks], self.at_blocks))
-        )
+    def headline(self) -> str:
+        """Say how long the paths are that carry the gradient."""
+        return depth_sentence(self.lengths, self.share, self.unit)
 
-    def to_xarray(self) -> "xr.Dataset":
-        """Return norms and shares by length, sample and, where asked for, token and block.
-
-        Returns
-        -------
-        xarray.Dataset
-            Along ``length``, ``sample``, ``token``, ``block`` and ``block_length``; the rest as attributes.
-        """
-        import xarray as xr
-
-        each = ("length", "sample", "token")[: self.share_per_sample.ndim]
-        data: dict[str, object] = {
-            "norm": ("length", self.norm, {"long_name": "‖g_r‖"}),
-            "share": ("length", self.share, {"long_name": "⟨g_r, g⟩/‖g‖²"}),
-            "norm_per_sample": (each, self.norm_per_sample, {"long_name": "‖g_r‖ of each sample"}),
-            "share_per_sample": (each, self.share_per_sample, {"long_name": "share within each sample"}),
-            "effective_depth_per_sample": (each[1:], self.effective_depth_per_sample, {"long_name": "Σ r·share_r"}),
-        }
-        coordinates: dict[str, object] = {
-            "length": ("length", self.lengths, {"long_name": f"path length ({self.unit})"})
-        }
-        if self.at_blocks is not None:
-            data["norm_at_block"] = (("block", "block_length"), self.at_blocks, {"long_name": "‖g_r‖ at its input"})
-            coordinates["block"] = [b.name for b in self.graph.blocks]
-            coordinates["block_length"] = np.arange(self.at_blocks.shape[1])
-        attributes = {
-            "unit": self.unit,
-            "effective_depth": self.effective_depth,
-            "error": self.error,
-            "cancellation": self.cancellation,
-            "independent_samples": int(self.independent_samples),
-        }
-        return xr.Dataset(data, coords=coordinates, attrs=attributes)
-
-    def panel(self) -> "Panel":
-        """The spectrum as a panel of a report."""
+    def panel(self) -> Panel:
+        """Squared norms and shares against the length."""
         note = f"effective depth {self.effective_depth:.3g}, cancellation {self.cancellation:.2g}"
-        return bars(self.lengths, squared(self.norm), self.share, self.unit, note)
-
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw squared norms, normalised, and shares against the length.
-
-        Parameters
-        ----------
-        ax
-            Where to draw; a new figure if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-            The axes.
-        """
-        from skipglass.report import draw
-
-        return draw(self.panel(), ax)
+        return spectrum_panel(self.lengths, self.norm, self.share, self.unit, note)
 
 
 def spectrum(
@@ -199,23 +149,22 @@ def spectrum(
     Parameters
     ----------
     loss
-        A scalar, or one logit, with a live graph; the graph stays usable.
+        A scalar, or one logit, with a live graph, which stays usable; or a `Trace`, which has its own x, model and
+        blocks.
     x
         The tensor, or tuple of tensors, whose gradient is split; its first dimension counts samples.
     unit
-        "weights", the paper's r, or "blocks", residual branches (Veit et al., 2016).
+        "blocks", residual branches (Veit et al., 2016), or "weights", the paper's r.
     max_length
         Longer paths are carried together and not reported: the shares, and the effective depth, are of the others.
     keep
         Whether to keep the g_r themselves.
-    model
-        Names the blocks; see `outline`.
+    model, blocks
+        Names the blocks, and what to count in their place; see `outline`.
     at
         "blocks": also the norm of g_r at the input of every block.
     per
         "sample", or "token": shares along the first two dimensions of x, (samples, tokens, features).
-    blocks
-        What to count as blocks instead; see `outline`.
 
     Returns
     -------
@@ -239,30 +188,55 @@ def spectrum(
     """
     if max_length is not None:
         check.integer("max_length", max_length)
-    leading = PER[check.choice("per", per, PER)]
+    leading = LEADING[check.choice("per", per, LEADING)]
+    if at is not None:
+        check.choice("at", at, ["blocks"])
     trace = as_trace(loss, x, model, blocks)
     if per == "token":
         _require_tokens(trace.x)
-    if at is not None:
-        check.choice("at", at, ["blocks"])
-    found, counted = trace.outline, trace.counted(unit)
-    visitor = _AtBlocks(found) if at else None
+    outline, counted = trace.outline, trace.counted(unit)
+    # the walk carries every g_r down at once; regions also end where a block begins, for its norms to be seen there
+    lengths = Lengths(max_length, outline.blocks if at else ())
     with trace.measuring():
-        regions = trace.regions(unit, visitor.joins if visitor else ())
+        regions = trace.regions(unit, lengths.inputs)
         begin = time.perf_counter()
         g = trace.gradient
-        number = backwards(found.graph, regions, counted, max_length)
-        announce("spectrum", number, time.perf_counter() - begin, "" if max_length else "; max_length shortens it")
-
-        def cross(graded: Graded) -> Graded:
-            return _longer(graded, max_length)
-
-        parts = walk(found.graph, regions, counted, cross, visitor)
-        if visitor:
-            visitor.finish(parts)
-        error = _verified(trace, regions, counted, parts)
+        seconds = time.perf_counter() - begin
+        advice = "" if max_length else "; max_length shortens it"
+        announce("spectrum", backwards(trace.graph, regions, counted, max_length), seconds, advice)
+        parts = walk(trace.graph, regions, counted, lengths)
+        # the parts must sum to autograd's own gradient; if not, say where they first fail to
+        try:
+            error = verify(trace.graph, [list(part.values()) for part in parts], g)
+        except DecompositionError as failed:
+            raise DecompositionError(f"{failed}{locate(trace, regions, counted)}") from None
         independent = trace.independent_samples
-    return _reduced(found, unit, parts, g, error, trace.x, max_length, keep, leading, visitor, independent)
+    # from here on: rows of parts, one for each length, one tensor for each of x
+    live = {r for part in parts for r in part if max_length is None or r <= max_length}
+    r = np.arange(min(live, default=0), max(live, default=0) + 1)
+    rows = [[part.get(int(k), torch.zeros_like(v)) for part, v in zip(parts, g, strict=True)] for k in r]
+    norm = np.array([size(*row) for row in rows])
+    shares = Shares(g, leading)
+    per_sample = np.stack([shares.of(row) for row in rows])
+    share = np.array([shares.total(each) for each in per_sample])
+    kept = tuple(torch.stack(column) for column in zip(*rows, strict=True)) if keep else None
+    return Spectrum(
+        lengths=r,
+        norm=norm,
+        share=share,
+        effective_depth=float(r @ share),
+        share_per_sample=per_sample,
+        effective_depth_per_sample=np.tensordot(r, per_sample, axes=1),
+        error=error,
+        cancellation=_cancellation(norm, g),
+        independent_samples=independent,
+        gradients=kept[0] if kept and isinstance(trace.x, Tensor) else kept,
+        unit=unit,
+        graph=outline,
+        norm_per_sample=np.stack([norms(row, leading) for row in rows]),
+        blocks=tuple(b.name for b in outline.blocks) if at else None,
+        at_blocks=lengths.at_blocks(parts, int(r[-1])) if at else None,
+    )
 
 
 def _require_tokens(x: Target) -> None:
@@ -274,97 +248,55 @@ def _require_tokens(x: Target) -> None:
         )
 
 
-def _longer(graded: Graded, max_length: int | None) -> Graded:
-    """Every length one longer; those above ``max_length`` together."""
-    crossed: Graded = {}
-    for r, v in sorted(graded.items()):
-        to = r + 1 if max_length is None else min(r + 1, max_length + 1)
-        crossed[to] = crossed[to] + v if to in crossed else v
-    return crossed
+def _cancellation(norm: Array, g: list[Tensor]) -> float:
+    """κ, with a warning where it leaves the shares few digits."""
+    whole = size(*g)
+    cancellation = float(norm.sum() / whole) if whole else math.nan
+    precision = max(torch.finfo(part.dtype).eps for part in g)
+    if cancellation > 1 / math.sqrt(precision):
+        warn(f"the parts cancel {cancellation:.0e}-fold: shares keep few digits")
+    return cancellation
 
 
-def _verified(trace: Trace, regions: Regions, counted: Counted, parts: list[Graded]) -> float:
-    try:
-        return verify(trace.graph, [list(part.values()) for part in parts], trace.gradient)
-    except DecompositionError as failed:
-        where = locate(trace, regions, counted)
-        raise DecompositionError(f"{failed}{where}") from None
+class Lengths(Algebra):
+    """The algebra of g(t): channel r holds g_r, and crossing a counted step multiplies by t.
 
+    Notes the norms of what arrives at the input of some blocks, the join of their merge.
+    """
 
-class _AtBlocks:
-    """Notes the norms of what arrives at the input of each block, the join of its merge."""
-
-    def __init__(self, found: PathGraph) -> None:
-        self.rows = [b.merge.join for b in found.blocks]
-        self.end = len(found.graph.nodes)
-        self.joins = set(self.rows) - {self.end}
+    def __init__(self, max_length: int | None, blocks: Sequence[Block] = ()) -> None:
+        self.longest = math.inf if max_length is None else max_length + 1  # the channel of all that is longer
+        self.inputs = [b.merge.join for b in blocks]  # past the last node where blocks meet only at a tuple x
         self.norms: dict[int, dict[int, float]] = {}
 
-    def __call__(self, h: int, at: Arrived) -> None:
-        if h in self.joins:
+    def cross(self, graded: Graded) -> Graded:
+        """Every length one longer; those above ``max_length`` together."""
+        crossed: Graded = {}
+        for r, v in sorted(graded.items()):
+            # t·g_r tʳ has degree r + 1; what is longer than asked for is summed in the last channel
+            to = int(min(r + 1, self.longest))
+            crossed[to] = crossed[to] + v if to in crossed else v
+        return crossed
+
+    def visit(self, h: int, at: Arrived) -> None:
+        """Note the norms at the input of a block."""
+        if h in self.inputs:
             self.norms[h] = _norms(list(at.values()))
 
-    def finish(self, parts: list[Graded]) -> None:
-        """Where blocks meet only at a tuple x, their input is x."""
-        self.norms[self.end] = _norms(parts)
-
-    def table(self, last: int) -> Array:
-        norms = [[self.norms.get(join, {}).get(r, 0.0) for r in range(last + 1)] for join in self.rows]
-        return np.array(norms).reshape(len(self.rows), last + 1)
+    def at_blocks(self, parts: list[Graded], last: int) -> Array:
+        """The norms noted, (L, 1 + last); where blocks meet only at a tuple x, their input is x."""
+        at_x = _norms(parts)
+        noted = [self.norms.get(join, at_x) for join in self.inputs]
+        return np.array([[norms.get(r, 0.0) for r in range(last + 1)] for norms in noted]).reshape(-1, last + 1)
 
 
 def _norms(parts: list[Graded]) -> dict[int, float]:
-    return {
-        r: math.hypot(*(_norm(part[r]) for part in parts if r in part)) for r in {r for part in parts for r in part}
-    }
+    """‖g_r‖ of all tensors together, by length."""
+    lengths = {r for part in parts for r in part}
+    return {r: math.hypot(*(_norm(part[r]) for part in parts if r in part)) for r in lengths}
 
 
 def _norm(v: Tensor) -> float:
     """‖v‖ in its own precision, which is faster, unless its square might leave the range."""
     norm = float(torch.linalg.vector_norm(v))
     return norm if FAINT < norm < 1 / FAINT else size(v)
-
-
-def _reduced(
-    found: PathGraph,
-    unit: str,
-    parts: list[Graded],
-    g: list[Tensor],
-    error: float,
-    x: Target,
-    max_length: int | None,
-    keep: bool,
-    leading: int,
-    visitor: _AtBlocks | None,
-    independent: bool,
-) -> Spectrum:
-    """Norms and shares of the parts."""
-    live = {r for part in parts for r in part if max_length is None or r <= max_length}
-    lengths = np.arange(min(live, default=0), max(live, default=0) + 1)
-    rows = [[part.get(int(r), torch.zeros_like(whole)) for part, whole in zip(parts, g, strict=True)] for r in lengths]
-    norm = np.array([size(*row) for row in rows])
-    whole = size(*g)
-    cancellation = float(norm.sum() / whole) if whole else math.nan
-    precision = max(torch.finfo(part.dtype).eps for part in g)
-    if cancellation > 1 / math.sqrt(precision):
-        warn(f"the parts cancel {cancellation:.0e}-fold: shares keep few digits")
-    all_of_it = Shares(g, leading)
-    shares = np.stack([all_of_it.of(row) for row in rows])
-    share = np.array([all_of_it.total(each) for each in shares])
-    kept = tuple(torch.stack(column) for column in zip(*rows, strict=True)) if keep else None
-    return Spectrum(
-        lengths,
-        norm,
-        share,
-        float(lengths @ share),
-        shares,
-        np.tensordot(lengths, shares, axes=1),
-        error,
-        cancellation,
-        independent,
-        kept[0] if kept and isinstance(x, Tensor) else kept,
-        unit,
-        found,
-        np.stack([norms(row, leading) for row in rows]),
-        visitor.table(int(lengths[-1])) if visitor else None,
-    )

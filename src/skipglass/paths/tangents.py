@@ -1,17 +1,23 @@
-"""Tangents without forward-mode differentiation, from the graph of a loss that is there.
+"""The products ⟨B_l, F_l⟩ of each block, without forward-mode differentiation, from the graph of a loss that is there.
 
-F_l = J_l g is pushed forward from node to node (`pushforward`). z = Σ_l J_lᵀ B_l, one backward pass that starts at all
-branches, is the check on it: ⟨z, g⟩ = Σ_l ⟨B_l, F_l⟩, sample by sample where samples do not mix. Where g cannot be
-pushed, z is differentiated: the backward pass is linear in what enters it, so that F_l = ∂⟨z(u), g⟩/∂u_l.
+B_l is the gradient on the edge from the sum of block l into its branch, F_l = J_l g the tangent at the branch's output
+when x moves along g. There are three ways to them, tried in this order:
 
-Whether samples mix is told by the same pass: each sample enters it at a scale of its own, at the branches and at the
-top of the network, and must leave it at that scale, ⟨z, g⟩ + ⟨g, g⟩ for each.
+- *pushed*: g is pushed forward from node to node (`pushforward`);
+- *differentiated*: z(u) = Σ_l J_lᵀ u_l, a backward pass that starts at all branches, is linear in u, so that
+  F_l = ∂⟨z(u), g⟩/∂u_l by a second differentiation;
+- *one by one*: ⟨J_lᵀ B_l, g⟩, one backward pass for each block.
+
+Each is checked by z = Σ_l J_lᵀ B_l: ⟨z, g⟩ = Σ_l ⟨B_l, F_l⟩, sample by sample where samples are independent. The same
+pass can tell whether they are: each sample enters it multiplied by a scale of its own, at the branches and at the top
+of the network, and ⟨z, g⟩ + ⟨g, g⟩ of each must leave it at that scale.
 """
 
 import math
+import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,65 +25,98 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from skipglass.graph import Edge, Graph, Trace, as_targets
 from skipglass.graph.engine import FAINT, call
-from skipglass.graph.read import Edge, Graph
 from skipglass.graph.samples import HALF, Start, at_own_scale, layouts, scales
 from skipglass.graph.shares import norms, per_sample
-from skipglass.graph.verify import bound, finite, require_finite, size, wide
+from skipglass.graph.verify import bound, finite, relative, require_finite, size, wide
+from skipglass.paths.cost import announce
 from skipglass.paths.pushforward import push
 
-__all__ = ["Branch", "Products", "at_once", "gradients", "one_by_one", "pushed", "within_range"]
+__all__ = ["Backward", "Products", "backward", "products"]
 
 Array = NDArray[np.float64]
-Branch = tuple[int, Edge]
-"""A sum, and the live edge from it into the branch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Backward:
+    """What one backward pass gives: g at x, B_l on the live edge into the branch of each block, and its time."""
+
+    graph: Graph
+    targets: tuple[Tensor, ...]
+    edges: list[Edge]
+    g: list[Tensor]
+    B: list[Tensor]
+    seconds: float
+
+    @property
+    def ends(self) -> list[GradientEdge]:
+        """The output of each branch, where B_l enters it."""
+        return [GradientEdge(self.graph.nodes[edge.to], edge.output) for edge in self.edges]
+
+    def at_x(self, starts: Sequence[GradientEdge], values: Sequence[Tensor]) -> list[Tensor]:
+        """Return what reaches x of values that enter the backward pass at these places."""
+        if not starts:
+            return [torch.zeros_like(v) for v in self.g]
+        z = torch.autograd.grad(starts, self.targets, values, retain_graph=True, allow_unused=True)
+        return _filled(z, self.g)
+
+    def within_range(self) -> "Backward":
+        """Return g and B_l at a scale at which their products neither vanish nor overflow: no share depends on it."""
+        peak = max((float(part.abs().max()) for part in self.g if part.numel()), default=0.0)
+        if peak == 0 or FAINT <= peak <= 1 / FAINT:
+            return self
+        most = math.frexp(torch.finfo(self.g[0].dtype).max)[1] - 8
+        scale = 2.0 ** max(-most, min(-math.frexp(peak)[1], most))
+        return replace(self, g=[part * scale for part in self.g], B=[part * scale for part in self.B])
 
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """⟨B_l, F_l⟩ for each block; for each sample of it, if known; their sum over blocks by another way; the error.
+    """⟨B_l, F_l⟩ of each block.
 
-    Apart: whether samples were seen not to mix; it was not looked for otherwise.
+    Attributes
+    ----------
+    blocks, rows
+        For each block, (L,), and for each of its samples, (L, N), if known.
+    depth_rows
+        Their sum over blocks for each sample, (N,), by another way.
+    error
+        How far the sums by the two ways differ.
+    way
+        "pushed", "differentiated" or "one by one"; see the module.
+    apart
+        Whether the check has shown that samples are independent; False says nothing.
     """
 
     blocks: Array
     rows: Array | None
     depth_rows: Array
     error: float
+    way: str
     apart: bool = False
 
 
-def gradients(
-    graph: Graph, loss: Tensor, targets: tuple[Tensor, ...], branches: list[Branch]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Return g, and B_l for each branch, in one backward pass.
-
-    Where the branch's output has other uses as well, its sum is called by hand: their gradients do not count.
-    """
-    require_finite(loss)
-    uses = Counter([(to, output) for edges in graph.edges for _, to, output in edges])
-    places = [(e.to, e.output) if uses[e.to, e.output] == 1 else (node, 0) for node, e in branches]
+def backward(trace: Trace) -> Backward:
+    """Run the one backward pass from the loss that gives g, and B_l for each block."""
+    require_finite(trace.loss)
+    graph, targets = trace.graph, as_targets(trace.x)
+    branches = [(b.merge.node, b.merge.branch) for b in trace.outline.blocks if b.merge.branch is not None]
+    uses = Counter([e.place for edges in graph.edges for e in edges])
+    # where the branch's output is used elsewhere too, the gradient is taken above the sum, which is then called by hand
+    places = [e.place if uses[e.place] == 1 else (node, 0) for node, e in branches]
     edges = {place: GradientEdge(graph.nodes[place[0]], place[1]) for place in places}
-    found = torch.autograd.grad(
-        loss, [*map(get_gradient_edge, targets), *edges.values()], torch.ones_like(loss), retain_graph=True
-    )
-    g, arriving = finite(list(found[: len(targets)])), dict(zip(edges, found[len(targets) :], strict=True))
+    wanted = [*map(get_gradient_edge, targets), *edges.values()]
+    begin = time.perf_counter()
+    gradients = torch.autograd.grad(trace.loss, wanted, torch.ones_like(trace.loss), retain_graph=True)
+    seconds = time.perf_counter() - begin
+    g, arriving = finite(list(gradients[: len(targets)])), dict(zip(edges, gradients[len(targets) :], strict=True))
     with torch.no_grad():
         B = [
             arriving[place] if place != (node, 0) else _leaving(graph, node, e, arriving[place])
             for place, (node, e) in zip(places, branches, strict=True)
         ]
-    return g, B
-
-
-def within_range(g: list[Tensor], B: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Scale both where their products would vanish or overflow; no share depends on the scale."""
-    peak = max((float(part.abs().max()) for part in g if part.numel()), default=0.0)
-    if peak == 0 or FAINT <= peak <= 1 / FAINT:
-        return g, B
-    most = math.frexp(torch.finfo(g[0].dtype).max)[1] - 8
-    scale = 2.0 ** max(-most, min(-math.frexp(peak)[1], most))
-    return [part * scale for part in g], [part * scale for part in B]
+    return Backward(graph, targets, [e for _, e in branches], g, B, seconds)
 
 
 def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
@@ -87,140 +126,119 @@ def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
     return call(graph, node, {0: {0: entering}})[graph.edges[node].index(edge)][0]
 
 
-def pushed(
-    graph: Graph,
-    targets: tuple[Tensor, ...],
-    branches: list[Branch],
-    g: list[Tensor],
-    B: list[Tensor],
-    tops: Sequence[Start] = (),
-) -> Products | None:
-    """All tangents by pushing g forward; None where that fails the check.
+def products(passed: Backward, *, hooked: bool, tops: Sequence[Start] = ()) -> Products:
+    """Return the products in the fastest of the three ways that passes the check.
 
-    Given the top of the network, see `samples.uppermost`, the check also tells whether samples are apart.
+    Parameters
+    ----------
+    passed
+        g and B_l.
+    hooked
+        Whether hooks change gradients: they are not seen where g is pushed.
+    tops
+        The top of the network (`skipglass.graph.samples.uppermost`), for the check to tell whether samples are
+        independent.
     """
-    if any(kind.is_complex for kind in graph.dtypes):
-        return None
-    ends = [(edge.to, edge.output) for _, edge in branches]
-    try:
-        F = push(graph, ends, g)
-        if F is None:
-            return None
-        tangents = _without_gaps(F, B)
-        if tops and (found := _lifted(graph, targets, branches, g, B, tangents, tops)) is not None:
+    ways = [lambda: _pushed(passed, tops), lambda: _differentiated(passed)]
+    for way in ways[1:] if hooked and passed.B else ways:
+        try:
+            found = way()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:  # an operation on the way cannot be differentiated (twice)
+            continue
+        # also missed where a second derivative is NaN (the standard deviation of a constant, 0·∞), or wrong (a custom
+        # function whose backward pass is not recorded)
+        if found is not None and found.error <= bound(passed.graph):
             return found
-        z = _down(graph, targets, branches, B, g)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError:
+    announce("participation", len(passed.B) + 1, passed.seconds)
+    return _one_by_one(passed)
+
+
+def _pushed(passed: Backward, tops: Sequence[Start]) -> Products | None:
+    """All tangents by pushing g forward; None where that cannot be done."""
+    graph, g, B = passed.graph, passed.g, passed.B
+    if B and any(kind.is_complex for kind in graph.dtypes):
         return None
-    with torch.no_grad():
-        found = _multiplied(graph, B, tangents, per_sample(z, g), g)
-    return found if found.error <= bound(graph) else None
+    tangents = push(graph, [e.place for e in passed.edges], g)
+    if tangents is None:
+        return None
+    F = _filled(tangents, B)  # zero where x does not reach a branch
+    if tops and (found := _at_own_scales(passed, F, tops)) is not None:
+        return found
+    return _multiplied(passed, F, per_sample(passed.at_x(passed.ends, B), g), "pushed")
 
 
-def _lifted(
-    graph: Graph,
-    targets: tuple[Tensor, ...],
-    branches: list[Branch],
-    g: list[Tensor],
-    B: list[Tensor],
-    F: list[Tensor],
-    tops: Sequence[Start],
-) -> Products | None:
+def _at_own_scales(passed: Backward, F: list[Tensor], tops: Sequence[Start]) -> Products | None:
     """The products where each sample leaves the backward pass at the scale at which it has entered, None elsewhere."""
+    g = passed.g
     n = len(g[0])
-    entering = [*((GradientEdge(graph.nodes[e.to], e.output), b) for (_, e), b in zip(branches, B, strict=True)), *tops]
+    entering = [*zip(passed.ends, passed.B, strict=True), *tops]
     if not all(layouts(v.shape, n) for _, v in entering):
         return None
-    values = [at_own_scale(v, n, layouts(v.shape, n)[0]) for _, v in entering]
-    z = torch.autograd.grad([place for place, _ in entering], targets, values, retain_graph=True, allow_unused=True)
+    z = passed.at_x([e for e, _ in entering], [at_own_scale(v, n, layouts(v.shape, n)[0]) for _, v in entering])
+    # z = scale·(Σ_l J_lᵀ B_l + g) for each sample, as what enters at the top is g's own backward pass
+    squares = per_sample(g, g)
+    found = _multiplied(passed, F, per_sample(z, g) / scales(n).numpy() - squares, "pushed", squares)
+    return found if found.apart and found.error <= bound(passed.graph) else None
+
+
+def _differentiated(passed: Backward) -> Products:
+    """All tangents by differentiating the backward pass."""
+    # z(u) = Σ_l J_lᵀ u_l at u = B, which is z; then F_l = ∂⟨z(u), g⟩/∂u_l
+    u = [b.detach().requires_grad_() for b in passed.B]
+    z = torch.autograd.grad(passed.ends, passed.targets, u, create_graph=True, allow_unused=True)
+    reached = [(part, v) for part, v in zip(z, passed.g, strict=True) if part is not None and part.requires_grad]
+    F = torch.autograd.grad([part for part, _ in reached], u, [v for _, v in reached], allow_unused=True)
     with torch.no_grad():
-        own = per_sample(g, g)
-        depth = per_sample(_without_gaps(z, g), g) / scales(n).numpy() - own
-        found = _multiplied(graph, B, F, depth, g, own)
-    return found if found.apart and found.error <= bound(graph) else None
+        depth = per_sample(_filled(z, passed.g), passed.g)
+    return _multiplied(passed, _filled(F, passed.B), depth, "differentiated")
 
 
-def at_once(
-    graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
-) -> Products | None:
-    """All tangents by differentiating the backward pass; None where an operation does not allow it."""
-    starts = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in branches]
-    u = [b.detach().requires_grad_() for b in B]
-    try:
-        z = torch.autograd.grad(starts, targets, u, create_graph=True, allow_unused=True) if u else g[:0]
-        reached = [(part, v) for part, v in zip(z, g, strict=False) if part is not None and part.requires_grad]
-        ends, values = [part for part, _ in reached], [v for _, v in reached]
-        F = torch.autograd.grad(ends, u, values, allow_unused=True) if u else ()
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError:
-        return None
-    with torch.no_grad():
-        whole = _without_gaps(z or [None] * len(g), g)
-        found = _multiplied(graph, B, _without_gaps(F, B), per_sample(whole, g), g)
-    # NaN: such as the standard deviation of a constant, 0·∞ in its second derivative;
-    # large: a custom function whose backward pass is not recorded
-    return found if found.error <= bound(graph) else None
+def _one_by_one(passed: Backward) -> Products:
+    """The products from J_lᵀ B_l, one backward pass for each block."""
+    # the share of block l is that of what its own branch passes down to x
+    parts = [passed.at_x([end], [b]) for end, b in zip(passed.ends, passed.B, strict=True)]
+    depth = per_sample(passed.at_x(passed.ends, passed.B), passed.g)
+    rows = np.stack([per_sample(part, passed.g) for part in parts])
+    scale = sum(size(*part) for part in parts) * size(*passed.g)
+    error = relative(abs(float(rows.sum() - depth.sum())), scale)
+    return Products(rows.sum(axis=1), rows, depth, error, "one by one")
 
 
-def one_by_one(
-    graph: Graph, targets: tuple[Tensor, ...], branches: list[Branch], g: list[Tensor], B: list[Tensor]
-) -> Products:
-    """The same from J_lᵀ B_l, one backward pass a block."""
-    parts = [_down(graph, targets, [branch], [b], g) for branch, b in zip(branches, B, strict=True)]
-    depth = per_sample(_down(graph, targets, branches, B, g), g)
-    rows = np.stack([per_sample(part, g) for part in parts])
-    whole = size(*g)
-    scale = sum(size(*part) * whole for part in parts)
-    gap = abs(float(rows.sum() - depth.sum()))
-    error = gap / scale if scale else (math.inf if gap else 0.0)
-    return Products(rows.sum(axis=1), rows, depth, error)
-
-
-def _without_gaps(found: Sequence[Tensor | None], like: list[Tensor]) -> list[Tensor]:
+def _filled(found: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors, with zeros where there is none."""
     return [torch.zeros_like(v) if part is None else part for part, v in zip(found, like, strict=True)]
 
 
-def _down(
-    graph: Graph, targets: tuple[Tensor, ...], starts: list[Branch], values: list[Tensor], like: list[Tensor]
-) -> list[Tensor]:
-    """Σ J_lᵀ u_l at each of the targets."""
-    edges = [GradientEdge(graph.nodes[edge.to], edge.output) for _, edge in starts]
-    if not edges:
-        return [torch.zeros_like(v) for v in like]
-    return _without_gaps(torch.autograd.grad(edges, targets, values, retain_graph=True, allow_unused=True), like)
+@torch.no_grad()
+def _multiplied(passed: Backward, F: list[Tensor], depth: Array, way: str, squares: Array | None = None) -> Products:
+    """⟨B_l, F_l⟩, of each sample too where their sums over blocks agree with ``depth``, those by way of z.
 
-
-def _multiplied(
-    graph: Graph, B: list[Tensor], F: list[Tensor], depth: Array, g: list[Tensor], own: Array | None = None
-) -> Products:
-    """⟨B_l, F_l⟩, and for each sample where their sums over blocks, ``depth``, say that samples do not mix.
-
-    With ‖g‖² of each sample, ``own``, the sums are held to what rounding allows.
+    With ‖g‖² of each sample, ``squares``, the sums are held to what rounding allows.
     """
     n = len(depth)
-    shapes = [_layout(b, n) for b in B]
-    faint = any(0 < norm < FAINT for norm in norms(g))  # squares of single precision would vanish
+    shapes = [_layout(b, n) for b in passed.B]
+    faint = any(0 < norm < FAINT for norm in norms(passed.g))  # squares of single precision would vanish
+    # all blocks' ⟨B, F⟩, ‖B‖ and ‖F‖ go to the CPU together: one transfer, however deep the network
     inner, left, right = [], [], []
-    for b, f, layout in zip(B, F, shapes, strict=True):
-        b, f = (_rows(wide(t) if faint else t, layout, n) for t in (b, f))
+    for b, f, shape in zip(passed.B, F, shapes, strict=True):
+        b, f = (_rows(wide(t) if faint else t, shape, n) for t in (b, f))
         inner.append(torch.linalg.vecdot(b, f).real)
         left.append(torch.linalg.vector_norm(b, dim=1))
         right.append(torch.linalg.vector_norm(f, dim=1))
-    products, lengths, others = _table([*inner, *left, *right], n).reshape(3, len(B), n)
+    rows, lengths, others = _table([*inner, *left, *right], n).reshape(3, len(shapes), n)
+    # Σ_l ‖B_l‖‖F_l‖ says how large a gap between the two sums rounding may leave
     sizes = lengths * others
-    scale = float(sizes.sum())
-    gap = abs(float(products.sum() - depth.sum()))
-    error = gap / scale if scale else (math.inf if gap else 0.0)
-    gaps, whole = np.abs(products.sum(axis=0) - depth), sizes.sum(axis=0)
-    known = None not in shapes and bool((gaps <= math.sqrt(bound(graph)) * whole).all())
+    error = relative(abs(float(rows.sum() - depth.sum())), float(sizes.sum()))
+    gaps, scale = np.abs(rows.sum(axis=0) - depth), sizes.sum(axis=0)
+    # where a row of the two sums differs, its shape does not count the samples, or they are not independent
+    known = None not in shapes and bool((gaps <= math.sqrt(bound(passed.graph)) * scale).all())
     apart = False
-    if own is not None:
-        whole = whole + own
-        apart = known and bool((gaps <= min(bound(graph), HALF) * (whole + whole.max())).all())
-    return Products(products.sum(axis=1), products if known else None, depth, error, apart)
+    if squares is not None:
+        scale = scale + squares
+        apart = known and bool((gaps <= min(bound(passed.graph), HALF) * (scale + scale.max())).all())
+    return Products(rows.sum(axis=1), rows if known else None, depth, error, way, apart)
 
 
 def _table(rows: Sequence[Tensor], n: int) -> Array:
@@ -231,16 +249,12 @@ def _table(rows: Sequence[Tensor], n: int) -> Array:
     return torch.stack([row.to(rows[0].device) for row in padded]).cpu().double().numpy()
 
 
-def _rows(t: Tensor, layout: tuple[int, ...] | None, n: int) -> Tensor:
-    """One row for each sample; a single row where nothing counts them."""
-    t = _at_least_single(t)
-    if layout is None or layout[0] == n:
-        return t.reshape(n if layout else 1, -1)
-    return t.reshape(layout).movedim(layout.index(n), 0).flatten(1)
-
-
-def _at_least_single(t: Tensor) -> Tensor:
-    return t.float() if t.dtype in {torch.float16, torch.bfloat16} else t
+def _rows(t: Tensor, shape: tuple[int, ...] | None, n: int) -> Tensor:
+    """One row for each sample, in single precision at least; a single row where nothing counts them."""
+    t = t.float() if t.dtype in {torch.float16, torch.bfloat16} else t
+    if shape is None or shape[0] == n:
+        return t.reshape(n if shape else 1, -1)
+    return t.reshape(shape).movedim(shape.index(n), 0).flatten(1)
 
 
 def _layout(b: Tensor, n: int) -> tuple[int, ...] | None:
