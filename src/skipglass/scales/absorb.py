@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from skipglass.errors import InputError
-from skipglass.graph.forward import eager
+from skipglass.graph import eager
 from skipglass.scales.absorption import Norm, State, state_of
 from skipglass.scales.residual_layers import pairs_of
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skipglass.errors import InputError
-from skipglass.graph.forward import eager
+from skipglass.graph import eager
 from skipglass.scales.absorption import Pairs, State, state_of, wide
 from skipglass.scales.residual_layers import pairs_of
 

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.overrides import TorchFunctionMode
 
-from skipglass.graph.forward import arguments, attempt
+from skipglass.graph import arguments, attempt
 from skipglass.models import ResidualLayer
 
 __all__ = ["copied", "hold_statistics", "statistics_held"]

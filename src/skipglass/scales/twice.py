@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
-from skipglass.graph.forward import LossFunction, forward, prediction
+from skipglass.graph import LossFunction, forward, prediction
 from skipglass.scales.statistics import statistics_held
 
 __all__ = ["check_finite", "check_values", "inner", "linearised", "second", "slopes", "stepping", "twice"]

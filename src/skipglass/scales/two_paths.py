@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from skipglass.graph.forward import LossFunction, eager
-from skipglass.graph.state import as_found
+from skipglass.graph import LossFunction, as_found, eager
 from skipglass.paths.lesion import scaled
 from skipglass.record import Result, derived, text, transient, variable
 from skipglass.scales.twice import check_finite, check_values, inner, linearised, second, slopes, stepping
