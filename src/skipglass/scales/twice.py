@@ -137,6 +137,7 @@ def second(of: Sequence[Tensor], given: Sequence[Tensor], along: Sequence[Tensor
     InputError
         If the network cannot be differentiated twice.
     """
+    # slopes without a graph are constants, whose derivative is 0
     live = [(g, v) for g, v in zip(of, along, strict=True) if g.requires_grad]
     if not live:
         return [torch.zeros_like(p) for p in given]
