@@ -106,7 +106,7 @@ def test_the_official_check_takes_the_published_digests_and_names_what_differs(w
     content = batch.read_bytes()
     pixels = rows(CIFAR["cifar10"], "data_batch_4", 0)[0].tobytes()[:3072]
     batch.write_bytes(content.replace(pixels, pixels[::-1]))
-    with pytest.raises(StorageError, match=" data_batch_4\\b.*--download"):
+    with pytest.raises(StorageError, match=r" data_batch_4\b.*--download"):
         cifar("cifar10", tmp_path)
 
 
@@ -131,7 +131,7 @@ def test_a_batch_that_cannot_be_read_is_named(write, tmp_path, monkeypatch):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(StorageError, match="cifar-10-batches-py.*cifar-10-batches-bin"):
+    with pytest.raises(StorageError, match=r"cifar-10-batches-py.*cifar-10-batches-bin"):
         cifar("cifar10", tmp_path)
     where = binary_layout("cifar10", tmp_path)
     (where / "data_batch_3.bin").unlink()

@@ -94,7 +94,7 @@ def test_an_unfinished_recording_is_not_replaced(folder, tmp_path, monkeypatch):
     name = f"{runs.run_name(TINY)}.nc"
     (tmp_path / "recordings").mkdir()
     save(load(folder / "recordings" / name).assign_attrs(epochs_done=2), tmp_path / "recordings" / name, kind="resnet")
-    with pytest.raises(StorageError, match="epochs_done.*2.*4"):
+    with pytest.raises(StorageError, match=r"epochs_done.*2.*4"):
         runs.train_runs(tmp_path, [TINY])
 
 

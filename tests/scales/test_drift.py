@@ -8,7 +8,7 @@ from torch import nn
 
 import skipglass as sg
 from skipglass.errors import InputError
-from skipglass.graph.state import as_found
+from skipglass.graph import as_found
 from skipglass.models import CifarResNet, ResidualMLP
 from skipglass.scales import hold_statistics, statistics_held
 

@@ -46,5 +46,5 @@ def test_depth_2_is_trivial_whatever_the_branches_weigh(reading):
 def test_mistakes_are_named():
     with pytest.raises(InputError, match=r"depth.*at least 1.*0"):
         trivialization_threshold(0)
-    with pytest.raises(InputError, match="'coherent'.*'coherant'|'coherant'.*'coherent'"):
+    with pytest.raises(InputError, match=r"'coherent'.*'coherant'|'coherant'.*'coherent'"):
         trivialization_threshold(10, reading="coherant")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from skipglass.errors import InputError
-from skipglass.graph.forward import eager
+from skipglass.graph import eager
 from skipglass.scales.absorption import Norm, State, state_of
 from skipglass.scales.residual_layers import pairs_of
 
@@ -56,7 +56,7 @@ def absorb(model: nn.Module, inputs: object = None) -> nn.Module:
         gains = {norm: _gain(network.norms[norm], state, behind=b) for norm, b in behind.items()}
         # the weights of the copy take every gain, while its batch norms still have theirs
         for a in network.absorptions:
-            state[a.weight].mul_(a.spread(gains[a.norm], state[a.weight]))
+            state[a.weight].mul_(a.broadcast(gains[a.norm], state[a.weight]))
             if a.bias is not None:
                 state[a.bias].mul_(gains[a.norm])
         for norm, b in behind.items():

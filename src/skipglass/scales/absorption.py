@@ -64,7 +64,7 @@ class Absorption:
     groups: int
     repeat: int
 
-    def spread(self, gain: Tensor, weight: Tensor) -> Tensor:
+    def broadcast(self, gain: Tensor, weight: Tensor) -> Tensor:
         """Return one number per channel, (*seeds, channels), in a shape that multiplies the weight."""
         after = [1] * (weight.ndim - self.axis - 1)
         if self.groups == 1:

@@ -24,8 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skipglass.graph.forward import LossFunction, eager
-from skipglass.graph.state import as_found
+from skipglass.graph import LossFunction, as_found, eager
 from skipglass.record import Result, derived, names, number, variable
 from skipglass.scales.absorption import Pairs
 from skipglass.scales.parameters import GLOBAL, parameters_of

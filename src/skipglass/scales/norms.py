@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skipglass.errors import InputError
-from skipglass.graph.forward import eager
+from skipglass.graph import eager
 from skipglass.scales.absorption import Pairs, State, state_of, wide
 from skipglass.scales.residual_layers import pairs_of
 
@@ -114,7 +114,7 @@ def absorbed_norms(model: nn.Module, inputs: object = None) -> dict[str, Tensor]
     # state becomes that of the absorbed network, as far as its weights go
     for a in network.absorptions:
         weight = wide(state[a.weight])
-        state[a.weight] = weight * a.spread(network.norms[a.norm].factor(state).abs(), weight)
+        state[a.weight] = weight * a.broadcast(network.norms[a.norm].factor(state).abs(), weight)
     return _norms(network, state)
 
 

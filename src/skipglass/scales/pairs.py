@@ -10,20 +10,17 @@ With fixed statistics a batch norm maps channel c to λ_c (z_c - μ_c)/σ_c + β
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from skipglass.errors import InputError
-from skipglass.graph.forward import eager, forward
-from skipglass.graph.read import Graph, leaves, read
-from skipglass.graph.state import as_found
+from skipglass.graph import Graph, Place, as_found, eager, facts, forward, leaves, read
 from skipglass.scales.absorption import Absorption, Norm, Pairs
-from skipglass.scales.channels import HOMOGENEOUS, Axis, across, shape_of
+from skipglass.scales.channels import Axis, across
 from skipglass.scales.example import example
-from skipglass.scales.weights import Weight, contracted, parameter_of, weight_of
+from skipglass.scales.weights import Weight, parameter_of, weight_of
 
 __all__ = ["pairs"]
 
@@ -79,40 +76,29 @@ def _sum_of_outputs(outputs: object) -> Tensor:
     return torch.stack(sums).sum()
 
 
-@dataclass(frozen=True)
-class _Network:
-    """A graph with its weights by node, and the nodes that read each signal, (node, output)."""
-
-    graph: Graph
-    weights: dict[int, Weight]
-    readers: dict[tuple[int, int], list[int]]
-
-
 def _pairs(graph: Graph, names: dict[int, str]) -> Pairs:
     forwards = range(len(graph.nodes) - 1, -1, -1)
+    weights: dict[int, Weight] = {}
     left: dict[str, str] = {}
-    network = _Network(graph, {}, defaultdict(list))
     for i in forwards:
-        for e in graph.edges[i]:
-            network.readers[e.to, e.output].append(i)
         if graph.roles[i] == "weight":
             weight = weight_of(graph, i, names)
             if isinstance(weight, Weight):
-                network.weights[i] = weight
+                weights[i] = weight
             else:
                 left |= weight
     # a module that is used several times is one norm, with a weight, or a reason why there is none, for each use
     norms: dict[str, Norm] = {}
     uses: dict[str, list[Absorption | str]] = defaultdict(list)
     for i in forwards:
-        if "BatchNorm" in graph.operations[i] and graph.roles[i] == "norm":
+        if graph.roles[i] == "norm" and facts(graph.operations[i]).over_samples:
             name, norm = _norm(graph, i, names)
             if isinstance(norm, Norm):
                 norms[name] = norm
-                uses[name].append(_absorption(network, i, name))
+                uses[name].append(_absorption(graph, weights, i, name))
             else:
                 left[name] = norm
-    times = Counter(w.name for w in network.weights.values())
+    times = Counter(w.name for w in weights.values())
     kept: list[Absorption] = []
     for name, ways in uses.items():
         agreed = _agreed(ways, times)
@@ -120,7 +106,7 @@ def _pairs(graph: Graph, names: dict[int, str]) -> Pairs:
             left[name] = agreed
         else:
             kept += agreed
-    return Pairs({_layer(w.name): w.name for w in network.weights.values()}, norms, tuple(kept), left)
+    return Pairs({_layer(w.name): w.name for w in weights.values()}, norms, tuple(kept), left)
 
 
 def _norm(graph: Graph, i: int, names: dict[int, str]) -> tuple[str, Norm | str]:
@@ -131,7 +117,8 @@ def _norm(graph: Graph, i: int, names: dict[int, str]) -> tuple[str, Norm | str]
     mean, variance = (names.get(id(getattr(node, f"_saved_running_{what}", None))) for what in ("mean", "var"))
     # it goes by what λ is, or is computed from, or else by its mean
     own = [names[id(p)] for p in leaves(operands[0]) if id(p) in names] if operands[0] else []
-    name = _layer(own[0]) if own else mean.rpartition(".")[0] or mean if mean else f"batch norm {i}"
+    where = mean or f"batch norm {i}"
+    name = _layer(own[0]) if own else where.rpartition(".")[0] or where
     if mean is None or variance is None or getattr(node, "_saved_training", True):
         return name, "it has no running statistics"
     if [o is not None for o in operands] != [p is not None for p in (multiplier, shift)]:
@@ -144,26 +131,26 @@ def _layer(parameter: str) -> str:
     return parameter.rsplit(".", 1)[0] if parameter.endswith((".weight", ".multiplier")) else parameter
 
 
-def _absorption(network: _Network, i: int, norm: str) -> Absorption | str:
+def _absorption(graph: Graph, weights: dict[int, Weight], i: int, norm: str) -> Absorption | str:
     """The weight that absorbs one use of a batch norm, or why there is none."""
-    before = _before(network, i, norm)
+    before = _before(graph, weights, i, norm)
     if isinstance(before, Absorption):
         return before
-    behind = _behind(network, i, norm)
+    behind = _behind(graph, weights, i, norm)
     return behind if isinstance(behind, Absorption) else f"{before}, and {behind}"
 
 
-def _before(network: _Network, i: int, norm: str) -> Absorption | str:
+def _before(graph: Graph, weights: dict[int, Weight], i: int, norm: str) -> Absorption | str:
     """Follow the channels that a batch norm reads down to the weight that gives them."""
-    graph, at, positive = network.graph, i, False
+    at, positive = i, False
     axis: Axis | None = Axis(1)
     while axis is not None:
         (edge,) = graph.edges[at]
         at = edge.to
-        if len(network.readers[at, edge.output]) > 1:
-            return f"{len(network.readers[at, edge.output])} operations read its input"
-        if (w := network.weights.get(at)) is not None:
-            if axis.place != w.signal % len(shape_of(graph, at)):
+        if len(readers := _readers(graph, edge.place)) > 1:
+            return f"{len(readers)} operations read its input"
+        if (w := weights.get(at)) is not None:
+            if axis.place != w.signal % len(graph.shape(at)):
                 return f"its channels are not those of {w.name}"
             if w.biased or axis.repeat > 1:
                 return f"more than a bias is added to the product with {w.name}"
@@ -171,24 +158,24 @@ def _before(network: _Network, i: int, norm: str) -> Absorption | str:
         if len(graph.edges[at]) != 1:
             break
         # a positive factor of these channels can be moved below this operation
-        positive |= graph.operations[at] in HOMOGENEOUS
+        positive |= graph.roles[at] != "linear"
         axis = across(graph, at, axis, upwards=False)
     return f"its input comes from {graph.operations[at]}" if graph.edges[at] else "its input is the network's own"
 
 
-def _behind(network: _Network, i: int, norm: str) -> Absorption | str:
+def _behind(graph: Graph, weights: dict[int, Weight], i: int, norm: str) -> Absorption | str:
     """Follow the channels that a batch norm gives up to the weight that reads them."""
-    graph, at = network.graph, i
+    at = i
     axis: Axis | None = Axis(1)
     while axis is not None:
-        readers = network.readers[at, 0]
+        readers = _readers(graph, (at, 0))
         if len(readers) != 1:
             return f"{len(readers)} operations read its output"
         below, at = at, readers[0]
-        w = network.weights.get(at)
+        w = weights.get(at)
         # the signal may also be added to the product with a weight
-        if w is not None and any(e.to == below and e.slot == contracted(graph, at)[0] for e in graph.edges[at]):
-            if axis.place != w.signal % len(shape_of(graph, below)):
+        if w is not None and any(e.to == below and graph.contracts(at, e) for e in graph.edges[at]):
+            if axis.place != w.signal % len(graph.shape(below)):
                 return f"its channels are not those of {w.name}"
             return Absorption(norm, w.name, None, True, True, *w.into, axis.repeat)
         if len(graph.edges[at]) != 1:
@@ -196,6 +183,11 @@ def _behind(network: _Network, i: int, norm: str) -> Absorption | str:
         # a positive factor of these channels can be moved above this operation
         axis = across(graph, at, axis, upwards=True)
     return f"its output enters {graph.operations[at]}"
+
+
+def _readers(graph: Graph, place: Place) -> list[int]:
+    """The nodes that read one signal, once for each operand."""
+    return [i for i in dict.fromkeys(graph.users[place[0]]) for e in graph.edges[i] if e.place == place]
 
 
 def _agreed(ways: list[Absorption | str], times: Counter[str]) -> list[Absorption] | str:

@@ -58,6 +58,7 @@ def parameters_of(
                 "'C', the global scale of the weights"
             )
         return chosen
+    # what is left are names, which must be those of parameters
     names = [scales] if isinstance(scales, str) else list(scales) if isinstance(scales, Iterable) else [scales]
     if not names:
         raise InputError("scales names no parameter; name some, or leave it out for the multipliers of batch norms")

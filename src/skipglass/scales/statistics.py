@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.overrides import TorchFunctionMode
 
-from skipglass.graph.forward import arguments, attempt
+from skipglass.graph import arguments, attempt
 from skipglass.models import ResidualLayer
 
 __all__ = ["copied", "hold_statistics", "statistics_held"]
@@ -43,12 +43,14 @@ def statistics_held(model: nn.Module, inputs: object) -> Iterator[None]:
     InputError
         If the model cannot be run.
     """
+    # modules in evaluation keep their running statistics; of those in training, some call a function in HELD
     training = [m for m in model.modules() if m.training]
     model.eval()
     by_call = [m for m in training if _normalises_by_call(m)]
     own = [m for m in training if isinstance(getattr(m, "running_var", None), Tensor) and m not in by_call]
     for module in by_call:
         module.training = True
+    # the others compute their statistics themselves: they are given those of the batch as running ones
     if own:
         hold_statistics(model, inputs, own)
     with _Replaced(HELD):
@@ -99,6 +101,7 @@ def _rms_norm(input, normalized_shape, weight=None, eps=None):
 
 
 def _group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, _=True):
+    # layer norm over the channels of a group and all places, with one weight per channel
     groups = input.reshape(len(input), num_groups, -1)
     weight, bias = (None if p is None else p.view(-1, *[1] * (input.ndim - 2)) for p in (weight, bias))
     return _affine(_layer_norm(groups, groups.shape[2:], eps=eps).view(input.shape), weight, bias)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
-from skipglass.graph.forward import LossFunction, forward, prediction
+from skipglass.graph import LossFunction, forward, prediction
 from skipglass.scales.statistics import statistics_held
 
 __all__ = ["check_finite", "check_values", "inner", "linearised", "second", "slopes", "stepping", "twice"]
@@ -137,6 +137,7 @@ def second(of: Sequence[Tensor], given: Sequence[Tensor], along: Sequence[Tensor
     InputError
         If the network cannot be differentiated twice.
     """
+    # slopes without a graph are constants, whose derivative is 0
     live = [(g, v) for g, v in zip(of, along, strict=True) if g.requires_grad]
     if not live:
         return [torch.zeros_like(p) for p in given]

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from skipglass.graph.forward import LossFunction, eager
-from skipglass.graph.state import as_found
+from skipglass.graph import LossFunction, as_found, eager
 from skipglass.paths.lesion import scaled
 from skipglass.record import Result, derived, text, transient, variable
 from skipglass.scales.twice import check_finite, check_values, inner, linearised, second, slopes, stepping
@@ -149,6 +148,7 @@ def two_paths(
             # s is linear in the branch, so that ∂s/∂a is the part of s that passes it
             s_p, *g = slopes(s, [a, *own.values()])
             *g_p, curvature = (part.detach() for part in second([s_p], [*own.values(), a], [None]))
+        # what does not pass the block goes around it
         g_m = [(whole - part).detach() for whole, part in zip(g, g_p, strict=True)]
     norm_p, norm_m = math.sqrt(inner(g_p, g_p)), math.sqrt(inner(g_m, g_m))
     parts = dict(zip(own, g_p, strict=True)), dict(zip(own, g_m, strict=True))

@@ -5,13 +5,9 @@ from dataclasses import dataclass
 
 from torch.autograd.graph import Node
 
-from skipglass.graph.operations import CONTRACTIONS, FUSED, operation
-from skipglass.graph.read import Graph, leaves
+from skipglass.graph import Graph, facts, leaves, operation
 
-__all__ = ["Weight", "contracted", "parameter_of", "weight_of"]
-
-COPIES = frozenset({"ToCopy", "Clone", "Alias"})
-TRANSPOSES = frozenset({"T", "Transpose", "Permute"})
+__all__ = ["Weight", "parameter_of", "weight_of"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +34,6 @@ class Weight:
     signal: int
 
 
-def contracted(graph: Graph, i: int) -> tuple[int, int]:
-    """Return the slots of the signal and of the weight in a contraction."""
-    live = {e.slot for e in graph.edges[i]}
-    ways = CONTRACTIONS[graph.operations[i]]
-    return next((own, other) for own, other, _ in ways if own in live and other not in live)
-
-
 def weight_of(graph: Graph, i: int, names: Mapping[int, str]) -> Weight | dict[str, str]:
     """Read a contraction whose role is "weight".
 
@@ -60,34 +49,33 @@ def weight_of(graph: Graph, i: int, names: Mapping[int, str]) -> Weight | dict[s
     Weight or dict
         {the parameters that it is computed from: how} where the weight is no single parameter.
     """
-    own, other = contracted(graph, i)
-    name, node = graph.operations[i], graph.nodes[i]
+    way, known, node = graph.contraction(i), facts(graph.operations[i]), graph.nodes[i]
+    assert way is not None  # as its role is "weight"
+    own, other, saved = way
     operand = node.next_functions[other][0]
     parameter, transposed = parameter_of(operand, names)
     if parameter is None:
         computed = "+".join(names.get(id(p), "?") for p in (leaves(operand) if operand else ()))
-        return {computed or f"weight {i}": f"a weight computed by {operand.name() if operand else name}"}
-    # what is added in the same operation: the first operand of an Addmm, the third of a convolution
-    slot = 0 if name in FUSED else 2
-    added = node.next_functions[slot][0] if slot < len(node.next_functions) else None
+        return {computed or f"weight {i}": f"a weight computed by {operand.name() if operand else 'no operation'}"}
+    # what is added in the same operation is a bias, if it is a parameter
+    slot = known.bias
+    added = node.next_functions[slot][0] if slot is not None and slot < len(node.next_functions) else None
     bias, _ = parameter_of(added, names)
     biased = added is not None and bias is None
-    if "Conv" in name:
-        groups = int(getattr(node, "_saved_groups", 1))
-        sides = ((0, 1), (1, groups))
-        if getattr(node, "_saved_transposed", "Transpose" in name):
-            sides = sides[::-1]
-        return Weight(parameter, bias, biased, *sides, signal=1)
-    # W h has its channels first, h W last; PyTorch's linear operation is h Wᵀ
+    if known.convolves:
+        sides = ((0, 1), (1, int(getattr(node, "_saved_groups", 1))))
+        transposing = getattr(node, "_saved_transposed", "Transpose" in graph.operations[i])
+        return Weight(parameter, bias, biased, *(sides[::-1] if transposing else sides), signal=1)
+    # W h has its channels first, h W last; what is saved as a "weight" is stored as (out, in), for h Wᵀ
     first = other < own
-    out = (0 if first or name.endswith("Linear") else 1) ^ transposed
+    out = (0 if first or saved == "weight" else 1) ^ transposed
     return Weight(parameter, bias, biased, (out, 1), (1 - out, 1), signal=0 if first else -1)
 
 
 def parameter_of(node: Node | None, names: Mapping[int, str]) -> tuple[str | None, int]:
     """Return the name of the parameter behind transposes and copies, if it is one, and whether it is transposed."""
     transposed = 0
-    while node is not None and (kind := operation(node)) in COPIES | TRANSPOSES:
-        transposed ^= kind in TRANSPOSES
+    while node is not None and ((known := facts(operation(node))).copies or known.permutes):
+        transposed ^= known.permutes
         node = node.next_functions[0][0]
     return names.get(id(getattr(node, "variable", None))), transposed
