@@ -86,4 +86,4 @@ def layer_panels(recording: xr.Dataset) -> tuple[Panel, ...]:
 
 def _layers(panel: Panel) -> Panel:
     """All counted rates, and the limit of index 0 alone."""
-    return replace(panel, series=[s for s in panel.series if s.marks == "points" or s.name.startswith("index 0")])
+    return replace(panel, series=tuple(s for s in panel.series if s.marks == "points" or s.name.startswith("index 0")))
