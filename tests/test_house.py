@@ -1,6 +1,7 @@
 """The house: folders import only what stands above them, and importing the package stays light."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,32 @@ ORDER = [
 ]
 ROOT = Path(skipglass.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
+
+
+MODULES = {
+    ".".join(["skipglass", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path
+    for path in ROOT.rglob("*.py")
+}
+
+
+def imported_names(path: Path) -> set[tuple[str, str]]:
+    """(module, name) of every import from the package, also those inside functions and for type checkers."""
+    froms = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    return {(n.module, a.name) for n in froms if n.module and n.module.startswith("skipglass") for a in n.names}
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """`graphlib` raises CycleError, which names the circle."""
+    files = {
+        module: {f"{m}.{name}" if f"{m}.{name}" in MODULES else m for m, name in imported_names(path)} - {module}
+        for module, path in MODULES.items()
+    }
+    assert set(graphlib.TopologicalSorter(files).static_order()) >= set(MODULES)
+
+
+@pytest.mark.parametrize("path", MODULES.values(), ids=MODULES)
+def test_nothing_private_is_imported_from_another_file(path):
+    assert not [name for module, name in imported_names(path) if name.startswith("_") and name != "__version__"]
 
 
 def imported_folders(path: Path) -> set[str]:
