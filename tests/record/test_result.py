@@ -264,7 +264,7 @@ def test_damaged_and_hostile_datasets_are_refused_in_one_line(whole, what):
 
 
 def test_a_file_of_another_kind_is_refused(whole, tmp_path):
-    with pytest.raises(StorageError, match="'everything' recording was asked for, it holds a 'inner' one"):
+    with pytest.raises(StorageError, match=r"'everything'.*'inner'"):
         Everything.load(inner().save(tmp_path / "a.nc"))
 
 
@@ -277,7 +277,7 @@ def test_a_file_of_an_older_layout_is_upgraded(tmp_path):
     old = inner().to_xarray().rename(predicted="guess")
     path = record.save(old, tmp_path / "old.nc", "inner")
     assert same(Renamed.load(path), inner())
-    with pytest.raises(StorageError, match="predicted is missing"):
+    with pytest.raises(StorageError, match="predicted"):
         Inner.load(path)
 
 
@@ -286,14 +286,14 @@ def test_a_field_that_is_not_declared_is_named():
     class Careless(Result):
         value: int
 
-    with pytest.raises(TypeError, match=r"Careless\.value is not declared"):
+    with pytest.raises(TypeError, match=r"Careless\.value"):
         Careless(1).to_xarray()
     with pytest.raises(TypeError):
         number(lettr="x")
 
 
 def test_an_array_of_the_wrong_dimensions_is_named(whole):
-    with pytest.raises(TypeError, match="per_sample lies along"):
+    with pytest.raises(TypeError, match="per_sample"):
         replace(whole, per_sample=np.ones(3)).to_xarray()
 
 
@@ -327,7 +327,7 @@ def test_results_draw_their_first_variable_or_their_panel(whole):
     class Scalar(Result):
         value: float = number()
 
-    with pytest.raises(InputError, match="no variable along a coordinate"):
+    with pytest.raises(InputError, match="Scalar"):
         Scalar(1.0).plot()
 
 

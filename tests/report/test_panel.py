@@ -25,14 +25,14 @@ def sliding(**changes):
 
 BAD_SERIES = [
     ({"name": ""}, "needs a name"),
-    ({"y": [1.0]}, "y has 1 values, x has 2"),
+    ({"y": [1.0]}, "y.* 1 .*x.* 2"),
     ({"x": [[1, 2]]}, "shape"),
     ({"x": [], "y": []}, "shape"),
     ({"x": [1, np.nan]}, "finite"),
     ({"x": ["one", "two"]}, "numbers"),
     ({"low": [0, 0]}, "one end"),
-    ({"low": [0], "high": [1]}, "low has 1 values"),
-    ({"marks": "lines"}, "did you mean 'line'"),
+    ({"low": [0], "high": [1]}, "low.* 1 "),
+    ({"marks": "lines"}, "'line'"),
 ]
 
 
@@ -46,7 +46,7 @@ BAD_PANELS = [
     ({"name": "Figure 1"}, "a-z"),
     ({"title": " "}, "title"),
     ({"how_to_read": ""}, "how_to_read"),
-    ({"marks": "bars"}, "did you mean 'bar'"),
+    ({"marks": "bars"}, "'bar'"),
     ({"series": ()}, "nothing to draw"),
     ({"series": (ONE, ONE)}, "one name"),
     ({"series": tuple(Series(str(k), [1], [1]) for k in range(9))}, "color="),
@@ -70,9 +70,9 @@ def test_an_axis_cannot_be_log_and_start_at_zero():
 @pytest.mark.parametrize(
     ("values", "frames", "captions", "message"),
     [
-        ([1, 2], [(ONE,)], (), "2 values and 1 frames"),
-        ([1, 2], [(ONE,), (Series("b", [1], [1]),)], (), "same series"),
-        ([1], [(ONE,)], ("a", "b"), "2 captions"),
+        ([1, 2], [(ONE,)], (), "2 .* 1 "),
+        ([1, 2], [(ONE,), (Series("b", [1], [1]),)], (), "series"),
+        ([1], [(ONE,)], ("a", "b"), "captions"),
         ([], [], (), "0 values"),
         ([np.nan], [(ONE,)], (), "finite"),
     ],
@@ -120,12 +120,12 @@ def test_csv_holds_every_digit_and_leaves_gaps_empty(tmp_path):
 
 
 def test_a_table_checks_its_cells():
-    with pytest.raises(InputError, match="row 1 has 1 cells"):
+    with pytest.raises(InputError, match=r"row 1 .*1 "):
         Table("t", "T", "Read it.", ["a", "b"], [[1, 2], [3]])
-    with pytest.raises(InputError, match="verdict begins"):
+    with pytest.raises(InputError, match="verdict"):
         Table("t", "T", "Read it.", ["verdict"], [["perhaps"]])
 
 
 def test_a_report_refuses_equal_names():
-    with pytest.raises(InputError, match="twice: p"):
+    with pytest.raises(InputError, match=r"\bp\b"):
         Report("R", sections=(Section("a", items=(panel(),)), Section("b", items=(panel(),))))

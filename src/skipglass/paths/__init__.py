@@ -4,7 +4,7 @@ from skipglass.graph import Block, PathGraph
 from skipglass.paths.census import census
 from skipglass.paths.comparison import Comparison
 from skipglass.paths.cost import cost
-from skipglass.paths.lesion import lesion
+from skipglass.paths.lesion import lesion, scaled
 from skipglass.paths.measure import measure
 from skipglass.paths.moments import Moments, moments
 from skipglass.paths.outline import outline
@@ -31,5 +31,6 @@ __all__ = [
     "output_split",
     "participation",
     "participation_of",
+    "scaled",
     "spectrum",
 ]

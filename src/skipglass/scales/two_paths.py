@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from skipglass.graph import LossFunction, as_found, eager
-from skipglass.paths.lesion import scaled
+from skipglass.paths import scaled
 from skipglass.record import Result, derived, text, transient, variable
 from skipglass.scales.twice import check_finite, check_values, inner, linearised, second, slopes, stepping
 
