@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 from torch.autograd import Variable
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, Node
 
 from skipglass.errors import InputError
 from skipglass.graph.nodes import Graph, Meta
@@ -43,6 +43,7 @@ def call(graph: Graph, head: int, at: Arrived) -> list[Graded]:
     """Call one node by hand, one channel after the other."""
     node, edges = graph.nodes[head], graph.edges[head]
     backward: Callable = node if callable(node) else node.apply  # type: ignore[attr-defined] # custom functions
+    slots = _given(node)
     left: list[Graded] = [{} for _ in edges]
     for r in sorted({r for graded in at.values() for r in graded}):
         # a node wants one gradient for each output, None where there is none
@@ -50,9 +51,17 @@ def call(graph: Graph, head: int, at: Arrived) -> list[Graded]:
         leaving = backward(*entering)
         gradients = leaving if isinstance(leaving, tuple) else (leaving,)
         for graded, e in zip(left, edges, strict=True):
-            if (gradient := gradients[e.slot]) is not None:
+            if (gradient := gradients[slots.get(e.slot, e.slot)]) is not None:
                 graded[r] = fit(gradient, graph.metas[e.to][e.output])
     return left
+
+
+def _given(node: Node) -> dict[int, int]:
+    """For a custom function, where in its arguments each operand stands; it takes others than tensors too."""
+    needed = getattr(node, "needs_input_grad", ())
+    arguments = [k for k, needs in enumerate(needed) if needs]
+    operands = [slot for slot, (after, _) in enumerate(node.next_functions) if after is not None]
+    return dict(zip(operands, arguments, strict=True)) if len(operands) == len(arguments) else {}
 
 
 def fit(gradient: Tensor, meta: Meta) -> Tensor:

@@ -9,7 +9,7 @@ Terms that the whole package uses:
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -63,6 +63,8 @@ class Graph:
         Where the backward pass starts.
     targets
         For each tensor of x its place.
+    parts
+        For a node that stands here once for each of its outputs (see `Operation.parts`): which output it is.
     """
 
     nodes: list[Node]
@@ -71,6 +73,7 @@ class Graph:
     edges: list[list[Edge]]
     loss: GradientEdge
     targets: list[Place]
+    parts: dict[int, int] = field(default_factory=dict)
 
     @cached_property
     def metas(self) -> list[tuple[Meta, ...]]:
@@ -96,8 +99,9 @@ class Graph:
         """The nodes at which a tensor of x is reached."""
         return {node for node, _ in self.targets}
 
-    def shape(self, node: int, output: int = 0) -> tuple[int, ...]:
+    def shape(self, node: int, output: int | None = None) -> tuple[int, ...]:
         """Return the shape of what a node has computed."""
+        output = self.parts.get(node, 0) if output is None else output
         return tuple(self.nodes[node]._input_metadata[output].shape)
 
     def contraction(self, node: int) -> Contraction | None:

@@ -1,14 +1,16 @@
 """What each operation of the backward pass does to a signal: the one table that all folders ask.
 
-An operation goes by the name of autograd's node without "Backward" and the number of the overload: "Add", "Addmm",
-"NativeLayerNorm". One that is not in the table counts as a nonlinearity, so that an unknown one never makes a shortcut.
+An operation goes by the name of autograd's node without its last "Backward" and the number of the overload: "Add",
+"Addmm", "NativeLayerNorm"; "TanhBackward" is what computes the gradient of a Tanh, and stands in the graph of a loss that
+holds gradients (gradient penalties, forces). One that is not in the table counts as a nonlinearity, so that an unknown
+one never makes a shortcut. What a custom function does is told by `skipglass.register`.
 That the table is right is tested by asking the nodes themselves (tests/graph/test_operations.py): whether what a node
 passes on depends on x, whether it works entry by entry, whether it is its own transpose.
 """
 
 import functools
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +33,8 @@ __all__ = [
 Contraction = tuple[int, int, str]
 """(the operand that carries the signal, the operand that may be a weight, the name under which that one is saved)"""
 Factors = tuple[frozenset[int], frozenset[int]]
+Part = tuple[str, Collection[int]]
+"""(the name under which the table has one output of an operation, the operands that this output depends on)"""
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,12 @@ class Operation:
         It is a convolution.
     over_samples
         It takes its statistics over samples (batch norm), unless they are fixed.
+    parts
+        For an operation whose outputs depend on different operands: what it is to each of them, by number.
     hidden
         It swallows a whole piece of the network: what to do about it.
+    refused
+        The same, where nothing can be measured through it.
     """
 
     role: str = "nonlinear"
@@ -112,7 +120,9 @@ class Operation:
     size: bool = False
     convolves: bool = False
     over_samples: bool = False
+    parts: Callable[[int], Part] | None = None
     hidden: str = ""
+    refused: str = ""
 
 
 TABLE: dict[str, Operation] = {}
@@ -178,8 +188,7 @@ _say("linear entrywise self_adjoint", "NativeDropout")
 _say("linear entrywise", "NegView Deg2Rad Rad2Deg Conj ConjPhysical MaskedFill FusedDropout")
 _say(
     "linear",
-    "Copy Detach Identity Lift LiftFresh PinMemory ToDense ToSparse ToMkldnn Complex ViewAsComplex ViewAsReal _DDPSink "
-    "RegisterPostBackwardFunction",
+    "Copy Detach Identity Lift LiftFresh PinMemory ToDense ToSparse ToMkldnn Complex ViewAsComplex ViewAsReal",
 )
 
 # shapes and places
@@ -255,14 +264,76 @@ _say(
 FOREACH = "ForeachAdd ForeachSub ForeachLerp ForeachAddcmul ForeachAddcdiv ForeachMaximum ForeachMinimum"
 _say("nonlinear", FOREACH, merges="alike")
 
+# gradients of operations: the first operand is the gradient that entered, which each is linear in
+GRADIENT = frozenset({0})
+_say(
+    "linear entrywise self_adjoint",
+    "TanhBackward SigmoidBackward EluBackward GeluBackward HardswishBackward SoftplusBackward LogSigmoidBackward",
+    nonlinear_in={1},
+)
+_say("linear", "SoftmaxBackwardData LogSoftmaxBackwardData GluBackward", nonlinear_in={1})
+_say("linear", "NativeLayerNormBackward", nonlinear_in={1, 2, 3, 4})
+_say("linear over_samples", "NativeBatchNormBackward", nonlinear_in={1, 2})
+LOSSES = "MseLossBackward SmoothL1LossBackward HuberLossBackward SoftMarginLossBackward BinaryCrossEntropyBackward"
+_say("linear", LOSSES, nonlinear_in={1, 2})
+
+
+def _by_the_first(name: str) -> Callable[[int], Part]:
+    return lambda _output: (name, GRADIENT)
+
+
+SAME_SLOPES = (
+    "LeakyReluBackward ThresholdBackward HardtanhBackward HardshrinkBackward SoftshrinkBackward "
+    "RreluWithNoiseBackward NativeDropoutBackward"
+)
+"""Gradients of what is linear on each of its pieces: they depend on the signal that entered by the piece alone."""
+for own in SAME_SLOPES.split():
+    _say("linear entrywise self_adjoint", own, parts=_by_the_first(own))
+SAME_PLACES = (
+    "SelectBackward SliceBackward DiagonalBackward UnfoldBackward EmbeddingDenseBackward NllLossBackward "
+    "NllLoss2DBackward AvgPool2DBackward AvgPool3DBackward AdaptiveAvgPool2DBackward AdaptiveAvgPool3DBackward "
+    "MaxPool2DBackward MaxPool2DWithIndicesBackward MaxPool3DWithIndicesBackward AdaptiveMaxPool2DBackward "
+    "AdaptiveMaxPool3DBackward FractionalMaxPool2DBackward FractionalMaxPool3DBackward ReflectionPad1DBackward "
+    "ReflectionPad2DBackward ReflectionPad3DBackward ReplicationPad1DBackward ReplicationPad2DBackward "
+    "ReplicationPad3DBackward UpsampleNearest1DBackward UpsampleNearest2DBackward UpsampleNearest3DBackward "
+    "UpsampleNearestExact1DBackward UpsampleNearestExact2DBackward UpsampleNearestExact3DBackward "
+    "UpsampleLinear1DBackward UpsampleBilinear2DBackward UpsampleBilinear2DAaBackward UpsampleBicubic2DBackward "
+    "UpsampleBicubic2DAaBackward UpsampleTrilinear3DBackward"
+)
+for own in SAME_PLACES.split():
+    _say("linear", own, parts=_by_the_first(own))
+# of a convolution: the gradients of its input (a contraction with the weight), its weight and its bias
+CONVOLUTION_S: tuple[Part, ...] = (
+    ("ConvolutionBackward", {0, 2}),
+    ("ConvolutionBackwardWeight", {0, 1}),
+    ("ConvolutionBackwardBias", {0}),
+)
+_say(
+    "linear",
+    "ConvolutionBackward",
+    contracts=((0, 2, "weight"), (2, 0, "grad_output")),
+    factors=_product([0], [2]),
+    parts=CONVOLUTION_S.__getitem__,
+)
+_say("linear", "ConvolutionBackwardWeight", **_matrices(0, 1, "input", "grad_output"))
+_say("linear sums", "ConvolutionBackwardBias")
+
+# PyTorch's own custom functions that pass on what they are given, each tensor by itself
+IDENTITIES = "BackwardHookFunction _DDPSink RegisterPostBackwardFunction"
+for own in IDENTITIES.split():
+    _say("linear", own, parts=lambda output, own=own: (own, {output}))
+
 # what the graph does not show: weights, or a piece of the network
 _say("opaque", "CopySlices MkldnnRnnLayer CudnnRnn MiopenRnn ThnnFusedLstmCell ThnnFusedGruCell")
-_say("nonlinear", "CompiledFunction", hidden="was compiled; measure the model without torch.compile")
+_say("opaque", "CompiledFunction", merges="alike", hidden="was compiled; measure the model without torch.compile")
+SCRIPTED = "is a scripted function; measure the eager version"
+_say("opaque", "DifferentiableGraph", merges="alike", hidden=SCRIPTED)
 CHECKPOINT = "is a reentrant checkpoint; use torch.utils.checkpoint(..., use_reentrant=False)"
-_say("nonlinear", "CheckpointFunction", hidden=CHECKPOINT)
+_say("nonlinear", "CheckpointFunction", refused=CHECKPOINT)
 
 UNKNOWN = Operation()
-PYTORCH_S_OWN = {"CompiledFunction", "CheckpointFunction", "SyncBatchNorm", "_DDPSink", "RegisterPostBackwardFunction"}
+UNKNOWN_GRADIENT = Operation("opaque")
+PYTORCH_S_OWN = {"CompiledFunction", "CheckpointFunction", "SyncBatchNorm", *IDENTITIES.split()}
 """Custom functions that are understood, where PyTorch defines them."""
 
 FUSED = frozenset(name for name, known in TABLE.items() if known.merges == "fused")
@@ -271,8 +342,10 @@ SELF_ADJOINT = frozenset(name for name, known in TABLE.items() if known.self_adj
 
 
 def facts(name: str) -> Operation:
-    """Return what is known of an operation; of an unknown one, that it is a nonlinearity."""
-    return TABLE.get(name, UNKNOWN)
+    """Return what is known of an operation; of an unknown one, that it is a nonlinearity, of a gradient, opaque."""
+    if (known := TABLE.get(name)) is not None:
+        return known
+    return UNKNOWN_GRADIENT if "Backward" in name and not name.startswith("custom ") else UNKNOWN
 
 
 def contraction(name: str, signals: Collection[int]) -> Contraction | None:
@@ -311,4 +384,5 @@ def operation(node: Node) -> str:
 
 @functools.cache
 def _short(name: str) -> str:
-    return re.sub(r"Backward\w*$", "", name.rsplit("::", 1)[-1])
+    """A node's name without its last "Backward" and what numbers the overload."""
+    return re.sub(r"(Backward)(?:s|(?:Autograd[A-Za-z]+)?\d+)?(?:_copy)?$", "", name.rsplit("::", 1)[-1])

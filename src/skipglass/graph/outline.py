@@ -17,6 +17,7 @@ from skipglass.graph.naming import (
     names_of_weights,
 )
 from skipglass.graph.nodes import Edge, Graph
+from skipglass.graph.operations import facts
 from skipglass.graph.regions import Counted
 
 __all__ = ["UNITS", "Block", "Doubt", "PathGraph", "named", "read_outline"]
@@ -204,11 +205,14 @@ def _doubts(graph: Graph, hidden: Mapping[int, str], unsure: set[int], decisive:
         if name == "CopySlices" and len(graph.edges[i]) > 1:
             doubts[i] = Doubt("CopySlices in place on a slice", "slice")
         elif i in unsure:
-            doubts[i] = Doubt(name, "sum")
+            advice = facts(name).hidden
+            doubts[i] = Doubt(f"{name}, which {advice}" if advice else name, "sum")
         elif role in {"opaque", "custom"}:
             module = common_prefix([hidden[i]])
-            kind = "custom" if name.startswith("custom ") else "opaque"
-            doubts[i] = Doubt(f"{name} ({module})" if module else name, kind)
+            advice = facts(name).hidden
+            kind = "custom" if name.startswith("custom ") or advice else "opaque"
+            shown = f"{name}, which {advice}" if advice else name
+            doubts[i] = Doubt(f"{shown} ({module})" if module else shown, kind)
         elif role == "constant":
             doubts[i] = Doubt(f"{name} with a constant", "decisive" if i in decisive else "constant")
     return doubts

@@ -4,19 +4,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import Node, get_gradient_edge
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from skipglass.errors import InputError
 from skipglass.graph.broadcasts import written_out
 from skipglass.graph.nodes import Edge, Graph, Meta, Place, Target, leaves
 from skipglass.graph.operations import contraction, facts, operation, role
 from skipglass.graph.saved import saved_parameter
+from skipglass.graph.steps import Operand, Step, taken_apart
 
 __all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "leaves", "read"]
-
-Operand = tuple[int, Node, int]
-"""(slot, node, output)"""
-
 
 def as_targets(x: Target) -> tuple[Tensor, ...]:
     """Check x, a tensor or a tuple of tensors whose gradient is defined.
@@ -63,19 +60,44 @@ def read(loss: Tensor, x: Target) -> Graph:
         raise InputError("the loss does not depend on one of the tensors in x; leave it out")
     # nodes without a live operand that are no end carry no signal
     at_end = {e.node for e in ends}
-    nodes = [node for node in reversed(live) if live[node] or node in at_end]
-    number = {node: i for i, node in enumerate(nodes)}
-    names = [operation(node) for node in nodes]
+    steps = [Step(v, None, operation(v), live.pop(v)) for v in reversed([*live]) if live[v] or v in at_end]
+    names = {step.name for step in steps}
     for name in names:
-        if advice := facts(name).hidden:
+        if advice := facts(name).refused:
             raise InputError(f"a part of the network {advice}: paths inside it cannot be seen")
-    edges = [[Edge(slot, number[after], output) for slot, after, output in live.pop(node)] for node in nodes]
-    roles = [_role(node, name, {e.slot for e in out}) for node, name, out in zip(nodes, names, edges, strict=True)]
-    targets: list[Place] = [(number[e.node], e.output_nr) for e in ends]
-    graph = Graph(nodes, names, roles, edges, root, targets)
+    if any(facts(name).parts for name in names):
+        steps = taken_apart(steps, (root.node, root.output_nr), [(e.node, e.output_nr) for e in ends])
+    graph = _numbered(steps, root, ends)
+    _require_something_to_see(graph)
     for i in written_out(graph):
-        roles[i] = "opaque"
+        graph.roles[i] = "opaque"
     return graph
+
+
+def _numbered(steps: Sequence[Step], root: GradientEdge, ends: Sequence[GradientEdge]) -> Graph:
+    """The graph of these steps."""
+    number = {(step.node, step.part): i for i, step in enumerate(steps)}
+
+    def place(node: Node, output: int) -> Place:
+        whole = number.get((node, None))
+        return (number[node, output] if whole is None else whole), output
+
+    edges = [[Edge(slot, *place(after, output)) for slot, after, output in step.operands] for step in steps]
+    roles = [_role(step.node, step.name, {e.slot for e in out}) for step, out in zip(steps, edges, strict=True)]
+    parts = {i: step.part for i, step in enumerate(steps) if step.part is not None}
+    targets = [place(e.node, e.output_nr) for e in ends]
+    return Graph([step.node for step in steps], [step.name for step in steps], roles, edges, root, targets, parts)
+
+
+def _require_something_to_see(graph: Graph) -> None:
+    """Refuse a graph in which compiled or scripted functions hold the whole network: no sum lies outside them."""
+    hidden = {name: advice for name in set(graph.operations) if (advice := facts(name).hidden)}
+    sums = any(
+        len(edges) > 1 and facts(name).merges and name not in hidden
+        for name, edges in zip(graph.operations, graph.edges, strict=True)
+    )
+    if hidden and not sums and not any(role in {"weight", "constant"} for role in graph.roles):
+        raise InputError(f"a part of the network {next(iter(hidden.values()))}: paths inside it cannot be seen")
 
 
 def _check_loss(loss: Tensor) -> None:
