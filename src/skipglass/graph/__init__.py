@@ -8,15 +8,8 @@ measured on it needs. The way from one to the other:
 - `PathGraph` holds what merges were found there: residual blocks, weights, parallel sums, doubts.
 """
 
-from skipglass.graph.forward import (
-    LossFunction,
-    arguments,
-    attempt,
-    eager,
-    forward,
-    prediction,
-    splittable,
-)
+from skipglass.graph.forward import LossFunction, attempt, eager, forward, prediction
+from skipglass.graph.inputs import arguments, fitted, splittable
 from skipglass.graph.nodes import Edge, Graph, Place, Target, leaves
 from skipglass.graph.operations import Operation, contraction, facts, operation
 from skipglass.graph.outline import UNITS, Block, PathGraph, named
@@ -46,6 +39,7 @@ __all__ = [
     "dimensions",
     "eager",
     "facts",
+    "fitted",
     "forward",
     "leaves",
     "named",

@@ -385,4 +385,4 @@ def operation(node: Node) -> str:
 @functools.cache
 def _short(name: str) -> str:
     """A node's name without its last "Backward" and what numbers the overload."""
-    return re.sub(r"(Backward)(?:s|(?:Autograd[A-Za-z]+)?\d+)?(?:_copy)?$", "", name.rsplit("::", 1)[-1])
+    return re.sub(r"Backward(?!\w*Backward)\w*$", "", name.rsplit("::", 1)[-1])

@@ -43,8 +43,9 @@ class Trace:
         The network that names weights and blocks; None leaves blocks numbered.
     blocks
         The names of what is counted as blocks; None counts the residual ones.
-    outputs
-        What the model returned, where the trace was made by running one.
+    outputs, notes
+        What the model returned, where the trace was made by running one; and which of its inputs were cast, or left
+        unsplit.
     """
 
     def __init__(
@@ -55,9 +56,11 @@ class Trace:
         blocks: Sequence[str] | None = None,
         *,
         outputs: Any = None,
+        notes: Sequence[str] = (),
         restores: bool = False,
     ) -> None:
         self.loss, self.x, self.model, self.blocks, self.outputs = loss, x, model, blocks, outputs
+        self.notes = tuple(notes)
         self._to_hold = model if restores else None
         self._counted: dict[str, Counted] = {}
         self._regions: dict[tuple[str, frozenset[int]], Regions] = {}
@@ -183,7 +186,7 @@ def trace(
     if model is None:
         raise InputError("trace needs the model that is to be called with the inputs")
     with forward(model, inputs, targets, loss_fn) as run:
-        made = Trace(run.loss, run.x, run.model, blocks, outputs=run.outputs, restores=True)
+        made = Trace(run.loss, run.x, run.model, blocks, outputs=run.outputs, notes=run.notes, restores=True)
     _ = made.outline  # what cannot be measured is an error here
     return made
 

@@ -120,7 +120,7 @@ def measure(
         error=split.error,
         cancellation=split.cancellation,
         independent_samples=split.independent_samples,
-        notes=(*_notes(split, dtype), *_unused_statistics(run.model), *failure),
+        notes=(*run.notes, *_notes(split, dtype), *_unused_statistics(run.model), *failure),
     )
 
 
