@@ -13,6 +13,7 @@ from skipglass.graph.inputs import arguments, fitted, splittable
 from skipglass.graph.nodes import Edge, Graph, Place, Target, leaves
 from skipglass.graph.operations import Operation, contraction, facts, operation
 from skipglass.graph.outline import UNITS, Block, PathGraph, named
+from skipglass.graph.processes import gathered
 from skipglass.graph.read import as_targets, read
 from skipglass.graph.saved import carried, dimensions, saved_tensor
 from skipglass.graph.state import as_found
@@ -41,6 +42,7 @@ __all__ = [
     "facts",
     "fitted",
     "forward",
+    "gathered",
     "leaves",
     "named",
     "operation",

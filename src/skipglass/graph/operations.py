@@ -319,9 +319,11 @@ _say("linear", "ConvolutionBackwardWeight", **_matrices(0, 1, "input", "grad_out
 _say("linear sums", "ConvolutionBackwardBias")
 
 # PyTorch's own custom functions that pass on what they are given, each tensor by itself
-IDENTITIES = "BackwardHookFunction _DDPSink RegisterPostBackwardFunction"
+IDENTITIES = "BackwardHookFunction _DDPSink RegisterPostBackwardFunction _FromTorchTensor _ToTorchTensor"
 for own in IDENTITIES.split():
     _say("linear", own, parts=lambda output, own=own: (own, {output}))
+
+_say("linear", "Redistribute")  # the same tensor, spread over processes in another way
 
 # what the graph does not show: weights, or a piece of the network
 _say("opaque", "CopySlices MkldnnRnnLayer CudnnRnn MiopenRnn ThnnFusedLstmCell ThnnFusedGruCell")
@@ -333,7 +335,7 @@ _say("nonlinear", "CheckpointFunction", refused=CHECKPOINT)
 
 UNKNOWN = Operation()
 UNKNOWN_GRADIENT = Operation("opaque")
-PYTORCH_S_OWN = {"CompiledFunction", "CheckpointFunction", "SyncBatchNorm", *IDENTITIES.split()}
+PYTORCH_S_OWN = {"CompiledFunction", "CheckpointFunction", "SyncBatchNorm", "Redistribute", *IDENTITIES.split()}
 """Custom functions that are understood, where PyTorch defines them."""
 
 FUSED = frozenset(name for name, known in TABLE.items() if known.merges == "fused")

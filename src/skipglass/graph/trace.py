@@ -8,7 +8,7 @@ Terms used throughout the package:
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from skipglass.graph.forward import LossFunction, forward
 from skipglass.graph.hooks import Hooks, find_hooks, retained_gradients
 from skipglass.graph.nodes import Graph, Place, Target
 from skipglass.graph.outline import PathGraph, read_outline
+from skipglass.graph.processes import gathered
 from skipglass.graph.read import read
 from skipglass.graph.regions import Counted, Regions, partition
 from skipglass.graph.samples import apart
@@ -61,7 +62,7 @@ class Trace:
     ) -> None:
         self.loss, self.x, self.model, self.blocks, self.outputs = loss, x, model, blocks, outputs
         self.notes = tuple(notes)
-        self._to_hold = model if restores else None
+        self._restores, self._holding = restores, False
         self._counted: dict[str, Counted] = {}
         self._regions: dict[tuple[str, frozenset[int]], Regions] = {}
 
@@ -86,7 +87,8 @@ class Trace:
     @cached_property
     def hooks(self) -> Hooks:
         """Hooks that change gradients, and tensors that retain theirs."""
-        return find_hooks(self.graph)
+        with self._held(self.graph):
+            return find_hooks(self.graph)
 
     @property
     def hooked(self) -> set[Place]:
@@ -119,18 +121,21 @@ class Trace:
         A backward pass may run parts of the model again (activation checkpoints) and so change its buffers. A
         measurement within another costs nothing more.
         """
-        with self._held(), torch.enable_grad(), retained_gradients(self.hooks.retaining):
+        with self._held(self.graph), torch.enable_grad(), retained_gradients(self.hooks.retaining):
             yield
 
     @contextmanager
-    def _held(self) -> Iterator[None]:
-        """Hold the model as it was found, unless that is done already."""
-        model, self._to_hold = self._to_hold, None
+    def _held(self, graph: Graph | None = None) -> Iterator[None]:
+        """Hold the model as it was found, and a sharded one gathered, unless that is done already."""
+        if self._holding:
+            yield
+            return
+        self._holding = True
         try:
-            with nullcontext() if model is None else held(model):
+            with held(self.model) if self._restores and self.model is not None else gathered(self.model, graph):
                 yield
         finally:
-            self._to_hold = self._to_hold or model
+            self._holding = False
 
     def __repr__(self) -> str:
         network = "" if self.model is None else f"{type(self.model).__name__}, "

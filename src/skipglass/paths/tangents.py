@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from skipglass.errors import UserError
 from skipglass.graph import Edge, Graph, Trace, as_targets
 from skipglass.graph.engine import FAINT, call
 from skipglass.graph.samples import HALF, Start, at_own_scale, layouts, scales
@@ -143,9 +144,9 @@ def products(passed: Backward, *, hooked: bool, tops: Sequence[Start] = ()) -> P
     for way in ways[1:] if hooked and passed.B else ways:
         try:
             found = way()
-        except torch.OutOfMemoryError:
+        except (UserError, torch.OutOfMemoryError):
             raise
-        except RuntimeError:  # an operation on the way cannot be differentiated (twice)
+        except Exception:  # an operation on the way cannot be differentiated (twice); a custom one may raise anything
             continue
         # also missed where a second derivative is NaN (the standard deviation of a constant, 0·∞), or wrong (a custom
         # function whose backward pass is not recorded)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import InputError, StorageError
-from skipglass.graph import UNITS, LossFunction, Target, arguments, eager
+from skipglass.graph import UNITS, LossFunction, Target, arguments, eager, gathered
 from skipglass.models import ResidualLayer
 from skipglass.paths.moments import moments
 from skipglass.paths.spectrum import spectrum
@@ -57,7 +57,8 @@ class Monitor:
     ----------
     model
         The network that trains; a compiled or distributed wrapper is looked into. Under several processes, watch in
-        one of them.
+        one of them; but in all of them where each holds only a part of the parameters (``fully_shard``, tensor
+        parallel).
     probe
         (inputs, targets), as in `skipglass.paths.participation`; targets may be None. 32 samples are enough for a
         median, see the cost in ``benchmarks/bench_monitor.py``. Copies are kept.
@@ -128,8 +129,10 @@ class Monitor:
         self.steps = 0
         settings = {"mode": self.mode, "unit": self.unit, "every": self.every, "spectrum_every": self.spectrum_every}
         self.recording = Recording(attributes=settings)
-        self.scales = read_scales(self.model, self.inputs)
-        self._add({"step": 0, **scale_norms(self.model, self.scales), **self._take()})
+        # a model spread over several processes is gathered first, or refused before anything of it runs
+        with gathered(self.model):
+            self.scales = read_scales(self.model, self.inputs)
+            self._add({"step": 0, **scale_norms(self.model, self.scales), **self._take()})
 
     def __repr__(self) -> str:
         model = type(self.model).__name__
@@ -157,8 +160,9 @@ class Monitor:
             return
         row: Row = {"step": self.steps}
         try:
-            row |= scale_norms(self.model, self.scales)
-            row |= self._take()
+            with gathered(self.model):
+                row |= scale_norms(self.model, self.scales)
+                row |= self._take()
         except Exception as error:  # a measurement must not end a training
             self._note(f"step {self.steps}: not measured, {type(error).__name__}: {error}")
         self._add(row)
