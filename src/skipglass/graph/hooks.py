@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from skipglass.errors import DecompositionError
+from skipglass.errors import DecompositionError, InputError
 from skipglass.graph.engine import fire
 from skipglass.graph.forward import attempt
 from skipglass.graph.nodes import Graph, Meta, Place
@@ -77,8 +77,11 @@ def find_hooks(graph: Graph) -> Hooks:
     DecompositionError
         If a hook works in place: autograd itself then has no one gradient, as others may share the tensor.
     InputError
-        If a hook fails.
+        If a hook fails, or nested tensors lie on the way, whose gradients have no shape to make zeros of.
     """
+    for node, name in zip(graph.nodes, graph.operations, strict=True):
+        if any(meta.is_nested_tensor for meta in node._input_metadata):
+            raise InputError(f"{name} works on nested tensors, whose gradients cannot be split; pad the sequences")
     zeros: dict[Meta, Tensor] = {}
     changed, heard = _asked(graph, zeros)
     # something computes there: ask once more, with computing allowed, after noting the gradients that are retained

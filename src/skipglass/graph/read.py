@@ -15,6 +15,7 @@ from skipglass.graph.steps import Operand, Step, taken_apart
 
 __all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "leaves", "read"]
 
+
 def as_targets(x: Target) -> tuple[Tensor, ...]:
     """Check x, a tensor or a tuple of tensors whose gradient is defined.
 

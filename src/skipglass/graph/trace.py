@@ -22,6 +22,7 @@ from skipglass.graph.nodes import Graph, Place, Target
 from skipglass.graph.outline import PathGraph, read_outline
 from skipglass.graph.processes import gathered
 from skipglass.graph.read import read
+from skipglass.graph.recompute import repeatable_checkpoints
 from skipglass.graph.regions import Counted, Regions, partition
 from skipglass.graph.samples import apart
 from skipglass.graph.state import held
@@ -132,7 +133,8 @@ class Trace:
             return
         self._holding = True
         try:
-            with held(self.model) if self._restores and self.model is not None else gathered(self.model, graph):
+            here = held(self.model) if self._restores and self.model is not None else gathered(self.model, graph)
+            with here, repeatable_checkpoints():
                 yield
         finally:
             self._holding = False

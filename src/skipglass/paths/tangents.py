@@ -29,6 +29,7 @@ from skipglass.errors import UserError
 from skipglass.graph import Edge, Graph, Trace, as_targets
 from skipglass.graph.engine import FAINT, call
 from skipglass.graph.samples import HALF, Start, at_own_scale, layouts, scales
+from skipglass.graph.saved import axis, saved_tensor
 from skipglass.graph.shares import norms, per_sample
 from skipglass.graph.verify import bound, finite, relative, require_finite, size, wide
 from skipglass.paths.cost import announce
@@ -41,13 +42,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Backward:
-    """What one backward pass gives: g at x, B_l on the live edge into the branch of each block, and its time."""
+    """What one backward pass gives: g at x, B_l on the live edge into the branch of each block, and its time.
+
+    ``samples`` says of a branch that is added to some samples alone which they are, and is None for the others.
+    """
 
     graph: Graph
     targets: tuple[Tensor, ...]
     edges: list[Edge]
     g: list[Tensor]
     B: list[Tensor]
+    samples: list[Tensor | None]
     seconds: float
 
     @property
@@ -117,7 +122,16 @@ def backward(trace: Trace) -> Backward:
             arriving[place] if place != (node, 0) else _leaving(graph, node, e, arriving[place])
             for place, (node, e) in zip(places, branches, strict=True)
         ]
-    return Backward(graph, targets, [e for _, e in branches], g, B, seconds)
+    samples = [_samples_of(graph, node, e, len(g[0]) if g[0].ndim else 1) for node, e in branches]
+    return Backward(graph, targets, [e for _, e in branches], g, B, samples, seconds)
+
+
+def _samples_of(graph: Graph, node: int, edge: Edge, n: int) -> Tensor | None:
+    """The samples that a branch is added to, where it is added by their number (index_add) and not to all in turn."""
+    adds = graph.operations[node] == "IndexAdd" and edge.slot == 1 and graph.shape(node)[:1] == (n,)
+    index = saved_tensor(graph.nodes[node], "index") if adds else None
+    along = index is not None and axis(graph.nodes[node]._saved_dim, len(graph.shape(node)))  # type: ignore[attr-defined]
+    return index if index is not None and along == 0 else None
 
 
 def _leaving(graph: Graph, node: int, edge: Edge, entering: Tensor) -> Tensor:
@@ -219,15 +233,15 @@ def _multiplied(passed: Backward, F: list[Tensor], depth: Array, way: str, squar
     With ‖g‖² of each sample, ``squares``, the sums are held to what rounding allows.
     """
     n = len(depth)
-    shapes = [_layout(b, n) for b in passed.B]
+    shapes = [_layout(b, n) if own is None else tuple(b.shape) for b, own in zip(passed.B, passed.samples, strict=True)]
     faint = any(0 < norm < FAINT for norm in norms(passed.g))  # squares of single precision would vanish
     # all blocks' ⟨B, F⟩, ‖B‖ and ‖F‖ go to the CPU together: one transfer, however deep the network
     inner, left, right = [], [], []
-    for b, f, shape in zip(passed.B, F, shapes, strict=True):
-        b, f = (_rows(wide(t) if faint else t, shape, n) for t in (b, f))
-        inner.append(torch.linalg.vecdot(b, f).real)
-        left.append(torch.linalg.vector_norm(b, dim=1))
-        right.append(torch.linalg.vector_norm(f, dim=1))
+    for b, f, shape, own in zip(passed.B, F, shapes, passed.samples, strict=True):
+        b, f = (_rows(wide(t) if faint else t, shape, n if own is None else len(own)) for t in (b, f))
+        inner.append(_all_samples(torch.linalg.vecdot(b, f).real, own, n))
+        left.append(_all_samples(torch.linalg.vector_norm(b, dim=1), own, n))
+        right.append(_all_samples(torch.linalg.vector_norm(f, dim=1), own, n))
     rows, lengths, others = _table([*inner, *left, *right], n).reshape(3, len(shapes), n)
     # Σ_l ‖B_l‖‖F_l‖ says how large a gap between the two sums rounding may leave
     sizes = lengths * others
@@ -240,6 +254,11 @@ def _multiplied(passed: Backward, F: list[Tensor], depth: Array, way: str, squar
         scale = scale + squares
         apart = known and bool((gaps <= min(bound(passed.graph), HALF) * (scale + scale.max())).all())
     return Products(rows.sum(axis=1), rows if known else None, depth, error, way, apart)
+
+
+def _all_samples(row: Tensor, own: Tensor | None, n: int) -> Tensor:
+    """A value for each sample, from those of some: the others have 0."""
+    return row if own is None else row.new_zeros(n).index_add(0, own, row)
 
 
 def _table(rows: Sequence[Tensor], n: int) -> Array:
