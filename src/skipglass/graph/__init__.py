@@ -15,6 +15,7 @@ from skipglass.graph.operations import Operation, contraction, facts, operation
 from skipglass.graph.outline import UNITS, Block, PathGraph, named
 from skipglass.graph.processes import gathered
 from skipglass.graph.read import as_targets, read
+from skipglass.graph.register import register
 from skipglass.graph.saved import carried, dimensions, saved_tensor
 from skipglass.graph.state import as_found
 from skipglass.graph.trace import Trace, as_trace, trace
@@ -48,6 +49,7 @@ __all__ = [
     "operation",
     "prediction",
     "read",
+    "register",
     "saved_tensor",
     "splittable",
     "trace",

@@ -5,14 +5,16 @@ A *place* is (node, output): where a gradient enters a node.
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 from torch.autograd import Variable
+from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node
 
 from skipglass.errors import InputError
 from skipglass.graph.nodes import Graph, Meta
 
-__all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "through"]
+__all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "through", "zero"]
 
 Graded = dict[int, Tensor]
 """A graded gradient: channel (a length, a power of t - 1) → tensor."""
@@ -46,14 +48,21 @@ def call(graph: Graph, head: int, at: Arrived) -> list[Graded]:
     slots = _given(node)
     left: list[Graded] = [{} for _ in edges]
     for r in sorted({r for graded in at.values() for r in graded}):
-        # a node wants one gradient for each output, None where there is none
+        # a node wants one gradient for each output, None where there is none; a custom function wants zeros
         entering = [at.get(output, {}).get(r) for output in range(len(graph.metas[head]))]
+        if isinstance(node, BackwardCFunction):
+            entering = [zero(m) if v is None else v for v, m in zip(entering, graph.metas[head], strict=True)]
         leaving = backward(*entering)
         gradients = leaving if isinstance(leaving, tuple) else (leaving,)
         for graded, e in zip(left, edges, strict=True):
             if (gradient := gradients[slots.get(e.slot, e.slot)]) is not None:
                 graded[r] = fit(gradient, graph.metas[e.to][e.output])
     return left
+
+
+def zero(meta: Meta) -> Tensor:
+    """A gradient of zeros that takes no memory."""
+    return torch.zeros((), dtype=meta.dtype, device=meta.device).expand(meta.shape)
 
 
 def _given(node: Node) -> dict[int, int]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skipglass.errors import DecompositionError, InputError
-from skipglass.graph.engine import fire
+from skipglass.graph.engine import fire, zero
 from skipglass.graph.forward import attempt
 from skipglass.graph.nodes import Graph, Meta, Place
 
@@ -88,9 +88,9 @@ def find_hooks(graph: Graph) -> Hooks:
     retaining = _living() if heard else []
     with retained_gradients(retaining):
         for place in heard:
-            zero = _zero(graph, place, zeros)
-            with _ReadOnly(zero):
-                if attempt("a hook on a tensor", partial(fire, graph, *place, zero)) is not zero:
+            nothing = _zero(graph, place, zeros)
+            with _ReadOnly(nothing):
+                if attempt("a hook on a tensor", partial(fire, graph, *place, nothing)) is not nothing:
                     changed.add(place)
     return Hooks(changed, retaining)
 
@@ -113,9 +113,9 @@ def _asked(graph: Graph, zeros: dict[Meta, Tensor]) -> tuple[set[Place], list[Pl
     changed, heard = set(), []
     with Silence():
         # under Silence nothing is computed: a hook that would raises instead
-        for place, zero in entering:
+        for place, nothing in entering:
             try:
-                if fire(graph, *place, zero) is not zero:
+                if fire(graph, *place, nothing) is not nothing:
                     changed.add(place)
             except Exception:  # Heard, or whatever a hook makes of it
                 heard.append(place)
@@ -125,7 +125,7 @@ def _asked(graph: Graph, zeros: dict[Meta, Tensor]) -> tuple[set[Place], list[Pl
 def _zero(graph: Graph, place: Place, known: dict[Meta, Tensor]) -> Tensor:
     meta = graph.metas[place[0]][place[1]]
     if meta not in known:
-        known[meta] = torch.zeros((), dtype=meta.dtype, device=meta.device).expand(meta.shape)
+        known[meta] = zero(meta)
     return known[meta]
 
 

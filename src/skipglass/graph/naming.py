@@ -46,7 +46,8 @@ def names_of_weights(graph: Graph, model: nn.Module | None, names: Names) -> dic
             continue
         # the weight has a node of its own, or was saved where it is frozen
         _, other, saved = way
-        operand = graph.nodes[i].next_functions[other][0]
+        operands = graph.nodes[i].next_functions
+        operand = operands[other][0] if other < len(operands) else None
         frozen = saved_parameter(graph.nodes[i], saved) if operand is None else None
         if role == "weight":
             parameters = list(leaves(operand)) if operand else [p for p in (frozen,) if p is not None]

@@ -1,9 +1,9 @@
 """What each operation of the backward pass does to a signal: the one table that all folders ask.
 
 An operation goes by the name of autograd's node without its last "Backward" and the number of the overload: "Add",
-"Addmm", "NativeLayerNorm"; "TanhBackward" is what computes the gradient of a Tanh, and stands in the graph of a loss that
-holds gradients (gradient penalties, forces). One that is not in the table counts as a nonlinearity, so that an unknown
-one never makes a shortcut. What a custom function does is told by `skipglass.register`.
+"Addmm", "NativeLayerNorm". "TanhBackward" is what computes the gradient of a Tanh: it stands in the graph of a loss
+that holds gradients (gradient penalties, forces). An operation that is not in the table counts as a nonlinearity, so
+that an unknown one never makes a shortcut. What a custom function does is told by `skipglass.register`.
 That the table is right is tested by asking the nodes themselves (tests/graph/test_operations.py): whether what a node
 passes on depends on x, whether it works entry by entry, whether it is its own transpose.
 """
@@ -20,6 +20,7 @@ from torch.autograd.graph import Node
 __all__ = [
     "CONTRACTIONS",
     "FUSED",
+    "REGISTERED",
     "SELF_ADJOINT",
     "TABLE",
     "Contraction",
@@ -27,6 +28,7 @@ __all__ = [
     "contraction",
     "facts",
     "operation",
+    "own_name",
     "role",
 ]
 
@@ -338,6 +340,9 @@ UNKNOWN_GRADIENT = Operation("opaque")
 PYTORCH_S_OWN = {"CompiledFunction", "CheckpointFunction", "SyncBatchNorm", "Redistribute", *IDENTITIES.split()}
 """Custom functions that are understood, where PyTorch defines them."""
 
+REGISTERED: dict[type | str, str] = {}
+"""Custom functions that the user has told of, by class or name → their names in the table."""
+
 FUSED = frozenset(name for name, known in TABLE.items() if known.merges == "fused")
 CONTRACTIONS = {name: known.contracts for name, known in TABLE.items() if known.contracts}
 SELF_ADJOINT = frozenset(name for name, known in TABLE.items() if known.self_adjoint)
@@ -352,7 +357,11 @@ def facts(name: str) -> Operation:
 
 def contraction(name: str, signals: Collection[int]) -> Contraction | None:
     """Return how an operation contracts the signals that enter by these operands with something that is no signal."""
-    return next((way for way in facts(name).contracts if way[0] in signals and way[1] not in signals), None)
+    known = facts(name)
+    if known.role == "weight" and len(signals) == 1:  # a custom function: its first other operand is the weight
+        (signal,) = signals
+        return signal, int(signal == 0), ""
+    return next((way for way in known.contracts if way[0] in signals and way[1] not in signals), None)
 
 
 def role(name: str, signals: Collection[int]) -> str:
@@ -365,7 +374,7 @@ def role(name: str, signals: Collection[int]) -> str:
         operands, not here.
     """
     known = facts(name)
-    if set(known.nonlinear_in).intersection(signals) or (known.role == "norm" and len(signals) > 1):
+    if set(known.nonlinear_in).intersection(signals) or (known.role in {"norm", "weight"} and len(signals) > 1):
         return "nonlinear"
     if known.factors is not None and all(group.intersection(signals) for group in known.factors):
         return "product"
@@ -379,9 +388,20 @@ def operation(node: Node) -> str:
     """
     name = node.name()
     if isinstance(node, BackwardCFunction):
-        own = getattr(type(node), "_forward_cls", type(node)).__module__.startswith("torch.")
-        return _short(name) if own and _short(name) in PYTORCH_S_OWN else f"custom {_short(name)}"
-    return f"custom {_short(name).rstrip('>')}" if "CppNode" in name else _short(name)
+        function = getattr(type(node), "_forward_cls", type(node))
+        own = function.__module__.startswith("torch.")
+        name = _short(name) if own and _short(name) in PYTORCH_S_OWN else own_name(_short(name))
+        return REGISTERED.get(function) or REGISTERED.get(name.removeprefix("custom "), name)
+    if "CppNode" not in name:
+        return _short(name)
+    name = own_name(_short(name).rstrip(">"))
+    return REGISTERED.get(name.removeprefix("custom "), name)
+
+
+def own_name(function: type | str) -> str:
+    """The name of a custom function in the table; that of torch.library's "mylib::scale" is "mylib_scale"."""
+    name = function if isinstance(function, str) else function.__name__
+    return "custom " + re.sub(r"^GeneratedBackwardFor_(.+)_default$", r"\1", name)
 
 
 @functools.cache

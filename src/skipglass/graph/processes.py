@@ -1,7 +1,7 @@
 """A model whose parameters lie in several processes: gathered for as long as it is measured, and then as found.
 
-``fully_shard`` frees a module's parameters when a backward pass leaves it. A measurement runs pieces of that pass, again
-and again, so that parameters stay gathered meanwhile. To gather them takes all processes: each must measure, with
+``fully_shard`` frees a module's parameters when a backward pass leaves it. A measurement runs pieces of that pass,
+again and again, so that parameters stay gathered meanwhile. To gather them takes all processes: each must measure, with
 inputs of its own or the same ones, and where one of them does not, the others say so instead of waiting for ever.
 """
 
@@ -21,7 +21,7 @@ __all__ = ["gathered", "sharded_modules"]
 
 PATIENCE = 30.0  # seconds to wait for the other processes: our choice, between a slow batch and a lost run
 HELD = {"reshard_after_backward": False, "reduce_grads": False, "all_reduce_grads": False, "is_last_backward": False}
-"""What `fully_shard` is told meanwhile: parameters stay gathered, gradients and the order of the modules as they are."""
+"""What `fully_shard` is told meanwhile: keep parameters gathered, leave gradients and the order of modules alone."""
 
 _calls: dict[tuple[int, ...], int] = {}  # measurements so far that each group of processes has taken part in
 

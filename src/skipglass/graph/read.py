@@ -9,7 +9,7 @@ from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from skipglass.errors import InputError
 from skipglass.graph.broadcasts import written_out
 from skipglass.graph.nodes import Edge, Graph, Meta, Place, Target, leaves
-from skipglass.graph.operations import contraction, facts, operation, role
+from skipglass.graph.operations import REGISTERED, TABLE, contraction, facts, operation, role
 from skipglass.graph.saved import saved_parameter
 from skipglass.graph.steps import Operand, Step, taken_apart
 
@@ -146,12 +146,14 @@ def _role(node: Node, name: str, signals: set[int]) -> str:
         return "opaque" if sum(after is not None for after, _ in node.next_functions) > 1 else "nonlinear"
     if (way := contraction(name, signals)) is not None:
         _, other, saved = way
+        if facts(name).role == "weight":
+            return "weight"
         traced = node.next_functions[other][0] is not None
         return "weight" if traced or isinstance(saved_parameter(node, saved), torch.nn.Parameter) else "constant"
     kind = role(name, signals)
-    if kind == "nonlinear" and _may_hold_a_weight(node, name, signals):
+    if kind == "nonlinear" and name not in REGISTERED.values() and _may_hold_a_weight(node, name, signals):
         return "opaque"
-    return "custom" if name.startswith("custom ") else kind
+    return "custom" if name.startswith("custom ") and name not in TABLE else kind
 
 
 def _may_hold_a_weight(node: Node, name: str, signals: set[int]) -> bool:
