@@ -3,7 +3,9 @@
 A *place* is (node, output): where a gradient enters a node.
 """
 
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -11,10 +13,10 @@ from torch.autograd import Variable
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node
 
-from skipglass.errors import InputError
+from skipglass.errors import InputError, UserError, one_line
 from skipglass.graph.nodes import Graph, Meta
 
-__all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "through", "zero"]
+__all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "in_one_line", "through", "zero"]
 
 Graded = dict[int, Tensor]
 """A graded gradient: channel (a length, a power of t - 1) → tensor."""
@@ -90,4 +92,46 @@ def explain(error: RuntimeError) -> Exception:
         return InputError("a tensor of the graph was changed in place since the forward pass; measure before step()")
     if "not have been used" in text:
         return InputError("no gradient arrives at x, as an operation on the way has none (quantised weights, rounding)")
+    if "donated" in text:
+        return InputError(
+            "a compiled part of the network frees what its backward pass needs; measure the model without "
+            "torch.compile, or set torch._functorch.config.donated_buffer = False before it is compiled"
+        )
     return error
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Make one line of whatever a backward pass raises: a custom function, a hook or an operation that fails.
+
+    Yields
+    ------
+    None
+        Once.
+
+    Raises
+    ------
+    InputError
+        With what was raised, and where in the user's code.
+    """
+    try:
+        yield
+    except (UserError, Warning, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        known = explain(error) if isinstance(error, RuntimeError) else error
+        if isinstance(known, UserError):
+            raise known from error
+        raise InputError(f"the backward pass raised {one_line(error)}{_raised_in(error)}") from error
+
+
+def _raised_in(error: Exception) -> str:
+    """The innermost function that raised it and is neither PyTorch's nor ours."""
+    ours = ("torch", "skipglass", "contextlib")
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    names = [
+        frame.f_code.co_qualname
+        for frame in frames
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in ours
+    ]
+    return f", in {names[-1]}" if names and frames[-1].f_code.co_qualname == names[-1] else ""

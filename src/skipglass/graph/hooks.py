@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -81,7 +80,7 @@ def find_hooks(graph: Graph) -> Hooks:
     """
     for node, name in zip(graph.nodes, graph.operations, strict=True):
         if any(meta.is_nested_tensor for meta in node._input_metadata):
-            raise InputError(f"{name} works on nested tensors, whose gradients cannot be split; pad the sequences")
+            raise InputError(f"{name} works on nested tensors, whose gradients cannot be measured; pad the sequences")
     zeros: dict[Meta, Tensor] = {}
     changed, heard = _asked(graph, zeros)
     # something computes there: ask once more, with computing allowed, after noting the gradients that are retained

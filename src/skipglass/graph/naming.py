@@ -73,7 +73,10 @@ def name_of_operands(graph: Graph, i: int, names: Names) -> str:
     """Return the parameters, by name, that an operation takes besides the signal."""
     live = {e.slot for e in graph.edges[i]}
     operands = [after for slot, (after, _) in enumerate(graph.nodes[i].next_functions) if slot not in live and after]
-    return _joined((p for after in operands for p in leaves(after) if id(p) in names), names)
+    own = [p for after in operands for p in leaves(after) if id(p) in names]
+    # of several modules, as a compiled function takes, the one that holds them all
+    together = common_prefix([names[id(p)] for p in own])
+    return _joined(own, names) if together in {names[id(p)].rpartition(".")[0] for p in own} else f"{together}.…"
 
 
 def _joined(parameters: Iterable[Tensor], names: Names) -> str:

@@ -14,12 +14,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node
 
 from skipglass.graph.operations import Contraction, contraction
 
-__all__ = ["Edge", "Graph", "Meta", "Place", "Target", "leaves"]
+__all__ = ["Edge", "Graph", "Meta", "Place", "Target", "leaves", "near"]
 
 Target = Tensor | tuple[Tensor, ...]
 """The x whose gradient is measured."""
@@ -129,3 +129,12 @@ def leaves(root: Node) -> Iterator[Tensor]:
             if after is not None and after not in seen:
                 seen.add(after)
                 queue.append(after)
+
+
+def near(node: Node, model: nn.Module | None) -> str:
+    """Say in which module of a model a node stands, or next to which, by the nearest parameter below it."""
+    names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
+    nearest = next((names[id(leaf)] for leaf in leaves(node) if id(leaf) in names), None)
+    if nearest is None:
+        return ""
+    return f" at {(nearest.rpartition('.')[0] or nearest).replace('_orig_mod.', '')}"  # torch.compile's wrapper

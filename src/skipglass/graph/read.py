@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from skipglass.errors import InputError
 from skipglass.graph.broadcasts import written_out
-from skipglass.graph.nodes import Edge, Graph, Meta, Place, Target, leaves
+from skipglass.graph.nodes import Edge, Graph, Meta, Place, Target, leaves, near
 from skipglass.graph.operations import REGISTERED, TABLE, contraction, facts, operation, role
 from skipglass.graph.saved import saved_parameter
 from skipglass.graph.steps import Operand, Step, taken_apart
@@ -40,8 +40,8 @@ def as_targets(x: Target) -> tuple[Tensor, ...]:
     return targets
 
 
-def read(loss: Tensor, x: Target) -> Graph:
-    """Read the graph that leads from ``loss`` down to ``x``.
+def read(loss: Tensor, x: Target, model: nn.Module | None = None) -> Graph:
+    """Read the graph that leads from ``loss`` down to ``x``; a model names what is refused.
 
     Raises
     ------
@@ -63,13 +63,13 @@ def read(loss: Tensor, x: Target) -> Graph:
     at_end = {e.node for e in ends}
     steps = [Step(v, None, operation(v), live.pop(v)) for v in reversed([*live]) if live[v] or v in at_end]
     names = {step.name for step in steps}
-    for name in names:
-        if advice := facts(name).refused:
-            raise InputError(f"a part of the network {advice}: paths inside it cannot be seen")
+    if any(facts(name).refused for name in names):
+        step = next(step for step in steps if facts(step.name).refused)
+        raise InputError(_hides(step.node, facts(step.name).refused, model))
     if any(facts(name).parts for name in names):
         steps = taken_apart(steps, (root.node, root.output_nr), [(e.node, e.output_nr) for e in ends])
     graph = _numbered(steps, root, ends)
-    _require_something_to_see(graph)
+    _require_something_to_see(graph, model)
     for i in written_out(graph):
         graph.roles[i] = "opaque"
     return graph
@@ -90,15 +90,29 @@ def _numbered(steps: Sequence[Step], root: GradientEdge, ends: Sequence[Gradient
     return Graph([step.node for step in steps], [step.name for step in steps], roles, edges, root, targets, parts)
 
 
-def _require_something_to_see(graph: Graph) -> None:
+def _require_something_to_see(graph: Graph, model: nn.Module | None) -> None:
     """Refuse a graph in which compiled or scripted functions hold the whole network: no sum lies outside them."""
-    hidden = {name: advice for name in set(graph.operations) if (advice := facts(name).hidden)}
+    hidden = [i for i, name in enumerate(graph.operations) if facts(name).hidden]
     sums = any(
-        len(edges) > 1 and facts(name).merges and name not in hidden
+        len(edges) > 1 and facts(name).merges and not facts(name).hidden
         for name, edges in zip(graph.operations, graph.edges, strict=True)
     )
-    if hidden and not sums and not any(role in {"weight", "constant"} for role in graph.roles):
-        raise InputError(f"a part of the network {next(iter(hidden.values()))}: paths inside it cannot be seen")
+    seen = any(role in {"weight", "constant"} for role in graph.roles)
+    # beside an activation function that was compiled there are weights to count
+    holding = [i for i in hidden if not seen or len(graph.edges[i]) > 1 or any(v.ndim > 1 for v in _own(graph, i))]
+    if holding and not sums:
+        raise InputError(_hides(graph.nodes[holding[0]], facts(graph.operations[holding[0]]).hidden, model))
+
+
+def _own(graph: Graph, i: int) -> list[Tensor]:
+    """The leaf tensors that a node takes besides the signal."""
+    live = {e.slot for e in graph.edges[i]}
+    others = [after for slot, (after, _) in enumerate(graph.nodes[i].next_functions) if slot not in live and after]
+    return [leaf for after in others for leaf in leaves(after)]
+
+
+def _hides(node: Node, advice: str, model: nn.Module | None) -> str:
+    return f"{operation(node)}{near(node, model)} {advice}: paths inside it cannot be seen"
 
 
 def _check_loss(loss: Tensor) -> None:
@@ -149,7 +163,7 @@ def _role(node: Node, name: str, signals: set[int]) -> str:
         if facts(name).role == "weight":
             return "weight"
         traced = node.next_functions[other][0] is not None
-        return "weight" if traced or isinstance(saved_parameter(node, saved), torch.nn.Parameter) else "constant"
+        return "weight" if traced or isinstance(saved_parameter(node, saved), nn.Parameter) else "constant"
     kind = role(name, signals)
     if kind == "nonlinear" and name not in REGISTERED.values() and _may_hold_a_weight(node, name, signals):
         return "opaque"

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from skipglass.errors import InputError
+from skipglass.graph.engine import in_one_line
 from skipglass.graph.forward import LossFunction, forward
 from skipglass.graph.hooks import Hooks, find_hooks, retained_gradients
 from skipglass.graph.nodes import Graph, Place, Target
@@ -71,7 +72,7 @@ class Trace:
     def graph(self) -> Graph:
         """The live part of the autograd graph."""
         with self._held():
-            return read(self.loss, self.x)
+            return read(self.loss, self.x, self.model)
 
     @cached_property
     def outline(self) -> PathGraph:
@@ -122,7 +123,7 @@ class Trace:
         A backward pass may run parts of the model again (activation checkpoints) and so change its buffers. A
         measurement within another costs nothing more.
         """
-        with self._held(self.graph), torch.enable_grad(), retained_gradients(self.hooks.retaining):
+        with in_one_line(), self._held(self.graph), torch.enable_grad(), retained_gradients(self.hooks.retaining):
             yield
 
     @contextmanager

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from skipglass import check
 from skipglass.errors import DecompositionError
 from skipglass.graph import UNITS, LossFunction, Trace
+from skipglass.graph.inputs import as_tensor
 from skipglass.graph.shares import batch_norm_trains, squared
 from skipglass.paths.census import census
 from skipglass.paths.participation import participation_of, traced
@@ -147,7 +148,7 @@ def _describe(run: Trace, targets: object, loss_fn: LossFunction | None) -> str:
     if targets is None:
         own = getattr(run.outputs, "loss", None) is not None
         return "the outputs' own" if own else "the largest output of each sample, summed"
-    floats = isinstance(targets, Tensor) and targets.is_floating_point()
+    floats = getattr(targets, "dtype", None) is not None and as_tensor(targets).is_floating_point()
     return "mean squared error" if floats else "cross entropy"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
@@ -58,8 +58,14 @@ def scale_norms(model: nn.Module, scales: Pairs | None) -> Row:
         except InputError:  # no weight or no batch norm
             continue
         row[labels] = list(found)
-        row[name] = torch.stack([torch.linalg.vector_norm(v).double() for v in found.values()]).tolist()
+        row[name] = torch.stack([_norm(v) for v in found.values()]).tolist()
     return row
+
+
+def _norm(v: Tensor) -> Tensor:
+    """‖v‖, of a tensor that lies in several processes too."""
+    norm = torch.linalg.vector_norm(v).double()
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
 
 def take(
