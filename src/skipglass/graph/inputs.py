@@ -158,7 +158,8 @@ def splittable(
 
 
 def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Tensor]:
-    return {k: v for k, v in (*enumerate(args), *kwargs.items()) if isinstance(v, Tensor)}
+    places: dict[Place, Any] = dict(enumerate(args)) | dict(kwargs)
+    return {k: v for k, v in places.items() if isinstance(v, Tensor)}
 
 
 def _signals(model: nn.Module, tensors: Mapping[Place, Tensor]) -> list[Place]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from skipglass.graph.joins import between
 from skipglass.graph.merges import Merge
 from skipglass.graph.nodes import Graph, leaves
+from skipglass.graph.operations import facts
 from skipglass.graph.saved import saved_parameter
 
 __all__ = ["common_prefix", "name_of_operands", "names_of_blocks", "names_of_parameters", "names_of_weights"]
@@ -74,9 +75,9 @@ def name_of_operands(graph: Graph, i: int, names: Names) -> str:
     live = {e.slot for e in graph.edges[i]}
     operands = [after for slot, (after, _) in enumerate(graph.nodes[i].next_functions) if slot not in live and after]
     own = [p for after in operands for p in leaves(after) if id(p) in names]
-    # of several modules, as a compiled function takes, the one that holds them all
-    together = common_prefix([names[id(p)] for p in own])
-    return _joined(own, names) if together in {names[id(p)].rpartition(".")[0] for p in own} else f"{together}.…"
+    # a compiled function takes those of several modules: the one that holds them all
+    together = common_prefix([names[id(p)] for p in own]) if facts(graph.operations[i]).hidden else ""
+    return f"{together}.…" if together else _joined(own, names)
 
 
 def _joined(parameters: Iterable[Tensor], names: Names) -> str:

@@ -32,7 +32,7 @@ def sharded_modules(model: nn.Module | None, graph: Graph | None = None) -> list
         return []
     from torch.distributed.fsdp import FSDPModule
 
-    modules = [] if model is None else [m for m in model.modules() if isinstance(m, FSDPModule)]
+    modules: list[Any] = [] if model is None else [m for m in model.modules() if isinstance(m, FSDPModule)]
     if graph is not None and not modules:
         groups = [getattr(node, "param_group", None) for node in graph.nodes]
         met = {m for group in groups if group is not None for m in group.modules if isinstance(m, FSDPModule)}
@@ -85,8 +85,8 @@ def _notes(modules: Iterable[nn.Module]) -> Iterator[tuple[Any, str]]:
     return ((thing, name) for thing in things.values() for name in names if hasattr(thing, name))
 
 
-def _state(module: nn.Module) -> Any:
-    return module._get_fsdp_state()  # type: ignore[operator]
+def _state(module: Any) -> Any:
+    return module._get_fsdp_state()
 
 
 def _groups(module: nn.Module) -> list[Any]:

@@ -27,7 +27,8 @@ def repeatable_checkpoints() -> Iterator[None]:
     if mode is None:
         yield
         return
-    enter, leave, kept = mode.__enter__, mode.__exit__, {}
+    enter, leave = mode.__enter__, mode.__exit__
+    kept: dict[int, dict[Any, Any]] = {}
 
     def entering(self: Any) -> Any:
         kept.setdefault(id(self), {key: copy.copy(results) for key, results in self.storage.items()})
