@@ -60,7 +60,7 @@ def shorter(ids):
     return ids[:, 1:]
 
 
-@pytest.mark.parametrize("shape", [(3, 7), (7, 3)])
+@pytest.mark.parametrize("shape", [(3, 7), (4, 4), (7, 3)])
 @pytest.mark.parametrize("into", [turned, flat, shorter, torch.clone])
 def test_the_samples_are_those_of_the_ids(into, shape):
     """Whatever the model makes of the ids before it embeds them."""

@@ -34,9 +34,12 @@ def sharded_modules(model: nn.Module | None, graph: Graph | None = None) -> list
 
     modules: list[Any] = [] if model is None else [m for m in model.modules() if isinstance(m, FSDPModule)]
     if graph is not None and not modules:
+        # in one order in all processes, as each module is gathered by all of them together
         groups = [getattr(node, "param_group", None) for node in graph.nodes]
-        met = {m for group in groups if group is not None for m in group.modules if isinstance(m, FSDPModule)}
-        modules = list({m for module in met for s in _state(module)._state_ctx.all_states for m in s._modules})
+        met = [m for group in groups if group is not None for m in group.modules if isinstance(m, FSDPModule)]
+        modules = list(
+            dict.fromkeys(m for module in met for s in _state(module)._state_ctx.all_states for m in s._modules)
+        )
     return modules
 
 
@@ -104,7 +107,7 @@ def _require_all(modules: Iterable[nn.Module]) -> None:
     """Refuse to go on where not all processes that hold parts of some parameters have come here."""
     if "torch.distributed.tensor" not in sys.modules or not torch.distributed.is_initialized():
         return
-    for ranks in {ranks for m in modules for ranks in _ranks(m) if len(ranks) > 1}:
+    for ranks in sorted({ranks for m in modules for ranks in _ranks(m) if len(ranks) > 1}):
         store = torch.distributed.distributed_c10d._get_default_store()
         call = _calls.get(ranks, 0)
         key, until = f"skipglass/{ranks}/{call}", time.monotonic() + PATIENCE

@@ -234,26 +234,39 @@ def _multiplied(passed: Backward, F: list[Tensor], depth: Array, way: str, squar
     """
     n = len(depth)
     shapes = [_layout(b, n) if own is None else tuple(b.shape) for b, own in zip(passed.B, passed.samples, strict=True)]
-    faint = any(0 < norm < FAINT for norm in norms(passed.g))  # squares of single precision would vanish
-    # all blocks' ⟨B, F⟩, ‖B‖ and ‖F‖ go to the CPU together: one transfer, however deep the network
-    inner, left, right = [], [], []
-    for b, f, shape, own in zip(passed.B, F, shapes, passed.samples, strict=True):
-        b, f = (_rows(wide(t) if faint else t, shape, n if own is None else len(own)) for t in (b, f))
-        inner.append(_all_samples(torch.linalg.vecdot(b, f).real, own, n))
-        left.append(_all_samples(torch.linalg.vector_norm(b, dim=1), own, n))
-        right.append(_all_samples(torch.linalg.vector_norm(f, dim=1), own, n))
-    rows, lengths, others = _table([*inner, *left, *right], n).reshape(3, len(shapes), n)
-    # Σ_l ‖B_l‖‖F_l‖ says how large a gap between the two sums rounding may leave
-    sizes = lengths * others
+    # where two dimensions have the length n (as many tokens as samples), either may count the samples
+    ambiguous = any(tuple(b.shape).count(n) > 1 for b in passed.B)
+    for last in (False, True)[: 1 + ambiguous]:
+        rows, lengths, others = _sums(passed, F, shapes, n, last)
+        # Σ_l ‖B_l‖‖F_l‖ says how large a gap between the two sums rounding may leave
+        sizes = lengths * others
+        gaps, scale = np.abs(rows.sum(axis=0) - depth), sizes.sum(axis=0)
+        # where a row of the two sums differs, its shape does not count the samples, or they are not independent
+        known = None not in shapes and bool((gaps <= math.sqrt(bound(passed.graph)) * scale).all())
+        if known:
+            break
     error = relative(abs(float(rows.sum() - depth.sum())), float(sizes.sum()))
-    gaps, scale = np.abs(rows.sum(axis=0) - depth), sizes.sum(axis=0)
-    # where a row of the two sums differs, its shape does not count the samples, or they are not independent
-    known = None not in shapes and bool((gaps <= math.sqrt(bound(passed.graph)) * scale).all())
     apart = False
     if squares is not None:
         scale = scale + squares
         apart = known and bool((gaps <= min(bound(passed.graph), HALF) * (scale + scale.max())).all())
     return Products(rows.sum(axis=1), rows if known else None, depth, error, way, apart)
+
+
+def _sums(
+    passed: Backward, F: list[Tensor], shapes: Sequence[tuple[int, ...] | None], n: int, last: bool
+) -> tuple[Array, Array, Array]:
+    """⟨B_l, F_l⟩, ‖B_l‖ and ‖F_l‖ of each block and sample, (L, N) each."""
+    faint = any(0 < norm < FAINT for norm in norms(passed.g))  # squares of single precision would vanish
+    # all blocks' values go to the CPU together: one transfer, however deep the network
+    inner, left, right = [], [], []
+    for b, f, shape, own in zip(passed.B, F, shapes, passed.samples, strict=True):
+        b, f = (_rows(wide(t) if faint else t, shape, n if own is None else len(own), last) for t in (b, f))
+        inner.append(_all_samples(torch.linalg.vecdot(b, f).real, own, n))
+        left.append(_all_samples(torch.linalg.vector_norm(b, dim=1), own, n))
+        right.append(_all_samples(torch.linalg.vector_norm(f, dim=1), own, n))
+    rows, lengths, others = _table([*inner, *left, *right], n).reshape(3, len(shapes), n)
+    return rows, lengths, others
 
 
 def _all_samples(row: Tensor, own: Tensor | None, n: int) -> Tensor:
@@ -269,12 +282,14 @@ def _table(rows: Sequence[Tensor], n: int) -> Array:
     return torch.stack([row.to(rows[0].device) for row in padded]).cpu().double().numpy()
 
 
-def _rows(t: Tensor, shape: tuple[int, ...] | None, n: int) -> Tensor:
+def _rows(t: Tensor, shape: tuple[int, ...] | None, n: int, last: bool) -> Tensor:
     """One row for each sample, in single precision at least; a single row where nothing counts them."""
     t = t.float() if t.dtype in {torch.float16, torch.bfloat16} else t
-    if shape is None or shape[0] == n:
-        return t.reshape(n if shape else 1, -1)
-    return t.reshape(shape).movedim(shape.index(n), 0).flatten(1)
+    if shape is None:
+        return t.reshape(1, -1)
+    axes = [k for k, length in enumerate(shape) if length == n]
+    along = axes[-1] if last else axes[0]
+    return t.reshape(n, -1) if along == 0 else t.reshape(shape).movedim(along, 0).flatten(1)
 
 
 def _layout(b: Tensor, n: int) -> tuple[int, ...] | None:

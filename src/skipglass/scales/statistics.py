@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -182,4 +183,6 @@ def copied(value: Any) -> Any:
         return value.detach().clone()
     if isinstance(value, Mapping):
         return {name: copied(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.copy()
     return tuple(copied(part) for part in value) if isinstance(value, (tuple, list)) else value
