@@ -44,6 +44,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
+        # all bytes are on the disk before the name changes: a crash leaves one file or the other, whole
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
@@ -91,6 +92,7 @@ def output_folder(path: str | Path) -> Path:
     folder = check.path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # permissions lie, a file does not
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -49,11 +49,13 @@ def draw_first(result: Any, ax: "Axes | None" = None) -> "Axes":
     across = next(((k, labels) for k, labels in arrays if k.coordinate and k.dims[0] == dims[0]), None)
     x = np.arange(len(values)) if across is None else across[1]
     ax = plt.subplots(layout="constrained")[1] if ax is None else ax
+    # further dimensions side by side: one line each
     columns = values.reshape(len(values), math.prod(values.shape[1:])).T[:LINES]
     if x.dtype.kind in "if":
         for k, column in enumerate(columns):
             ax.plot(x, column, marker="." if len(x) <= 2 * TICKS else None, label=f"{dims[-1]} {k}")
     else:
+        # of many names every second, third, … is written
         places = np.arange(len(x))
         ax.bar(places, columns[0])
         shown = places[:: max(1, math.ceil(len(places) / TICKS))]

@@ -108,6 +108,7 @@ class Array(Kind):
 
     def dims_of(self, values: np.ndarray) -> tuple[str, ...]:
         """The dimensions of an array, by their number."""
+        # all dimensions before the fewer ones, so that an array without optional ones finds the second
         for dims in self.layouts:
             if len(dims) == values.ndim:
                 return dims
@@ -131,6 +132,7 @@ class Array(Kind):
             raise StorageError(f"it lies along {stored.dims}, not along {self.layouts[0]}")
         if self.of is str:
             return tuple(str(name) for name in stored.values)
+        # "same_kind" refuses texts for numbers, and fractions for whole numbers
         values: Any = stored.values.astype(self.of, casting="same_kind")
         values = values if values.ndim else values.item()
         return self.decode(values) if self.decode else values
@@ -186,6 +188,7 @@ class Parts(Kind):
         dataset.attrs[self.key] = len(inside)
         for k, result in enumerate(inside):
             own, prefix = result.to_xarray(), f"{self.key}.{k}."
+            # dimensions too: parts may differ in size
             dataset.update(own.rename({name: f"{prefix}{name}" for name in {*own.variables, *own.dims}}))
             dataset.attrs.update({prefix + name: value for name, value in own.attrs.items()})
 
@@ -197,6 +200,7 @@ class Parts(Kind):
         return taken if self.many else taken[0]
 
     def _one(self, dataset: "xr.Dataset", prefix: str) -> Any:
+        # what bears the prefix, with the names that the part's own class knows
         own = dataset[[name for name in dataset.variables if str(name).startswith(prefix)]]
         own = own.rename({name: str(name).removeprefix(prefix) for name in {*own.variables, *own.dims}})
         own.attrs = {k.removeprefix(prefix): value for k, value in dataset.attrs.items() if k.startswith(prefix)}
@@ -351,11 +355,13 @@ def _declared(cls: Any) -> Mapping[str, Any]:
             raise TypeError(f"{cls.__name__}.{one.name} is not declared; what is not stored is a transient()")
         # an annotation is text where its type is imported for type checkers only
         kinds[one.name] = replace(kind, name=one.name, optional="None" in str(one.type) or kind.optional)
+    # a property of a subclass replaces that of its base
     for base in reversed(cls.__mro__):
         for name, member in vars(base).items():
             getter = getattr(member, "fget", None) or getattr(member, "func", None)
             if kind := getattr(getter, "__dict__", {}).get(KEY):
                 kinds[name] = replace(kind, name=name, derived=True)
+    # free attributes are those that no other field owns
     owned = PROVENANCE | {kind.key for kind in kinds.values()}
     return {name: replace(k, owned=owned) if isinstance(k, Attributes) else k for name, k in kinds.items()}
 

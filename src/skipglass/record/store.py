@@ -46,7 +46,8 @@ def save(dataset: "xr.Dataset", path: str | Path, kind: str) -> Path:
     """
     path = check.path(path)
     labelled = dataset.assign_attrs({**provenance(), **dataset.attrs, "skipglass_schema": SCHEMA, "kind": kind})
-    image = io.BytesIO()  # where the disk is full HDF5 ends the process as it closes its file
+    # in memory first: where the disk is full HDF5 ends the process as it closes its file
+    image = io.BytesIO()
     labelled.to_netcdf(image, engine="h5netcdf")
     with write_atomically(path) as temporary:
         temporary.write_bytes(image.getbuffer())

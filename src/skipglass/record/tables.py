@@ -94,10 +94,12 @@ def _tables(result: Any) -> list[tuple[list[Column], list[str]]]:
         # the rows where the first column is largest
         rows = _largest(columns[0][1] if columns else np.arange(len(labels[0][1])))
         cells: list[tuple[Kind, list[str]]] = [(kind, _cells(values[rows])) for kind, values in labels]
+        # mappings stand beside the labels that are their keys
         for kind in (kind for kind in mappings if kind.dim == dim):
             entries = getattr(result, kind.name) or {}
             cells.append((kind, [value_text(entries.get(key, UNDEFINED)) for key in labels[0][1][rows].tolist()]))
         cells += [(kind, _cells(values[rows])) for kind, values in columns]
+        # labels alone say nothing
         if len(cells) > len(labels) and rows.size:
             table = [(kind.label(result), _meaning(kind, result), column) for kind, column in cells]
             more = len(labels[0][1]) - rows.size
@@ -131,12 +133,14 @@ def _cells(values: np.ndarray) -> list[str]:
     """The cells of one column, all with the same number of decimals."""
     if values.dtype.kind != "f":
         return [value_text(value) for value in values]
+    # four digits of the largest number decide for all, very large and small ones are powers of ten
     largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
     if largest and not 1e-3 <= largest < 1e6:
         style = ".2e"
     else:
         style = f".{max(0, 3 - max(0, math.floor(math.log10(largest or 1.0))))}f"
     cells = [UNDEFINED if math.isnan(value) else f"{value:{style}}" for value in values]
+    # no -0.000
     return [cell.lstrip("-") if float(cell.replace(UNDEFINED, "1")) == 0 else cell for cell in cells]
 
 
@@ -144,6 +148,7 @@ def _median(values: np.ndarray) -> np.ndarray:
     """The median over further dimensions of what is defined; NaN where nothing is."""
     if values.ndim == 1:
         return values
+    # rows of samples without gradient are NaN throughout
     defined = [row[~np.isnan(row)] for row in (row.ravel() for row in values.astype(np.float64))]
     return np.array([np.median(row) if row.size else math.nan for row in defined])
 

@@ -60,6 +60,7 @@ def draw_on(ax: "Axes", geometry: Geometry, drawn: Iterable[tuple[str, Series]],
     """
     _scales(ax, geometry)
     ax.set_title(textwrap.fill(title, 54), loc="left")
+    # the layers of each series, from back to front
     for style, series in drawn:
         columns = geometry.columns(style, series)
         for layer in LAYERS:
@@ -80,7 +81,8 @@ def _scales(ax: "Axes", geometry: Geometry) -> None:
     ax.set(xscale="log" if x.log else "linear", yscale="log" if y.log else "linear")
     ax.set(xlabel=x.title, ylabel=y.title, xlim=geometry.limits[0], ylim=geometry.limits[1])
     low, high = geometry.limits[1]
-    if y.log and high < 100 * low:  # on two decades, 2 and 4 read better than 2 × 10⁰ and 4 × 10⁰
+    # on two decades, 2 and 4 read better than 2 × 10⁰ and 4 × 10⁰
+    if y.log and high < 100 * low:
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
     if geometry.counted:

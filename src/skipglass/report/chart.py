@@ -58,6 +58,7 @@ def interactive(panel: Panel, heading: bool = False) -> Spec:
     layers = _layers(panel, [series for _, series in everything], pick=True)
     # the legend's selection belongs to one layer, and dims the others through it
     layers[0]["params"] = [{"name": "pick", "select": {"type": "point", "fields": ["series"]}, "bind": "legend"}]
+    # all frames are in the data, and one filter shows the slider's
     spec = {
         "width": "container",
         "height": HEIGHT,
@@ -112,8 +113,8 @@ def _layers(panel: Panel, chosen: Iterable[Series], pick: bool) -> list[Spec]:
         "y": _axis(geometry.y, geometry.limits[1], False),
     }
     layers = [_encoded(geometry, channels, one, pick) for one in LAYERS if (one.style, one.needs) in columns]
+    # invisible points answer the mouse where lines pass
     if pick and ("line", "y") in columns:
-        # invisible points answer the mouse where lines pass
         hover = _encoded(geometry, channels, HOVER, pick)
         hover["encoding"]["opacity"] = {"value": 0}
         every = math.ceil(sum(s.x.size for s in panel.drawn() if panel.marks_of(s) == "line") / HOVER_POINTS)
@@ -128,17 +129,20 @@ def _encoded(geometry: Geometry, channels: Spec, layer: Layer, pick: bool) -> Sp
     if layer.shape == "point":
         mark |= {"filled": True, "opacity": 1, "size": geometry.point_diameter**2}
     scale = {"domain": list(geometry.names), "range": [geometry.colors[name] for name in geometry.names]}
+    # one domain and range of colours in every layer, or Vega would give each its own
     shared: Spec = {"color": {"field": "series", "type": "nominal", "scale": scale, "legend": _legend(geometry, pick)}}
     encoding = {} if "color" in layer.look else shared
     for name, fields in (("x", layer.x), ("y", layer.y)):
         encoding[name] = channels[name] | {"field": fields[0]}
         if len(fields) > 1:
             encoding[f"{name}2"] = {"field": fields[1]}
+    # a series that was clicked in the legend stays, the others fade
     if pick:
         opaque = mark.pop("opacity", 1)
         encoding["opacity"] = {"condition": {"param": "pick", "value": opaque}, "value": 0.12 * opaque}
         if layer.needs == "y" and layer.shape != "line":
             encoding["tooltip"] = _tooltip(geometry)
+    # a series without a band has no "low" at all; a gap in a band is null, which Vega skips by itself
     kept = {"filter": f"datum.marks == '{layer.style}' && isDefined(datum.{layer.needs})"}
     return {"name": layer.name, "mark": mark, "encoding": encoding, "transform": [kept]}
 
@@ -151,6 +155,7 @@ def _rule(channels: Spec, rule: Any, side: str, line: int) -> list[Spec]:
     if rule.axis == "x":
         end = {"y": {"value": 0}}
         place = {"align": side, "baseline": "top", "dx": -4 if side == "right" else 4, "dy": 2 + 13 * line}
+    # a table with one empty row draws the mark once
     one: Spec = {"data": {"values": [{}]}}
     return [
         one | {"mark": {"type": "rule", "strokeDash": [5, 4], "color": "#777"}, "encoding": at},
@@ -179,6 +184,7 @@ def _whole(low: float, high: float) -> Spec:
 def _decades(low: float, high: float) -> Spec:
     """The ticks of a logarithmic axis, powers of ten if there are three of them; on less than a decade Vega's own."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    # ever finer, until there are three
     for digits in ((1,), (1, 3), (1, 2, 5)):
         ticks = [(m, k) for k in decades for m in digits if low <= float(f"{m}e{k}") <= high]
         if len(ticks) > 2:

@@ -94,6 +94,7 @@ def svg(panels: Panel | Sequence[Panel], columns: int = 3, caption: bool = False
         for number, one in enumerate(spec["concat"]):
             for k, layer in enumerate(one["layer"]):
                 layer["name"] = f"panel {number} layer {k}"
+    # matplotlib brings a font along that has the letters of the field, wherever the picture is drawn
     convert = page_extra("vl_convert")
     convert.register_font_directory(f"{mpl.get_data_path()}/fonts/ttf")
     return convert.vegalite_to_svg(spec | {"config": still_config()})

@@ -77,12 +77,14 @@ class Geometry:
     @cached_property
     def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """The range of both axes."""
+        # every frame counts, so that a slider moves the data and not the axes
         columns = [(style, series, self._places(style, series)) for style, series in self.everything]
         across = [column for *_, places in columns for name, column in places.items() if name != "middle"]
         up = [column for _, s, _ in columns for column in (s.y, s.low, s.high) if column is not None]
         # bars grow from zero, and fill the width up to the frame
         bars = any(style == "bar" for style, _ in self.everything)
         up += [np.zeros(1)] if bars and not self.y.log else []
+        # rules are in view, and upright ones have room above the data for their labels
         upright, level = (np.array([rule.value for rule in self.rules if rule.axis == axis]) for axis in "xy")
         low, high = _range(self.y, [*up, level], MARGIN)
         high += HEADROOM * (high - low) if upright.size and not self.y.log else 0.0
@@ -136,6 +138,7 @@ class Geometry:
             low, value, high = (
                 math.log(v) if self.x.log else v for v in (self.limits[0][0], rule.value, self.limits[0][1])
             )
+            # near the right edge a label would run out of the picture
             placed.append((rule, "right" if value - low > RIGHT * (high - low) else "left", upright))
             upright += 1
         return placed
@@ -146,6 +149,7 @@ class Geometry:
         bars = [series for style, series in self.everything if style == "bar"]
         names = list(dict.fromkeys(series.name for series in bars))
         positions = np.unique(np.concatenate([series.x for series in bars]))
+        # the closest neighbours decide the width of all bars
         steps = np.diff(np.log(positions) if self.x.log else positions)
         return names, BAR_FILL * float(steps.min() if steps.size else 1.0) / len(names)
 
@@ -153,6 +157,7 @@ class Geometry:
         """Where a series stands across: its positions, or the edges and middles of its bars."""
         if style != "bar":
             return {"x": series.x}
+        # side by side around the position; on a logarithmic axis by equal factors
         names, width = self._bars
         left = (np.log(series.x) if self.x.log else series.x) + width * (names.index(series.name) - len(names) / 2)
         left, right = (np.exp(edge) if self.x.log else edge for edge in (left, left + width))

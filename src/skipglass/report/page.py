@@ -48,6 +48,7 @@ def render_page(report: Report, path: str | Path) -> Path:
 
 def _html(report: Report) -> str:
     jinja2 = page_extra("jinja2")
+    # Vega itself stands in the page, which fetches nothing
     engine = page_extra("vl_convert").javascript_bundle()
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("skipglass.report", "."),

@@ -194,6 +194,7 @@ class Panel:
         """
         import xarray as xr
 
+        # column by column, one piece per series and frame
         columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
         for index, series in self.everything():
             if frame is None or index is None or index == frame:
@@ -203,6 +204,7 @@ class Panel:
                 for name in COLUMNS[2:]:
                     column = getattr(series, name)
                     columns[name].append(np.full(series.x.size, np.nan) if column is None else column)
+        # everything but the numbers, if there is anything to say
         about = {
             "title": self.title,
             "how_to_read": self.how_to_read,
@@ -245,6 +247,7 @@ def _check(panel: Panel) -> None:
             f"{about} has {len(names)} series, colours tell {len(CATEGORIES)} apart; "
             "give color= if they are an ordered sequence, or split the panel"
         )
+    # a logarithm takes positive numbers only, of data and of rules
     for axis, which, fields in ((panel.x, "x", ("x",)), (panel.y, "y", ("y", "low", "high"))):
         values = {(f, s.name): getattr(s, f) for _, s in panel.everything() for f in fields}
         values |= {("value", rule.label): np.array([rule.value]) for rule in panel.rules if rule.axis == which}
