@@ -40,11 +40,22 @@ ANOTHER_WAY = "without the branches, or from call to call, the model takes anoth
 
 
 class Addition(NamedTuple):
-    """One addition of the rehearsal: its place, the module called last before it, and where its operands came from."""
+    """One addition of a call: its place, the module called last before it, and what is added."""
 
     place: Place
     last: int
-    operands: list[tuple[Operand, GradientEdge]]
+    func: Callable
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def given(self) -> dict[Operand, Any]:
+        """The operands."""
+        return dict([*enumerate(self.args), *self.kwargs.items()])
+
+    def made(self, given: dict[Operand, Any]) -> Any:
+        """Make the addition with these operands."""
+        return self.func(*(given[k] for k in range(len(self.args))), **{k: given[k] for k in self.kwargs})
 
 
 class Site(NamedTuple):
@@ -53,6 +64,10 @@ class Site(NamedTuple):
     branch: Operand
     last: int
     factor: Tensor | None
+
+
+Origins = dict[Node, tuple[Addition, list[tuple[Operand, GradientEdge]]]]
+"""The node of each addition of the rehearsal → the addition, and where its operands came from."""
 
 
 @contextmanager
@@ -163,15 +178,43 @@ class _Changed:
             return self.original(*args, **kwargs)
         # the rehearsal runs the same code in the same state: an addition's place in it is that in the call
         sites = self._rehearse(args, kwargs)
-        with _Replacing(sites) as replacing:
+        made: set[Place] = set()
+
+        def replace(addition: Addition) -> Any:
+            if (site := sites.get(addition.place)) is None:
+                return addition.made(addition.given)
+            if _checkpointing():
+                raise InputError(
+                    "a checkpoint would recompute the branch; run the lesion without checkpoints or gradients"
+                )
+            if site.last != addition.last:
+                raise InputError(f"a lesioned addition follows another module than in the rehearsal: {ANOTHER_WAY}")
+            made.add(addition.place)
+            # an operand that the addition writes to must stay the same tensor
+            overwritten = site.branch == 0 and _in_place(addition.func.__name__)
+            branch = _replaced(addition.given[site.branch], site.factor, overwritten)
+            return addition.made(addition.given | {site.branch: branch})
+
+        with _Additions(replace):
             outputs = self.original(*args, **kwargs)
-        if missed := set(sites) - replacing.made:
+        if missed := set(sites) - made:
             raise InputError(f"{len(missed)} lesioned additions were not made: {ANOTHER_WAY}")
         return outputs
 
     def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Site]:
         """Where the branches enter their additions, from a call that leaves no trace."""
-        with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Recording() as recording:
+        origins: Origins = {}
+
+        def note(addition: Addition) -> Any:
+            # first, as the addition may overwrite one of its operands
+            tensors = [(k, v) for k, v in addition.given.items() if isinstance(v, Tensor) and v.requires_grad]
+            edges = [(k, get_gradient_edge(v)) for k, v in tensors]
+            result = addition.made(addition.given)
+            if isinstance(result, Tensor) and result.grad_fn is not None:
+                origins[result.grad_fn] = addition._replace(args=(), kwargs={}), edges
+            return result
+
+        with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Additions(note):
             with splittable(self.model, args, kwargs) as (given, leaves):
                 outputs = self.original(*given[0], **given[1])
             signals = [t for t in tree_leaves(outputs) if isinstance(t, Tensor) and t.requires_grad]
@@ -186,7 +229,7 @@ class _Changed:
             blocks = named(outline.blocks, names)
             if factor is not None and len(blocks) > 1:
                 raise InputError(f"{names[0]!r} is {len(blocks)} blocks; name one, {blocks[0].name!r} for instance")
-            sites |= dict(_site(outline, block, recording.additions, factor) for block in blocks)
+            sites |= dict(_site(outline, block, origins, factor) for block in blocks)
         return sites
 
 
@@ -194,13 +237,12 @@ def _itself(forward: Callable) -> Callable:
     return forward
 
 
-def _site(
-    outline: PathGraph, block: Block, additions: dict[Node, Addition], factor: Tensor | None
-) -> tuple[Place, Site]:
+def _site(outline: PathGraph, block: Block, origins: Origins, factor: Tensor | None) -> tuple[Place, Site]:
     """Where a block's branch enters its addition: the operand that came from the head of the branch in the graph."""
     nodes, branch = outline.graph.nodes, block.merge.branch
-    if branch is not None and (addition := additions.get(nodes[block.merge.node])):
-        for operand, edge in addition.operands:
+    if branch is not None and nodes[block.merge.node] in origins:
+        addition, edges = origins[nodes[block.merge.node]]
+        for operand, edge in edges:
             if edge.node is nodes[branch.to] and edge.output_nr == branch.output:
                 return addition.place, Site(operand, addition.last, factor)
     raise InputError(
@@ -209,10 +251,11 @@ def _site(
 
 
 class _Additions(TorchFunctionMode):
-    """Tells the additions of one call apart, and lets a subclass make them."""
+    """Tells the additions of one call apart, and lets a function make them."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Addition], Any]) -> None:
         super().__init__()
+        self.make = make
         self.count: Counter[Place] = Counter()
         self.last = 0  # the module called last
 
@@ -230,11 +273,7 @@ class _Additions(TorchFunctionMode):
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.__name__ not in ADDING:
             return func(*args, **(kwargs or {}))
-        return self.add(self._place(sys._getframe(1)), func, args, kwargs or {})
-
-    def add(self, place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Make an addition."""
-        raise NotImplementedError
+        return self.make(Addition(self._place(sys._getframe(1)), self.last, func, args, kwargs or {}))
 
     def _place(self, frame: FrameType | None) -> Place:
         """The instructions that led from the innermost module to the addition, the module, and how often that was."""
@@ -253,48 +292,6 @@ class _Additions(TorchFunctionMode):
         which = tuple(steps)
         self.count[which] += 1
         return (*which, self.count[which])
-
-
-class _Recording(_Additions):
-    """Notes for the node of each addition its place, and which operand came from where."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.additions: dict[Node, Addition] = {}
-
-    def add(self, place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Make an addition, after looking where its operands came from: it may overwrite one of them."""
-        given: list[tuple[Operand, Any]] = [*enumerate(args), *kwargs.items()]
-        operands = [(k, get_gradient_edge(v)) for k, v in given if isinstance(v, Tensor) and v.requires_grad]
-        last, result = self.last, func(*args, **kwargs)
-        if isinstance(result, Tensor) and result.grad_fn is not None:
-            self.additions[result.grad_fn] = Addition(place, last, operands)
-        return result
-
-
-class _Replacing(_Additions):
-    """Replaces chosen operands."""
-
-    def __init__(self, sites: dict[Place, Site]) -> None:
-        super().__init__()
-        self.sites = sites
-        self.made: set[Place] = set()
-
-    def add(self, place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Make an addition, with the branch replaced where it is to be."""
-        if place not in self.sites:
-            return func(*args, **kwargs)
-        if _checkpointing():
-            raise InputError("a checkpoint would recompute the branch; run the lesion without checkpoints or gradients")
-        site = self.sites[place]
-        if site.last != self.last:
-            raise InputError(f"a lesioned addition follows another module than in the rehearsal: {ANOTHER_WAY}")
-        self.made.add(place)
-        # an operand that the addition writes to must stay the same tensor
-        overwritten = site.branch == 0 and _in_place(func.__name__)
-        given: dict[Operand, Any] = dict([*enumerate(args), *kwargs.items()])
-        given[site.branch] = _replaced(given[site.branch], site.factor, overwritten)
-        return func(*(given[k] for k in range(len(args))), **{k: given[k] for k in kwargs})
 
 
 def _replaced(branch: Tensor, factor: Tensor | None, overwritten: bool) -> Tensor:

@@ -144,7 +144,7 @@ def draw_map(norm_at_blocks: Array, unit: str, ax: "Axes") -> None:
         rasterized=True,
     )
     ax.grid(False)
-    ax.set_title("Squared norm by length at each block's input", loc="left")
+    ax.set_title("Squared norm by length at each block's input", loc="left", fontsize="medium")
     ax.set(xlabel=f"path length from the loss ({unit})", ylabel="block, from input to output")
     ax.locator_params(integer=True)
     ax.figure.colorbar(mesh, ax=ax, label="fraction of Σ ‖g_r‖²")
