@@ -110,7 +110,7 @@ def train_resnet(
             callbacks.append(watched(training.watch(tensorboard)))
         callbacks += [training.recorder, checkpoint]
         if on_step is not None and fabric.global_rank == 0:
-            callbacks.append(lambda run: on_step(*training.progress(run)))
+            callbacks.append(lambda run: run.loss is not None and on_step(*training.progress(run)))
         return training.record(checkpoint, [*callbacks, training.schedule])
 
 
@@ -175,7 +175,7 @@ class ResNet(Training):
 
     def progress(self, run: Run) -> tuple[int, int, float, float]:
         """Return the steps done and to do, the loss where it was looked at, and the latest test error."""
-        looked = run.loss is not None and (run.steps - 1) % len(self.batches) % self.losses.patience == 0
+        looked = (run.steps - 1) % len(self.batches) % self.losses.patience == 0
         loss = float(run.loss) if looked else math.nan
         return run.steps, run.epochs * len(self.batches), loss, self.recorder.rows[-1]["test_error"]
 
