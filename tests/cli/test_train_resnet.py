@@ -106,19 +106,21 @@ def test_a_loss_that_diverges_keeps_the_recording_and_exits_2(skipglass, tmp_pat
 
 
 def test_ctrl_c_exits_130_and_names_resume(skipglass, tmp_path, monkeypatch):
-    from skipglass.training import resnet_loop
+    from skipglass.training import callbacks
 
-    class Interrupted(resnet_loop.ResNetRun):
-        def epoch(self, on_step=None):
-            if self.epochs_done == 1:
+    class Stopping(callbacks.Losses):
+        def __call__(self, run):
+            if run.steps == 3:
                 signal.raise_signal(signal.SIGINT)
-            super().epoch(on_step)
+            super().__call__(run)
 
     with monkeypatch.context() as patch:
-        patch.setattr(resnet_loop, "ResNetRun", Interrupted)
+        patch.setattr("skipglass.training.resnet.Losses", Stopping)
         status, _, err = skipglass("train", "digits-resnet", "--out", tmp_path, *TINY)
     assert status == 130
-    assert "stopped after epoch 1 of 2" in err
+    words = f"stopped after epoch 1 of 2; the checkpoint {tmp_path / 'checkpoint.pt'} is kept; the same command with "
+    assert [line for line in err.splitlines() if line.startswith("stopped")] == [f"{words}--resume goes on from there"]
+    assert load(tmp_path / "digits-resnet.nc", kind="resnet").attrs["epochs_done"] == 1
     assert skipglass("train", "digits-resnet", "--out", tmp_path, *TINY, "--resume")[0] == 0
     assert load(tmp_path / "digits-resnet.nc").attrs["epochs_done"] == 2
 

@@ -92,9 +92,9 @@ def test_the_recording_holds_what_the_measurements_give(mode):
     np.testing.assert_allclose(row.effective_depth, part.effective_depth, rtol=1e-9)
     np.testing.assert_allclose(row.participation, part.share, rtol=1e-9)
     assert row.block.values.tolist() == ["1", "2", "3"] == list(part.blocks)
-    with sg.paths.forward.forward(twin, x, y, F.cross_entropy) as run:
-        split = sg.paths.spectrum(run.loss, run.x, "blocks")
-        np.testing.assert_allclose(row.loss, float(run.loss.detach()), rtol=1e-12)
+    trace = sg.trace(twin, x, y, F.cross_entropy)
+    split = sg.paths.spectrum(trace)
+    np.testing.assert_allclose(row.loss, float(trace.loss.detach()), rtol=1e-12)
     np.testing.assert_allclose(row.share, split.share, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(row.length_norm, split.norm, rtol=1e-9)
     np.testing.assert_allclose(float((row.share * row.length).sum()), row.effective_depth, rtol=1e-9)

@@ -97,7 +97,7 @@ def _processes(workers: int) -> int:
 
     if check.integer("workers", workers, 1, WORKERS) == 1:
         return 1
-    from skipglass.training.spread import cores
+    from skipglass.training import cores
 
     most = max(2, cores())
     if workers > most:

@@ -44,10 +44,8 @@ def sweep(
     from skipglass.paper.sweep_map import map_panels
     from skipglass.record import output_folder, save
     from skipglass.report import save_grid
-    from skipglass.training import Grid
+    from skipglass.training import Grid, check_recording, cores
     from skipglass.training import sweep as train
-    from skipglass.training.spread import cores
-    from skipglass.training.sweep import check_recording
 
     if cluster is not None and workers is not None:
         raise InputError("--workers counts processes of this machine, --cluster has its own: give one of them")

@@ -108,7 +108,7 @@ def _only(group: str) -> tuple[str, ...]:
 def _spare(experiment: str, out: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse to replace an earlier run unasked; of torchrun's processes the first looks, before it writes."""
     from skipglass.errors import InputError, StorageError
-    from skipglass.training.loop import CHECKPOINT
+    from skipglass.training import CHECKPOINT
 
     if resume and overwrite:
         raise InputError("--resume goes on with the run in --out, --overwrite replaces it; give one of them")

@@ -10,7 +10,7 @@ from skipglass import check
 from skipglass.cli.render import print_table, progress
 from skipglass.errors import InputError
 from skipglass.record import output_folder, save
-from skipglass.training import Settings, total_norm, train
+from skipglass.training import Interrupted, Settings, total_norm, train
 
 __all__ = ["train_mlp"]
 
@@ -43,11 +43,15 @@ def train_mlp(experiment: str, out: Path, given: dict[str, Any], *, resume: bool
         given["width"] = int(width)
     settings = Settings(experiment=experiment, seeds=range(first, first + count), **given)
     folder = output_folder(out)
-    with progress() as bar:
-        task = bar.add_task(f"training {experiment}, epochs", total=settings.epochs)
-        recording = train(
-            settings, folder=folder, resume=resume, on_epoch=lambda done: bar.update(task, completed=done)
-        )
+    stopped: Interrupted | None = None
+    try:
+        with progress() as bar:
+            task = bar.add_task(f"training {experiment}, epochs", total=settings.epochs)
+            recording = train(
+                settings, folder=folder, resume=resume, on_epoch=lambda done: bar.update(task, completed=done)
+            )
+    except Interrupted as early:
+        stopped, recording = early, early.recording
     if recording.sizes["evaluation"]:
         path = save(recording, folder / f"{experiment}.nc", kind="training")
         norm = total_norm(recording)
@@ -66,10 +70,6 @@ def train_mlp(experiment: str, out: Path, given: dict[str, Any], *, resume: bool
                 f"the networks of seeds {diverged} diverged (their loss or weights are not finite at the end); try a "
                 f"learning rate below {settings.learning_rate:g}. The recording is kept in {path}"
             )
-    if recording.epochs_done < settings.epochs:
-        typer.echo(
-            f"stopped after epoch {recording.epochs_done} of {settings.epochs}; "
-            "the same command with --resume goes on from there",
-            err=True,
-        )
+    if stopped is not None:
+        typer.echo(f"{stopped}; the same command with --resume goes on from there", err=True)
         raise typer.Exit(130)

@@ -12,7 +12,7 @@ from skipglass.cli.render import print_table, progress
 from skipglass.data import download
 from skipglass.errors import InputError
 from skipglass.record import output_folder, save
-from skipglass.training import Diverged, ResNetSettings
+from skipglass.training import Diverged, Interrupted, ResNetSettings
 from skipglass.training import train_resnet as run
 
 __all__ = ["RESNETS", "step_listener", "train_resnet"]
@@ -59,21 +59,18 @@ def train_resnet(experiment: str, out: Path, given: dict[str, Any], *, resume: b
             listen = step_listener(bar, f"training {experiment}") if first else None
             places = {"data": data, "folder": folder, "device": device, "tensorboard": board}
             recording = run(settings, resume=resume, on_step=listen, **places)
-    except Diverged as error:
+    except (Diverged, Interrupted) as early:
         if first:
-            save(error.recording, path, kind="resnet")
-        raise
+            save(early.recording, path, kind="resnet")
+        if isinstance(early, Diverged):
+            raise
+        if first:
+            _report(experiment, early.recording, path)
+            typer.echo(f"{early}; the same command with --resume goes on from there", err=True)
+        raise typer.Exit(130) from None
     if first:
         save(recording, path, kind="resnet")
         _report(experiment, recording, path)
-    if recording.epochs_done < settings.epochs:
-        if first:
-            typer.echo(
-                f"stopped after epoch {recording.epochs_done} of {settings.epochs}; "
-                "the same command with --resume goes on from there",
-                err=True,
-            )
-        raise typer.Exit(130)
 
 
 def step_listener(bar: Progress, title: str) -> Any:

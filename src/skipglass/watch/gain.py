@@ -60,11 +60,11 @@ def _sizes(func: Callable, args: tuple, named: dict[str, Any]) -> tuple[Tensor, 
     if not (first.is_floating_point() and second.is_floating_point()):
         return None
     shape = torch.broadcast_shapes(first.shape, second.shape)
-    sizes = [torch.linalg.vector_norm(t.detach().expand(shape), dtype=_wide(t)) for t in (first, second)]
+    wide = [torch.promote_types(t.dtype, torch.float32) for t in (first, second)]
+    # what is broadcast counts once for every place that it is added to
+    sizes = [
+        torch.linalg.vector_norm(t.detach().expand(shape), dtype=d) for t, d in zip((first, second), wide, strict=True)
+    ]
     scaled = 0 if func in REFLECTED else 1
     sizes[scaled] = sizes[scaled] * abs(named.get("alpha", 1))
     return sizes[0], sizes[1]
-
-
-def _wide(tensor: Tensor) -> torch.dtype:
-    return torch.promote_types(tensor.dtype, torch.float32)
