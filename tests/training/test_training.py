@@ -8,8 +8,7 @@ import torch
 import xarray as xr
 
 from skipglass.errors import InputError, StorageError
-from skipglass.models import NORMALIZATIONS, PLACEMENTS
-from skipglass.training import CHECKPOINT, Interrupted, Settings, options, train
+from skipglass.training import CHECKPOINT, Interrupted, Settings, train
 from skipglass.training.mlp import MLPs
 
 SMALL = Settings(experiment="digits", depth=3, width=8, epochs=3, seeds=(0, 1))
@@ -126,8 +125,3 @@ def test_bad_settings_are_named(arguments, words):
 def test_a_batch_larger_than_the_data_is_refused():
     with pytest.raises(InputError, match="batch_size"):
         MLPs(replace(SMALL, batch_size=2_000))
-
-
-def test_what_settings_offer_is_what_the_network_takes():
-    assert options(Settings)["normalization"].choices == NORMALIZATIONS
-    assert options(Settings)["placement"].choices == PLACEMENTS

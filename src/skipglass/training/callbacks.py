@@ -22,6 +22,7 @@ def scheduled(rate: Callable[[float], float]) -> Callback:
     """Return what gives every step its learning rate: rate(fraction of the training that is done)."""
 
     def set_rate(run: Run) -> None:
+        # called after step n, or before the first: what is set holds for the step that comes
         for group in run.optimizer.param_groups:
             group["lr"] = rate(run.steps / (run.epochs * len(run.batches)))
 
@@ -64,6 +65,7 @@ class Recorder:
 
     def __call__(self, run: Run) -> None:
         """Measure, if it is time; a row is there whole or (on Ctrl-C) not at all."""
+        # before the first step of a resumed training the row of that step is there already
         if self.when(run.steps, len(run.batches)) and (run.loss is not None or not self.rows):
             measured = self.measure(run)
             kept = {k: v.detach().double().clone() if isinstance(v, Tensor) else v for k, v in measured.items()}
@@ -121,6 +123,7 @@ class Losses:
             self.wrong = torch.zeros((), device=run.loss.device)
             # one look waits for a GPU, or for the slowest process
             self.patience = 1 if self.fabric is None and run.loss.device.type == "cpu" else PATIENCE
+        # nothing here waits for the device: loss and count stay there until it is time to look
         self.values[step] = run.loss
         self.wrong += (run.outputs.detach().argmax(1) != run.targets).sum()
         if (step + 1) % self.patience == 0 or run.epoch_ends:
@@ -134,6 +137,7 @@ class Losses:
         """Stop where one of the first losses of this epoch is not finite, in whichever process."""
         bad = (~values.isfinite()).nonzero()
         if len(bad):
+            # counted from 0 over the whole training
             first, steps = int(bad[0]), len(run.batches)
             step = run.steps - len(values) + first
             raise Diverged(

@@ -68,6 +68,7 @@ def cell(settings: Settings) -> xr.Dataset:
         training.recorder = Recorder(lambda run: _with_depths(training))
         training.fit([training.recorder])
     recording = training.recording()
+    # the first layer has no shortcut, and counts in ‖w‖ alone
     skippable = recording.isel(layer=slice(1, None)).mean("layer", skipna=False)
     lost = skippable.weight_norm * np.nan
     kept = {
@@ -171,6 +172,7 @@ def sweep(
     UserError
         If the cluster cannot be reached, or a worker is lost for good. Finished cells are kept.
     """
+    # nothing is trained before all that lies there is known to belong to this sweep
     cells = grid.cells()
     place = record.output_folder(Path(folder) / CELLS)
     done = _finished(place, cells)
@@ -178,6 +180,7 @@ def sweep(
     tell(len(done))
     missing = {name: settings for name, settings in cells.items() if name not in done}
     for name, result in map_unordered(_named, missing.items(), workers=workers, cluster=cluster):
+        # Ctrl-C waits for the file: HDF5 does not like to be interrupted
         with interrupts_held():
             record.save(result, place / f"{name}.nc", kind=KIND)
         done[name] = result
@@ -248,6 +251,7 @@ def _labelled(data: xr.Dataset) -> xr.Dataset:
 
 
 def _merged(cells: Mapping[str, Settings], done: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    # in the order of the grid, whatever order they were finished in
     order = [done[name].drop_attrs(deep=False) for name in cells]
     merged = xr.concat(order, "cell", data_vars="all", coords="minimal", compat="equals", join="exact")
     names = {settings: variant for variant, settings in VARIANTS.items()}

@@ -77,6 +77,7 @@ class Checkpoint:
         StorageError
             If the checkpoint does not fit the training, or is of another kind of device, or cannot be written.
         """
+        # kept for the checkpoints of the epochs to come
         self.parts, self.fabric = parts, fabric
         self.device = device = "cpu" if fabric is None else fabric.device.type  # each draws its own random numbers
         if self.state is None:
@@ -109,12 +110,14 @@ class Checkpoint:
         if self.path is not None and (self.fabric is None or self.fabric.global_rank == 0):
             state = {name: part.state_dict() for name, part in self.parts.items()}
             state |= {"settings": self.settings.attributes(), "device": self.device, "epochs_done": epochs_done}
-            buffer = io.BytesIO()  # a full disk would end torch.save in an unspecific RuntimeError
+            # into memory first: on a full disk torch.save ends in an unspecific RuntimeError
+            buffer = io.BytesIO()
             with interrupts_held():
                 torch.save(state, buffer)
                 remove_leftovers(self.path)
                 with write_atomically(self.path) as temporary:
                     temporary.write_bytes(buffer.getbuffer())
+        # no process goes on before the file is there
         if self.fabric is not None:
             self.fabric.barrier()
 
@@ -128,6 +131,7 @@ class Checkpoint:
         except Exception as error:  # torch.load raises many unrelated types on a damaged file
             what = f"is damaged or no checkpoint ({type(error).__name__})"
             raise self._refusal(what, "delete it to start anew") from error
+        # it is a checkpoint of ours: of this training?
         wanted = self.settings.attributes()
         if stored.keys() != wanted.keys():
             what = f"belongs to another kind of training (it knows {', '.join(sorted(stored))})"

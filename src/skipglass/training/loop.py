@@ -119,6 +119,7 @@ def fit(
     >>> run.steps, losses[0], bool(losses[20] < losses[1])
     (20, None, True)
     """
+    # whole epochs are resumed, so that the batches start anew
     run = Run(model, batches, optimizer, epochs, epochs_done * len(batches))
     for callback in callbacks:
         callback(run)
@@ -129,6 +130,7 @@ def fit(
             optimizer.zero_grad(set_to_none=True)
             backward(loss)
             optimizer.step()
+            # the step counts once the optimiser has made it; from here on the callbacks see it
             run.loss = loss.detach()
             run.steps += 1
             for callback in callbacks:

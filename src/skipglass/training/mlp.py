@@ -87,6 +87,7 @@ def train(
     with one_thread():
         training = MLPs(settings)
         training.recorder = Recorder(lambda run: training.measure(), is_due)
+        # the checkpoint comes after the recorder: it keeps what the epoch ended with
         callbacks: list[Callback] = [training.recorder, checkpoint]
         if on_epoch is not None:
             callbacks.append(lambda run: run.epoch_ends and on_epoch(round(run.progress)))
@@ -112,6 +113,7 @@ class MLPs(Training):
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        # the first axis of all tensors counts seeds, also where there is one
         splits = [settings.data(seed) for seed in settings.seeds]
         dtype = getattr(torch, settings.dtype)
         self.inputs = torch.stack([split.inputs for split in splits]).to(dtype)
@@ -188,6 +190,7 @@ def scale_norms(model: ResidualMLP) -> dict[str, Tensor]:
     if model.layers[0].normalization != "none":
         values["absorbed_norm"] = _by_layer(absorbed_norms(model))
         seeds = len(values["weight_norm"])
+        # (S, units) each, units = 1 for the paper's one scalar
         scales = {name: m.reshape(seeds, -1) for name, m in multipliers(model).items()}
         values["multiplier_norm"] = _by_layer({name: m.norm(dim=-1) for name, m in scales.items()})
         values["multiplier_mean"] = _by_layer({name: m.mean(dim=-1) for name, m in scales.items()})

@@ -62,6 +62,7 @@ def options(cls: Any) -> dict[str, Mapping[str, Any]]:
     {'flag': '--subset', 'default': None, 'type': int | None, 'minimum': 1,
      'help': 'Train on this many images, drawn by the seed (default: all).', 'group': 'Data'}
     """
+    # annotations are resolved here, as some are written as text
     hints = get_type_hints(cls)
     return {
         one.name: {"flag": f"--{one.name.replace('_', '-')}", "default": one.default, "type": hints[one.name]}
@@ -92,6 +93,7 @@ def documented(cls: Class) -> Class:
 def _declared(cls: Any, name: str) -> dict[str, Any]:
     """What a class declares of a field, over what its bases declare."""
     declared: dict[str, Any] = {}
+    # from the most general class to this one
     for base in reversed(cls.__mro__):
         if name in getattr(base, "__dataclass_fields__", {}):
             declared |= base.__dataclass_fields__[name].metadata
@@ -111,6 +113,7 @@ def _checked(name: str, value: Any, kind: Any, rules: Mapping[str, Any]) -> Any:
         return values
     if NoneType in get_args(kind):
         return None if value is None else _checked(name, value, get_args(kind)[0], rules)
+    # from here on the value is one of the four
     if "choices" in rules:
         return check.choice(name, value, rules["choices"])
     if kind is bool:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from skipglass import check
@@ -72,7 +73,7 @@ def cores() -> int:
 
 
 def _in_processes(task: Callable[[Any], T], items: list[Any], workers: int) -> Iterator[T]:
-    """By joblib's executor: under `joblib.Parallel`, Ctrl-C would be raised inside it and inside its workers."""
+    """Use joblib's executor: under `joblib.Parallel`, Ctrl-C would be raised inside it and inside its workers."""
     try:
         from joblib.externals.loky import ProcessPoolExecutor
     except ImportError as error:
@@ -80,17 +81,20 @@ def _in_processes(task: Callable[[Any], T], items: list[Any], workers: int) -> I
     with interrupts_held() as raise_if_pressed:
         executor = ProcessPoolExecutor(workers, env={"OMP_NUM_THREADS": str(max(1, cores() // workers))})
         try:
-            # workers start here, and do not get the signals that are blocked where they start: only this process is
-            # to end when Ctrl-C is pressed in a terminal, and it ends them
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            pending = {executor.submit(task, item) for item in items}
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            # a terminal sends Ctrl-C to the workers too. They start in here with the signals blocked that are blocked
+            # here; the tracker of multiprocessing would unblock them as it starts, and so has to run before
+            resource_tracker.ensure_running()
+            unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                pending = {executor.submit(task, item) for item in items}
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
             while pending:
                 raise_if_pressed()
                 done, pending = wait(pending, LOOK, FIRST_COMPLETED)
+                # all that is done is handed over before Ctrl-C is looked at again
                 for future in done:
                     yield future.result()
-                    raise_if_pressed()
         except BrokenProcessPool as error:
             raise UserError(
                 f"a worker process was killed (out of memory?); start again, with fewer workers{KEPT}"
@@ -100,7 +104,7 @@ def _in_processes(task: Callable[[Any], T], items: list[Any], workers: int) -> I
 
 
 def _on_cluster(task: Callable[[Any], T], items: list[Any], address: str) -> Iterator[T]:
-    """By Dask's own client: joblib's Dask backend hands results over only when all of them are there."""
+    """Use Dask's own client: joblib's Dask backend hands results over only when all of them are there."""
     try:
         from distributed import Client, KilledWorker, as_completed
     except ImportError as error:
@@ -115,6 +119,7 @@ def _on_cluster(task: Callable[[Any], T], items: list[Any], address: str) -> Ite
                 f"the Dask scheduler {address} cannot be reached ({type(error).__name__}); start one with "
                 "`dask scheduler`, and give the address that it prints"
             ) from error
+        # a scheduler is there; from here on it may be lost
         with client:
             if not client.scheduler_info()["workers"]:
                 raise UserError(f"the Dask cluster {address} has no workers; start some with `dask worker {address}`")

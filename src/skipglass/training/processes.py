@@ -46,6 +46,7 @@ def launched(device: str, precision: str) -> "Iterator[Fabric]":
     except ImportError as error:
         raise UserError("training needs lightning-fabric: pip install 'skipglass[train]'") from error
     processes, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    # torchrun tells each process how many there are, and how many of them on this machine
     alone = processes == 1
     if kind == "cuda" and not alone and local > torch.cuda.device_count():
         raise InputError(f"{local} processes were started here, for {torch.cuda.device_count()} GPUs; start fewer")

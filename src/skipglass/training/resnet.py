@@ -105,6 +105,8 @@ def train_resnet(
     images = settings.images(data)
     with launched(device, settings.precision) as fabric:
         training = ResNet(settings, images, fabric)
+        # a loss that is not finite is seen before anything measures or keeps the network; the rate of the step that
+        # comes is set last, as the recorder keeps that of the step that was made
         callbacks: list[Callback] = [training.losses]
         if fabric.global_rank == 0:
             callbacks.append(watched(training.watch(tensorboard)))
@@ -142,6 +144,7 @@ class ResNet(Training):
         network = settings.model(images.classes).to(self.batches.dtype)
         self.model = network.to(memory_format=self.batches.format)  # type: ignore[call-overload]
         optimizer = settings.sgd(parameter_groups(self.model, settings), nesterov=True)
+        # two views of the same parameters: one is trained, the other measured
         trained: Any = torch.compile(self.model) if settings.compiled else self.model
         self.trained, self.optimizer = fabric.setup(trained, optimizer)
         self.schedule, self.losses = scheduled(settings.rate), Losses(settings.rate, fabric)
@@ -196,6 +199,7 @@ class ResNet(Training):
         data = xr.Dataset(tabulate(self.recorder.rows, VARIABLES, "epoch"), attrs=attributes)
         if self.monitor is None:
             return data
+        # what the monitor saw counts steps, and has labels of its own
         seen = self.monitor.recording.to_xarray().rename(loss="probe_loss")
         when = ("evaluation", seen.step.values / steps, {"long_name": "epochs"})
         return data.merge(seen.assign_coords(watched_epoch=when)).assign_attrs(notes=seen.notes)
@@ -203,6 +207,7 @@ class ResNet(Training):
 
 def parameter_groups(model: nn.Module, settings: ResNetSettings) -> list[dict[str, object]]:
     """Return the parameters with their weight decay: the scales λ of batch norms may be excluded, nothing else."""
+    # compared by identity: two parameters may be equal
     scales = [m.weight for m in model.modules() if isinstance(m, _BatchNorm)]
     if settings.decay_scales or not scales:
         return [{"params": list(model.parameters()), "weight_decay": settings.weight_decay}]

@@ -67,6 +67,7 @@ class Training:
         parts = {"model": self.model, "optimizer": self.optimizer, "batches": self.batches, "recording": self.recorder}
         if self.monitor is not None:
             parts["monitor"] = self.monitor
+        # whoever catches what ends the training early finds the recording in it, and cannot take it for a whole one
         try:
             self.fit(callbacks, checkpoint.start(parts, self.fabric))
         except Diverged as error:

@@ -34,6 +34,7 @@ class Gains(TorchFunctionMode):
     ) -> Any:
         """Call an operation; note the operands of a sum before it may overwrite one of them."""
         named = kwargs or {}
+        # before the call: it may write over one of its operands
         sizes = _sizes(func, args, named) if func in SUMS else None
         out = func(*args, **named)
         if sizes is not None and isinstance(out, Tensor) and out.grad_fn is not None:

@@ -121,6 +121,7 @@ class Monitor:
         if any(isinstance(m, ResidualLayer) and m.weight.ndim > 2 for m in self.model.modules()):
             raise InputError("the model holds several seeds; watch a network of one")
         self.every = check.integer("every", every, 1)
+        # a spectrum comes with every evaluation of its own schedule, a part of that of the others
         spectra = SPECTRA * every if spectrum_every is None else spectrum_every
         self.spectrum_every = check.integer("spectrum_every", spectra)
         if self.spectrum_every % self.every:
@@ -135,6 +136,7 @@ class Monitor:
         self.steps = 0
         settings = {name: getattr(self, name) for name in ("unit", "every", "spectrum_every")}
         self.recording = Recording(attributes={"mode": ", ".join(self.modes), **settings})
+        # the graph's weights and batch norms are read once; every evaluation takes their norms
         self.scales, unread = read_scales(self.model, inputs)
         if unread:
             self._note(unread)
@@ -184,6 +186,7 @@ class Monitor:
         InputError
             If the graph cannot be read.
         """
+        # the graph is analysed once for both
         trace = Trace(loss, x, self.model)
         split, moment = spectrum(trace, unit=self.unit), moments(trace, unit=self.unit)
         seen = {"step": self.steps, "loss": float(loss.detach()), "mean": moment.mean, "variance": moment.variance}
@@ -206,13 +209,13 @@ class Monitor:
         StorageError
             If it is none.
         """
-        if not (isinstance(state, dict) and isinstance(state.get("steps"), int)):
-            raise StorageError(f"the state holds no count of steps: it is a {type(state).__name__}, of no monitor")
+        if not isinstance(state, dict):
+            raise StorageError(f"the state of a monitor is a dictionary, not a {type(state).__name__}")
         for name in ("every", "mode"):
             if state.get(name) != getattr(self, name):
-                raise StorageError(
-                    f"the state is of a monitor with {name} = {state.get(name)}, not {getattr(self, name)}"
-                )
+                raise StorageError(f"the state has {name} = {state.get(name)}, the monitor {getattr(self, name)}")
+        if not isinstance(state.get("steps"), int):
+            raise StorageError("the state holds no count of steps")
         self.recording.load_state_dict(state)
         self.steps = state["steps"]
 
@@ -222,6 +225,7 @@ class Monitor:
 
     def _measure(self, row: dict[str, Any], *, strict: bool = False) -> dict[str, Any]:
         """Add to a row what is measured now; what fails is noted, or raised if ``strict``."""
+        # each part on its own, so that one that fails leaves the others theirs
         known: dict[str, Any] = {}
         measures = {"": partial(scale_norms, self.model, self.scales)}
         measures |= {mode: partial(self._in_mode, mode, known) for mode in self.modes}

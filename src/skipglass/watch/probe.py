@@ -102,6 +102,7 @@ class Probe:
         mode = "eval" if mode == "frozen" and not running else mode
         if mode in known:
             return known[mode][1]
+        # inside, mode and statistics are those asked for; fused attention could not be differentiated twice
         with as_found(self.model), sdpa_kernel(SDPBackend.MATH), ExitStack() as stack:
             self._enter(mode)
             with Gains() as gains:

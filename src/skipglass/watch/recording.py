@@ -133,6 +133,7 @@ class Recording:
         """
         import xarray as xr
 
+        # evaluations and observed losses share one axis of lengths
         labels = _all_labels([*self.rows, *self.observations])
         seen = tabulate(self.rows, VARIABLES, "evaluation", labels)
         if self.observations:
@@ -232,6 +233,7 @@ def tabulate(
     """
     table = {}
     for name, one in declared.items():
+        # None where a row does not hold the value; what no row holds is no variable
         values = [_value(row, name, one, labels or {}) for row in rows]
         present = [value for value in values if value is not None]
         if present or not (rows or one.dims):
@@ -248,6 +250,7 @@ def _value(row: Mapping[str, Any], name: str, one: Variable, labels: Mapping[str
         return None
     if not one.labels:
         return np.asarray(row[name])
+    # the labels of all rows: this one may lack some, and have them in another order
     known = dict(zip(row[one.labels], row[name], strict=True))
     return np.array([known.get(label, one.absent) for label in labels[one.dims[0]]])
 
