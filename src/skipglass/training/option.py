@@ -9,9 +9,9 @@
     flag                its name on a command line, where that is not "--" and the name of the field; None keeps it off
     flag_help           the help text there, where a flag says the contrary of the field
 
-Its type is the annotation: int, float, str or bool, "... | None" where None is allowed, "Sequence[...]" of values that
-differ. A class that inherits a field and gives it another default keeps what is declared in its base. `options` reads
-all of it; `validate` checks an instance by it.
+Its type is the annotation: int, float, bool, str or Path (those two are not checked, but for choices); "... | None"
+where None is allowed, "Sequence[...]" of values that differ. A class that inherits a field and gives it another default
+keeps what is declared in its base. `options` reads all of it; `validate` checks an instance by it.
 """
 
 import dataclasses
@@ -120,6 +120,8 @@ def _checked(name: str, value: Any, kind: Any, rules: Mapping[str, Any]) -> Any:
         return bool(check.integer(name, int(value) if isinstance(value, bool) else value, 0, 1))
     if kind is int:
         return check.integer(name, value, rules.get("minimum", 0), rules.get("maximum"))
+    if kind is not float:
+        return value
     return check.real(
         name, value, rules.get("minimum", -math.inf), rules.get("maximum", math.inf), above=rules.get("above", False)
     )

@@ -1,10 +1,21 @@
-"""The page of one profile: what was measured, its panels, and the blocks by name."""
+"""A profile as the command shows it: as JSON, and on a page with its panels and the blocks by name."""
+
+from pathlib import Path
+from typing import Any
 
 from skipglass.cli.render import made_by
 from skipglass.paths import Profile
-from skipglass.report import Report, Section, Table
+from skipglass.record import write_atomically
+from skipglass.report import Report, Section, Table, render_page
 
-__all__ = ["profile_report"]
+__all__ = ["summary", "write_profile"]
+
+SUMMARY = (
+    *("model", "mode", "dtype", "loss", "unit", "samples", "effective_depth", "error", "cancellation"),
+    *("independent_samples", "notes", "lengths", "norm", "share", "blocks", "participation"),
+    *("effective_depth_per_sample", "weights", "sums", "norms", "opaque"),
+)
+"""What JSON has of a profile: all but what is kept for each sample or block."""
 
 LENGTHS = (
     "The gradient of the loss is an exact sum of parts g_r, one for each path length r. Where weight lies at small r, "
@@ -13,21 +24,24 @@ LENGTHS = (
 BLOCKS = "A block participates by the part of the gradient that passes its branch rather than the shortcut around it."
 
 
-def profile_report(spec: str, said: str, profile: Profile) -> Report:
-    """Build the page of a profile.
+def summary(spec: str, said: str, profile: Profile) -> dict[str, Any]:
+    """Return what JSON says of a profile, of a model by its spec, on inputs as they are described."""
+    plain = {name: getattr(profile, name) for name in SUMMARY}
+    # as text: the number of paths may have more digits than a reader of JSON keeps
+    census = {str(r): str(n) for r, n in profile.census.items()}
+    fits = [{k: getattr(fit, k) for k in ("reading", "beta", "interval", "distance")} for fit in profile.fits]
+    return {"spec": spec, "inputs": said, **plain, "census": census, "fits": fits}
 
-    Parameters
-    ----------
-    spec, said
-        What the model is, and on which inputs it was measured.
-    profile
-        The numbers.
 
-    Returns
-    -------
-    Report
-        Ready for `render_page`.
-    """
+def write_profile(folder: Path, spec: str, said: str, profile: Profile) -> Path:
+    """Leave the recording, the figure and the page in a folder; return the page."""
+    profile.save(folder / "profile.nc")
+    with write_atomically(folder / "profile.png") as temporary:
+        profile.figure().savefig(temporary, dpi=150)
+    return render_page(_page(spec, said, profile), folder / "report.html")
+
+
+def _page(spec: str, said: str, profile: Profile) -> Report:
     lead = (
         f"{profile.model} ({spec}) in {profile.mode} mode on {said}; loss: {profile.loss}. Its gradient takes paths "
         f"through {profile.effective_depth:.3g} of at most {profile.reach} on average."
