@@ -61,6 +61,7 @@ class Counting(Sampling):
             powers = {int(part[0]): float(part[1]) if len(part) > 1 else 1 / len(parts) for part in parts}
         except ValueError:
             powers = {}
+        # each order once, and with a power where the others have one
         if len(powers) != len(parts) or len({len(part) for part in parts}) != 1 or len(parts[0]) > 2:
             raise InputError(
                 f"orders must be like 3, or 2,3, or 1:0.3,3:0.7 (order:power), each order once, not {self.orders!r}"
@@ -124,6 +125,7 @@ def glass(
     mixture, workers = sampling.mixture, _workers(sampling.workers)
     from skipglass.record import output_folder
 
+    # all that can be refused has been, before anything is computed or written
     place = None if out is None else output_folder(out)
     with progress() as bar:
         task = bar.add_task(f"{asked}, samples", total=sampling.samples)

@@ -91,6 +91,7 @@ def _shape(model: nn.Module, layer: nn.Module | None, weight: Tensor | None) -> 
         raise InputError("the model has no weight that tells the shape of its input; give --shape or --input")
     if type(model).__module__.startswith("torchvision."):
         return (3, 224, 224)
+    # (channels, side, …), or (features,)
     if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         return (layer.in_channels, *[PIXELS] * (weight.ndim - 2))
     return (weight.shape[1],)
@@ -106,6 +107,7 @@ def _for_configuration(model: nn.Module, config: Any, batch: int, tokens: int) -
         return {name: _normal(batch, shape)}, f"{batch} random normal images of shape {shape}"
     if name != "input_ids":
         raise InputError(f"the model takes {name}; give them with --input FILE.pt, a mapping of tensors")
+    # no longer than the positions that the model has learned
     longest = getattr(config, "max_position_embeddings", None) or tokens
     ids, said = _ids(batch, min(tokens, longest), config.vocab_size)
     inputs = {"input_ids": ids}

@@ -42,7 +42,8 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         _fail("stopped", 130)
     except Exception as error:
-        if not hasattr(error, "format_message"):  # typer's own usage errors have it
+        # typer's own errors of usage have it, and no base class of their own that it makes public
+        if not hasattr(error, "format_message"):
             raise
         _fail(error.format_message(), 2)
 

@@ -1,16 +1,21 @@
 """`skipglass measure`: how the gradient of one batch flows through a network."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from skipglass import check
 from skipglass.cli.options import AsJson, folder, with_options
-from skipglass.cli.render import print_json, say_where
+from skipglass.cli.render import print_json, progress, say_where
+from skipglass.errors import InputError
 from skipglass.training import options
 from skipglass.training.option import option, validate
+
+if TYPE_CHECKING:  # it loads torch
+    from skipglass.paths import Profile
 
 __all__ = ["measure"]
 
@@ -52,14 +57,47 @@ def measure(
     from skipglass.record import output_folder
 
     measurement, place = Measurement(**given), None if out is None else output_folder(out)
-    # torch, only once there is something to compute
-    from skipglass.cli.measuring import measured
+    said, profile = _measured(spec, measurement, train)
     from skipglass.cli.profile_view import summary, write_profile
 
-    said, profile = measured(spec, train=train, **vars(measurement))
     if as_json:
         print_json(summary(spec, said, profile))
     else:
         typer.echo(f"{spec}: {said}\n{profile}")
     if place is not None:
         say_where(write_profile(place, spec, said, profile), on_stderr=as_json)
+
+
+def _measured(spec: str, asked: Measurement, train: bool | None) -> "tuple[str, Profile]":
+    """What the inputs are, in words, and the profile."""
+    # what a measurement warns of stands in the notes of the profile, which are printed
+    with progress() as bar, warnings.catch_warnings(action="ignore"):
+        task = bar.add_task("building the model", total=4)
+        import torch
+
+        from skipglass.cli.inputs import random_inputs, read_tensors
+        from skipglass.cli.specs import built
+        from skipglass.paths import measure as run
+
+        def say(step: str) -> None:
+            bar.update(task, description=step, advance=1)
+
+        torch.manual_seed(asked.seed)
+        with built(spec) as made:
+            inputs, said = made.inputs, "inputs of the factory"
+            if asked.inputs is not None:
+                inputs, said = read_tensors(asked.inputs), f"inputs of {asked.inputs}"
+            elif inputs is None:
+                inputs, said = random_inputs(made.model, asked.batch, asked.tokens, asked.shape)
+            targets = made.targets if asked.targets is None else read_tensors(asked.targets)
+            if train is not None:
+                made.model.train(train)
+            try:
+                profile = run(made.model, inputs, targets, unit=asked.unit, progress=say)
+            except (RuntimeError, MemoryError) as error:
+                if "memory" not in f"{type(error).__name__} {error}".lower():
+                    raise
+                words = "the measurement does not fit in memory; give a smaller --batch, --tokens or --shape"
+                raise InputError(words) from error
+        bar.update(task, description="measured", completed=4)
+    return said, profile

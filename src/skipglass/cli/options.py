@@ -50,6 +50,7 @@ def with_options(tables: Mapping[str, Table]) -> Callable[[Callable], Callable]:
     >>> list(signature(command).parameters)[:3]
     ['separations', 'learning_rates', 'variants']
     """
+    # {name: {to what it applies: what is declared}}, in the order of the tables
     declared: dict[str, dict[str, Rules]] = {}
     for label, table in tables.items():
         for name, rules in table.items():
@@ -117,9 +118,11 @@ def _parameter(name: str, among: Mapping[str, Rules], tables: int) -> Parameter:
 def _help(among: Mapping[str, Rules], tables: int) -> str:
     """What an option means, which words it takes, to what it applies, and its default: each a sentence."""
     rules, label = _first(among), next(iter(among))
+    # the same words of all tables stand once, different ones after the name of their table
     said = [_each({label: each.get("flag_help", each["help"]) for label, each in among.items()}, ": ", " ")]
     if "choices" in rules:
         said.append(f"Choices: {', '.join(rules['choices'])}.")
+    # a heading may say already to what the option applies
     if len(among) == 1 < tables and label != rules["group"].lower():
         said.append(f"For {label} only.")
     defaults = {label: text for label, each in among.items() if (text := _text(each["default"]))}
@@ -152,6 +155,7 @@ def refuse(given: Mapping[str, Any], tables: Mapping[str, Table], what: str) -> 
     InputError
         If there is any: its options.
     """
+    # a field need not have the name of its flag
     flags = {name: rules["flag"] for table in tables.values() for name, rules in table.items()}
     wrong = [flags[name] for name in given if name not in tables[what]]
     if wrong:

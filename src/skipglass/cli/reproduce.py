@@ -90,6 +90,7 @@ def _runs(given: dict[str, Any]) -> list[ResNetSettings]:
     """The ResNets to train: the small one on digits, or the paper's, with what was asked for instead."""
     from skipglass.paper.resnet_runs import LIVE, both_ways
 
+    # what is not asked for is as in the small run on digits, or as in the paper
     wishes = dict(given)
     seeds = check.integer("seeds", wishes.pop("seeds", DEFAULTS["digits"]["seeds"]["default"]), 1)
     digits = wishes.get("dataset", "digits") == "digits"

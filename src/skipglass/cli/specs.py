@@ -79,6 +79,7 @@ def built(spec: str) -> Iterator[Built]:
 
 
 def _from_factory(spec: str, where: str, name: str) -> Built:
+    # a module of a package, or a file that need not lie in one
     if not where.endswith(".py"):
         module = _attempt(f"importing {where}", lambda: importlib.import_module(where))
     elif Path(where).is_file():
@@ -92,6 +93,7 @@ def _from_factory(spec: str, where: str, name: str) -> Built:
         return Built(factory)
     if not callable(factory):
         raise InputError(f"{spec} is no factory of a model but {type(factory).__name__}")
+    # (module,), (module, inputs) or (module, inputs, targets)
     made = _attempt(f"the factory {spec}", factory)
     parts = made if isinstance(made, tuple) else (made,)
     if not 1 <= len(parts) <= 3 or not isinstance(parts[0], nn.Module):
@@ -159,6 +161,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 
 def _configured(transformers: Any, name: str, kind: str, settings: dict[str, Any]) -> nn.Module:
+    # the class that the configuration names, else the first automatic one that has a class for its type
     config = transformers.AutoConfig.for_model(kind, **settings)
     own = [getattr(transformers, a) for a in config.architectures or () if hasattr(transformers, a)]
     automatic = [getattr(transformers, f"AutoModelFor{head}") for head in HEADS]

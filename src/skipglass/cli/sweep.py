@@ -46,6 +46,7 @@ def sweep(
 
     place = output_folder(out)
     path = output_folder(place / "recordings") / "sweep.nc"
+    # the recording of another sweep there would be lost
     check_recording(path, grid)
     processes = cores() if workers is None else workers
     done, total = 0, len(grid.cells())

@@ -59,8 +59,8 @@ def options(cls: Any) -> dict[str, Mapping[str, Any]]:
     --------
     >>> from skipglass.training import ResNetSettings
     >>> options(ResNetSettings)["subset"]
-    {'flag': '--subset', 'default': None, 'type': int | None, 'minimum': 1,
-     'help': 'Train on this many images, drawn by the seed (default: all).', 'group': 'Data'}
+    {'flag': '--subset', 'default': None, 'type': int | None,
+     'help': 'Train on this many images, drawn by the seed (default: all).', 'group': 'Data', 'minimum': 1}
     """
     # annotations are resolved here, as some are written as text
     hints = get_type_hints(cls)
