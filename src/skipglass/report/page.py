@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from skipglass.record import write_atomically
+from skipglass.record import value_text, write_atomically
 from skipglass.report.chart import interactive
-from skipglass.report.document import Report, Table, cell_text, verdict_class
+from skipglass.report.document import Report, Table, verdict_class
 from skipglass.report.extra import page_extra
 from skipglass.report.figures import svg
 from skipglass.report.panel import Panel
@@ -58,7 +58,7 @@ def _html(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.tests["table"] = lambda item: isinstance(item, Table)
-    environment.filters |= {"cell": cell_text, "verdict": verdict_class, "still": _still}
+    environment.filters |= {"cell": value_text, "verdict": verdict_class, "still": _still}
     panels = [item for section in report.sections for item in section.items if isinstance(item, Panel)]
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -79,13 +79,12 @@ def _script(source: str) -> str:
 
 
 def _embedded(panel: Panel) -> dict[str, Any]:
+    """The chart, and what its slider says at every frame."""
     slider = panel.slider
-    steps = range(len(slider.values)) if slider else ()
-    return {
-        "spec": interactive(panel),
-        "labels": [slider.label(i) for i in steps] if slider else [],
-        "captions": [slider.caption(i) for i in steps] if slider else [],
-    }
+    if slider is None:
+        return {"spec": interactive(panel)}
+    labels = [slider.label(frame) for frame in range(len(slider.values))]
+    return {"spec": interactive(panel), "labels": labels, "captions": slider.captions}
 
 
 def _still(panel: Panel) -> str:
