@@ -53,6 +53,7 @@ def reproduce(
     from skipglass.paper.resnet_runs import is_interrupted
     from skipglass.paper.sweep_map import lacks_full_map
     from skipglass.record import output_folder
+    from skipglass.report import page_extra
 
     chosen = [check.choice("a figure", name, FIGURES) for name in figures or FIGURES]
     count = check.integer("seeds", 16 if seeds is None else seeds, 1)
@@ -64,6 +65,7 @@ def reproduce(
         runs = []
     options = Options(seeds=count, epochs=passes, resume=resume, runs=runs, data=data, device=device, recorded=recorded)
     folder = output_folder(out)
+    page_extra("vl_convert")  # draws everything at the end
     try:
         with progress() as bar:
             measure(folder, chosen, options, progress=bar)

@@ -43,7 +43,7 @@ def sweep(
     from skipglass.errors import InputError
     from skipglass.paper.sweep_map import map_panels
     from skipglass.record import output_folder, save
-    from skipglass.report import save_grid
+    from skipglass.report import page_extra, save_grid
     from skipglass.training import Grid
     from skipglass.training import sweep as train
     from skipglass.training.spread import cores
@@ -66,6 +66,7 @@ def sweep(
     processes = cores() if workers is None else check.integer("workers", workers, 1)
     folder, path = output_folder(out), output_folder(out / "recordings") / "sweep.nc"
     check_recording(path, grid)
+    page_extra("vl_convert")  # draws the map at the end
     done, total = 0, len(grid.cells())
 
     try:

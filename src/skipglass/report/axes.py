@@ -87,6 +87,6 @@ def _legend(ax: "Axes", geometry: Geometry) -> None:
     below = ax.transAxes + ScaledTranslation(0, -0.46, ax.figure.dpi_scale_trans)
     ax.legend(
         [by_name[name] for name in geometry.legend], geometry.legend, loc="upper center", bbox_to_anchor=(0.5, 0),
-        bbox_transform=below, ncols=geometry.legend_columns(64), borderaxespad=0, columnspacing=1.4, handlelength=1.4,
+        bbox_transform=below, ncols=geometry.legend_columns(70), borderaxespad=0, columnspacing=1.4, handlelength=1.4,
         title=geometry.color.title if geometry.color else None,
     )  # fmt: skip

@@ -133,14 +133,14 @@ def _shared(geometry: Geometry, page: bool) -> Spec:
     only_lines = not page and {series.marks for series in geometry.everything} == {"line"}
     legend = {
         "title": geometry.color.title if geometry.color else None,
-        "columns": geometry.legend_columns(44 if page else 64),
+        "columns": geometry.legend_columns(44 if page else 70),
         "values": geometry.legend,
         "symbolType": "stroke" if only_lines else "square",
     }
     color = {
         "field": "series",
         "type": "nominal",
-        "scale": {"domain": geometry.names, "range": [geometry.colors[name] for name in geometry.names]},
+        "scale": {"domain": list(geometry.names), "range": [geometry.colors[name] for name in geometry.names]},
         "legend": legend if len(geometry.names) > 1 else None,
     }
     # a series that was clicked in the legend stays, the others fade

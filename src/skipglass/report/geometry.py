@@ -66,6 +66,8 @@ class Geometry:
         Those of "x" and "y".
     color
         What an ordered sequence of series runs over.
+    names
+        Of the series that stand side by side, in the order of their colours.
     rules
         Reference lines.
     everything
@@ -74,13 +76,9 @@ class Geometry:
 
     axes: dict[str, Axis]
     color: Axis | None
+    names: tuple[str, ...]
     rules: tuple[Rule, ...]
     everything: tuple[Series, ...]
-
-    @cached_property
-    def names(self) -> list[str]:
-        """The names of the series, in the order of their colours."""
-        return list(dict.fromkeys(series.name for series in self.everything))
 
     @cached_property
     def limits(self) -> dict[str, tuple[float, float]]:
@@ -100,7 +98,9 @@ class Geometry:
     @cached_property
     def ticks(self) -> dict[str, dict[float, str]]:
         """The ticks of both axes with their labels; none where those of the renderers are good."""
-        counted = not self.axes["x"].log and all((series.x % 1 == 0).all() for series in self.everything)
+        # whole numbers count something, also where other series stand a little beside them
+        fractions = [np.round(series.x % 1, 6) for series in self.everything]
+        counted = all(np.ptp(part) == 0 for part in fractions) and any(part[0] == 0 for part in fractions)
         ticks: dict[str, dict[float, str]] = {"x": _whole(*self.limits["x"]) if counted else {}, "y": {}}
         return ticks | {name: _decades(*self.limits[name]) for name, axis in self.axes.items() if axis.log}
 

@@ -1,9 +1,9 @@
 """Many panels as one self-contained HTML file that opens offline."""
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from skipglass.record import value_text, write_atomically
 from skipglass.report.chart import interactive
@@ -70,7 +70,7 @@ def _html(report: Report) -> str:
 def script_json(value: object) -> str:
     """``value`` as JSON that no text in it can end the script element of."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return text.replace("<", "\\u003c")
 
 
 def _script(source: str) -> str:
@@ -89,4 +89,4 @@ def _embedded(panel: Panel) -> dict[str, Any]:
 
 def _still(panel: Panel) -> str:
     """The panel as a picture in a data address, for readers without scripts."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg(panel).encode()).decode()
+    return "data:image/svg+xml," + quote(svg(panel), safe=" /:;,()=")

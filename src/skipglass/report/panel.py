@@ -127,7 +127,7 @@ class Panel:
     def geometry(self) -> Geometry:
         """Where the marks stand and how they are coloured."""
         everything = tuple(series for _, series in self.everything())
-        return Geometry({"x": self.x, "y": self.y}, self.color, self.rules, everything)
+        return Geometry({"x": self.x, "y": self.y}, self.color, self.names, self.rules, everything)
 
     def heading(self, frame: int | None = None) -> str:
         """The title, with the slider's reading at a frame (None: the default one)."""
@@ -173,17 +173,16 @@ class Panel:
         """
         import xarray as xr
 
-        everything = self.everything()
-        sizes = [series.x.size for _, series in everything]
-        frames = [self.slider.values[k] if self.slider and k is not None else np.nan for k, _ in everything]
-        data: dict[str, tuple[str, np.ndarray]] = {
-            "series": ("row", np.repeat(np.array([series.name for _, series in everything], dtype=object), sizes)),
-            "frame": ("row", np.repeat(frames, sizes)),
+        frames, series = zip(*self.everything(), strict=True)
+        values = {None: np.nan} | dict(enumerate(self.slider.values if self.slider else ()))
+        sizes = [one.x.size for one in series]
+        data = {
+            "series": np.repeat(np.array([one.name for one in series], dtype=object), sizes),
+            "frame": np.repeat([values[frame] for frame in frames], sizes),
         }
         # column by column, NaN where a series has none
         for field in FIELDS:
-            pieces = [series.columns.get(field, np.full(series.x.size, np.nan)) for _, series in everything]
-            data[field] = ("row", np.concatenate(pieces))
+            data[field] = np.concatenate([one.columns.get(field, np.full(one.x.size, np.nan)) for one in series])
         # everything but the numbers, if there is anything to say
         about = {
             "title": self.title,
@@ -195,7 +194,8 @@ class Panel:
             "frame": self.slider.name if self.slider else "",
             "series_order": self.color.title if self.color else "",
         }
-        dataset = xr.Dataset(data, attrs={name: text for name, text in about.items() if text})
+        dataset = xr.Dataset({name: ("row", column) for name, column in data.items()})
+        dataset.attrs = {name: text for name, text in about.items() if text}
         for name, axis in self.geometry.axes.items():
             dataset[name].attrs = {"long_name": axis.label, "units": axis.unit}
         return dataset
