@@ -46,6 +46,14 @@ def test_ctrl_c_keeps_finished_cells_and_the_same_command_goes_on(skipglass, sta
     assert (tmp_path / "recordings" / "sweep.nc").read_bytes() == before
 
 
+def test_what_draws_the_map_is_asked_for_before_training(tmp_path):
+    code = "import sys; sys.modules['vl_convert'] = None; from skipglass.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "sweep", "--out", str(tmp_path), *SMALL]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "skipglass[page]" in ended.stderr) == (2, True), ended.stderr
+    assert not list(tmp_path.rglob("*.nc"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

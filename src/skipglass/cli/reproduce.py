@@ -57,6 +57,7 @@ def reproduce(
     from skipglass.paper.resnet_runs import is_interrupted
     from skipglass.paper.sweep_map import lacks_full_map
     from skipglass.record import output_folder
+    from skipglass.report import page_extra
 
     data, device = given.pop("data", None), given.pop("device", "auto")
     chosen = [check.choice("a figure", name, FIGURES) for name in figures or FIGURES]
@@ -68,6 +69,7 @@ def reproduce(
         runs = []
     asked = Options(seeds=count, epochs=epochs, resume=resume, runs=runs, data=data, device=device, recorded=recorded)
     output_folder(place)
+    page_extra("vl_convert")  # draws everything at the end
     try:
         with progress() as bar:
             measure(place, chosen, asked, progress=bar)

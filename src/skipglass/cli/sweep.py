@@ -40,7 +40,7 @@ def sweep(
     grid = Grid(**with_seeds(given, GRID))
     from skipglass.paper.sweep_map import map_panels, summary
     from skipglass.record import output_folder, save
-    from skipglass.report import save_grid
+    from skipglass.report import page_extra, save_grid
     from skipglass.training import check_recording, cores
     from skipglass.training import sweep as run
 
@@ -48,6 +48,7 @@ def sweep(
     path = output_folder(place / "recordings") / "sweep.nc"
     # the recording of another sweep there would be lost
     check_recording(path, grid)
+    page_extra("vl_convert")  # draws the map at the end
     processes = cores() if workers is None else workers
     done, total = 0, len(grid.cells())
     try:
