@@ -23,7 +23,7 @@ from skipglass.theory import Mixture
 __all__ = ["MAX_ORDER", "SphericalGlass", "morse_indices", "riemannian"]
 
 MAX_ORDER = 100  # our choice: a Hessian at order 300 takes half a minute, even of the 301 couplings at Λ = 2
-WORKSPACE = 1 << 20  # numbers: points are taken in parts, so that Λ² numbers for each of them stay in a cache
+WORKSPACE = 1 << 20  # numbers, which stay in a cache
 
 
 class SphericalGlass(Glass):
@@ -121,14 +121,9 @@ class SphericalGlass(Glass):
         """
         derivatives = check.integer("derivatives", derivatives, 0, 2)
         w = self.on_sphere(points, project)
-        if not w.numel():
-            return Evaluation(*(w.new_zeros(w.shape[:-1] + (self.size,) * k) for k in range(derivatives + 1)))
-        # descents from one start ask for one point again and again
-        if derivatives == 1 and w.numel() == self.size and self.device.type == "cpu":
-            return _at_one_point(self.couplings, w)
-        parts = w.reshape(-1, self.size).split(max(16, WORKSPACE // self.size**2))
-        done = [riemannian(self.couplings, part, derivatives) for part in parts]
-        whole = done[0] if len(done) == 1 else [torch.cat(values) for values in zip(*done, strict=True)]
+        parts = w.reshape(-1, self.size).split(self._together)
+        done = [self._riemannian(part, derivatives) for part in parts]
+        whole = (torch.cat(values) for values in zip(*done, strict=True))
         return Evaluation(*(values.reshape((*w.shape[:-1], *values.shape[1:])) for values in whole))
 
     def indices(self, points: Tensor, *, project: bool = False) -> Tensor:
@@ -177,6 +172,18 @@ class SphericalGlass(Glass):
             f"{check.amount(self.nbytes)} (full tensors: {check.amount(self.dense_nbytes)})"
         )
 
+    @property
+    def _together(self) -> int:
+        """How many points are taken at once: what is computed for them fits in a cache, or is small beside the couplings."""
+        columns = polynomial.number(self.size, max(1, int(self.mixture.orders[-1]) - 2))
+        stored = sum(c.values.numel() for c in self.couplings)
+        return max(1, max(WORKSPACE, stored // 4) // (self.size * columns))
+
+    def _riemannian(self, w: Tensor, derivatives: int) -> list[Tensor]:
+        """The orders summed, at (B, Λ)."""
+        orders = (c.derivatives(w, derivatives) for c in self.couplings)
+        return riemannian(w, [sum(terms) for terms in zip(*orders, strict=True)])
+
     def _require_memory(self) -> None:
         """Refuse couplings that would take more than half of the free memory: points and monomials need room too."""
         free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else check.free_memory()
@@ -196,29 +203,25 @@ class SphericalGlass(Glass):
             )
 
 
-def riemannian(couplings: Sequence[Couplings], w: Tensor, derivatives: int) -> list[Tensor]:
-    """Sum the orders and take the Riemannian gradient and Hessian; nothing is checked.
+def riemannian(w: Tensor, ambient: Sequence[Tensor]) -> list[Tensor]:
+    """Return H, its Riemannian gradient and its Riemannian Hessian, as many as are given of the ambient ones.
 
     Parameters
     ----------
-    couplings
-        One for each order, of one glass or of a stack of samples.
     w
-        (*samples, B, Λ), on the sphere.
-    derivatives
-        0, 1 or 2.
+        (..., Λ), on the sphere.
+    ambient
+        H (...), then ∇H (..., Λ), then ∇²H (..., Λ, Λ).
 
     Returns
     -------
     list of Tensor
-        Energy (*samples, B), then gradient (*samples, B, Λ), then Hessian (*samples, B, Λ, Λ).
+        Of the same shapes.
     """
-    results = [sum(terms) for terms in zip(*(c.derivatives(w, derivatives) for c in couplings), strict=True)]
-    if derivatives == 0:
-        return results
-    # results hold energy, ∇H, ∇²H of the ambient polynomial; from here on ∇H is tangential, radial is ⟨∇H,w⟩/Λ
-    results[1], radial = sphere.split(w, results[1])
-    if derivatives == 2:
+    results = list(ambient)
+    if len(results) > 1:
+        results[1], radial = sphere.split(w, results[1])
+    if len(results) > 2:
         # with the unit vector u and A = ∇²H, P A P = A - (A u - u uᵀA u/2) uᵀ - its transpose; -ρP adds to the middle
         u = w[..., None] / w.shape[-1] ** 0.5
         along = results[2] @ u
@@ -232,13 +235,3 @@ def morse_indices(w: Tensor, hessian: Tensor) -> Tensor:
     """Count the negative eigenvalues of Riemannian Hessians (..., Λ, Λ) on the tangent spaces at w (..., Λ)."""
     basis = sphere.tangent_basis(w)
     return (torch.linalg.eigvalsh(basis.mT @ hessian @ basis) < 0).sum(-1)
-
-
-def _at_one_point(couplings: Sequence[Couplings], w: Tensor) -> Evaluation:
-    """Energy and Riemannian gradient of one point on the CPU; after megabytes of couplings NumPy wakes faster."""
-    x = w.numpy().reshape(-1)
-    parts = [c.at_one_point(x) for c in couplings]
-    energy, ambient = sum(e for e, _ in parts), sum(g for _, g in parts)
-    gradient = ambient - (ambient @ x / len(x)) * x
-    shaped = np.asarray(energy).reshape(w.shape[:-1]), gradient.reshape(w.shape)
-    return Evaluation(*map(torch.from_numpy, shaped))
