@@ -289,5 +289,5 @@ def test_projection_happens_only_when_asked():
 def test_the_folder_shows_its_functions_and_types_only():
     shown = dir(skipglass.glass)
     assert shown == sorted(shown)
-    assert {"SphericalGlass", "critical_points", "levels"} <= set(shown)
+    assert {"SphericalGlass", "critical_points", "descend"} <= set(shown)
     assert all(callable(getattr(skipglass.glass, name)) for name in shown)

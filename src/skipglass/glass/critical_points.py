@@ -19,7 +19,7 @@ from torch import Tensor
 from skipglass import check
 from skipglass.errors import InputError
 from skipglass.glass import sphere
-from skipglass.glass.hamiltonian import SphericalGlass, morse_indices, riemannian
+from skipglass.glass.hamiltonian import SphericalGlass
 from skipglass.glass.search import Rules, SearchState, ambient_derivatives, newton, second_derivatives
 from skipglass.record import Result, coordinate, derived, mapping, number, part, variable
 from skipglass.report import Axis, Panel, Series
@@ -282,8 +282,8 @@ def _result(
     """Evaluate the glass at the points of a search, and judge whether they are all."""
     # one of each pair ±w was searched for; both are counted
     w = torch.cat([state.points, -state.points]) if parity else state.points
-    energy, gradient, hessian = riemannian(w, [values[0] for values in ambient_derivatives(tensors, w[None])])
-    indices = morse_indices(w, hessian).numpy()
+    energy, gradient, hessian = sphere.riemannian(w, [values[0] for values in ambient_derivatives(tensors, w[None])])
+    indices = sphere.morse_indices(w, hessian).numpy()
     energies = (energy / glass.size).numpy()
     residuals = (torch.linalg.vector_norm(gradient, dim=-1) / glass.size**0.5).numpy()
     # lowest energy first, among equal energies the lowest index

@@ -6,7 +6,6 @@ Only the symmetric part of J acts: the coefficient of Π w_i^{m_i} has variance 
 C(Λ+r-1, r) of them. With P = 1 - wwᵀ/Λ the Riemannian gradient is P∇H, the Riemannian Hessian P(∇²H)P - (⟨∇H,w⟩/Λ) P.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +16,10 @@ from skipglass import check
 from skipglass.errors import InputError
 from skipglass.glass import polynomial, sphere
 from skipglass.glass.base import Device, Evaluation, Glass, stream
-from skipglass.glass.couplings import Couplings, draw_couplings, index_tuples
+from skipglass.glass.couplings import draw_couplings, index_tuples
 from skipglass.theory import Mixture
 
-__all__ = ["MAX_ORDER", "SphericalGlass", "morse_indices", "riemannian"]
+__all__ = ["SphericalGlass"]
 
 MAX_ORDER = 100  # our choice: a Hessian at order 300 takes half a minute, even of the 301 couplings at Λ = 2
 WORKSPACE = 1 << 20  # numbers, which stay in a cache
@@ -121,8 +120,14 @@ class SphericalGlass(Glass):
         """
         derivatives = check.integer("derivatives", derivatives, 0, 2)
         w = self.on_sphere(points, project)
-        parts = w.reshape(-1, self.size).split(self._together)
-        done = [self._riemannian(part, derivatives) for part in parts]
+        # as many points at once as fit in a cache with what is computed for them, or take little beside the couplings
+        columns = polynomial.number(self.size, max(1, int(self.mixture.orders[-1]) - 2))
+        stored = sum(c.values.numel() for c in self.couplings)
+        together = max(1, max(WORKSPACE, stored // 4) // (self.size * columns))
+        done = []
+        for part in w.reshape(-1, self.size).split(together):
+            orders = (c.derivatives(part, derivatives) for c in self.couplings)
+            done.append(sphere.riemannian(part, [sum(terms) for terms in zip(*orders, strict=True)]))
         whole = (torch.cat(values) for values in zip(*done, strict=True))
         return Evaluation(*(values.reshape((*w.shape[:-1], *values.shape[1:])) for values in whole))
 
@@ -140,7 +145,7 @@ class SphericalGlass(Glass):
             (...), integers in 0..Λ-1.
         """
         w = self.on_sphere(points, project)
-        return morse_indices(w, self.hessian(w))
+        return sphere.morse_indices(w, self.hessian(w))
 
     def coefficients(self, order: int) -> tuple[Tensor, Tensor]:
         """The couplings of one order by their indices: H has the term c w_i1 … w_ir, i1 ≤ … ≤ ir.
@@ -172,66 +177,19 @@ class SphericalGlass(Glass):
             f"{check.amount(self.nbytes)} (full tensors: {check.amount(self.dense_nbytes)})"
         )
 
-    @property
-    def _together(self) -> int:
-        """How many points are taken at once: what is computed for them fits in a cache, or is small beside the couplings."""
-        columns = polynomial.number(self.size, max(1, int(self.mixture.orders[-1]) - 2))
-        stored = sum(c.values.numel() for c in self.couplings)
-        return max(1, max(WORKSPACE, stored // 4) // (self.size * columns))
-
-    def _riemannian(self, w: Tensor, derivatives: int) -> list[Tensor]:
-        """The orders summed, at (B, Λ)."""
-        orders = (c.derivatives(w, derivatives) for c in self.couplings)
-        return riemannian(w, [sum(terms) for terms in zip(*orders, strict=True)])
-
     def _require_memory(self) -> None:
         """Refuse couplings that would take more than half of the free memory: points and monomials need room too."""
         free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else check.free_memory()
-        total = 0
-        for r in self.mixture.orders.tolist():
-            if r > MAX_ORDER:
-                raise InputError(
-                    f"couplings are stored up to order {MAX_ORDER}, not {r}; use LazyGlass, which takes any"
-                )
-            total += polynomial.number(self.size, r) * self.dtype.itemsize
-            check.memory(
-                f"the couplings up to order {r} at size {self.size} (C({self.size + r - 1}, {r}) numbers of that "
-                "order) and as much again to work in",
-                2 * total,
-                "use LazyGlass, which stores none, or a smaller size or lower orders",
-                free,
+        highest = int(self.mixture.orders[-1])
+        if highest > MAX_ORDER:
+            raise InputError(
+                f"couplings are stored up to order {MAX_ORDER}, not {highest}; use LazyGlass, which takes any"
             )
-
-
-def riemannian(w: Tensor, ambient: Sequence[Tensor]) -> list[Tensor]:
-    """Return H, its Riemannian gradient and its Riemannian Hessian, as many as are given of the ambient ones.
-
-    Parameters
-    ----------
-    w
-        (..., Λ), on the sphere.
-    ambient
-        H (...), then ∇H (..., Λ), then ∇²H (..., Λ, Λ).
-
-    Returns
-    -------
-    list of Tensor
-        Of the same shapes.
-    """
-    results = list(ambient)
-    if len(results) > 1:
-        results[1], radial = sphere.split(w, results[1])
-    if len(results) > 2:
-        # with the unit vector u and A = ∇²H, P A P = A - (A u - u uᵀA u/2) uᵀ - its transpose; -ρP adds to the middle
-        u = w[..., None] / w.shape[-1] ** 0.5
-        along = results[2] @ u
-        outer = (along - (u.mT @ along + radial[..., None]) * u / 2) @ u.mT
-        results[2] = results[2] - outer - outer.mT
-        results[2].diagonal(dim1=-2, dim2=-1).sub_(radial)
-    return results
-
-
-def morse_indices(w: Tensor, hessian: Tensor) -> Tensor:
-    """Count the negative eigenvalues of Riemannian Hessians (..., Λ, Λ) on the tangent spaces at w (..., Λ)."""
-    basis = sphere.tangent_basis(w)
-    return (torch.linalg.eigvalsh(basis.mT @ hessian @ basis) < 0).sum(-1)
+        total = sum(polynomial.number(self.size, r) for r in self.mixture.orders.tolist())
+        check.memory(
+            f"the couplings up to order {highest} at size {self.size} (C({self.size + highest - 1}, {highest}) numbers "
+            "of that order) and as much again to work in",
+            2 * total * self.dtype.itemsize,
+            "use LazyGlass, which stores none, or a smaller size or lower orders",
+            free,
+        )

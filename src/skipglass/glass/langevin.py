@@ -106,9 +106,7 @@ def langevin(
 class _Chains(Runs):
     """n chains side by side."""
 
-    def __init__(
-        self, h: Glass, start: Tensor, project: bool, T: float, dt: float, generator: torch.Generator
-    ) -> None:
+    def __init__(self, h: Glass, start: Tensor, project: bool, T: float, dt: float, generator: torch.Generator) -> None:
         super().__init__(h, start, project)
         self.T, self.dt, self.generator = T, dt, generator
         self.accepted = torch.zeros_like(self.energy)
