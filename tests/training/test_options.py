@@ -1,7 +1,5 @@
 """Settings declare each field once: its help, its range, its place on a command line."""
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args, get_origin
@@ -74,10 +72,3 @@ def test_a_class_inherits_what_it_does_not_declare():
     for wrong in ({"rate": 0}, {"ratio": -1}, {"sizes": []}, {"sizes": [1, 1]}, {"sizes": 3}, {"sizes": "12"}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             Derived(**wrong)
-
-
-def test_settings_load_no_torch():
-    """A command line reads its options from them, and --help is instant."""
-    code = "import sys, skipglass.training; print(sorted({'torch', 'xarray', 'matplotlib'} & set(sys.modules)))"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[]"

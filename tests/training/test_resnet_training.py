@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -276,7 +277,7 @@ def test_a_disk_that_fills_keeps_the_last_whole_epoch(tmp_path, monkeypatch, tin
         if len(written) < 3:
             return write(path, content)
         write(path, content[: len(content) // 2])
-        raise OSError(errno.ENOSPC, "")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", filling)
