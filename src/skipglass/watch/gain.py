@@ -15,10 +15,12 @@ from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
 from skipglass.paths import PathGraph
-from skipglass.paths.constants import SUMS
 
 __all__ = ["Gains"]
 
+SUMS = {torch.add, torch.sub, torch.rsub} | {
+    getattr(torch.Tensor, name) for name in ("add", "add_", "__radd__", "sub", "sub_", "__rsub__")
+}
 REFLECTED = {torch.rsub, torch.Tensor.__rsub__}  # ``alpha`` scales what is taken away, here the first operand
 
 
