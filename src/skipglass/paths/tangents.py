@@ -56,9 +56,7 @@ class Backward:
     @property
     def starts(self) -> list[Start]:
         """The output of each branch, and B_l that enters it."""
-        return [
-            (GradientEdge(self.graph.nodes[e.to], e.output), b) for e, b in zip(self.edges, self.B, strict=True)
-        ]
+        return [(GradientEdge(self.graph.nodes[e.to], e.output), b) for e, b in zip(self.edges, self.B, strict=True)]
 
     def at_x(self, starts: Sequence[Start], **options: bool) -> list[Tensor]:
         """Return what reaches x of values that enter the backward pass at some places."""
@@ -229,7 +227,7 @@ def _checked(passed: Backward, pairs: Pairs, way: str, tops: Sequence[Start] = (
 
 
 def _multiplied(pairs: Pairs, n: int, faint: bool) -> Array:
-    """⟨a, b⟩, ‖a‖ and ‖b‖ of each pair, (3, L, N), for each sample where all shapes count the samples; else (3, L, 1)."""
+    """⟨a, b⟩, ‖a‖ and ‖b‖ of each pair and sample, (3, L, N); where not all shapes count the samples, (3, L, 1)."""
     found = [layouts(a.shape, n) for a in pairs[0]]
     columns = []
     for a, b, ways in zip(*pairs, found, strict=True):
