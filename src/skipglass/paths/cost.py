@@ -97,11 +97,6 @@ def _one_longer(lengths: int, max_length: int | None) -> int:
 def announce(what: str, number: float, seconds: float, advice: str = "") -> None:
     """Say on the log, which goes to stderr unless configured, how long a call longer than a minute will take."""
     if number * seconds > LONG:
-        log.warning(
-            "%s: about %.0f minutes, %.0f times a backward pass of %.1f s%s",
-            what,
-            max(1, number * seconds / 60),
-            number,
-            seconds,
-            advice,
-        )
+        minutes = max(1, number * seconds / 60)
+        passes = f"{number:.0f} times a backward pass of {seconds:.1f} s"
+        log.warning("%s: about %.0f minutes, %s%s", what, minutes, passes, advice)

@@ -32,7 +32,7 @@ Operand = int | str
 """A positional or a named argument."""
 
 
-class Operation(NamedTuple):
+class Call(NamedTuple):
     """A call of one of PyTorch's functions that is about to be made."""
 
     place: Place
@@ -174,19 +174,19 @@ class _Changed:
         changes = self._rehearse(args, kwargs)
         missed = set(changes)
 
-        def replace(operation: Operation) -> Any:
-            if operation.place not in changes:
-                return operation.func(*operation.args, **operation.kwargs)
+        def replace(call: Call) -> Any:
+            if call.place not in changes:
+                return call.func(*call.args, **call.kwargs)
             if _checkpointing():
                 raise InputError(
                     "a checkpoint would recompute the branch; run the lesion without checkpoints or gradients"
                 )
-            missed.discard(operation.place)
-            site, factor = changes[operation.place]
-            given = operation.given
-            return operation.made(given | {site.operand: _replaced(given[site.operand], factor, site.overwritten)})
+            missed.discard(call.place)
+            site, factor = changes[call.place]
+            given = call.given
+            return call.made(given | {site.operand: _replaced(given[site.operand], factor, site.overwritten)})
 
-        with _Operations(replace):
+        with _Calls(replace):
             outputs = self.original(*args, **kwargs)
         if missed:
             raise InputError(
@@ -199,17 +199,17 @@ class _Changed:
         """What to change where, from a call that leaves no trace."""
         origins: Origins = {}
 
-        def note(operation: Operation) -> Any:
-            # the edges first, as the operation may overwrite one of its operands
-            tensors = {k: v for k, v in operation.given.items() if isinstance(v, Tensor) and v.requires_grad}
+        def note(call: Call) -> Any:
+            # the edges first, as the call may overwrite one of its operands
+            tensors = {k: v for k, v in call.given.items() if isinstance(v, Tensor) and v.requires_grad}
             edges = {k: get_gradient_edge(v) for k, v in tensors.items()}
-            result = operation.func(*operation.args, **operation.kwargs)
+            result = call.func(*call.args, **call.kwargs)
             if isinstance(result, Tensor) and result.grad_fn is not None:
                 sites = [Site(k, edges[k], result is v) for k, v in tensors.items()]
-                origins[result.grad_fn] = operation.place, sites
+                origins[result.grad_fn] = call.place, sites
             return result
 
-        with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Operations(note):
+        with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Calls(note):
             with splittable(self.model, args, kwargs) as (given, leaves):
                 outputs = self.original(*given[0], **given[1])
             signals = [t for t in tree_leaves(outputs) if isinstance(t, Tensor) and t.requires_grad]
@@ -246,10 +246,10 @@ def _sites(outline: PathGraph, block: Block, origins: Origins) -> list[tuple[Pla
     return found
 
 
-class _Operations(TorchFunctionMode):
+class _Calls(TorchFunctionMode):
     """Tells the calls of PyTorch's functions apart, and lets a function make them."""
 
-    def __init__(self, make: Callable[[Operation], Any]) -> None:
+    def __init__(self, make: Callable[[Call], Any]) -> None:
         super().__init__()
         self.make = make
         self.count: Counter[Place] = Counter()
@@ -269,7 +269,7 @@ class _Operations(TorchFunctionMode):
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.__name__ == "__get__":  # a tensor's shape, type or device
             return func(*args, **(kwargs or {}))
-        return self.make(Operation(self._place(sys._getframe(1)), func, args, kwargs or {}))
+        return self.make(Call(self._place(sys._getframe(1)), func, args, kwargs or {}))
 
     def _place(self, frame: FrameType | None) -> Place:
         # outwards from the call to the first frame whose ``self`` is a module
