@@ -50,12 +50,9 @@ def test_bars_end_at_the_data_and_do_not_overlap(ax, log):
 
 def test_a_slider_is_drawn_at_the_frame_asked_for(ax):
     frames = [(Series("s", [1, 2], [k, 2 * k]),) for k in (1, 2, 3)]
-    p = panel(series=(), slider=Slider("β", [0.1, 0.2, 0.3], frames))
-    draw(p, ax, frame=2)
+    draw(panel(series=(), slider=Slider("β", [0.1, 0.2, 0.3], frames), shown=2), ax)
     assert ax.lines[0].get_ydata().tolist() == [3, 6]
     assert "β = 0.3" in ax.get_title(loc="left")
-    with pytest.raises(InputError, match="frame"):
-        draw(p, ax, frame=3)
 
 
 def test_axes_rules_and_legend_are_labelled(ax):
@@ -121,8 +118,8 @@ def test_panels_in_one_picture_keep_their_own_data():
     rules = (Rule(0.5, "half", "x"), Rule(0.5, "half"))
     values = {"a": [0, 1], "b": [1, 0]}
     both = [panel(name=name, series=(Series(name, [0, 1], y),), rules=rules) for name, y in values.items()]
-    assert lines(svg(both)) == [*lines(svg(both[0])), *lines(svg(both[1]))]
-    assert len(set(lines(svg(both)))) == 2
+    assert lines(svg(*both)) == [*lines(svg(both[0])), *lines(svg(both[1]))]
+    assert len(set(lines(svg(*both)))) == 2
 
 
 @pytest.mark.parametrize(

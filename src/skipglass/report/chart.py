@@ -160,12 +160,9 @@ def _layer(geometry: Geometry, layer: Layer, page: bool) -> Spec:
         encoding["tooltip"] = _tooltip(geometry)
     size = {"size": geometry.point_diameter**2} if layer.shape == "point" else {}
     kept = {"filter": f"indexof(datum.layers, '{layer.name}') >= 0"}
-    return {
-        "name": layer.name,
-        "mark": {"type": layer.shape, **layer.look, **size},
-        "encoding": encoding,
-        "transform": [kept],
-    }
+    one: Spec = {"mark": {"type": layer.shape, **layer.look, **size}, "encoding": encoding, "transform": [kept]}
+    # Vega-Lite hangs data on names, which must differ within a picture of several panels
+    return one | ({"name": layer.name} if page else {})
 
 
 def _hover(geometry: Geometry, every: int) -> Spec:

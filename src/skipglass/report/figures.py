@@ -46,7 +46,9 @@ def grid(panels: Sequence[Panel], columns: int = 3) -> "Figure":
     from matplotlib import rcParams, style
     from matplotlib.figure import Figure
 
-    columns = _columns(panels, columns)
+    if not panels:
+        raise InputError("a grid needs at least one panel")
+    columns = min(check.integer("columns", columns, 1), len(panels))
     rows = math.ceil(len(panels) / columns)
     with style.context(STYLE):
         width, height = rcParams["figure.figsize"]
@@ -56,15 +58,13 @@ def grid(panels: Sequence[Panel], columns: int = 3) -> "Figure":
     return figure
 
 
-def svg(panels: Panel | Sequence[Panel], columns: int = 3) -> str:
-    """Draw one panel, or several row by row, as an SVG picture.
+def svg(*panels: Panel) -> str:
+    """Draw one panel, or several in rows of three, as an SVG picture.
 
     Parameters
     ----------
-    panels
-        What to draw, at least one.
-    columns
-        Panels in a row.
+    *panels
+        What to draw.
 
     Returns
     -------
@@ -73,26 +73,22 @@ def svg(panels: Panel | Sequence[Panel], columns: int = 3) -> str:
 
     Raises
     ------
-    InputError
-        If there is no panel.
     UserError
         If the ``page`` extra is not installed.
     """
     from matplotlib import get_data_path
 
-    if isinstance(panels, Panel):
-        spec = still(panels)
-    else:
-        spec = {"columns": _columns(panels, columns), "concat": [still(panel) for panel in panels], "spacing": 24}
-        spec |= {"resolve": {"scale": {"color": "independent"}, "legend": {"color": "independent"}}}
-        # the names of layers, which data hang on, must differ within a picture
-        for number, one in enumerate(spec["concat"]):
-            for k, layer in enumerate(one["layer"]):
-                layer["name"] = f"panel {number} layer {k}"
+    spec = {
+        "columns": min(len(panels), 3),
+        "concat": [still(panel) for panel in panels],
+        "resolve": {"scale": {"color": "independent"}, "legend": {"color": "independent"}},
+        "spacing": 24,
+        "config": still_config(),
+    }
     # matplotlib brings a font along that has the letters of the field, wherever the picture is drawn
     convert = page_extra("vl_convert")
     convert.register_font_directory(f"{get_data_path()}/fonts/ttf")
-    return convert.vegalite_to_svg(spec | {"config": still_config()})
+    return convert.vegalite_to_svg(spec)
 
 
 def save_figures(panel: Panel, folder: str | Path) -> list[Path]:
@@ -119,15 +115,9 @@ def save_figures(panel: Panel, folder: str | Path) -> list[Path]:
     return [*drawn, save(panel.to_xarray(), Path(folder) / f"{panel.name}.nc", "panel")]
 
 
-def save_grid(panels: Sequence[Panel], folder: str | Path, name: str, columns: int = 3) -> list[Path]:
+def save_grid(panels: Sequence[Panel], folder: str | Path, name: str) -> list[Path]:
     """Write several panels as one ``<name>.png`` and ``<name>.pdf``; see `svg` and `save_figures`."""
-    return _write(svg(panels, columns), folder, name)
-
-
-def _columns(panels: Sequence[Panel], columns: int) -> int:
-    if not panels:
-        raise InputError("a grid needs at least one panel")
-    return min(check.integer("columns", columns, 1), len(panels))
+    return _write(svg(*panels), folder, name)
 
 
 def _write(picture: str, folder: str | Path, name: str) -> list[Path]:

@@ -56,7 +56,7 @@ class Panel:
     color
         The series are an ordered sequence of this quantity (epochs): sequential colours, a legend title.
     shown
-        The frame of the slider that static figures draw; the middle one if None.
+        The index of the slider's frame that static figures draw and the page begins with; the middle one if None.
 
     Raises
     ------
@@ -112,11 +112,9 @@ class Panel:
         middle = len(self.slider.values) // 2 if self.slider else 0
         return middle if self.shown is None else self.shown
 
-    def drawn(self, frame: int | None = None) -> tuple[Series, ...]:
-        """The series on show at a frame of the slider (None: the default one)."""
-        if self.slider is None:
-            return self.series
-        return self.series + self.slider.frames[self.default_frame if frame is None else frame]
+    def drawn(self) -> tuple[Series, ...]:
+        """The series on show where nobody moves the slider."""
+        return self.series + (self.slider.frames[self.default_frame] if self.slider else ())
 
     def everything(self) -> list[tuple[int | None, Series]]:
         """Every series with the index of its frame, None for those drawn in all."""
@@ -129,21 +127,17 @@ class Panel:
         everything = tuple(series for _, series in self.everything())
         return Geometry({"x": self.x, "y": self.y}, self.color, self.names, self.rules, everything)
 
-    def heading(self, frame: int | None = None) -> str:
-        """The title, with the slider's reading at a frame (None: the default one)."""
-        if self.slider is None:
-            return self.title
-        return f"{self.title}, {self.slider.label(self.default_frame if frame is None else frame)}"
+    def heading(self) -> str:
+        """The title, with the slider's reading."""
+        return f"{self.title}, {self.slider.label(self.default_frame)}" if self.slider else self.title
 
-    def plot(self, ax: "Axes | None" = None, frame: int | None = None) -> "Axes":
-        """Draw the panel with matplotlib.
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the panel with matplotlib; for another frame of the slider, `dataclasses.replace` what is ``shown``.
 
         Parameters
         ----------
         ax
             Where; a new figure if None.
-        frame
-            The index of the slider's frame; ``shown`` if None.
 
         Returns
         -------
@@ -152,14 +146,12 @@ class Panel:
         """
         from matplotlib import style
 
-        if self.slider is not None and frame is not None:
-            check.integer("frame", frame, 0, len(self.slider.values) - 1)
         with style.context(STYLE):
             if ax is None:
                 import matplotlib.pyplot as plt
 
                 ax = plt.subplots(layout="constrained")[1]
-            draw_on(ax, self.geometry, self.drawn(frame), self.heading(frame))
+            draw_on(ax, self.geometry, self.drawn(), self.heading())
         return ax
 
     def to_xarray(self) -> "xr.Dataset":
