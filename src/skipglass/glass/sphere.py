@@ -66,7 +66,7 @@ def tangent(w: Tensor, vectors: Tensor) -> Tensor:
 
 
 def tangent_basis(w: Tensor) -> Tensor:
-    """An orthonormal basis of the tangent space at each point: the Householder reflection that takes e_0 to ∓w/√Λ.
+    """An orthonormal basis of the tangent space at each point.
 
     Parameters
     ----------
@@ -78,15 +78,8 @@ def tangent_basis(w: Tensor) -> Tensor:
     Tensor
         (..., Λ, Λ-1), orthonormal columns.
     """
-    size = w.shape[-1]
-    u = w / math.sqrt(size)
-    # v = u ± e_0 with the sign that avoids cancellation, so that ‖v‖² = 2 (1 + |u_0|)
-    sign = torch.where(u[..., :1] < 0, -1.0, 1.0).to(w.dtype)
-    v = torch.cat([u[..., :1] + sign, u[..., 1:]], -1)
-    half_square = (1 + u[..., :1].abs()).unsqueeze(-1)
-    reflection = torch.eye(size, dtype=w.dtype, device=w.device) - v[..., :, None] * v[..., None, :] / half_square
-    # the first column is ∓u; the others are orthogonal to it
-    return reflection[..., 1:]
+    # the first column of Q is ∓w/√Λ; the others are orthogonal to it
+    return torch.linalg.qr(w[..., None], mode="complete").Q[..., 1:]
 
 
 def riemannian(w: Tensor, ambient: Sequence[Tensor]) -> list[Tensor]:
@@ -95,7 +88,7 @@ def riemannian(w: Tensor, ambient: Sequence[Tensor]) -> list[Tensor]:
     Parameters
     ----------
     w
-        (..., Λ), on the
+        (..., Λ), on the sphere.
     ambient
         H (...), then ∇H (..., Λ), then ∇²H (..., Λ, Λ).
 
