@@ -1,6 +1,7 @@
 """measure: the parts it is made of, what it leaves behind, notes, files and comparisons."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from skipglass import paths
 from skipglass.errors import InputError, StorageError
 from skipglass.models import ResidualMLP
 from skipglass.paths import Profile
-from skipglass.record import save
+from skipglass.record import load, save
 
 
 def batch(model, *shape, classes=3):
@@ -169,6 +170,26 @@ def test_what_no_measurement_can_have_found_is_refused(tmp_path, forge, words):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_from_before_results_is_read_or_refused(tmp_path):
+    """Its fits were named in an attribute, and what they predict stood in a variable each."""
+    old = Path(__file__).parents[1] / "golden" / "profile.nc"
+    profile, data = Profile.load(old), load(old)
+    for fitted in profile.fits:
+        np.testing.assert_array_equal(fitted.predicted, data[f"predicted_{fitted.reading}"])
+        assert fitted.beta == data[f"predicted_{fitted.reading}"].attrs["beta"]
+    assert same(Profile.load(profile.save(tmp_path / "new.nc")), profile)
+    for damaged, fact in (
+        (data.drop_vars("predicted_coherent"), "predicted_coherent"),
+        (data.drop_vars("norm"), "norm"),
+        (data.assign_attrs(fits="["), "measure again"),
+        (data.assign_attrs(census="[[]]"), "measure again"),
+    ):
+        save(damaged, tmp_path / "damaged.nc", "profile")
+        with pytest.raises(StorageError, match=fact) as caught:
+            Profile.load(tmp_path / "damaged.nc")
+        assert "\n" not in str(caught.value)
+
+
 def test_a_network_without_residual_merges_says_so(tmp_path):
     torch.manual_seed(0)
     model, x, y = batch(nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)), 6, 4)
@@ -180,6 +201,37 @@ def test_a_network_without_residual_merges_says_so(tmp_path):
     assert len(profile.figure().axes) == 2
     assert same(Profile.load(profile.save(tmp_path / "p.nc")), profile)
     assert sg.measure(model, x, y, unit="weights").lengths.tolist() == [2]
+
+
+def sentence(*arguments, **options):
+    return str(sg.measure(*arguments, **options)).splitlines()[0]
+
+
+def test_the_first_sentence_answers_the_question():
+    """How deep, along which paths, and which block carries least; also where there is little to say."""
+    model, x, y = residual_mlp()
+    p = sg.measure(model, x, y)
+    run = next(  # the shortest run of lengths that holds three quarters
+        (low, low + width)
+        for width in range(5)
+        for low in sorted(range(5 - width), key=lambda low: -p.share[low : low + width + 1].sum())
+        if p.share[low : low + width + 1].sum() >= 0.75
+    )
+    least = int(np.argmin(p.participation))
+    assert sentence(model, x, y) == (
+        f"The gradient passes {p.effective_depth:.3g} of 4 blocks on average; most of it flows along paths of "
+        f"{run[0]} to {run[1]}. {p.blocks[least]} carries least ({p.participation[least]:.2f})."
+    )
+    assert "of at most 6 weights on average; most of it flows along paths of" in sentence(model, x, y, unit="weights")
+    plain = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+    assert sentence(plain, x) == "The gradient passes no blocks: all of it flows along paths of length 0."
+    assert sentence(plain, x, unit="weights") == "All of the gradient flows along paths of 2 weights."
+    assert sentence(plain[0], x, unit="weights") == "All of the gradient flows along paths of 1 weight."
+    assert sentence(model, x, loss_fn=lambda y: (y * 0).sum()) == "The gradient is zero: its shares are undefined."
+    one = residual_mlp(depth=2)[0]
+    assert "carries least" not in sentence(one, x, y)
+    s = paths.spectrum(sg.trace(model, x, y), max_length=1)
+    assert str(s).startswith(f"A share of {s.share.sum():.3g} of the gradient flows along paths of 0 to 1 blocks.")
 
 
 class Closed(nn.Module):

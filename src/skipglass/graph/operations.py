@@ -27,6 +27,7 @@ __all__ = [
     "Operation",
     "contraction",
     "facts",
+    "foreign",
     "operation",
     "own_name",
     "role",
@@ -379,6 +380,11 @@ def role(name: str, signals: Collection[int]) -> str:
     if known.factors is not None and all(group.intersection(signals) for group in known.factors):
         return "product"
     return known.role
+
+
+def foreign(name: str) -> bool:
+    """Tell whether users' code runs in an operation's backward pass, which need not be linear."""
+    return name.startswith("custom ") or name == "BackwardHookFunction"
 
 
 def operation(node: Node) -> str:

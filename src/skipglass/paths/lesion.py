@@ -22,37 +22,46 @@ from torch.utils._pytree import tree_leaves
 
 from skipglass.errors import InputError
 from skipglass.graph import Block, PathGraph, Trace, as_found, eager, named, splittable
+from skipglass.paths.outline import branches
 
 __all__ = ["lesion", "scaled"]
 
-_SUMS = ("add", "sub", "subtract", "rsub", "addmm", "addmv", "addbmm", "baddbmm", "addcmul", "lerp")
-_INTO = ("index_add", "scatter_add")
-_SYMBOLS = {f"__{prefix}{name}__" for prefix in ("", "r", "i") for name in ("add", "sub")}
-ADDING = {*_SUMS, *_INTO, *(f"{name}_" for name in _SUMS + _INTO), *_SYMBOLS}
-"""Functions that may make a residual merge, by name."""
-
 Place = tuple[object, ...]
+"""The instructions that led from the innermost module to a call, the module, the one called last, and how often."""
 Operand = int | str
 """A positional or a named argument."""
-Change = tuple[list[str], Tensor | None]
-"""Names of blocks, and the factor of their branches; None sets them to zero."""
-ANOTHER_WAY = "without the branches, or from call to call, the model takes another way (layer drop, early exits)"
 
 
-class Addition(NamedTuple):
-    """One addition of the rehearsal: its place, the module called last before it, and where its operands came from."""
+class Call(NamedTuple):
+    """A call of one of PyTorch's functions that is about to be made."""
 
     place: Place
-    last: int
-    operands: list[tuple[Operand, GradientEdge]]
+    func: Callable
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def given(self) -> dict[Operand, Any]:
+        """The operands."""
+        return dict([*enumerate(self.args), *self.kwargs.items()])
+
+    def made(self, given: dict[Operand, Any]) -> Any:
+        """Make the call with these operands."""
+        return self.func(*(given[k] for k in range(len(self.args))), **{k: given[k] for k in self.kwargs})
 
 
 class Site(NamedTuple):
-    """What to change in the call: the branch among an addition's operands, the module called last, and the factor."""
+    """What an addition is given: an operand, where that came from in the graph, and whether it is overwritten."""
 
-    branch: Operand
-    last: int
-    factor: Tensor | None
+    operand: Operand
+    edge: GradientEdge
+    overwritten: bool
+
+
+Origins = dict[Node, tuple[Place, list[Site]]]
+"""The node that each call of the rehearsal left in the graph → the call's place, and its operands."""
+Change = tuple[Site, Tensor | None]
+"""A branch, and its factor; None sets it to zero."""
 
 
 @contextmanager
@@ -151,7 +160,7 @@ class _Changed:
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.original = model, model.forward
-        self.changes: list[Change] = []
+        self.changes: list[tuple[list[str], Tensor | None]] = []  # names of blocks, and a factor as in Change
         functools.update_wrapper(self, self.original)
 
     def __reduce__(self) -> Any:
@@ -162,16 +171,45 @@ class _Changed:
         if not self.changes:  # a shallow copy of the model keeps this after the lesion has ended
             return self.original(*args, **kwargs)
         # the rehearsal runs the same code in the same state: an addition's place in it is that in the call
-        sites = self._rehearse(args, kwargs)
-        with _Replacing(sites) as replacing:
+        changes = self._rehearse(args, kwargs)
+        missed = set(changes)
+
+        def replace(call: Call) -> Any:
+            if call.place not in changes:
+                return call.func(*call.args, **call.kwargs)
+            if _checkpointing():
+                raise InputError(
+                    "a checkpoint would recompute the branch; run the lesion without checkpoints or gradients"
+                )
+            missed.discard(call.place)
+            site, factor = changes[call.place]
+            given = call.given
+            return call.made(given | {site.operand: _replaced(given[site.operand], factor, site.overwritten)})
+
+        with _Calls(replace):
             outputs = self.original(*args, **kwargs)
-        if missed := set(sites) - replacing.made:
-            raise InputError(f"{len(missed)} lesioned additions were not made: {ANOTHER_WAY}")
+        if missed:
+            raise InputError(
+                f"{len(missed)} lesioned additions were not made: without the branches, or from call to call, the "
+                "model takes another way (layer drop, early exits)"
+            )
         return outputs
 
-    def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Site]:
-        """Where the branches enter their additions, from a call that leaves no trace."""
-        with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Recording() as recording:
+    def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Change]:
+        """What to change where, from a call that leaves no trace."""
+        origins: Origins = {}
+
+        def note(call: Call) -> Any:
+            # the edges first, as the call may overwrite one of its operands
+            tensors = {k: v for k, v in call.given.items() if isinstance(v, Tensor) and v.requires_grad}
+            edges = {k: get_gradient_edge(v) for k, v in tensors.items()}
+            result = call.func(*call.args, **call.kwargs)
+            if isinstance(result, Tensor) and result.grad_fn is not None:
+                sites = [Site(k, edges[k], result is v) for k, v in tensors.items()]
+                origins[result.grad_fn] = call.place, sites
+            return result
+
+        with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Calls(note):
             with splittable(self.model, args, kwargs) as (given, leaves):
                 outputs = self.original(*given[0], **given[1])
             signals = [t for t in tree_leaves(outputs) if isinstance(t, Tensor) and t.requires_grad]
@@ -180,39 +218,40 @@ class _Changed:
             # any scalar will do that all outputs lead to
             ends = torch.stack([t.abs().sum().double() for t in signals])
             outline = Trace(ends.sum(), tuple(leaves), self.model).outline
-        sites: dict[Place, Site] = {}
+        changes: dict[Place, Change] = {}
         # lesions come last: a block that is scaled as well gives zero
         for names, factor in sorted(self.changes, key=lambda change: change[1] is None):
             blocks = named(outline.blocks, names)
             if factor is not None and len(blocks) > 1:
                 raise InputError(f"{names[0]!r} is {len(blocks)} blocks; name one, {blocks[0].name!r} for instance")
-            sites |= dict(_site(outline, block, recording.additions, factor) for block in blocks)
-        return sites
+            for place, site in (found for block in blocks for found in _sites(outline, block, origins)):
+                changes[place] = site, factor
+        return changes
 
 
 def _itself(forward: Callable) -> Callable:
     return forward
 
 
-def _site(
-    outline: PathGraph, block: Block, additions: dict[Node, Addition], factor: Tensor | None
-) -> tuple[Place, Site]:
-    """Where a block's branch enters its addition: the operand that came from the head of the branch in the graph."""
-    nodes, branch = outline.graph.nodes, block.merge.branch
-    if branch is not None and (addition := additions.get(nodes[block.merge.node])):
-        for operand, edge in addition.operands:
-            if edge.node is nodes[branch.to] and edge.output_nr == branch.output:
-                return addition.place, Site(operand, addition.last, factor)
-    raise InputError(
-        f"the addition of block {block.name!r} is made where it cannot be reached, inside a fused function"
-    )
+def _sites(outline: PathGraph, block: Block, origins: Origins) -> list[tuple[Place, Site]]:
+    """Where a block's branch enters its additions: the operand that came from the head of the branch in the graph."""
+    nodes, found = outline.graph.nodes, []
+    for node, edge in branches(block):
+        place, sites = origins.get(nodes[node], ((), []))
+        found += [(place, site) for site in sites if site.edge == GradientEdge(nodes[edge.to], edge.output)]
+    if not found:
+        raise InputError(
+            f"the addition of block {block.name!r} is made where it cannot be reached, inside a fused function"
+        )
+    return found
 
 
-class _Additions(TorchFunctionMode):
-    """Tells the additions of one call apart, and lets a subclass make them."""
+class _Calls(TorchFunctionMode):
+    """Tells the calls of PyTorch's functions apart, and lets a function make them."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Call], Any]) -> None:
         super().__init__()
+        self.make = make
         self.count: Counter[Place] = Counter()
         self.last = 0  # the module called last
 
@@ -228,18 +267,13 @@ class _Additions(TorchFunctionMode):
         self.last = id(module)
 
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.__name__ not in ADDING:
+        if func.__name__ == "__get__":  # a tensor's shape, type or device
             return func(*args, **(kwargs or {}))
-        return self.add(self._place(sys._getframe(1)), func, args, kwargs or {})
-
-    def add(self, place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Make an addition."""
-        raise NotImplementedError
+        return self.make(Call(self._place(sys._getframe(1)), func, args, kwargs or {}))
 
     def _place(self, frame: FrameType | None) -> Place:
-        """The instructions that led from the innermost module to the addition, the module, and how often that was."""
-        # outwards from the addition to the first frame whose ``self`` is a module
-        steps: list[object] = []
+        # outwards from the call to the first frame whose ``self`` is a module
+        steps: list[object] = [self.last]
         while frame is not None:
             owner = frame.f_locals.get("self")
             # further out the rehearsal and the call differ
@@ -255,48 +289,6 @@ class _Additions(TorchFunctionMode):
         return (*which, self.count[which])
 
 
-class _Recording(_Additions):
-    """Notes for the node of each addition its place, and which operand came from where."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.additions: dict[Node, Addition] = {}
-
-    def add(self, place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Make an addition, after looking where its operands came from: it may overwrite one of them."""
-        given: list[tuple[Operand, Any]] = [*enumerate(args), *kwargs.items()]
-        operands = [(k, get_gradient_edge(v)) for k, v in given if isinstance(v, Tensor) and v.requires_grad]
-        last, result = self.last, func(*args, **kwargs)
-        if isinstance(result, Tensor) and result.grad_fn is not None:
-            self.additions[result.grad_fn] = Addition(place, last, operands)
-        return result
-
-
-class _Replacing(_Additions):
-    """Replaces chosen operands."""
-
-    def __init__(self, sites: dict[Place, Site]) -> None:
-        super().__init__()
-        self.sites = sites
-        self.made: set[Place] = set()
-
-    def add(self, place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Make an addition, with the branch replaced where it is to be."""
-        if place not in self.sites:
-            return func(*args, **kwargs)
-        if _checkpointing():
-            raise InputError("a checkpoint would recompute the branch; run the lesion without checkpoints or gradients")
-        site = self.sites[place]
-        if site.last != self.last:
-            raise InputError(f"a lesioned addition follows another module than in the rehearsal: {ANOTHER_WAY}")
-        self.made.add(place)
-        # an operand that the addition writes to must stay the same tensor
-        overwritten = site.branch == 0 and _in_place(func.__name__)
-        given: dict[Operand, Any] = dict([*enumerate(args), *kwargs.items()])
-        given[site.branch] = _replaced(given[site.branch], site.factor, overwritten)
-        return func(*(given[k] for k in range(len(args))), **{k: given[k] for k in kwargs})
-
-
 def _replaced(branch: Tensor, factor: Tensor | None, overwritten: bool) -> Tensor:
     """The branch times a factor, or zeros."""
     if factor is not None:
@@ -304,10 +296,6 @@ def _replaced(branch: Tensor, factor: Tensor | None, overwritten: bool) -> Tenso
     if not overwritten:
         return torch.zeros_like(branch)
     return (branch if branch._is_view() else branch.detach_()).zero_()  # a view cannot leave its graph
-
-
-def _in_place(name: str) -> bool:
-    return name.startswith("__i") or (name.endswith("_") and not name.startswith("__"))
 
 
 def _checkpointing() -> bool:

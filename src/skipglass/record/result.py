@@ -94,6 +94,7 @@ class Result:
         import xarray as xr
 
         dataset = xr.Dataset()
+        # None is nothing to store: an optional field, or a transient one
         for name, kind in declared(type(self)).items():
             value = getattr(self, name)
             if value is not None:
@@ -120,7 +121,9 @@ class Result:
             If something is missing or has another shape or type, or if no measurement gives such values.
         """
         dataset = cls.upgrade(dataset)
+        # field by field, so that the message names the one that is wrong
         values = {name: cls._taken(kind, dataset) for name, kind in declared(cls).items() if not kind.derived}
+        # all fields are there and of the right shape: what is left is whether they can be true
         try:
             result = cls(**values)
             wrong = result.check()
