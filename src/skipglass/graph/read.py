@@ -92,16 +92,14 @@ def _numbered(steps: Sequence[Step], root: GradientEdge, ends: Sequence[Gradient
 
 def _require_something_to_see(graph: Graph, model: nn.Module | None) -> None:
     """Refuse a graph in which compiled or scripted functions hold the whole network: no sum lies outside them."""
-    hidden = [i for i, name in enumerate(graph.operations) if facts(name).hidden]
-    sums = any(
-        len(edges) > 1 and facts(name).merges and not facts(name).hidden
-        for name, edges in zip(graph.operations, graph.edges, strict=True)
-    )
+    # sums that are seen, or that a hidden part may be: it is listed as such
+    if any(len(edges) > 1 and facts(name).merges for name, edges in zip(graph.operations, graph.edges, strict=True)):
+        return
     seen = any(role in {"weight", "constant"} for role in graph.roles)
-    # beside an activation function that was compiled there are weights to count
-    holding = [i for i in hidden if not seen or len(graph.edges[i]) > 1 or any(v.ndim > 1 for v in _own(graph, i))]
-    if holding and not sums:
-        raise InputError(_hides(graph.nodes[holding[0]], facts(graph.operations[holding[0]]).hidden, model))
+    for i, name in enumerate(graph.operations):
+        # beside an activation function that was compiled there are weights to count
+        if facts(name).hidden and (not seen or any(leaf.ndim > 1 for leaf in _own(graph, i))):
+            raise InputError(_hides(graph.nodes[i], facts(name).hidden, model))
 
 
 def _own(graph: Graph, i: int) -> list[Tensor]:

@@ -62,6 +62,8 @@ class Trace:
         notes: Sequence[str] = (),
         restores: bool = False,
     ) -> None:
+        if model is not None and not isinstance(model, nn.Module):
+            raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
         self.loss, self.x, self.model, self.blocks, self.outputs = loss, x, model, blocks, outputs
         self.notes = tuple(notes)
         self._restores, self._holding = restores, False
