@@ -133,7 +133,7 @@ def _shared(geometry: Geometry, page: bool) -> Spec:
     only_lines = not page and {series.marks for series in geometry.everything} == {"line"}
     legend = {
         "title": geometry.color.title if geometry.color else None,
-        "columns": geometry.legend_columns(44 if page else 70),
+        "columns": geometry.legend_columns(50 if page else 70),
         "values": geometry.legend,
         "symbolType": "stroke" if only_lines else "square",
     }

@@ -194,18 +194,18 @@ def _whole(low: float, high: float) -> dict[float, str]:
 
 
 def _decades(low: float, high: float) -> dict[float, str]:
-    """The ticks of a logarithmic axis, powers of ten if there are three of them; none on less than a decade."""
+    """The ticks of a logarithmic axis, powers of ten if there are three of them; none on a short part of a decade."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     # ever finer, until there are three
-    for digits in ((1,), (1, 3), (1, 2, 5)):
+    for digits in ((1,), (1, 3), (1, 2, 5), [k / 10 for k in range(10, 100, 2)]):
         ticks = [(m, k) for k in decades for m in digits if low <= float(f"{m}e{k}") <= high]
         if len(ticks) > 2:
             return {float(f"{m}e{k}"): _decimal(m, k) for m, k in ticks[:: math.ceil(len(ticks) / 8)]}
     return {}
 
 
-def _decimal(digit: int, power: int) -> str:
+def _decimal(digit: float, power: int) -> str:
     """A number as text: 0.001, 300, 10,000, but 3·10⁻⁶."""
     if -4 < power < 5:
         return f"{float(f'{digit}e{power}'):,g}"
-    return ("" if digit == 1 else f"{digit}·") + "10" + str(power).translate(SUPERSCRIPTS)
+    return ("" if digit == 1 else f"{digit:g}·") + "10" + str(power).translate(SUPERSCRIPTS)
