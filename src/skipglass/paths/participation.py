@@ -26,6 +26,7 @@ from skipglass.graph.shares import over, per_sample, quantiles
 from skipglass.graph.verify import bound, inner
 from skipglass.paths.answer import least_sentence
 from skipglass.paths.locate import require_linear
+from skipglass.paths.outline import branches
 from skipglass.paths.tangents import backward, products
 from skipglass.record import Result, names, number, text, transient, variable
 
@@ -236,13 +237,16 @@ def participation_of(
         )
     # ‖g‖² of the batch and of each sample, at the scale of the products
     square, squares = inner(scaled.g, scaled.g), per_sample(scaled.g, scaled.g)
-    undefined = np.full((len(outline.blocks), len(squares)), math.nan)
-    share = over(found.blocks, np.array(square))
+    # a block's share is the sum of those of its branches
+    owner = [l for l, b in enumerate(outline.blocks) for _ in branches(b)]
+    together = np.eye(len(outline.blocks))[:, owner]
+    share = over(together @ found.branches, np.array(square))
+    undefined = np.full((len(share), len(squares)), math.nan)
     return Participation(
         blocks=tuple(b.name for b in outline.blocks),
         share=share,
         effective_depth=float(share.sum()) if square else math.nan,
-        share_per_sample=over(found.rows, squares) if independent and found.rows is not None else undefined,
+        share_per_sample=over(together @ found.rows, squares) if independent and found.rows is not None else undefined,
         effective_depth_per_sample=over(found.depth_rows, squares),
         error=found.error,
         independent_samples=independent,

@@ -84,8 +84,7 @@ class Mixture:
             coefficients = coefficients * (r - k)
         # Orders below the derivative have vanished; they would have negative exponents.
         kept = coefficients != 0
-        terms = (c * q**exponent for c, exponent in zip(coefficients[kept], r[kept] - derivative, strict=True))
-        total = sum(terms, np.zeros_like(q))
+        total = q[..., None] ** (r[kept] - derivative) @ coefficients[kept]
         return float(total) if total.ndim == 0 else total
 
     def items(self) -> list[tuple[int, float]]:
