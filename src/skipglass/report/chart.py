@@ -121,7 +121,7 @@ def _record(geometry: Geometry, series: Series, frame: int | None) -> Spec:
 def _axis(geometry: Geometry, name: str) -> Spec:
     axis, ticks = geometry.axes[name], geometry.ticks[name]
     scale = {"domain": list(geometry.limits[name])} | ({"type": "log"} if axis.log else {})
-    guide: Spec = {"format": "~g"} if axis.log else {"tickCount": 5}
+    guide: Spec = {"tickCount": 5}
     if ticks:
         words = f"{json.dumps(list(ticks.values()))}[indexof({json.dumps(list(ticks))}, datum.value)]"
         guide = {"values": list(ticks), "labelExpr": words}
@@ -133,7 +133,7 @@ def _shared(geometry: Geometry, page: bool) -> Spec:
     only_lines = not page and {series.marks for series in geometry.everything} == {"line"}
     legend = {
         "title": geometry.color.title if geometry.color else None,
-        "columns": geometry.legend_columns(44 if page else 70),
+        "columns": geometry.legend_columns(50 if page else 70),
         "values": geometry.legend,
         "symbolType": "stroke" if only_lines else "square",
     }

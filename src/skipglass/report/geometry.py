@@ -101,7 +101,7 @@ class Geometry:
         # whole numbers count something, also where other series stand a little beside them
         fractions = [np.round(series.x % 1, 6) for series in self.everything]
         counted = all(np.ptp(part) == 0 for part in fractions) and any(part[0] == 0 for part in fractions)
-        ticks: dict[str, dict[float, str]] = {"x": _whole(*self.limits["x"]) if counted else {}, "y": {}}
+        ticks: dict[str, dict[float, str]] = {"x": _even(*self.limits["x"]) if counted else {}, "y": {}}
         return ticks | {name: _decades(*self.limits[name]) for name, axis in self.axes.items() if axis.log}
 
     @cached_property
@@ -186,22 +186,23 @@ def _range(axis: Axis, columns: list[Array], margin: float, zero: bool, headroom
     return axis.back(low), axis.back(high + headroom * (high - low))
 
 
-def _whole(low: float, high: float) -> dict[float, str]:
-    """The ticks of what is counted: whole numbers, at most ten steps."""
-    steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
+def _even(low: float, high: float, first: int = 0) -> dict[float, str]:
+    """Ticks at multiples of 1, 2 or 5 times a power of ten from the ``first`` on, at most ten steps."""
+    steps = (float(f"{digit}e{power}") for power in itertools.count(first) for digit in (1, 2, 5))
     step = next(step for step in steps if high - low <= 10 * step)
-    return {k: f"{k:,}" for k in range(math.ceil(low / step) * step, math.floor(high) + 1, step)}
+    return {k * step: f"{k * step:,.10g}" for k in range(math.ceil(low / step), math.floor(high / step) + 1)}
 
 
 def _decades(low: float, high: float) -> dict[float, str]:
-    """The ticks of a logarithmic axis, powers of ten if there are three of them; none on less than a decade."""
+    """The ticks of a logarithmic axis, powers of ten if there are three of them."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     # ever finer, until there are three
     for digits in ((1,), (1, 3), (1, 2, 5)):
         ticks = [(m, k) for k in decades for m in digits if low <= float(f"{m}e{k}") <= high]
         if len(ticks) > 2:
             return {float(f"{m}e{k}"): _decimal(m, k) for m, k in ticks[:: math.ceil(len(ticks) / 8)]}
-    return {}
+    # a part of a decade is nearly linear
+    return _even(low, high, math.floor(math.log10(high - low)) - 1)
 
 
 def _decimal(digit: int, power: int) -> str:
