@@ -98,4 +98,6 @@ def _minimise(mixture: Mixture, edges: Array, overlaps: Array) -> tuple[float, A
         energy = min(energy, value(z))
         if before - energy < CONVERGED * energy:
             return energy, z[1:]
-    raise UserError(f"the ground state of {mixture} was not found in {STEPS} Newton steps; the last value is {energy:g}")
+    raise UserError(
+        f"the ground state of {mixture} was not found in {STEPS} Newton steps; the last value is {energy:g}"
+    )
