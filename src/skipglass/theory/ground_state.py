@@ -8,9 +8,9 @@ over positive, nonincreasing, concave D on [0, 1]; -D′(q) is the order paramet
 replica symmetry breaking (every pure model), a constant one none. Where 1/√ξ″ is concave it is the minimiser (full
 symmetry breaking), and E_0 = ∫₀¹ √ξ″ dq for ξ′(0) = 0.
 
-The functional is convex, and D = d + Σ_j a_j min(1 - q_j, 1 - q) with d, a_j ≥ 0 on a grid of q_j: Newton steps, each a
-nonnegative least-squares problem, reach the minimum in about ten. Where D bends at a few places only, the grid is refined
-about them. What is left is an error of about 1e-9 for orders up to 100, 2e-7 for 10,000.
+The functional is convex, and D = d + Σ_j a_j min(1 - q_j, 1 - q) with d, a_j ≥ 0 on a grid of q_j: about ten Newton
+steps, each a nonnegative least-squares problem, reach the minimum. Where D bends at a few places only, the grid is
+refined about them. What is left is an error of about 1e-9 for orders up to 100, 2e-7 for 10,000.
 """
 
 from functools import lru_cache
