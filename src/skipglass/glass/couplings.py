@@ -18,7 +18,7 @@ j waste nothing, but at p = 3, Λ = 200 the calls then take longer than the arit
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, combinations_with_replacement
 from typing import Any
@@ -66,6 +66,7 @@ class Couplings:
     order: int
     size: int
     values: Tensor
+    _spare: "dict[int, _Buffers]" = field(default_factory=dict, init=False, repr=False)  # by the number of points
 
     def __reduce__(self) -> tuple[type, tuple[int, int, Tensor]]:
         return Couplings, (self.order, self.size, self.values)  # without views and buffers
@@ -142,11 +143,6 @@ class Couplings:
         for i, A in self.bands:
             total[:, i:, : A.shape[2]] += (w[:, i : i + len(A)] @ A.flatten(1)).view(len(w), *A.shape[1:])
         return total
-
-    @cached_property
-    def _spare(self) -> "dict[int, _Buffers]":
-        """Buffers by the number of points."""
-        return {}
 
 
 class _Buffers:
