@@ -255,8 +255,7 @@ def _energies(recording: xr.Dataset) -> Panel:
         ),
         marks="line",
         rules=(Rule(threshold, f"β_c = {threshold:.4g}", axis="x"),),
-        note=_setting(recording)
-        + " Dots: mean, whiskers: range. -E_∞ is drawn where its formula holds.",
+        note=_setting(recording) + " Dots: mean, whiskers: range. -E_∞ is drawn where its formula holds.",
     )
 
 
