@@ -90,8 +90,7 @@ def descents_view(recording: xr.Dataset) -> View:
     ]
     # a landmark is NaN where the theory does not know it
     known = ", ".join(f"{sign} = {a[name]:.4f}" for name, sign in LANDMARKS.items() if a[name] == a[name])
-    unknown = "" if a["ground"] == a["ground"] else "; E_0 is not known for mixtures"
-    title = f"descents, {a['name']}, Λ = {a['size']}: {known}{unknown}"
+    title = f"descents, {a['name']}, Λ = {a['size']}: {known}"
     notes = ["gradient: ‖P∇H‖ over a typical one, √(Λν′); overlap: mean ⟨w,w'⟩/Λ of the end points in one glass."]
     columns = ("sample", "start", "H/Λ", "gradient", "points", "converged", "overlap")
     table = Table("numbers", title, notes[0], columns, rows)

@@ -6,7 +6,6 @@ from skipglass.glass.descent import descend
 from skipglass.glass.hamiltonian import SphericalGlass
 from skipglass.glass.langevin import langevin
 from skipglass.glass.lazy import LazyGlass
-from skipglass.glass.sampling import over_seeds, searched
 from skipglass.glass.trajectory import Trajectory
 
 __all__ = [
@@ -21,8 +20,6 @@ __all__ = [
     "critical_points",
     "descend",
     "langevin",
-    "over_seeds",
-    "searched",
 ]
 
 

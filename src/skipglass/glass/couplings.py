@@ -18,8 +18,8 @@ j waste nothing, but at p = 3, Λ = 200 the calls then take longer than the arit
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, combinations_with_replacement
 from typing import Any
 
@@ -32,15 +32,18 @@ from skipglass.glass import polynomial
 __all__ = ["Couplings", "draw_couplings", "index_tuples"]
 
 PADDING = 1 / 16  # our choice: the share of zeros that bands may hold
-IN_CACHE = 1 << 19  # bytes that a core's own cache holds
+IN_CACHE = 1 << 16  # numbers that a core's own cache holds
 
 
-@lru_cache(maxsize=64)
-def _bands(order: int, size: int) -> list[tuple[int, int, int]]:
+def _bands(order: int, size: int) -> Iterator[tuple[int, int, int]]:
     """The bands of order r ≥ 2: rows start ≤ j < stop, k ≥ start, and the number of columns I of indices below stop."""
-    width = max(1, int(PADDING * size / order))
-    edges = [(i, min(i + width, size)) for i in range(0, size, width)]
-    return [(i, j, polynomial.number(j, order - 2)) for i, j in edges]
+    widest, start = max(1, int(PADDING * size / order)), 0
+    while start < size:
+        # the second product of a pass reads a band again: it shall still be in the cache
+        of_one_j = (size - start) * polynomial.number(start + 1, order - 2)
+        stop = min(start + max(1, min(widest, IN_CACHE // of_one_j)), size)
+        yield start, stop, polynomial.number(stop, order - 2)
+        start = stop
 
 
 def _array(t: Tensor) -> Any:
@@ -63,21 +66,25 @@ class Couplings:
     order: int
     size: int
     values: Tensor
+    _spare: "dict[int, _Buffers]" = field(default_factory=dict, init=False, repr=False)  # by the number of points
 
     def __reduce__(self) -> tuple[type, tuple[int, int, Tensor]]:
         return Couplings, (self.order, self.size, self.values)  # without views and buffers
 
     @cached_property
-    def bands(self) -> list[Tensor]:
-        """The bands, views of shape (j, k, I) with k from the band's first j on."""
-        shapes = [(j - i, self.size - i, columns) for i, j, columns in _bands(self.order, self.size)]
-        pieces = self.values.split([math.prod(shape) for shape in shapes])
-        return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
+    def bands(self) -> list[tuple[int, Tensor]]:
+        """The first j of each band, and the band, a view of shape (j, k, I) with k from the first j on."""
+        bands, rest = [], self.values
+        for i, j, columns in _bands(self.order, self.size):
+            shape = (j - i, self.size - i, columns)
+            bands.append((i, rest[: math.prod(shape)].view(shape)))
+            rest = rest[math.prod(shape) :]
+        return bands
 
     def blocks(self) -> Iterator[Tensor]:
         """Yield the couplings of each j, views of shape (k ≥ j, I ≤ j)."""
-        for A, (i, j, _) in zip(self.bands, _bands(self.order, self.size), strict=True):
-            for t in range(j - i):
+        for i, A in self.bands:
+            for t in range(len(A)):
                 yield A[t, t:, : polynomial.number(i + t + 1, self.order - 2)]
 
     def coefficients(self) -> Tensor:
@@ -126,21 +133,16 @@ class Couplings:
     def _matrix(self) -> Tensor:
         """The symmetric matrix (Λ, Λ) of the quadratic form: order 2, where a band has one column."""
         Y = self.values.new_zeros(self.size, self.size)
-        for A, (i, j, _) in zip(self.bands, _bands(2, self.size), strict=True):
-            Y[i:j, i:] = A[..., 0]
+        for i, A in self.bands:
+            Y[i : i + len(A), i:] = A[..., 0]
         return Y + Y.mT
 
     def _from_above(self, w: Tensor, columns: int) -> Tensor:
         """Σ_{j≤b} w_j A[jb,I], (B, Λ, columns)."""
         total = w.new_zeros(*w.shape, columns)
-        for A, (i, j, n) in zip(self.bands, _bands(self.order, self.size), strict=True):
-            total[:, i:, :n] += (w[:, i:j] @ A.flatten(1)).view(len(w), self.size - i, n)
+        for i, A in self.bands:
+            total[:, i:, : A.shape[2]] += (w[:, i : i + len(A)] @ A.flatten(1)).view(len(w), *A.shape[1:])
         return total
-
-    @cached_property
-    def _spare(self) -> "dict[int, _Buffers]":
-        """Buffers by the number of points."""
-        return {}
 
 
 class _Buffers:
@@ -153,14 +155,9 @@ class _Buffers:
         self.Y, self.S = values.new_zeros(size, size, points), values.new_zeros(size, points, columns)
         w, m, Y, S = map(_array, (self.w, self.m, self.Y, self.S))
         self.steps = []
-        for A, (start, stop, _) in zip(couplings.bands, _bands(order, size), strict=True):
-            # as many j as stay in the cache until the second product reads them again
-            together = max(1, IN_CACHE // A[0].nbytes)
-            for i in range(start, stop, together):
-                j = min(i + together, stop)
-                n = polynomial.number(j, order - 2)
-                part = _array(A[i - start : j - start, i - start :, :n])
-                self.steps.append((part, w[:, i:], m[:n], Y[i:j, i:], S[i:j, :, :n]))
+        for i, A in couplings.bands:
+            j, n = i + len(A), A.shape[2]
+            self.steps.append((_array(A), w[:, i:], m[:n], Y[i:j, i:], S[i:j, :, :n]))
 
     def fill(self, w: Tensor, m: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """Return Y (B, Λ, Λ), and S (B, Λ, columns), unless ``number`` is 0: then an earlier one."""

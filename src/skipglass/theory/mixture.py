@@ -129,14 +129,10 @@ class Mixture:
         return scaled / scaled.sum()
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Mixture)
-            and np.array_equal(self.orders, other.orders)
-            and np.array_equal(self.powers, other.powers)
-        )
+        return isinstance(other, Mixture) and self.items() == other.items()
 
     def __hash__(self) -> int:
-        return hash((self.orders.tobytes(), self.powers.tobytes()))
+        return hash(tuple(self.items()))
 
     def __repr__(self) -> str:
         terms = [f"{r}: {c:.6g}" for r, c in self.items()]
