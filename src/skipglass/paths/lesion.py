@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from skipglass.errors import InputError
 from skipglass.graph import Block, PathGraph, Trace, as_found, eager, named, splittable
@@ -28,40 +28,22 @@ __all__ = ["lesion", "scaled"]
 
 Place = tuple[object, ...]
 """The instructions that led from the innermost module to a call, the module, the one called last, and how often."""
-Operand = int | str
-"""A positional or a named argument."""
-
-
-class Call(NamedTuple):
-    """A call of one of PyTorch's functions that is about to be made."""
-
-    place: Place
-    func: Callable
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    @property
-    def given(self) -> dict[Operand, Any]:
-        """The operands."""
-        return dict([*enumerate(self.args), *self.kwargs.items()])
-
-    def made(self, given: dict[Operand, Any]) -> Any:
-        """Make the call with these operands."""
-        return self.func(*(given[k] for k in range(len(self.args))), **{k: given[k] for k in self.kwargs})
+Make = Callable[[Place, Callable, tuple[Any, ...], dict[str, Any]], Any]
+"""What makes a call of one of PyTorch's functions, given its place."""
 
 
 class Site(NamedTuple):
-    """What an addition is given: an operand, where that came from in the graph, and whether it is overwritten."""
+    """A tensor given to an addition: which of all it is given, where it came from, and whether it is overwritten."""
 
-    operand: Operand
+    which: int
     edge: GradientEdge
     overwritten: bool
 
 
 Origins = dict[Node, tuple[Place, list[Site]]]
 """The node that each call of the rehearsal left in the graph → the call's place, and its operands."""
-Change = tuple[Site, Tensor | None]
-"""A branch, and its factor; None sets it to zero."""
+Changes = dict[Place, dict[Site, Tensor | None]]
+"""For each place the branches to change, and the factor of each; None sets it to zero."""
 
 
 @contextmanager
@@ -160,7 +142,7 @@ class _Changed:
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.original = model, model.forward
-        self.changes: list[tuple[list[str], Tensor | None]] = []  # names of blocks, and a factor as in Change
+        self.changes: list[tuple[list[str], Tensor | None]] = []  # names of blocks, and their factor
         functools.update_wrapper(self, self.original)
 
     def __reduce__(self) -> Any:
@@ -174,17 +156,18 @@ class _Changed:
         changes = self._rehearse(args, kwargs)
         missed = set(changes)
 
-        def replace(call: Call) -> Any:
-            if call.place not in changes:
-                return call.func(*call.args, **call.kwargs)
-            if _checkpointing():
-                raise InputError(
-                    "a checkpoint would recompute the branch; run the lesion without checkpoints or gradients"
-                )
-            missed.discard(call.place)
-            site, factor = changes[call.place]
-            given = call.given
-            return call.made(given | {site.operand: _replaced(given[site.operand], factor, site.overwritten)})
+        def replace(place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if place in changes:
+                if _checkpointing():
+                    raise InputError(
+                        "a checkpoint would recompute the branch; run the lesion without checkpoints or gradients"
+                    )
+                missed.discard(place)
+                given, form = tree_flatten((args, kwargs))
+                for site, factor in changes[place].items():
+                    given[site.which] = _replaced(given[site.which], factor, site.overwritten)
+                args, kwargs = tree_unflatten(given, form)
+            return func(*args, **kwargs)
 
         with _Calls(replace):
             outputs = self.original(*args, **kwargs)
@@ -195,18 +178,17 @@ class _Changed:
             )
         return outputs
 
-    def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Change]:
+    def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Changes:
         """What to change where, from a call that leaves no trace."""
         origins: Origins = {}
 
-        def note(call: Call) -> Any:
+        def note(place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             # the edges first, as the call may overwrite one of its operands
-            tensors = {k: v for k, v in call.given.items() if isinstance(v, Tensor) and v.requires_grad}
-            edges = {k: get_gradient_edge(v) for k, v in tensors.items()}
-            result = call.func(*call.args, **call.kwargs)
+            given = enumerate(tree_leaves((args, kwargs)))
+            operands = [(k, v, get_gradient_edge(v)) for k, v in given if isinstance(v, Tensor) and v.requires_grad]
+            result = func(*args, **kwargs)
             if isinstance(result, Tensor) and result.grad_fn is not None:
-                sites = [Site(k, edges[k], result is v) for k, v in tensors.items()]
-                origins[result.grad_fn] = call.place, sites
+                origins[result.grad_fn] = place, [Site(k, edge, result is v) for k, v, edge in operands]
             return result
 
         with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Calls(note):
@@ -218,14 +200,14 @@ class _Changed:
             # any scalar will do that all outputs lead to
             ends = torch.stack([t.abs().sum().double() for t in signals])
             outline = Trace(ends.sum(), tuple(leaves), self.model).outline
-        changes: dict[Place, Change] = {}
+        changes: Changes = {}
         # lesions come last: a block that is scaled as well gives zero
         for names, factor in sorted(self.changes, key=lambda change: change[1] is None):
             blocks = named(outline.blocks, names)
             if factor is not None and len(blocks) > 1:
                 raise InputError(f"{names[0]!r} is {len(blocks)} blocks; name one, {blocks[0].name!r} for instance")
             for place, site in (found for block in blocks for found in _sites(outline, block, origins)):
-                changes[place] = site, factor
+                changes.setdefault(place, {})[site] = factor
         return changes
 
 
@@ -249,7 +231,7 @@ def _sites(outline: PathGraph, block: Block, origins: Origins) -> list[tuple[Pla
 class _Calls(TorchFunctionMode):
     """Tells the calls of PyTorch's functions apart, and lets a function make them."""
 
-    def __init__(self, make: Callable[[Call], Any]) -> None:
+    def __init__(self, make: Make) -> None:
         super().__init__()
         self.make = make
         self.count: Counter[Place] = Counter()
@@ -269,7 +251,7 @@ class _Calls(TorchFunctionMode):
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.__name__ == "__get__":  # a tensor's shape, type or device
             return func(*args, **(kwargs or {}))
-        return self.make(Call(self._place(sys._getframe(1)), func, args, kwargs or {}))
+        return self.make(self._place(sys._getframe(1)), func, args, kwargs or {})
 
     def _place(self, frame: FrameType | None) -> Place:
         # outwards from the call to the first frame whose ``self`` is a module
