@@ -12,7 +12,7 @@ import torch
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
-    script = Path(__file__).with_name("two_processes.py")
+    script = Path(__file__).with_name("sharded_processes.py")
     done = subprocess.run(
         [sys.executable, "-W", "ignore", script, folder], env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=300, check=False,

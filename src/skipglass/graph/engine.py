@@ -119,6 +119,8 @@ def in_one_line() -> Iterator[None]:
     except (UserError, Warning, torch.OutOfMemoryError):
         raise
     except Exception as error:
+        if isinstance(error, RuntimeError) and "allocate memory" in str(error):
+            raise  # whoever asked for so much is told what to ask for instead
         known = explain(error) if isinstance(error, RuntimeError) else error
         if isinstance(known, UserError):
             raise known from error
