@@ -25,6 +25,7 @@ from skipglass.graph.engine import Arrived, Graded
 from skipglass.graph.shares import Shares, norms, over, quantiles
 from skipglass.graph.verify import size, verify
 from skipglass.paths.answer import depth_sentence
+from skipglass.paths.band import LUMPS, narrow, resolved
 from skipglass.paths.cost import announce, backwards
 from skipglass.paths.locate import locate
 from skipglass.paths.panels import spectrum_panel
@@ -140,6 +141,7 @@ def spectrum(
     at: str | None = None,
     per: str = "sample",
     blocks: Sequence[str] | None = None,
+    tolerance: float | None = None,
 ) -> Spectrum:
     """Split ∂loss/∂x by path length, exactly: Σ_r g_r = g.
 
@@ -196,7 +198,9 @@ def spectrum(
         _require_tokens(trace.x)
     outline, counted = trace.outline, trace.counted(unit)
     # the walk carries every g_r down at once; regions also end where a block begins, for its norms to be seen there
-    lengths = Lengths(max_length, outline.blocks if at else ())
+    if tolerance is None:
+        tolerance = resolved(trace.graph.dtypes)
+    lengths = Lengths(max_length, outline.blocks if at else (), tolerance)
     with trace.measuring():
         regions = trace.regions(unit, lengths.inputs)
         begin = time.perf_counter()
@@ -212,7 +216,7 @@ def spectrum(
             raise DecompositionError(f"{failed}{locate(trace, regions, counted)}") from None
         independent = trace.independent_samples
     # from here on: rows of parts, one for each length, one tensor for each of x
-    live = {r for part in parts for r in part if max_length is None or r <= max_length}
+    live = {r for part in parts for r in part if max_length is None or r <= max_length} - LUMPS
     r = np.arange(min(live, default=0), max(live, default=0) + 1)
     rows = [[part.get(int(k), torch.zeros_like(v)) for part, v in zip(parts, g, strict=True)] for k in r]
     norm = np.array([size(*row) for row in rows])
@@ -264,7 +268,8 @@ class Lengths(Algebra):
     Notes the norms of what arrives at the input of some blocks, the join of their merge.
     """
 
-    def __init__(self, max_length: int | None, blocks: Sequence[Block] = ()) -> None:
+    def __init__(self, max_length: int | None, blocks: Sequence[Block] = (), tolerance: float = 0.0) -> None:
+        self.tolerance = tolerance
         self.longest = math.inf if max_length is None else max_length + 1  # the channel of all that is longer
         self.inputs = [b.merge.join for b in blocks]  # past the last node where blocks meet only at a tuple x
         self.norms: dict[int, dict[int, float]] = {}
@@ -274,12 +279,14 @@ class Lengths(Algebra):
         crossed: Graded = {}
         for r, v in sorted(graded.items()):
             # t·g_r tʳ has degree r + 1; what is longer than asked for is summed in the last channel
-            to = int(min(r + 1, self.longest))
+            to = r if r in LUMPS else int(min(r + 1, self.longest))
             crossed[to] = crossed[to] + v if to in crossed else v
         return crossed
 
     def visit(self, h: int, at: Arrived) -> None:
         """Note the norms at the input of a block."""
+        if self.tolerance:
+            narrow(at, self.tolerance)
         if h in self.inputs:
             self.norms[h] = _norms(list(at.values()))
 
