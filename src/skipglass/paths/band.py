@@ -25,9 +25,8 @@ FEW = 4  # our choice: of so few lengths none is worth the lumps
 
 
 def resolved(dtypes: set[torch.dtype]) -> float:
-    """The default tolerance: a quarter of what the least precise of some types resolves."""
-    precise = [torch.finfo(kind).eps for kind in dtypes if kind.is_floating_point or kind.is_complex]
-    return max(precise, default=0.0) / 4
+    """The default tolerance: a quarter of what the most precise of some types resolves."""
+    return min((torch.finfo(t).eps for t in dtypes if t.is_floating_point or t.is_complex), default=0.0) / 4
 
 
 def narrow(at: Arrived, tolerance: float) -> None:
