@@ -2,8 +2,8 @@
 
 Wherever paths come together, let n_r be the norm of what has arrived there by paths of length r. The shortest lengths
 whose norms sum to at most half of tolerance·Σ_r n_r go on together in one channel, the *lump* of short paths, and the
-longest ones likewise in a lump of long paths. Nothing is lost: lengths and lumps still sum to the gradient, and the norms
-of the lumps at x say how much of it was not told by length.
+longest ones likewise in a lump of long paths. Nothing is lost: lengths and lumps still sum to the gradient, and the
+norms of the lumps at x say how much of it is not attributed to a length.
 
 Samples have bands of their own, and gradients of very different sizes: a length is lumped only where it is that
 small within each entry of the first dimension, and of each of the first two if there are features beside them (tokens).
@@ -21,7 +21,7 @@ __all__ = ["LONG", "LUMPS", "SHORT", "narrow", "resolved"]
 SHORT, LONG = -1, 1 << 40
 """The channels of the two lumps, beside those of lengths."""
 LUMPS = {SHORT, LONG}
-FEW = 4  # our choice: of so few lengths none is worth the lumps
+FEW = 8  # our choice: of so few lengths none is worth the lumps
 
 
 def resolved(dtypes: set[torch.dtype]) -> float:
@@ -29,24 +29,39 @@ def resolved(dtypes: set[torch.dtype]) -> float:
     return min((torch.finfo(t).eps for t in dtypes if t.is_floating_point or t.is_complex), default=0.0) / 4
 
 
-def narrow(at: Arrived, tolerance: float) -> None:
-    """Put into the lumps what has arrived by paths that are too short or too long to matter."""
+def narrow(at: Arrived, tolerance: float, kept: int = FEW) -> int:
+    """Put into the lumps what has arrived by paths that are too short or too long to matter.
+
+    Parameters
+    ----------
+    at
+        What has arrived at a head; changed in place.
+    tolerance
+        The part of Σ_r n_r that may be lumped here.
+    kept
+        How many lengths were kept last: only where some more have come is it worth looking again.
+
+    Returns
+    -------
+    int
+        How many are kept now.
+    """
     lengths = sorted({r for graded in at.values() for r in graded} - LUMPS)
-    if len(lengths) <= FEW:
-        return
+    if len(lengths) <= max(kept, FEW) + 1:
+        return kept
     # (channels, rows): norms of all that has arrived, the lumps first and last
     channels = [SHORT, *lengths, LONG]
-    rows = [_rows(graded, channels) for graded in at.values()]
-    alike = [r for r in rows if r.shape == rows[0].shape]
-    norm = np.sqrt(sum(alike)) if len(alike) == len(rows) else np.concatenate([np.sqrt(r) for r in rows], axis=1)
+    norm = np.concatenate([_rows(graded, channels) for graded in at.values()], axis=1)
     bound = 0.5 * tolerance * norm.sum(axis=0)
     short = int((norm[:-1].cumsum(axis=0) <= bound).all(axis=1).sum()) - 1
     long = int((norm[:0:-1].cumsum(axis=0) <= bound).all(axis=1).sum()) - 1
-    for lump, some in ((SHORT, lengths[: max(short, 0)]), (LONG, lengths[len(lengths) - max(long, 0) :])):
-        for graded in at.values():
-            for r in some:
-                if r in graded:
-                    _add(graded, lump, graded.pop(r))
+    # with the lump itself above the bound no length joins it
+    outer = {SHORT: lengths[: max(short, 0)], LONG: lengths[len(lengths) - max(long, 0) :]}
+    for graded in at.values():
+        for lump, r in ((lump, r) for lump, some in outer.items() for r in some):
+            if r in graded:
+                _add(graded, lump, graded.pop(r))
+    return len(lengths) - sum(map(len, outer.values()))
 
 
 def _add(graded: Graded, lump: int, value: Tensor) -> None:
@@ -54,7 +69,7 @@ def _add(graded: Graded, lump: int, value: Tensor) -> None:
 
 
 def _rows(graded: Graded, channels: list[int]) -> NDArray[np.float64]:
-    """Squared norms of the channels at one output, (channels, rows)."""
+    """Norms of the channels at one output, within each sample and each token, (channels, rows)."""
     some = next(iter(graded.values()))
     leading = min(some.ndim, 2 if some.ndim == 3 else 1)
     shape = some.shape[:leading]
@@ -66,4 +81,4 @@ def _rows(graded: Graded, channels: list[int]) -> NDArray[np.float64]:
             square[k] = norm.double().square().cpu().numpy()
     # of samples and tokens each by itself
     sums = [square.sum(axis=tuple(a for a in range(1, leading + 1) if a != d)) for d in range(1, leading + 1)]
-    return np.concatenate(sums, axis=1) if sums else square[:, None]
+    return np.sqrt(np.concatenate(sums, axis=1) if sums else square[:, None])

@@ -268,8 +268,8 @@ def _lumped(parts: list[Graded], norm: Array, tolerance: float) -> float:
     lumped = sum(size(*(part[k] for part in parts if k in part)) for k in LUMPS)
     if lumped > UNEXPECTED * tolerance * norm.sum():
         warn(
-            f"lengths of relative norm {lumped / norm.sum():.1g} were carried together at a tolerance of {tolerance:g}: "
-            "the network amplifies them on their way to x; ask for a smaller tolerance, or 0 to carry each"
+            f"lengths of relative norm {lumped / norm.sum():.1g} were carried together, at a tolerance of "
+            f"{tolerance:g}: the network amplifies them on their way to x; ask for a smaller tolerance, or for 0"
         )
     return lumped
 
@@ -300,7 +300,7 @@ class Lengths(Algebra):
     """
 
     def __init__(self, max_length: int | None, blocks: Sequence[Block] = (), tolerance: float = 0.0) -> None:
-        self.tolerance = tolerance
+        self.tolerance, self.kept = tolerance, 0
         self.longest = math.inf if max_length is None else max_length + 1  # the channel of all that is longer
         self.inputs = [b.merge.join for b in blocks]  # past the last node where blocks meet only at a tuple x
         self.norms: dict[int, dict[int, float]] = {}
@@ -317,7 +317,7 @@ class Lengths(Algebra):
     def visit(self, h: int, at: Arrived) -> None:
         """Note the norms at the input of a block."""
         if self.tolerance:
-            narrow(at, self.tolerance)
+            self.kept = narrow(at, self.tolerance, self.kept)
         if h in self.inputs:
             self.norms[h] = _norms(list(at.values()))
 
