@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
 from skipglass.graph.operations import Contraction, contraction
+from skipglass.graph.writes import Write, asked
 
 __all__ = ["Edge", "Graph", "Meta", "Place", "Target", "leaves"]
 
@@ -90,6 +91,19 @@ class Graph:
             for e in edges:
                 users[e.to].append(i)
         return users
+
+    @cached_property
+    def writes(self) -> dict[int, Write]:
+        """What the writes to slices do, of those that are understood."""
+        writes: dict[int, Write] = {}
+        for i in range(len(self.nodes) - 1, -1, -1):
+            slots = {e.slot: e.to for e in self.edges[i]}
+            if self.operations[i] == "CopySlices" and 1 in slots and len(self.nodes[i].next_functions) == 2:
+                below = writes.get(slots.get(0, -1))
+                write = asked(self.nodes[i], 0 in slots, 0 not in slots or (below is not None and below.fresh))
+                if write is not None:
+                    writes[i] = write
+        return writes
 
     @cached_property
     def at_end(self) -> set[int]:

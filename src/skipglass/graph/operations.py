@@ -1,13 +1,13 @@
 """What each operation of the backward pass does to a signal: the one table that all folders ask.
 
-An operation goes by the name of autograd's node without "Backward" and the number of the overload: "Add", "Addmm",
-"NativeLayerNorm". One that is not in the table counts as a nonlinearity, so that an unknown one never makes a shortcut.
+An operation goes by the name of autograd's node without the last "Backward" and the number of the overload: "Add",
+"Addmm", "NativeLayerNorm". One that is not in the table counts as a nonlinearity, so that an unknown one never makes a
+shortcut; where it would be one if it were plain, or a sum if it were one, that is said to be doubtful.
 That the table is right is tested by asking the nodes themselves (tests/graph/test_operations.py): whether what a node
 passes on depends on x, whether it works entry by entry, whether it is its own transpose.
 """
 
 import functools
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +64,14 @@ class Operation:
         f(c z) = c f(z) for a positive factor c of each channel, by the first operand.
     picks
         It takes a piece of a signal.
+    joins
+        It puts signals side by side, along the axis that is saved.
+    passes
+        Its outputs are its operands, by number.
+    along
+        It works along the axes that are saved, and gives entry for entry along all others.
+    largest
+        It gives the largest, or smallest, entries, and changes none: a maximum over windows or along axes.
     pools
         It works within each channel, the second dimension.
     resizes
@@ -101,6 +109,10 @@ class Operation:
     piecewise_linear: bool = False
     homogeneous: bool = False
     picks: bool = False
+    joins: bool = False
+    passes: bool = False
+    along: bool = False
+    largest: bool = False
     pools: bool = False
     resizes: bool = False
     sums: bool = False
@@ -161,7 +173,7 @@ EITHER = {0: (1, ""), 1: (0, "")}
 _say("linear entrywise self_adjoint", "Add", merges="sum", spreads=EITHER)
 _say("linear entrywise self_adjoint", "Sub Rsub", merges="difference", spreads=EITHER)
 _say("linear entrywise self_adjoint", "Lerp", merges="sum", factors=_product([0, 1], [2]))
-_say("linear", "IndexAdd ScatterAdd", merges="sum")
+_say("linear", "IndexAdd ScatterAdd IndexReduce ScatterReduce", merges="sum")  # the last two: of a sum or a mean
 _say("linear", "Addr", merges="fused", factors=_product([1], [2]))
 SECOND_AND_THIRD = {1: (2, "tensor2"), 2: (1, "tensor1")}
 _say("linear entrywise self_adjoint", "Addcmul", merges="fused", factors=_product([1], [2]), spreads=SECOND_AND_THIRD)
@@ -183,16 +195,18 @@ _say(
 )
 
 # shapes and places
+_say("linear passes", "BackwardHookFunction")
 _say("linear views", "View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape")
 _say("linear permutes", "T Transpose Permute")
+_say("linear along", "Expand Squeeze Unsqueeze Flip Roll")
 _say(
     "linear",
-    "AsStrided Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 "
+    "AsStrided Movedim Repeat Unfold Im2Col Col2Im Rot90 MaxUnpool2D MaxUnpool3D "
     "Diagonal DiagEmbed Tril Triu BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SliceInverse IndexFill "
     "Embedding UnsafeMaskedIndex UnsafeMaskedIndexPutAccumulate ConstantPadNd ReflectionPad1D ReflectionPad2D "
     "ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D",
 )
-_say("linear resizes", "Cat Stack")
+_say("linear resizes joins", "Cat Stack")
 _say(
     "linear picks resizes",
     "Select Slice Split SplitWithSizes UnsafeSplit UnsafeSplitWithSizes Unbind Chunk Index UnsafeIndex IndexSelect "
@@ -208,7 +222,8 @@ _say(
 
 # sums over axes, resampling, and what a fixed matrix does
 _say("linear sums", "Sum Mean Nansum")
-_say("linear", "Cumsum Trace FftC2C FftC2R FftR2C")
+_say("linear along", "Cumsum FftC2C FftC2R FftR2C")
+_say("linear", "Trace")
 _say(
     "linear pools homogeneous",
     "AvgPool2D AvgPool3D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D MkldnnAdaptiveAvgPool2D "
@@ -229,9 +244,13 @@ _say("norm", "NativeLayerNorm LayerNorm FusedRmsNorm RmsNorm NativeGroupNorm Gro
 _say("nonlinear piecewise_linear homogeneous entrywise self_adjoint", "Relu LeakyRelu")
 _say("nonlinear piecewise_linear homogeneous entrywise self_adjoint size", "Abs")
 _say("nonlinear piecewise_linear homogeneous entrywise", "PreluKernel")
-MAXIMA = "MaxPool1D MaxPool2DWithIndices MaxPool3DWithIndices AdaptiveMaxPool2D"
-_say("nonlinear piecewise_linear homogeneous pools", MAXIMA)
-_say("nonlinear piecewise_linear", "Max Min Amax Amin Sort Topk")
+_say(
+    "nonlinear piecewise_linear homogeneous pools largest",
+    "MaxPool1D MaxPool2D MaxPool2DWithIndices MaxPool3DWithIndices MkldnnMaxPool2D MkldnnMaxPool3D AdaptiveMaxPool2D "
+    "AdaptiveMaxPool3D FractionalMaxPool2D FractionalMaxPool3D",
+)
+_say("nonlinear piecewise_linear along largest", "Max Min Amax Amin")
+_say("nonlinear piecewise_linear along", "Sort Topk")
 _say("nonlinear piecewise_linear entrywise self_adjoint", "Maximum Minimum", merges="alike")
 _say("nonlinear piecewise_linear entrywise", "Fmax Fmin", merges="alike")
 _say("nonlinear entrywise", "Hypot Logaddexp Logaddexp2", merges="alike")
@@ -242,10 +261,10 @@ _say(
     "Gelu Silu Mish Sigmoid Tanh Exp Log Sqrt Rsqrt Reciprocal Sin Cos Erf Softplus Elu Hardtanh Hardswish Hardsigmoid "
     "Clamp",
 )
-_say("nonlinear size", "LinalgVectorNorm Norm")
-_say("nonlinear self_adjoint", "Softmax SafeSoftmax")  # symmetric: diag(s) - s sᵀ
-_say("nonlinear resizes", "Glu")
-_say("nonlinear", "LogSoftmax Prod")
+_say("nonlinear size along", "LinalgVectorNorm Norm")
+_say("nonlinear self_adjoint along", "Softmax SafeSoftmax")  # symmetric: diag(s) - s sᵀ
+_say("nonlinear resizes along", "Glu")
+_say("nonlinear along", "LogSoftmax Prod")
 _say(
     "nonlinear",
     "ScaledDotProductFlashAttention ScaledDotProductFlashAttentionForCpu ScaledDotProductEfficientAttention "
@@ -262,7 +281,14 @@ CHECKPOINT = "is a reentrant checkpoint; use torch.utils.checkpoint(..., use_ree
 _say("nonlinear", "CheckpointFunction", hidden=CHECKPOINT)
 
 UNKNOWN = Operation()
-PYTORCH_S_OWN = {"CompiledFunction", "CheckpointFunction", "SyncBatchNorm", "_DDPSink", "RegisterPostBackwardFunction"}
+PYTORCH_S_OWN = {
+    "BackwardHookFunction",
+    "CheckpointFunction",
+    "CompiledFunction",
+    "RegisterPostBackwardFunction",
+    "SyncBatchNorm",
+    "_DDPSink",
+}
 """Custom functions that are understood, where PyTorch defines them."""
 
 FUSED = frozenset(name for name, known in TABLE.items() if known.merges == "fused")
@@ -311,4 +337,7 @@ def operation(node: Node) -> str:
 
 @functools.cache
 def _short(name: str) -> str:
-    return re.sub(r"Backward\w*$", "", name.rsplit("::", 1)[-1])
+    """A name up to its last "Backward": a node of a double backward pass keeps that of what it differentiates."""
+    own = name.rsplit("::", 1)[-1]
+    end = own.rfind("Backward")
+    return own[:end] if end > 0 else own

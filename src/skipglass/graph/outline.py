@@ -194,7 +194,7 @@ def read_outline(graph: Graph, model: nn.Module | None = None, blocks: Sequence[
 
 def _block(merge: Merge, name: str) -> Block:
     side = 0 if merge.branch and merge.shortcut and merge.branch.slot < merge.shortcut.slot else 1
-    return Block(name, side, "projected" if merge.projected else "identity", merge)
+    return Block(name, side, merge.reason, merge)
 
 
 def _doubts(graph: Graph, hidden: Mapping[int, str], unsure: set[int], decisive: set[int]) -> dict[int, Doubt]:

@@ -73,6 +73,8 @@ def read(loss: Tensor, x: Target) -> Graph:
     roles = [_role(node, name, {e.slot for e in out}) for node, name, out in zip(nodes, names, edges, strict=True)]
     targets: list[Place] = [(number[e.node], e.output_nr) for e in ends]
     graph = Graph(nodes, names, roles, edges, root, targets)
+    for i in graph.writes:
+        roles[i] = "linear"
     for i in written_out(graph):
         roles[i] = "opaque"
     return graph
@@ -119,6 +121,8 @@ def _live(root: Node, wanted: set[tuple[Node, int]]) -> dict[Node, Sequence[Oper
 
 def _role(node: Node, name: str, signals: set[int]) -> str:
     """What a node does to the signals that enter by these operands; see `Graph`."""
+    if name in {"IndexReduce", "ScatterReduce"} and node._saved_reduce not in {"sum", "mean"}:  # type: ignore[attr-defined]
+        return "nonlinear"
     if name == "CopySlices":  # in place on a view; with one operand alone it can hold neither a weight nor a sum
         return "opaque" if sum(after is not None for after, _ in node.next_functions) > 1 else "nonlinear"
     if (way := contraction(name, signals)) is not None:

@@ -1,0 +1,288 @@
+"""Whether a sum of two signals is a residual block, and which of them is the branch.
+
+Let the *join* of a sum be the first node that every path from it to x passes (see `joins`). The sum is a *block* when
+one side, the *shortcut*, reaches a signal by a plain path, one that crosses no weight, no nonlinearity and no product
+of two signals, while the other side, the *branch*, reads the same piece of it over a weight and not plainly. That
+signal is the join, or the nearest one that the branch reads of all that the shortcut carries, its *stream*. A maximum
+over windows picks entries and changes none: on a shortcut it is as good as plain.
+
+Three more forms are blocks. The shortcut crosses weights as well, but nothing else, and the branch is not as plain: it
+is *projected*. It reaches the join by contractions with something that is computed from the join over weights: it is
+*mixing*. And it is plain, while the branch reads another piece of the join, in a *coupling*: one of both is carried on.
+
+Every other sum of two signals is *parallel*, with a reason; or *doubtful*, where it has almost one of these forms.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from skipglass.graph.joins import ends
+from skipglass.graph.nodes import Edge, Graph, Place
+from skipglass.graph.operations import facts
+from skipglass.graph.pieces import Shared, shared
+from skipglass.graph.reasons import carried_on, into_attention, is_of_the_loss, is_preactivated, recurs
+from skipglass.graph.sides import Side, Way, side, ways
+
+__all__ = ["Verdict", "decide"]
+
+UNBENT = ways(Way.LARGEST)  # what a shortcut may cross
+AFFINE = UNBENT | ways(Way.LARGEST, weighed=True)
+WEIGHED = ways(weighed=True)
+ALL = ways() | WEIGHED
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a sum of two signals is.
+
+    Attributes
+    ----------
+    kind
+        "block", "parallel" or "doubtful".
+    reason
+        Why it is no block, or none for certain; of a block, what its shortcut is.
+    join
+        The node whose result both sides read.
+    branch, shortcut
+        The edges of a block, or of what may be one.
+    """
+
+    kind: str
+    reason: str
+    join: int
+    branch: Edge | None = None
+    shortcut: Edge | None = None
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Two signals that are added in a node."""
+
+    graph: Graph
+    node: int
+    join: int
+    sides: tuple[Side, Side]
+
+    @property
+    def orders(self) -> tuple[tuple[Side, Side], tuple[Side, Side]]:
+        """(branch, shortcut) both ways round."""
+        first, second = self.sides
+        return (first, second), (second, first)
+
+    @cached_property
+    def ends(self) -> set[Place]:
+        """The signals of the join."""
+        return ends(self.graph, self.join)
+
+    def at_join(self, one: Side) -> int:
+        """The kinds of path by which a side reaches the join."""
+        kinds = 0
+        for place in self.ends:
+            kinds |= one.kinds(place)
+        return kinds
+
+    def verdict(self, kind: str, reason: str, branch: Side, shortcut: Side, join: int | None = None) -> Verdict:
+        """A block, or a sum that may be one."""
+        return Verdict(kind, reason, self.join if join is None else join, branch.edge, shortcut.edge)
+
+    def parallel(self, reason: str) -> Verdict:
+        """A sum that is no block."""
+        return Verdict("parallel", reason, self.join)
+
+
+def decide(
+    graph: Graph, node: int, edges: Sequence[Edge], joins: Sequence[int], fixed: Collection[int] = ()
+) -> Verdict:
+    """Say what a sum of two signals is, by the joins of all nodes; contractions in ``fixed`` count as no weights."""
+    join = joins[node]
+    sides = [side(graph, node, e, join, fixed=fixed) for e in edges]
+    if any(_takes_pieces(graph, v) for one in sides for v in (*one.nodes, join)):
+        sides = [side(graph, node, e, join, pieces=True, fixed=fixed) for e in edges]
+        # pieces of what was put side by side just below are told apart there
+        while _is_apart(graph, sides, join):
+            join = joins[join]
+            sides = [side(graph, node, e, join, pieces=True, fixed=fixed) for e in edges]
+    found = Sum(graph, node, join, (sides[0], sides[1]))
+    for form in (_weightless, _around_the_join, _around_a_stream, _projected, _mixing, _almost):
+        if (verdict := form(found)) is not None:
+            return verdict
+    return _beside(found)
+
+
+def _is_apart(graph: Graph, sides: Sequence[Side], join: int) -> bool:
+    """Whether sides read different pieces of a join that only puts signals side by side, or takes pieces of one."""
+    if join == len(graph.nodes) or join in graph.at_end or graph.roles[join] != "linear":
+        return False
+    first, second = sides
+    return not any(
+        shared(a, b) is not Shared.NOTHING
+        for place in ends(graph, join)
+        if (a := first.piece(place, ALL)) is not None and (b := second.piece(place, ALL)) is not None
+    )
+
+
+def _takes_pieces(graph: Graph, node: int) -> bool:
+    if node == len(graph.nodes):
+        return False
+    known = facts(graph.operations[node])
+    return known.picks or known.joins or known.passes or node in graph.writes or graph.operations[node] == "Complex"
+
+
+def _weightless(s: Sum) -> Verdict | None:
+    """No branch: nothing is crossed by a weight."""
+    if any(one.weighs for one in s.sides):
+        return None
+    plain = all(s.at_join(one) & UNBENT for one in s.sides)
+    return s.parallel("both plain" if plain else "no weight")
+
+
+def _around_the_join(s: Sum) -> Verdict | None:
+    """One side is plain down to the join, the other is not and weighs."""
+    for branch, shortcut in s.orders:
+        if not branch.weighs or not s.at_join(shortcut) & UNBENT or s.at_join(branch) & ways(Way.PLAIN):
+            continue
+        pieces = [(shortcut.piece(p, UNBENT), branch.piece(p, WEIGHED)) for p in s.ends]
+        both = max((shared(a, b) for a, b in pieces if a is not None and b is not None), default=Shared.NOTHING)
+        if is_of_the_loss(s.graph, s.node):
+            return s.parallel("terms of a loss")
+        if both is Shared.ONE or (both is Shared.NOTHING and carried_on(s.graph, s.node, branch, s.ends)):
+            return s.verdict("block", "identity", branch, shortcut)
+        if both is Shared.SOME:
+            return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut)
+    return None
+
+
+def _around_a_stream(s: Sum) -> Verdict | None:
+    """One side is plain down to a nearer signal, which the other reads over a weight."""
+    for branch, shortcut in s.orders:
+        met = _meeting(s, branch, shortcut, UNBENT)
+        # a branch that is no stream of its own, as the second of two that come together is
+        if met is None or shortcut.own_step or s.at_join(branch) & ways(Way.GATED):
+            continue
+        place, both = met
+        if both is Shared.ONE:
+            return s.verdict("block", "identity", branch, shortcut, place[0])
+        return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut, place[0])
+    return None
+
+
+def _meeting(s: Sum, branch: Side, shortcut: Side, carried: int) -> tuple[Place, Shared] | None:
+    """The nearest signal that both sides read, the shortcut by some kinds of path, if it makes a block of the sum.
+
+    The branch must read it over a weight and must not carry it in the same way.
+    """
+    for place in sorted(shortcut.reads.keys() & branch.reads.keys()):
+        own, read = shortcut.piece(place, carried), branch.piece(place, ALL)
+        if own is None or read is None or shared(own, read) is Shared.NOTHING:
+            continue
+        weighed, plain = branch.piece(place, WEIGHED), branch.piece(place, carried & ~ways(Way.LARGEST, Way.LARGEST))
+        if weighed is None or (plain is not None and shared(own, plain) is not Shared.NOTHING):
+            return None
+        both = shared(own, weighed)
+        return None if both is Shared.NOTHING else (place, both)
+    return None
+
+
+def _projected(s: Sum) -> Verdict | None:
+    """Both sides weigh, and one is affine down to the join."""
+    kinds = {one.edge: s.at_join(one) for one in s.sides}
+    for branch, shortcut in s.orders:
+        if not (branch.weighs and shortcut.weighs) or kinds[shortcut.edge] & ~AFFINE or not kinds[branch.edge] & ~AFFINE:
+            continue
+        pieces = [(shortcut.piece(p, ALL), branch.piece(p, WEIGHED)) for p in s.ends]
+        both = max((shared(a, b) for a, b in pieces if a is not None and b is not None), default=Shared.NOTHING)
+        if both is Shared.NOTHING:
+            return s.parallel("different signals")
+        if into_attention(s.graph, s.node):
+            return s.parallel("attention logits")
+        if recurs(s.graph, s.node, branch, shortcut):
+            return s.parallel("a recurrence")
+        if is_of_the_loss(s.graph, s.node):
+            return s.parallel("terms of a loss")
+        if both is Shared.ONE:
+            return s.verdict("block", "projected", branch, shortcut)
+        return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut)
+    return None
+
+
+def _mixing(s: Sum) -> Verdict | None:
+    """One side contracts a stream with what is computed from it over weights (hyper-connections)."""
+    for branch, shortcut in s.orders:
+        met = _meeting(s, branch, shortcut, ways(Way.MIXED))
+        if met is not None and shortcut.kinds(met[0]) & WEIGHED:
+            return s.verdict("block", "mixing", branch, shortcut, met[0][0])
+    return None
+
+
+def _almost(s: Sum) -> Verdict | None:
+    """What would be a block but for one thing."""
+    for branch, shortcut in s.orders:
+        if (reason := _what_is_amiss(s, branch, shortcut)) is not None and not is_of_the_loss(s.graph, s.node):
+            return s.verdict("doubtful", reason, branch, shortcut)
+    return None
+
+
+def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
+    """Why a sum is no block that has almost the form of one."""
+    if not branch.weighs:
+        return None
+    if s.at_join(shortcut) & UNBENT and _is_plain_in_part(s, branch):
+        return "a part of its branch is plain"
+    met = _meeting(s, branch, shortcut, ways(Way.UNKNOWN))
+    if met is not None:
+        custom = any(s.graph.roles[v] == "custom" for v in shortcut.nodes)
+        return "a custom function is on its shortcut" if custom else "an operation on its shortcut is not known"
+    met = _meeting(s, branch, shortcut, ways())
+    if met is not None and not shortcut.kinds(met[0]) & WEIGHED:
+        gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
+        return None if gated or s.at_join(branch) & ways(Way.GATED) else "a nonlinearity is on its shortcut"
+    if shortcut.weighs and is_preactivated(s.graph, shortcut, branch):
+        pieces = [(shortcut.piece(p, ALL), branch.piece(p, WEIGHED)) for p in s.ends]
+        if any(a is not None and b is not None and shared(a, b) is not Shared.NOTHING for a, b in pieces):
+            return "it may have a projected shortcut"
+    return None
+
+
+def _is_plain_in_part(s: Sum, branch: Side) -> bool:
+    """Whether a branch puts signals side by side of which one is plain and another weighs and is not."""
+    below = next((v for v in branch.nodes if len(s.graph.edges[v]) > 1), None)
+    if below is None or not (facts(s.graph.operations[below]).joins or below in s.graph.writes):
+        return False
+    parts = [side(s.graph, below, e, s.join) for e in s.graph.edges[below]]
+    kinds = [s.at_join(part) for part in parts]
+    return any(k & ways(Way.PLAIN) for k in kinds) and any(
+        part.weighs and not k & ways(Way.PLAIN) for part, k in zip(parts, kinds, strict=True)
+    )
+
+
+def _beside(s: Sum) -> Verdict:
+    """Why a sum is none of these."""
+    kinds = [s.at_join(one) for one in s.sides]
+    if all(k & UNBENT for k in kinds):
+        return s.parallel("both plain")
+    if into_attention(s.graph, s.node):
+        return s.parallel("attention logits")
+    if is_of_the_loss(s.graph, s.node):
+        return s.parallel("terms of a loss")
+    met = [_meeting(s, branch, shortcut, ways(Way.GATED)) for branch, shortcut in s.orders]
+    if any(met):
+        return s.parallel("a gated shortcut")
+    if all(not k & ~AFFINE for k in kinds):
+        return s.parallel("both affine")
+    if not any(_overlap(s, place) for place in s.sides[0].reads.keys() & s.sides[1].reads.keys()):
+        return s.parallel("different signals")
+    if any(_is_a_product(s, one) for one in s.sides):
+        return s.parallel("modulation")
+    return s.parallel("no side is plain")
+
+
+def _overlap(s: Sum, place: Place) -> bool:
+    a, b = (one.piece(place, ALL) for one in s.sides)
+    return a is not None and b is not None and shared(a, b) is not Shared.NOTHING
+
+
+def _is_a_product(s: Sum, one: Side) -> bool:
+    """Whether a side is a product of two signals, but for plain operations on it alone."""
+    top = next((v for v in one.nodes if len(s.graph.edges[v]) > 1), None)
+    return top is not None and s.graph.roles[top] == "product"
