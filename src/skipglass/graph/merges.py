@@ -13,12 +13,14 @@ from skipglass.graph.joins import above, between, plain_source, weighs
 from skipglass.graph.joins import joins as joins_of
 from skipglass.graph.nodes import Edge, Graph
 from skipglass.graph.operations import TABLE, facts
-from skipglass.graph.sides import side
+from skipglass.graph.sides import Side
 from skipglass.graph.stacks import GATED, fate
 from skipglass.graph.verdicts import Verdict, decide
 
-__all__ = ["Merge", "classify", "sums_around"]
+__all__ = ["TOLD", "Merge", "classify", "one_branch", "sums_around"]
 
+TOLD = {"a custom function is on its shortcut"}
+"""Reasons of doubt that are said of another operation already."""
 SUMMING = {"linear", "weight", "constant"}
 """Roles of the operations that add their signals, if they have several."""
 
@@ -45,6 +47,8 @@ class Merge:
         Contractions with a constant that decide what is the branch: whether each is a weight cannot be seen.
     by_form
         Whether the same function written otherwise would have another verdict.
+    skips
+        Whether it looks like a skip connection, though it is not counted.
     """
 
     node: int
@@ -56,6 +60,7 @@ class Merge:
     likely: tuple[Edge, Edge] | None = None
     constants: frozenset[int] = frozenset()
     by_form: bool = False
+    skips: bool = False
 
     @property
     def projected(self) -> bool:
@@ -150,7 +155,7 @@ def _decisive(graph: Graph, node: int, edges: Sequence[Edge], joins: Sequence[in
     if "constant" not in graph.roles:
         return frozenset()
     own = []
-    for one in [side(graph, node, e, joins[node]) for e in edges]:
+    for one in [Side(graph, node, e, joins[node]) for e in edges]:
         crossed = [*one.nodes, node] if one.own_step else one.nodes
         own.append({v for v in crossed if graph.roles[v] == "constant"})
     either = own[0] | own[1]
@@ -228,6 +233,26 @@ def _takes_the_size(graph: Graph, node: int) -> bool:
     return bool(graph.users[node])
 
 
+def one_branch(residual: Sequence[Merge], graph: Graph) -> list[tuple[Merge, ...]]:
+    """Put together the blocks whose branch is one signal, written to several streams."""
+    same: dict[object, list[Merge]] = {}
+    for merge in residual:
+        same.setdefault(_written(graph, merge), []).append(merge)
+    return [tuple(merges) for merges in same.values()]
+
+
+def _written(graph: Graph, merge: Merge) -> object:
+    """The signal that a branch is, but for plain operations on it alone that give entry for entry."""
+    if merge.branch is None or graph.contracts(merge.node, merge.branch):
+        return merge.node
+    place = merge.branch.place
+    node = place[0]
+    while graph.roles[node] == "linear" and len(graph.edges[node]) == 1 and facts(graph.operations[node]).entrywise:
+        place = graph.edges[node][0].place
+        node = place[0]
+    return place
+
+
 def sums_around(graph: Graph, merges: Sequence[Merge], weights: Mapping[int, str], wanted: set[str]) -> list[Merge]:
     """The sums one side of which crosses exactly the wanted weights, by name, with that side as the branch.
 
@@ -236,7 +261,7 @@ def sums_around(graph: Graph, merges: Sequence[Merge], weights: Mapping[int, str
     around: list[tuple[Merge, list[int]]] = []
     for merge in merges:
         for e in graph.edges[merge.node]:
-            one = side(graph, merge.node, e, merge.join)
+            one = Side(graph, merge.node, e, merge.join)
             crossed = [*one.nodes, merge.node] if one.own_step else one.nodes
             if wanted and {weights[v] for v in crossed if v in weights} == wanted:
                 other = next(other for other in graph.edges[merge.node] if other != e)

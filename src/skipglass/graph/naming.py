@@ -4,7 +4,8 @@ A weight's name is that of a parameter, or of several joined by "+"; one that th
 "weight (3, 4)".
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import heapq
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +15,11 @@ from skipglass.graph.merges import Merge
 from skipglass.graph.nodes import Graph, leaves
 from skipglass.graph.saved import saved_parameter
 
-__all__ = ["common_prefix", "name_of_operands", "names_of_blocks", "names_of_parameters", "names_of_weights"]
+__all__ = ["common_prefix", "name_of_operands", "names_of_blocks", "names_of_parameters", "names_of_weights", "places_of_sums"]
 
 CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # modules that compute nothing
 UNKNOWN = "weight ("
+NEAR = 200  # our choice: operations that are looked at around a sum to say where it stands
 
 Names = Mapping[int, str]
 """A name for the id of each parameter."""
@@ -105,6 +107,47 @@ def names_of_blocks(
         if not whole and all(weight.startswith(f"{name}.") for weight in own):
             names[k] = _parts(own, name)
     return _unique(names, inside, [set(own) for own in held])
+
+
+def places_of_sums(
+    graph: Graph, sums: Sequence[Merge], weights: Mapping[int, str], modules: Mapping[str, nn.Module]
+) -> dict[int, str]:
+    """Say for each sum in which module it stands, by the nearest weights below and above it."""
+    known = {i: name for i, name in weights.items() if name and not name.startswith(UNKNOWN)} if modules else {}
+    return {merge.node: _place(graph, merge.node, known) for merge in sums} if known else {}
+
+
+def _place(graph: Graph, node: int, weights: Mapping[int, str]) -> str:
+    """The module that holds the nearest weights around a node, or "after" the one that holds the nearest below."""
+    below = [_nearest(weights, e.to, lambda v: [e.to for e in graph.edges[v]]) for e in graph.edges[node]]
+    above = _nearest(weights, node, lambda v: [-user for user in graph.users[v]], own=False)
+    names = [weights[node], *below] if node in weights else below
+    pairs = [(one, other) for one in names for other in (above, *names) if one and other and one is not other]
+    # of any two of the weights around it the smallest module that holds both
+    if common := max((common_prefix(pair) for pair in pairs), key=lambda name: name.count(".") + bool(name), default=""):
+        return common
+    told = next((name for name in names if name), "")
+    return f"after {_module(told)}" if told else f"before {_module(above)}" if above else ""
+
+
+def _nearest(weights: Mapping[int, str], start: int, following: Callable[[int], Iterable[int]], own: bool = True) -> str:
+    """The name of the first weight that a node leads to, in topological order; upwards numbers are negative."""
+    queue = [start] if own else list(following(start))
+    heapq.heapify(queue)
+    seen = set(queue)
+    while queue and len(seen) < NEAR:
+        v = abs(heapq.heappop(queue))
+        if v in weights:
+            return weights[v]
+        for after in following(v):
+            if after not in seen:
+                seen.add(after)
+                heapq.heappush(queue, after)
+    return ""
+
+
+def _module(weight: str) -> str:
+    return common_prefix([weight]) or weight
 
 
 def _unique(names: list[str], inside: list[list[int]], held: list[set[str]]) -> list[str]:

@@ -8,10 +8,10 @@ Terms that the whole package uses:
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -104,6 +104,11 @@ class Graph:
                 if write is not None:
                     writes[i] = write
         return writes
+
+    @cached_property
+    def known(self) -> dict[tuple[Hashable, ...], Any]:
+        """What was found out about single operations and is asked for again."""
+        return {}
 
     @cached_property
     def at_end(self) -> set[int]:

@@ -6,10 +6,9 @@ operation at a time, together with the piece of each signal that is read.
 """
 
 import heapq
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection
 from enum import IntEnum
-from functools import cache
+from functools import cache, cached_property
 
 from skipglass.graph.joins import weighs
 from skipglass.graph.nodes import Edge, Graph, Place
@@ -17,7 +16,7 @@ from skipglass.graph.operations import TABLE, facts
 from skipglass.graph.pieces import WHOLE, Piece, together
 from skipglass.graph.sources import source
 
-__all__ = ["Side", "Way", "crossed", "side", "ways"]
+__all__ = ["EVERY", "Side", "Way", "Ways", "crossed", "ways"]
 
 
 class Way(IntEnum):
@@ -35,6 +34,9 @@ Ways = int
 """A set of kinds of path, as bits: one for each way, and the same again for paths that weigh."""
 WEIGHED = len(Way)
 FEW = 8  # our choice: of more pieces of one signal, those read by the same kinds of path are put together
+
+
+EVERY: Ways = (1 << 2 * WEIGHED) - 1
 
 
 def ways(upto: Way = Way.BENT, since: Way = Way.PLAIN, weighed: bool = False) -> Ways:
@@ -91,103 +93,135 @@ def _contracts(graph: Graph, node: int, edge: Edge) -> bool:
     return any(own[d] > 1 for d in dims)
 
 
-@dataclass(frozen=True)
 class Side:
-    """One of the signals that a sum adds.
+    """One of the signals that a sum adds, followed down to the join only as far as it is asked about.
 
     Attributes
     ----------
     edge
         The edge by which it comes.
-    nodes
-        The nodes between the edge and the join, in topological order.
-    reads
-        For each signal between the edge and the join, that of the join included, the kinds of path to each piece of it.
     own_step
         Whether the sum itself contracts it with a weight, as Addmm does with its second and third operand.
-    weighs
-        Whether any path of it crosses a weight.
+    join
+        The number of the node where it ends; that of all nodes stands for the end of every path.
     """
 
-    edge: Edge
-    nodes: list[int]
-    reads: dict[Place, dict[Piece, Ways]]
-    own_step: bool
-    weighs: bool
+    def __init__(
+        self,
+        graph: Graph,
+        node: int,
+        edge: Edge,
+        join: int,
+        pieces: bool = False,
+        fixed: Collection[int] = (),
+        weighs: bool = True,
+    ) -> None:
+        """Begin at a sum.
+
+        Parameters
+        ----------
+        graph, node, edge, join
+            The sum, which of its signals, and where to end.
+        pieces
+            Whether to follow pieces; without, every signal counts as whole.
+        fixed
+            See `crossed`.
+        weighs
+            Whether to follow paths that weigh.
+        """
+        self.graph, self.edge, self.join = graph, edge, join
+        self.own_step = node not in fixed and graph.contracts(node, edge)
+        self._given = graph, node, edge, join, pieces, fixed
+        self._pieces, self._fixed, self._among = pieces, fixed, EVERY if weighs else ways()
+        start = _cross(ways(Way.PLAIN), Way.PLAIN, self.own_step) & self._among
+        # what is read of each signal that was reached, by node and output; the nodes whose turn has come, and will come
+        self._read: dict[int, dict[int, dict[Piece, Ways]]] = {edge.to: {edge.output: {WHOLE: start}}} if start else {}
+        self._passed: list[int] = []
+        self._queue = list(self._read)
+        self._weighed = self.own_step
+
+    @cached_property
+    def weightless(self) -> "Side":
+        """The same, by paths that cross no weight."""
+        return Side(*self._given, weighs=False)
+
+    @property
+    def nodes(self) -> list[int]:
+        """The nodes between the edge and the join, in topological order."""
+        self._follow(self.join)
+        return self._passed
+
+    @property
+    def weighs(self) -> bool:
+        """Whether any path crosses a weight."""
+        while not self._weighed and self._queue:
+            self._step()
+        return self._weighed
+
+    @property
+    def places(self) -> list[Place]:
+        """The signals down to the join, that of the join included, the nearest first."""
+        self._follow(self.join)
+        return sorted((v, output) for v, outputs in self._read.items() for output in outputs)
 
     def kinds(self, place: Place) -> Ways:
-        """All kinds of path to a signal."""
+        """The kinds of path that lead to a signal."""
         kinds = 0
-        for some in self.reads.get(place, {}).values():
+        for some in self._of(place).values():
             kinds |= some
         return kinds
 
-    def piece(self, place: Place, among: Ways) -> Piece | None:
+    def piece(self, place: Place, among: Ways = EVERY) -> Piece | None:
         """The piece of a signal that is read by some kinds of path; None where nothing is."""
         found: Piece | None = None
-        for piece, kinds in self.reads.get(place, {}).items():
+        for piece, kinds in self._of(place).items():
             if kinds & among:
                 found = piece if found is None else together(found, piece)
         return found
 
+    def _of(self, place: Place) -> dict[Piece, Ways]:
+        self._follow(place[0])
+        return self._read.get(place[0], {}).get(place[1], {})
 
-def side(
-    graph: Graph, node: int, edge: Edge, join: int, pieces: bool = False, fixed: Collection[int] = ()
-) -> Side:
-    """Return what a sum adds by one of its edges, down to a join.
+    def _follow(self, node: int) -> None:
+        """Go down until every path to a node is known: nodes come in topological order."""
+        while self._queue and self._queue[0] < node:
+            self._step()
 
-    Parameters
-    ----------
-    graph, node, edge
-        The sum, and which of its signals.
-    join
-        The join of the sum; the number of nodes stands for the end of all paths.
-    pieces
-        Whether to follow pieces; without, every signal counts as whole.
-    fixed
-        See `crossed`.
-    """
-    own_step = node not in fixed and graph.contracts(node, edge)
-    start = _cross(ways(Way.PLAIN), Way.PLAIN, own_step)
-    arrived: dict[int, dict[int, dict[Piece, Ways]]] = {edge.to: {edge.output: {WHOLE: start}}}
-    queue, nodes, weighed = [edge.to], [], own_step
-    # in topological order: when the turn of a node comes, every path to it is known
-    while queue:
-        v = heapq.heappop(queue)
-        if v == join:
-            continue
-        nodes.append(v)
-        for e in graph.edges[v]:
-            way, weight = crossed(graph, v, e, fixed)
-            weighed = weighed or weight
-            below = _below(graph, v, e, arrived[v], way, weight, pieces)
-            if not below:
-                continue
-            if e.to not in arrived:
-                arrived[e.to] = {}
-                heapq.heappush(queue, e.to)
-            _gather(arrived[e.to].setdefault(e.output, {}), below)
-    reads = {(v, output): read for v, outputs in arrived.items() for output, read in outputs.items()}
-    return Side(edge, nodes, reads, own_step, weighed)
+    def _step(self) -> None:
+        """Pass the next node."""
+        v = heapq.heappop(self._queue)
+        if v == self.join:
+            return
+        self._passed.append(v)
+        for e in self.graph.edges[v]:
+            way, weight = crossed(self.graph, v, e, self._fixed)
+            self._weighed = self._weighed or weight
+            below = self._below(v, e, way, weight)
+            if below and e.to not in self._read:
+                self._read[e.to] = {}
+                heapq.heappush(self._queue, e.to)
+            if below:
+                _gather(self._read[e.to].setdefault(e.output, {}), below)
+
+    def _below(self, node: int, edge: Edge, way: Way, weight: bool) -> dict[Piece, Ways]:
+        """What is read of one operand of a node, from what is read of its results."""
+        below: dict[Piece, Ways] = {}
+        for output, read in self._read[node].items():
+            for piece, kinds in read.items():
+                own = _source(self.graph, node, output, piece, edge) if self._pieces else WHOLE
+                after = _cross(kinds, way, weight) & self._among
+                if own is not None and after:
+                    below[own] = below.get(own, 0) | after
+        return below
 
 
-def _below(
-    graph: Graph,
-    node: int,
-    edge: Edge,
-    arrived: dict[int, dict[Piece, Ways]],
-    way: Way,
-    weight: bool,
-    pieces: bool,
-) -> dict[Piece, Ways]:
-    """What is read of one operand of a node, from what is read of its results."""
-    below: dict[Piece, Ways] = {}
-    for output, read in arrived.items():
-        for piece, kinds in read.items():
-            own = source(graph, node, output, piece, edge) if pieces else WHOLE
-            if own is not None:
-                below[own] = below.get(own, 0) | _cross(kinds, way, weight)
-    return below
+def _source(graph: Graph, node: int, output: int, piece: Piece, edge: Edge) -> Piece | None:
+    """See `sources`; it is asked of each sum around a node."""
+    asked = node, output, edge.slot, piece
+    if asked not in graph.known:
+        graph.known[asked] = source(graph, node, output, piece, edge)
+    return graph.known[asked]
 
 
 def _gather(into: dict[Piece, Ways], read: dict[Piece, Ways]) -> None:

@@ -13,7 +13,7 @@ is *projected*. It reaches the join by contractions with something that is compu
 Every other sum of two signals is *parallel*, with a reason; or *doubtful*, where it has almost one of these forms.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,14 +22,13 @@ from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import Shared, shared
 from skipglass.graph.reasons import carried_on, into_attention, is_of_the_loss, is_preactivated, recurs
-from skipglass.graph.sides import Side, Way, side, ways
+from skipglass.graph.sides import EVERY, Side, Way, Ways, ways
 
 __all__ = ["Verdict", "decide"]
 
-UNBENT = ways(Way.LARGEST)  # what a shortcut may cross
+PLAIN, UNBENT = ways(Way.PLAIN), ways(Way.LARGEST)  # what a branch may not, and a shortcut may cross
 AFFINE = UNBENT | ways(Way.LARGEST, weighed=True)
-WEIGHED = ways(weighed=True)
-ALL = ways() | WEIGHED
+LARGEST, WEIGHED = ways(Way.LARGEST, Way.LARGEST), ways(weighed=True)
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,18 @@ class Sum:
         """The signals of the join."""
         return ends(self.graph, self.join)
 
-    def at_join(self, one: Side) -> int:
-        """The kinds of path by which a side reaches the join."""
-        kinds = 0
+    def at_join(self, one: Side, among: Ways = EVERY) -> Ways:
+        """The kinds of path by which a side reaches the join, of those that are asked for."""
+        part, kinds = one if among & WEIGHED else one.weightless, 0
         for place in self.ends:
-            kinds |= one.kinds(place)
+            kinds |= part.kinds(place) & among
         return kinds
+
+    def shared_at_join(self, branch: Side, shortcut: Side, among: Ways) -> Shared:
+        """How much the branch reads over weights of what the shortcut has of the join by some kinds of path."""
+        part = shortcut if among & WEIGHED else shortcut.weightless
+        pieces = [(part.piece(place, among), branch.piece(place, WEIGHED)) for place in self.ends]
+        return max((shared(a, b) for a, b in pieces if a is not None and b is not None), default=Shared.NOTHING)
 
     def verdict(self, kind: str, reason: str, branch: Side, shortcut: Side, join: int | None = None) -> Verdict:
         """A block, or a sum that may be one."""
@@ -96,30 +101,18 @@ def decide(
 ) -> Verdict:
     """Say what a sum of two signals is, by the joins of all nodes; contractions in ``fixed`` count as no weights."""
     join = joins[node]
-    sides = [side(graph, node, e, join, fixed=fixed) for e in edges]
-    if any(_takes_pieces(graph, v) for one in sides for v in (*one.nodes, join)):
-        sides = [side(graph, node, e, join, pieces=True, fixed=fixed) for e in edges]
+    sides = [Side(graph, node, e, join, fixed=fixed) for e in edges]
+    if any(_takes_pieces(graph, v) for one in sides for v in (*one.weightless.nodes, join)):
+        sides = [Side(graph, node, e, join, True, fixed) for e in edges]
         # pieces of what was put side by side just below are told apart there
         while _is_apart(graph, sides, join):
             join = joins[join]
-            sides = [side(graph, node, e, join, pieces=True, fixed=fixed) for e in edges]
+            sides = [Side(graph, node, e, join, True, fixed) for e in edges]
     found = Sum(graph, node, join, (sides[0], sides[1]))
     for form in (_weightless, _around_the_join, _around_a_stream, _projected, _mixing, _almost):
         if (verdict := form(found)) is not None:
             return verdict
     return _beside(found)
-
-
-def _is_apart(graph: Graph, sides: Sequence[Side], join: int) -> bool:
-    """Whether sides read different pieces of a join that only puts signals side by side, or takes pieces of one."""
-    if join == len(graph.nodes) or join in graph.at_end or graph.roles[join] != "linear":
-        return False
-    first, second = sides
-    return not any(
-        shared(a, b) is not Shared.NOTHING
-        for place in ends(graph, join)
-        if (a := first.piece(place, ALL)) is not None and (b := second.piece(place, ALL)) is not None
-    )
 
 
 def _takes_pieces(graph: Graph, node: int) -> bool:
@@ -129,23 +122,32 @@ def _takes_pieces(graph: Graph, node: int) -> bool:
     return known.picks or known.joins or known.passes or node in graph.writes or graph.operations[node] == "Complex"
 
 
+def _is_apart(graph: Graph, sides: Sequence[Side], join: int) -> bool:
+    """Whether both sides carry pieces of a join that only puts signals side by side, or takes such, and other ones."""
+    if join == len(graph.nodes) or join in graph.at_end or graph.roles[join] != "linear":
+        return False
+    first, second = ({place: one.weightless.piece(place, UNBENT) for place in ends(graph, join)} for one in sides)
+    if not any(piece is not None for piece in first.values()) or not any(piece is not None for piece in second.values()):
+        return False
+    pairs = ((a, second[place]) for place, a in first.items())
+    return not any(a is not None and b is not None and shared(a, b) is not Shared.NOTHING for a, b in pairs)
+
+
 def _weightless(s: Sum) -> Verdict | None:
     """No branch: nothing is crossed by a weight."""
     if any(one.weighs for one in s.sides):
         return None
-    plain = all(s.at_join(one) & UNBENT for one in s.sides)
-    return s.parallel("both plain" if plain else "no weight")
+    return s.parallel("both plain" if all(s.at_join(one, UNBENT) for one in s.sides) else "no weight")
 
 
 def _around_the_join(s: Sum) -> Verdict | None:
     """One side is plain down to the join, the other is not and weighs."""
     for branch, shortcut in s.orders:
-        if not branch.weighs or not s.at_join(shortcut) & UNBENT or s.at_join(branch) & ways(Way.PLAIN):
+        if not branch.weighs or not s.at_join(shortcut, UNBENT) or s.at_join(branch, PLAIN):
             continue
-        pieces = [(shortcut.piece(p, UNBENT), branch.piece(p, WEIGHED)) for p in s.ends]
-        both = max((shared(a, b) for a, b in pieces if a is not None and b is not None), default=Shared.NOTHING)
         if is_of_the_loss(s.graph, s.node):
             return s.parallel("terms of a loss")
+        both = s.shared_at_join(branch, shortcut, UNBENT)
         if both is Shared.ONE or (both is Shared.NOTHING and carried_on(s.graph, s.node, branch, s.ends)):
             return s.verdict("block", "identity", branch, shortcut)
         if both is Shared.SOME:
@@ -156,9 +158,9 @@ def _around_the_join(s: Sum) -> Verdict | None:
 def _around_a_stream(s: Sum) -> Verdict | None:
     """One side is plain down to a nearer signal, which the other reads over a weight."""
     for branch, shortcut in s.orders:
-        met = _meeting(s, branch, shortcut, UNBENT)
-        # a branch that is no stream of its own, as the second of two that come together is
-        if met is None or shortcut.own_step or s.at_join(branch) & ways(Way.GATED):
+        met = None if shortcut.own_step else _meeting(branch, shortcut, UNBENT)
+        # a branch is no stream of its own, as the second of two that come together is
+        if met is None or s.at_join(branch, ways(Way.GATED)):
             continue
         place, both = met
         if both is Shared.ONE:
@@ -167,16 +169,18 @@ def _around_a_stream(s: Sum) -> Verdict | None:
     return None
 
 
-def _meeting(s: Sum, branch: Side, shortcut: Side, carried: int) -> tuple[Place, Shared] | None:
+def _meeting(branch: Side, shortcut: Side, carried: Ways) -> tuple[Place, Shared] | None:
     """The nearest signal that both sides read, the shortcut by some kinds of path, if it makes a block of the sum.
 
     The branch must read it over a weight and must not carry it in the same way.
     """
-    for place in sorted(shortcut.reads.keys() & branch.reads.keys()):
-        own, read = shortcut.piece(place, carried), branch.piece(place, ALL)
+    part = shortcut.weightless
+    for place in part.places:
+        own = part.piece(place, carried)
+        read = None if own is None else branch.piece(place)
         if own is None or read is None or shared(own, read) is Shared.NOTHING:
             continue
-        weighed, plain = branch.piece(place, WEIGHED), branch.piece(place, carried & ~ways(Way.LARGEST, Way.LARGEST))
+        weighed, plain = branch.piece(place, WEIGHED), branch.piece(place, carried & ~LARGEST)
         if weighed is None or (plain is not None and shared(own, plain) is not Shared.NOTHING):
             return None
         both = shared(own, weighed)
@@ -186,12 +190,10 @@ def _meeting(s: Sum, branch: Side, shortcut: Side, carried: int) -> tuple[Place,
 
 def _projected(s: Sum) -> Verdict | None:
     """Both sides weigh, and one is affine down to the join."""
-    kinds = {one.edge: s.at_join(one) for one in s.sides}
     for branch, shortcut in s.orders:
-        if not (branch.weighs and shortcut.weighs) or kinds[shortcut.edge] & ~AFFINE or not kinds[branch.edge] & ~AFFINE:
+        if not (branch.weighs and shortcut.weighs) or s.at_join(shortcut) & ~AFFINE or not s.at_join(branch) & ~AFFINE:
             continue
-        pieces = [(shortcut.piece(p, ALL), branch.piece(p, WEIGHED)) for p in s.ends]
-        both = max((shared(a, b) for a, b in pieces if a is not None and b is not None), default=Shared.NOTHING)
+        both = s.shared_at_join(branch, shortcut, EVERY)
         if both is Shared.NOTHING:
             return s.parallel("different signals")
         if into_attention(s.graph, s.node):
@@ -209,7 +211,7 @@ def _projected(s: Sum) -> Verdict | None:
 def _mixing(s: Sum) -> Verdict | None:
     """One side contracts a stream with what is computed from it over weights (hyper-connections)."""
     for branch, shortcut in s.orders:
-        met = _meeting(s, branch, shortcut, ways(Way.MIXED))
+        met = _meeting(branch, shortcut, ways(Way.MIXED))
         if met is not None and shortcut.kinds(met[0]) & WEIGHED:
             return s.verdict("block", "mixing", branch, shortcut, met[0][0])
     return None
@@ -227,20 +229,18 @@ def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
     """Why a sum is no block that has almost the form of one."""
     if not branch.weighs:
         return None
-    if s.at_join(shortcut) & UNBENT and _is_plain_in_part(s, branch):
+    if s.at_join(shortcut, UNBENT) and _is_plain_in_part(s, branch):
         return "a part of its branch is plain"
-    met = _meeting(s, branch, shortcut, ways(Way.UNKNOWN))
-    if met is not None:
-        custom = any(s.graph.roles[v] == "custom" for v in shortcut.nodes)
+    if _meeting(branch, shortcut, ways(Way.UNKNOWN)) is not None:
+        custom = any(s.graph.roles[v] == "custom" for v in shortcut.weightless.nodes)
         return "a custom function is on its shortcut" if custom else "an operation on its shortcut is not known"
-    met = _meeting(s, branch, shortcut, ways())
+    met = _meeting(branch, shortcut, ways())
     if met is not None and not shortcut.kinds(met[0]) & WEIGHED:
         gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
-        return None if gated or s.at_join(branch) & ways(Way.GATED) else "a nonlinearity is on its shortcut"
-    if shortcut.weighs and is_preactivated(s.graph, shortcut, branch):
-        pieces = [(shortcut.piece(p, ALL), branch.piece(p, WEIGHED)) for p in s.ends]
-        if any(a is not None and b is not None and shared(a, b) is not Shared.NOTHING for a, b in pieces):
-            return "it may have a projected shortcut"
+        return None if gated or s.at_join(branch, ways(Way.GATED)) else "a nonlinearity is on its shortcut"
+    together = s.shared_at_join(branch, shortcut, EVERY) is not Shared.NOTHING
+    if shortcut.weighs and together and is_preactivated(s.graph, shortcut, branch):
+        return "it may have a projected shortcut"
     return None
 
 
@@ -249,28 +249,24 @@ def _is_plain_in_part(s: Sum, branch: Side) -> bool:
     below = next((v for v in branch.nodes if len(s.graph.edges[v]) > 1), None)
     if below is None or not (facts(s.graph.operations[below]).joins or below in s.graph.writes):
         return False
-    parts = [side(s.graph, below, e, s.join) for e in s.graph.edges[below]]
-    kinds = [s.at_join(part) for part in parts]
-    return any(k & ways(Way.PLAIN) for k in kinds) and any(
-        part.weighs and not k & ways(Way.PLAIN) for part, k in zip(parts, kinds, strict=True)
-    )
+    parts = [Side(s.graph, below, e, s.join) for e in s.graph.edges[below]]
+    plain = [bool(s.at_join(part, PLAIN)) for part in parts]
+    return any(plain) and any(part.weighs and not own for part, own in zip(parts, plain, strict=True))
 
 
 def _beside(s: Sum) -> Verdict:
     """Why a sum is none of these."""
-    kinds = [s.at_join(one) for one in s.sides]
-    if all(k & UNBENT for k in kinds):
+    if all(s.at_join(one, UNBENT) for one in s.sides):
         return s.parallel("both plain")
     if into_attention(s.graph, s.node):
         return s.parallel("attention logits")
     if is_of_the_loss(s.graph, s.node):
         return s.parallel("terms of a loss")
-    met = [_meeting(s, branch, shortcut, ways(Way.GATED)) for branch, shortcut in s.orders]
-    if any(met):
+    if any(_meeting(branch, shortcut, ways(Way.GATED)) for branch, shortcut in s.orders):
         return s.parallel("a gated shortcut")
-    if all(not k & ~AFFINE for k in kinds):
+    if not any(s.at_join(one) & ~AFFINE for one in s.sides):
         return s.parallel("both affine")
-    if not any(_overlap(s, place) for place in s.sides[0].reads.keys() & s.sides[1].reads.keys()):
+    if not any(_overlap(s, place) for place in s.sides[0].places):
         return s.parallel("different signals")
     if any(_is_a_product(s, one) for one in s.sides):
         return s.parallel("modulation")
@@ -278,7 +274,7 @@ def _beside(s: Sum) -> Verdict:
 
 
 def _overlap(s: Sum, place: Place) -> bool:
-    a, b = (one.piece(place, ALL) for one in s.sides)
+    a, b = (one.piece(place) for one in s.sides)
     return a is not None and b is not None and shared(a, b) is not Shared.NOTHING
 
 
