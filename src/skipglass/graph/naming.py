@@ -5,6 +5,7 @@ A weight's name is that of a parameter, or of several joined by "+"; one that th
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import torch
@@ -92,12 +93,15 @@ def names_of_blocks(
     ends = {m.node for m in residual}
     inside = [_weights_inside(graph, merge, known) for merge in residual]
     held = [[known[v] for v in crossed] for crossed in inside]
+    uses = Counter(known.values())
     names = []
     for merge, own in zip(residual, held, strict=True):
-        # the module that holds all weights of the branch, or those above the next blocks
+        # the module that holds all weights of the branch, or those above the next blocks, or of these what is not shared
         above = [known[v] for v in _weights_inside(graph, merge, known, ends)]
-        fits = [prefix for prefix in (common_prefix(own), common_prefix(above)) if prefix and prefix not in containers]
-        names.append(fits[0] if fits else _parts(own, common_prefix(own)))
+        alone = [name for name in above if uses[name] == 1]
+        prefixes = [common_prefix(some) for some in (own, above, alone)]
+        fits = [prefix for prefix in prefixes if prefix and prefix not in containers]
+        names.append(fits[0] if fits else _parts(own, common_prefix(own), containers))
     # where several blocks lie in one module, those that hold only some of its weights go by their parts of it
     sharing: dict[str, list[set[str]]] = {}
     for name, own in zip(names, held, strict=True):
@@ -106,7 +110,8 @@ def names_of_blocks(
         whole = all(other <= set(own) for other in sharing[name])
         if not whole and all(weight.startswith(f"{name}.") for weight in own):
             names[k] = _parts(own, name)
-    return _unique(names, inside, [set(own) for own in held])
+    places = [name or _place(graph, merge.node, known) for name, merge in zip(names, residual, strict=True)]
+    return _unique(names, places, inside, [set(own) for own in held])
 
 
 def places_of_sums(
@@ -150,17 +155,19 @@ def _module(weight: str) -> str:
     return common_prefix([weight]) or weight
 
 
-def _unique(names: list[str], inside: list[list[int]], held: list[set[str]]) -> list[str]:
-    """Number the uses of one module; of others that would share a name the later goes by its place."""
+def _unique(names: list[str], places: list[str], inside: list[list[int]], held: list[set[str]]) -> list[str]:
+    """Number the uses of one module; of others that would share a name the later are numbered as sums of its place."""
     called: dict[str, list[int]] = {}
+    taken: Counter[str] = Counter()
     unique = []
-    for number, name in enumerate(names):
+    for number, (name, place) in enumerate(zip(names, places, strict=True)):
         same = called.setdefault(name, [])
+        taken[place] += 1
         if name and all(held[k] == held[number] and inside[k] != inside[number] for k in same):
             same.append(number)
             unique.append(f"{name}#{len(same)}" if len(same) > 1 else name)
         else:
-            unique.append(f"block {number}")
+            unique.append(f"{place} (sum {taken[place]})" if place else f"block {number}")
     return unique
 
 
@@ -178,13 +185,16 @@ def _weights_inside(graph: Graph, merge: Merge, weights: Collection[int], stops:
     return [*inside, merge.node] if own_step else inside
 
 
-def _parts(names: Sequence[str], prefix: str = "") -> str:
-    """The parts of a module that hold weights, as "bottom+up", or "down…up" where they are more than three."""
+def _parts(names: Sequence[str], prefix: str = "", containers: Collection[str] = ()) -> str:
+    """The parts of a module that hold weights, from the input up, as "bottom+up", or "down…up" if more than three.
+
+    Of a list of layers, the last.
+    """
     if not names:
         return ""
     depth = len(prefix.split(".")) if prefix else 0
     parts = list(dict.fromkeys(name.split("+")[0].split(".")[depth] for name in names))
-    listed = "+".join(parts) if len(parts) < 4 else f"{parts[0]}…{parts[-1]}"
+    listed = "+".join(parts) if len(parts) < 4 else parts[-1] if prefix in containers else f"{parts[0]}…{parts[-1]}"
     return f"{prefix}.{listed}" if prefix else listed
 
 

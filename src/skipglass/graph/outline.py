@@ -35,7 +35,8 @@ class Block:
     ----------
     name
         The module that holds its weights, the modules ("bottom+up") where it is none alone, or "block 3" (forward
-        order) where no model names them or the name is another block's. "step#2" is the second use of a module.
+        order) where no model names them. "step#2" is the second use of a module, "stage (sum 2)" the second block of
+        those that a module holds and that no weights of their own tell apart.
     side
         Which operand of the addition is the branch: 0 the first, 1 the second, ….
     shortcut
@@ -316,7 +317,7 @@ def named(blocks: Sequence[Block], names: Sequence[str]) -> tuple[Block, ...]:
     known = [b.name for b in blocks]
     chosen: set[str] = set()
     for name in names:
-        fits = {name} if name in known else {b for b in known if b.startswith((f"{name}.", f"{name}#"))}
+        fits = {name} if name in known else {b for b in known if b.startswith((f"{name}.", f"{name}#", f"{name} ("))}
         if not fits:
             near = get_close_matches(name, known, n=3, cutoff=0.4) or known[:3]
             hint = f"nearest: {', '.join(near)}" if near else "so there is none to choose"

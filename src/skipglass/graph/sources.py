@@ -170,12 +170,12 @@ def _worked(graph: Graph, node: int, output: int, piece: Piece, edge: Edge) -> A
     nothing: Axes = [None] * len(old)
     if known.views:
         return list(_reshaped(piece, new, old))
-    if known.contracts:
-        return _contracted(graph, node, piece, edge) or nothing
     if known.merges in {"sum", "overwritten"} and not known.entrywise:
         return list(piece) if edge.slot == 0 and new == old else nothing
     if known.pools or known.convolves:
         return [piece[0], *nothing[1:]] if len(new) == len(old) else nothing
+    if known.contracts:
+        return _contracted(graph, node, piece, edge) or nothing
     if name in {"ViewAsReal", "ViewAsComplex"}:  # an axis of parts, of the shape or beside it
         return list(piece)
     if not (known.along or known.entrywise or known.permutes or known.copies or known.sums or known.role == "norm"):

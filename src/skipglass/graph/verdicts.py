@@ -200,12 +200,25 @@ def _projected(s: Sum) -> Verdict | None:
             return s.parallel("attention logits")
         if recurs(s.graph, s.node, branch, shortcut):
             return s.parallel("a recurrence")
+        if not _apart_or_carried(branch, shortcut, s.ends):
+            return s.parallel("both share a weight")
         if is_of_the_loss(s.graph, s.node):
             return s.parallel("terms of a loss")
         if both is Shared.ONE:
             return s.verdict("block", "projected", branch, shortcut)
         return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut)
     return None
+
+
+def _apart_or_carried(branch: Side, shortcut: Side, ends: Collection[Place]) -> bool:
+    """Whether sides read no signal above their join in common, or the nearest is what the shortcut carries plainly.
+
+    The values v of an attention, in softmax(q k) v + W v, are nothing that is skipped; its queries, in
+    q + softmax(q k) v, are.
+    """
+    common = (p for p in shortcut.places if p not in ends and branch.piece(p) is not None)
+    nearest = next(common, None)
+    return nearest is None or shortcut.weightless.piece(nearest, UNBENT) is not None
 
 
 def _mixing(s: Sum) -> Verdict | None:
@@ -227,7 +240,7 @@ def _almost(s: Sum) -> Verdict | None:
 
 def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
     """Why a sum is no block that has almost the form of one."""
-    if not branch.weighs:
+    if not branch.weighs or into_attention(s.graph, s.node):
         return None
     if s.at_join(shortcut, UNBENT) and _is_plain_in_part(s, branch):
         return "a part of its branch is plain"
