@@ -10,11 +10,14 @@ from skipglass.graph.joins import PLAIN, above, plain_source
 from skipglass.graph.nodes import Edge, Graph, Place, leaves
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import WHOLE, Piece, Shared, shared
-from skipglass.graph.saved import saved_parameter
+from skipglass.graph.saved import saved_parameter, saved_tensor
 from skipglass.graph.sides import Side
 from skipglass.graph.sources import source
 
-__all__ = ["carried_on", "into_attention", "is_of_the_loss", "is_preactivated", "recurs"]
+__all__ = ["carried_on", "into_attention", "is_noise", "is_of_the_loss", "is_preactivated", "recurs"]
+
+SCALES = {"Exp", "Softplus", "Sqrt"}
+"""How a standard deviation is computed."""
 
 
 def carried_on(graph: Graph, node: int, branch: Side, ends: Collection[Place]) -> bool:
@@ -148,3 +151,17 @@ def is_preactivated(graph: Graph, one: Side, other: Side) -> bool:
         return False
     behind = [v for v in one.nodes if v != weights[0] and graph.roles[v] not in PLAIN]
     return bool(behind) and all(v > weights[0] and facts(graph.operations[v]).entrywise for v in behind)
+
+
+def is_noise(graph: Graph, one: Side) -> bool:
+    """Whether a side is noise at a scale, ε σ(h) in a sample μ(h) + ε σ(h) of a normal distribution."""
+    above, v = one.edge.to, one.edge.to
+    while len(graph.edges[v]) == 1 and graph.operations[v] not in SCALES:
+        if graph.roles[v] != "linear":
+            return False
+        above, v = v, graph.edges[v][0].to
+    # a constant for every entry is what scales it
+    noise = [saved_tensor(graph.nodes[above], name) for name in ("self", "other")]
+    return graph.operations[v] in SCALES and any(
+        t is not None and t.numel() > 1 and tuple(t.shape) == graph.shape(above) for t in noise
+    )

@@ -21,7 +21,7 @@ from skipglass.graph.joins import ends
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import Shared, shared
-from skipglass.graph.reasons import carried_on, into_attention, is_of_the_loss, is_preactivated, recurs
+from skipglass.graph.reasons import carried_on, into_attention, is_noise, is_of_the_loss, is_preactivated, recurs
 from skipglass.graph.sides import EVERY, Side, Way, Ways, ways
 
 __all__ = ["Verdict", "decide"]
@@ -202,6 +202,8 @@ def _projected(s: Sum) -> Verdict | None:
             return s.parallel("a recurrence")
         if not _apart_or_carried(branch, shortcut, s.ends):
             return s.parallel("both share a weight")
+        if is_noise(s.graph, branch):
+            return s.parallel("a random sample")
         if is_of_the_loss(s.graph, s.node):
             return s.parallel("terms of a loss")
         if both is Shared.ONE:
@@ -252,7 +254,7 @@ def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
         gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
         return None if gated or s.at_join(branch, ways(Way.GATED)) else "a nonlinearity is on its shortcut"
     together = s.shared_at_join(branch, shortcut, EVERY) is not Shared.NOTHING
-    if shortcut.weighs and together and is_preactivated(s.graph, shortcut, branch):
+    if shortcut.weighs and together and not _is_a_product(s, branch) and is_preactivated(s.graph, shortcut, branch):
         return "it may have a projected shortcut"
     return None
 

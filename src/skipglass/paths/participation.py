@@ -237,15 +237,25 @@ def participation_of(
     # ‖g‖² of the batch and of each sample, at the scale of the products
     square, squares = inner(scaled.g, scaled.g), per_sample(scaled.g, scaled.g)
     undefined = np.full((len(outline.blocks), len(squares)), math.nan)
-    share = over(found.blocks, np.array(square))
+    # a block whose branch is written to several streams has a product at each
+    share = over(_of_blocks(found.blocks, outline), np.array(square))
+    rows = None if found.rows is None else _of_blocks(found.rows, outline)
     return Participation(
         blocks=tuple(b.name for b in outline.blocks),
         share=share,
         effective_depth=float(share.sum()) if square else math.nan,
-        share_per_sample=over(found.rows, squares) if independent and found.rows is not None else undefined,
+        share_per_sample=over(rows, squares) if independent and rows is not None else undefined,
         effective_depth_per_sample=over(found.depth_rows, squares),
         error=found.error,
         independent_samples=independent,
         way=found.way,
         graph=outline,
     )
+
+
+def _of_blocks(products: Array, outline: PathGraph) -> Array:
+    """What the sums of each block have together, (L, …), from what each of them has."""
+    own = [k for k, block in enumerate(outline.blocks) for merge in block.merges if merge.branch is not None]
+    sums = np.zeros((len(outline.blocks), *products.shape[1:]))
+    np.add.at(sums, own, products)
+    return sums

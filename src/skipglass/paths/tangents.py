@@ -101,7 +101,7 @@ def backward(trace: Trace) -> Backward:
     """Run the one backward pass from the loss that gives g, and B_l for each block."""
     require_finite(trace.loss)
     graph, targets = trace.graph, as_targets(trace.x)
-    branches = [(b.merge.node, b.merge.branch) for b in trace.outline.blocks if b.merge.branch is not None]
+    branches = [(m.node, m.branch) for b in trace.outline.blocks for m in b.merges if m.branch is not None]
     uses = Counter([e.place for edges in graph.edges for e in edges])
     # where the branch's output is used elsewhere too, the gradient is taken above the sum, which is then called by hand
     places = [e.place if uses[e.place] == 1 else (node, 0) for node, e in branches]
