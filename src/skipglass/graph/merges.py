@@ -21,6 +21,8 @@ __all__ = ["TOLD", "Merge", "classify", "one_branch", "sums_around"]
 
 TOLD = {"a custom function is on its shortcut"}
 """Reasons of doubt that are said of another operation already."""
+GATE = "an interpolation by a signal"
+"""Of torch.lerp with a signal for a weight: a gated shortcut in one operation."""
 SUMMING = {"linear", "weight", "constant"}
 """Roles of the operations that add their signals, if they have several."""
 
@@ -63,6 +65,11 @@ class Merge:
     skips: bool = False
 
     @property
+    def plainly(self) -> bool:
+        """Whether the signals are added, if at all, without a product."""
+        return self.reason != GATE
+
+    @property
     def projected(self) -> bool:
         """Whether the shortcut crosses a weight."""
         return self.reason == "projected"
@@ -95,7 +102,7 @@ def _merge(graph: Graph, node: int, joins: Sequence[int]) -> Merge | None:
     if adds and len(edges) == 2 and kind in {"sum", "difference", "fused"}:
         return _of_two(graph, node, edges, joins)
     if kind == "gated":
-        return Merge(node, join, "parallel", "a gated shortcut", by_form=True)
+        return Merge(node, join, "parallel", GATE, by_form=True)
     # whether one of several signals, or of those that are not plainly added, is a shortcut is a matter of view
     pairs: Iterable[Sequence[Edge]] = combinations(edges, 2) if kind else ()
     if kind == "fused":

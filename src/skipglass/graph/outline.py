@@ -223,7 +223,7 @@ def read_outline(graph: Graph, model: nn.Module | None = None, blocks: Sequence[
     return PathGraph(
         tuple(found),
         tuple(weights.values()),
-        tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in others),
+        tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in others if m.plainly or m.unsure),
         tuple(graph.operations[i] for i in backwards if graph.roles[i] == "norm"),
         tuple(_doubts(graph, hidden, sums, {i for m in merges for i in m.constants})),
         graph,

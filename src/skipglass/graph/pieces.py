@@ -38,19 +38,15 @@ def shared(a: Piece, b: Piece) -> Shared:
     return Shared.ONE if within or around else Shared.SOME
 
 
-def together(a: Piece, b: Piece) -> Piece:
-    """The smallest piece that holds both."""
+def together(a: Piece, b: Piece, shape: Sequence[int]) -> Piece:
+    """The smallest piece of a signal of this shape that holds both."""
     if WHOLE in {a, b}:
         return WHOLE
-    return _whole_if_all(None if s is None or t is None else s | t for s, t in zip_longest(a, b))
+    return tidy((None if s is None or t is None else s | t for s, t in zip_longest(a, b)), shape)
 
 
 def tidy(piece: Iterable[Axis], shape: Sequence[int]) -> Piece:
     """A piece of a signal of this shape, with None for every axis that is read as a whole."""
     sizes = (*shape, 2)
-    return _whole_if_all(None if s is None or len(s) >= sizes[d] else s for d, s in enumerate(piece))
-
-
-def _whole_if_all(axes: Iterable[Axis]) -> Piece:
-    piece = tuple(axes)
-    return WHOLE if all(s is None for s in piece) else piece
+    axes = tuple(None if s is None or len(s) >= sizes[d] else s for d, s in enumerate(piece))
+    return WHOLE if all(s is None for s in axes) else axes

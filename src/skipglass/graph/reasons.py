@@ -3,8 +3,9 @@
 Each function answers one question, and is asked only where the form of a sum leaves it open.
 """
 
-from collections.abc import Collection, Iterable
-from itertools import chain
+from collections.abc import Collection, Hashable
+
+from torch import nn
 
 from skipglass.graph.joins import PLAIN, above, plain_source
 from skipglass.graph.nodes import Edge, Graph, Place, leaves
@@ -14,8 +15,9 @@ from skipglass.graph.saved import saved_parameter, saved_tensor
 from skipglass.graph.sides import Side
 from skipglass.graph.sources import source
 
-__all__ = ["carried_on", "into_attention", "is_noise", "is_of_the_loss", "is_preactivated", "recurs"]
+__all__ = ["carried_on", "into_attention", "is_coupled", "is_noise", "is_of_the_loss", "is_preactivated", "recurs", "weighs_above"]
 
+FIRST = 8  # our choice: entries by which two casts of one frozen weight are known to be the same
 SCALES = {"Exp", "Softplus", "Sqrt"}
 """How a standard deviation is computed."""
 
@@ -30,7 +32,8 @@ def carried_on(graph: Graph, node: int, branch: Side, ends: Collection[Place]) -
     pieces = [found for place in _entries(graph, node, branch) if (found := _taken(graph, place, ends)) is not None]
     if any(_goes_on(graph, place, piece, inside) for place, piece in pieces):
         return True
-    one = len({place[0] for place in ends}) == 1
+    tensors = {place for place in ends if place in graph.targets}
+    one = len({place[0] for place in ends}) == 1 and len(tensors) < 2
     return one and _goes_on(graph, (node, 0), WHOLE, inside, reduced=True)
 
 
@@ -58,11 +61,11 @@ def _taken(graph: Graph, place: Place, ends: Collection[Place]) -> tuple[Place, 
 def _goes_on(graph: Graph, start: Place, piece: Piece, inside: Collection[int], reduced: bool = False) -> bool:
     """Whether a piece of a signal reaches a sum, signals side by side or the loss by plain operations on it alone.
 
-    Paths through the nodes ``inside`` do not count; with ``reduced`` a sum over entries counts as well.
+    The nodes ``inside`` do not count as such; with ``reduced`` a sum over entries does as well.
     """
 
     def alone(_: int, user: int) -> bool:
-        return user not in inside and graph.roles[user] in PLAIN and len(graph.edges[user]) == 1
+        return graph.roles[user] in PLAIN and len(graph.edges[user]) == 1
 
     for below, user in above(graph, start[0], alone):
         if user in inside or graph.roles[user] not in PLAIN:
@@ -73,6 +76,19 @@ def _goes_on(graph: Graph, start: Place, piece: Piece, inside: Collection[int], 
             if found is not None and shared(found[1], piece) is Shared.ONE:
                 return True
     return False
+
+
+def is_coupled(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
+    """Whether a sum may update one stream by a function of another: both are read elsewhere, and the other goes on."""
+    inside = {*branch.nodes, node}
+    own = plain_source(graph, shortcut.edge.place)
+    read = any(
+        e.place == own and user not in {node, *shortcut.nodes}
+        for user in dict.fromkeys(graph.users[own[0]])
+        for e in graph.edges[user]
+    )
+    sources = {plain_source(graph, place) for place in _entries(graph, node, branch)}
+    return read and any(_goes_on(graph, place, WHOLE, inside) for place in sources)
 
 
 def into_attention(graph: Graph, node: int) -> bool:
@@ -89,21 +105,27 @@ def into_attention(graph: Graph, node: int) -> bool:
 
 
 def is_of_the_loss(graph: Graph, node: int) -> bool:
-    """Whether a sum adds terms of a loss: each a sum or mean over entries, and no weight reads what comes of it."""
-    tops = [plain_source(graph, e.place)[0] for e in graph.edges[node]]
-    reduced = all(_is_reduced(graph, node, e) for e in graph.edges[node])
-    return bool(tops) and reduced and not any(
-        graph.roles[user] in {"weight", "constant", "opaque"} for _, user in above(graph, node, lambda *_: True)
-    )
+    """Whether a sum adds terms of a loss: each one number or a sum over entries, and no weight reads what comes of it."""
+    terms = list(graph.edges[node])
+    while terms:
+        e = terms.pop()
+        if graph.shape(*e.place) == ():
+            continue
+        v = e.to
+        while len(graph.edges[v]) == 1 and graph.roles[v] == "linear" and facts(graph.operations[v]).entrywise:
+            v = graph.edges[v][0].to
+        name, known = graph.operations[v], facts(graph.operations[v])
+        if known.merges in {"sum", "difference"} and graph.roles[v] == "linear":
+            terms += graph.edges[v]
+        elif not (known.sums or name.endswith("Loss") or name in {"NllLoss2D", "Norm", "LinalgVectorNorm"}):
+            return False
+    return not weighs_above(graph, node)
 
 
-def _is_reduced(graph: Graph, node: int, edge: Edge) -> bool:
-    """Whether a signal is a sum over entries, scaled at most, or a loss of PyTorch's own."""
-    v = edge.to
-    while len(graph.edges[v]) == 1 and graph.roles[v] == "linear" and facts(graph.operations[v]).entrywise:
-        v = graph.edges[v][0].to
-    name = graph.operations[v]
-    return facts(name).sums or name.endswith("Loss") or name in {"NllLoss", "NllLoss2D", "Norm", "LinalgVectorNorm"}
+def weighs_above(graph: Graph, node: int) -> bool:
+    """Whether a weight reads what comes of a node."""
+    weights = {"weight", "constant", "opaque"}
+    return any(graph.roles[user] in weights for _, user in above(graph, node, lambda *_: True))
 
 
 def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
@@ -116,24 +138,24 @@ def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
     if any(state[p] != given[p] for p in state.keys() & given.keys()):
         return True
     inside = {*branch.nodes, *shortcut.nodes, node}
-    again: set[int] = set()
+    again: set[Hashable] = set()
     for _, user in above(graph, node, lambda *_: True):
         again |= _used(graph, user) if graph.roles[user] == "weight" and user not in inside else set()
     outermost = min((v for nodes in state.values() for v in nodes), default=-1)
     return bool(again & _used(graph, outermost)) and not again & given.keys()
 
 
-def _parameters(graph: Graph, node: int, one: Side) -> dict[int, set[int]]:
-    """For each parameter of a side's weights, by its id, the nodes that contract with it."""
-    found: dict[int, set[int]] = {}
+def _parameters(graph: Graph, node: int, one: Side) -> dict[Hashable, set[int]]:
+    """For each parameter of a side's weights the nodes that contract with it."""
+    found: dict[Hashable, set[int]] = {}
     for v in (*one.nodes, *((node,) if one.own_step else ())):
         for p in _used(graph, v) if graph.roles[v] == "weight" else ():
             found.setdefault(p, set()).add(v)
     return found
 
 
-def _used(graph: Graph, node: int) -> set[int]:
-    """The parameters that a weight is computed from, by their ids."""
+def _used(graph: Graph, node: int) -> set[Hashable]:
+    """The parameters that a weight is computed from: their ids, or for a frozen one that was cast its first entries."""
     way = graph.contraction(node) if node >= 0 else None
     if way is None:
         return set()
@@ -141,7 +163,9 @@ def _used(graph: Graph, node: int) -> set[int]:
     if operand is not None:
         return {id(p) for p in leaves(operand)}
     frozen = saved_parameter(graph.nodes[node], way[2])
-    return set() if frozen is None else {id(frozen)}
+    if frozen is None or isinstance(frozen, nn.Parameter):
+        return {id(frozen)} - {id(None)}
+    return {(tuple(frozen.shape), *frozen.detach().flatten()[:FIRST].tolist())}
 
 
 def is_preactivated(graph: Graph, one: Side, other: Side) -> bool:

@@ -176,7 +176,7 @@ class Side:
         found: Piece | None = None
         for piece, kinds in self._of(place).items():
             if kinds & among:
-                found = piece if found is None else together(found, piece)
+                found = piece if found is None else together(found, piece, self.graph.shape(*place))
         return found
 
     def _of(self, place: Place) -> dict[Piece, Ways]:
@@ -202,7 +202,7 @@ class Side:
                 self._read[e.to] = {}
                 heapq.heappush(self._queue, e.to)
             if below:
-                _gather(self._read[e.to].setdefault(e.output, {}), below)
+                _gather(self._read[e.to].setdefault(e.output, {}), below, self.graph, e.place)
 
     def _below(self, node: int, edge: Edge, way: Way, weight: bool) -> dict[Piece, Ways]:
         """What is read of one operand of a node, from what is read of its results."""
@@ -224,14 +224,15 @@ def _source(graph: Graph, node: int, output: int, piece: Piece, edge: Edge) -> P
     return graph.known[asked]
 
 
-def _gather(into: dict[Piece, Ways], read: dict[Piece, Ways]) -> None:
+def _gather(into: dict[Piece, Ways], read: dict[Piece, Ways], graph: Graph, place: Place) -> None:
     """Add what is read of a signal by another path."""
     for piece, kinds in read.items():
         into[piece] = into.get(piece, 0) | kinds
     if len(into) > FEW:
         alike: dict[Ways, Piece] = {}
+        shape = graph.shape(*place)
         for piece, kinds in into.items():
-            alike[kinds] = together(alike[kinds], piece) if kinds in alike else piece
+            alike[kinds] = together(alike[kinds], piece, shape) if kinds in alike else piece
         into.clear()
         for kinds, piece in alike.items():
             into[piece] = into.get(piece, 0) | kinds

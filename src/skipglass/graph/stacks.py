@@ -83,8 +83,10 @@ def _after(graph: Graph, below: Along, above: int, start: int) -> str | Along:
     if len(graph.edges[above]) > 1 or role == "weight":
         return APART
     if below.dim == len(old):  # parts of a complex number
-        told = known.copies or graph.operations[above] == "ViewAsReal"
-        return replace(below, node=above) if told else UNSURE
+        if graph.operations[above] == "ViewAsReal":
+            return replace(below, node=above)
+        kept = known.copies or known.views or known.permutes or known.picks or (known.along and role == "linear")
+        return replace(below, node=above, dim=len(new)) if kept else UNSURE
     if known.views:
         return _viewed(below, above, old, new)
     if role == "constant":
@@ -99,6 +101,8 @@ def _worked(graph: Graph, below: Along, above: int) -> str | Along:
     known, plain = facts(graph.operations[above]), graph.roles[above] in {"linear", "norm"}
     old, new = graph.shape(below.node), graph.shape(above)
     axes = dimensions(graph.nodes[above], max(len(old), 1))
+    if known.joins:  # constants beside
+        return replace(below, node=above, dim=below.dim + (len(new) > len(old) and min(axes) <= below.dim))
     if known.sums and (not axes or below.dim in axes):
         return SUMMED if axes and not below.mingled else APART  # over all axes: the loss's own sum
     if below.dim in axes:

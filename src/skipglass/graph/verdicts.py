@@ -21,7 +21,16 @@ from skipglass.graph.joins import ends
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import Shared, shared
-from skipglass.graph.reasons import carried_on, into_attention, is_noise, is_of_the_loss, is_preactivated, recurs
+from skipglass.graph.reasons import (
+    carried_on,
+    into_attention,
+    is_coupled,
+    is_noise,
+    is_of_the_loss,
+    is_preactivated,
+    recurs,
+    weighs_above,
+)
 from skipglass.graph.sides import EVERY, Side, Way, Ways, ways
 
 __all__ = ["Verdict", "decide"]
@@ -234,6 +243,8 @@ def _mixing(s: Sum) -> Verdict | None:
 
 def _almost(s: Sum) -> Verdict | None:
     """What would be a block but for one thing."""
+    if facts(s.graph.operations[s.node]).merges == "difference" and not weighs_above(s.graph, s.node):
+        return None  # from a target
     for branch, shortcut in s.orders:
         if (reason := _what_is_amiss(s, branch, shortcut)) is not None and not is_of_the_loss(s.graph, s.node):
             return s.verdict("doubtful", reason, branch, shortcut)
@@ -246,17 +257,19 @@ def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
         return None
     if s.at_join(shortcut, UNBENT) and _is_plain_in_part(s, branch):
         return "a part of its branch is plain"
-    if _meeting(branch, shortcut, ways(Way.UNKNOWN)) is not None:
+    if _meeting(branch, shortcut, UNBENT | ways(Way.UNKNOWN, Way.UNKNOWN)) is not None:
         custom = any(s.graph.roles[v] == "custom" for v in shortcut.weightless.nodes)
         return "a custom function is on its shortcut" if custom else "an operation on its shortcut is not known"
-    met = _meeting(branch, shortcut, ways())
+    met = _meeting(branch, shortcut, ways() & ~ways(Way.MIXED, Way.MIXED))
     if met is not None and not shortcut.kinds(met[0]) & WEIGHED:
         gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
         return None if gated or s.at_join(branch, ways(Way.GATED)) else "a nonlinearity is on its shortcut"
+    if not shortcut.weighs or any(_is_a_product(s, one) for one in s.sides):
+        return None
     together = s.shared_at_join(branch, shortcut, EVERY) is not Shared.NOTHING
-    if shortcut.weighs and together and not _is_a_product(s, branch) and is_preactivated(s.graph, shortcut, branch):
+    if together and is_preactivated(s.graph, shortcut, branch):
         return "it may have a projected shortcut"
-    return None
+    return "it may update one stream by another" if is_coupled(s.graph, s.node, branch, shortcut) else None
 
 
 def _is_plain_in_part(s: Sum, branch: Side) -> bool:
@@ -277,7 +290,7 @@ def _beside(s: Sum) -> Verdict:
         return s.parallel("attention logits")
     if is_of_the_loss(s.graph, s.node):
         return s.parallel("terms of a loss")
-    if any(_meeting(branch, shortcut, ways(Way.GATED)) for branch, shortcut in s.orders):
+    if any(_meeting(branch, shortcut, UNBENT | ways(Way.GATED, Way.GATED)) for branch, shortcut in s.orders):
         return s.parallel("a gated shortcut")
     if not any(s.at_join(one) & ~AFFINE for one in s.sides):
         return s.parallel("both affine")
