@@ -22,7 +22,7 @@ from skipglass.data import Images
 from skipglass.data.augment import crop_and_flip, draw
 from skipglass.training import ResNetSettings
 from skipglass.training.processes import launched
-from skipglass.training.resnet_run import ResNetRun
+from skipglass.training.resnet import ResNet
 
 REPEATS, STEPS, BATCH = 5, 3, 128
 
@@ -52,22 +52,19 @@ def plain(settings: ResNetSettings, data: Images) -> float:
     return time.process_time() - start
 
 
-def prepared(settings: ResNetSettings, data: Images) -> ResNetRun:
-    """Our run of `STEPS` steps an epoch, without its tests and monitors."""
+def prepared(settings: ResNetSettings, data: Images) -> ResNet:
+    """Our training of `STEPS` steps an epoch."""
     with launched("cpu", "float32") as fabric:
-        run = ResNetRun(settings, data, fabric)
-    run._test = lambda *_: None  # type: ignore[method-assign, assignment]
-    run.monitors = {}
-    return run
+        return ResNet(settings, data, fabric)
 
 
-def ours(run: ResNetRun) -> tuple[float, float]:
-    """Seconds of an epoch, and of its data alone."""
+def ours(training: ResNet) -> tuple[float, float]:
+    """Seconds of an epoch without tests and monitor, and of its data alone."""
     start = time.process_time()
-    run.epoch()
+    training.fit([training.losses, training.schedule])
     whole = time.process_time() - start
     start = time.process_time()
-    for _ in run.batches.epoch():
+    for _ in training.batches:
         pass
     return whole, time.process_time() - start
 
@@ -88,16 +85,14 @@ sys.path.insert(0, {here!r})
 from bench_cifar import BATCH, images
 from skipglass.training import ResNetSettings
 from skipglass.training.processes import launched
-from skipglass.training.resnet_run import ResNetRun
+from skipglass.training.resnet import ResNet
 torch.set_num_threads(1)
 with launched("cpu", "float32") as fabric:
     torch.manual_seed(0)
-    run = ResNetRun(ResNetSettings("cifar10", depth={depth}, epochs=1), images({steps} * BATCH), fabric)
-    run._test = lambda *_: None
-    run.monitors = {{}}
+    training = ResNet(ResNetSettings("cifar10", depth={depth}, epochs=1), images({steps} * BATCH), fabric)
     fabric.barrier()
     start = time.perf_counter()
-    run.epoch()
+    training.fit([training.losses, training.schedule])
     if fabric.global_rank == 0:
         print(time.perf_counter() - start)
 """
@@ -107,13 +102,13 @@ def main(depth: int) -> None:
     torch.set_num_threads(1)
     settings = ResNetSettings("cifar10", depth=depth, epochs=1, batch_size=BATCH)
     data = images(STEPS * BATCH)
-    run = prepared(settings, data)
+    training = prepared(settings, data)
     plain(settings, data)  # warms the caches
-    ours(run)
+    ours(training)
     ratios, shares = [], []
     for _ in range(REPEATS):
         baseline = plain(settings, data)
-        seconds, pipeline = ours(run)
+        seconds, pipeline = ours(training)
         ratios.append(seconds / baseline)
         shares.append(pipeline / seconds)
     print(f"| ResNet-{depth}, batch {BATCH}, CPU, one thread | median (range) | bound |")

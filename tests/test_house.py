@@ -77,7 +77,9 @@ def test_every_folder_has_its_place():
     assert {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()} <= set(ORDER)
 
 
-@pytest.mark.parametrize("module", ["skipglass", "skipglass.cli.main", "skipglass.record", "skipglass.theory"])
+@pytest.mark.parametrize(
+    "module", ["skipglass", "skipglass.cli.main", "skipglass.record", "skipglass.theory", "skipglass.training"]
+)
 def test_importing_loads_no_torch(module):
     heavy = "{'torch', 'xarray', 'pandas', 'matplotlib'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"

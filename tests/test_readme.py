@@ -1,11 +1,14 @@
 """The README's code runs, and the numbers printed beside it are the ones it gives."""
 
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from skipglass.cli.main import main
 from skipglass.paper.resnet_group import groups
 from skipglass.paper.resnet_runs import RUNS, run_name
 from skipglass.paper.survey import counts
@@ -14,6 +17,7 @@ from skipglass.record import load
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 MEASURED, CODE, GLASS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"^(skipglass [a-z].*)", README, re.MULTILINE) + re.findall(r"`(skipglass [a-z][^`\[]*)", README)
 PRINTED = re.search(r"```\n(The gradient passes .*?)```", README, re.DOTALL).group(1)
 
 
@@ -51,6 +55,16 @@ def test_the_make_targets_and_files_it_names_exist():
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)) <= targets
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert target.startswith("http") or (root / target.partition("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_commands_it_names_have_these_options(line, monkeypatch, capsys):
+    """With --help they do nothing, but are read."""
+    monkeypatch.setattr(sys, "argv", [*shlex.split(line.strip("[]"), comments=True), "--help"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code, capsys.readouterr().err
+    assert "Usage" in capsys.readouterr().out
 
 
 def test_the_survey_s_numbers_are_those_of_the_recording():

@@ -17,6 +17,7 @@ __all__ = [
     "paper",
     "paths",
     "record",
+    "register",
     "report",
     "scales",
     "theory",
@@ -25,7 +26,7 @@ __all__ = [
     "watch",
 ]
 
-FUNCTIONS = {"measure": "paths", "Monitor": "watch", "trace": "graph"}
+FUNCTIONS = {"measure": "paths", "Monitor": "watch", "register": "graph", "trace": "graph"}
 """What stands at the top itself → the folder that defines it."""
 
 __version__ = _version("skipglass")

@@ -1,15 +1,15 @@
 """`skipglass measure`: models by their spec, inputs from files, what it leaves in a folder, and one line a mistake."""
 
 import json
+import logging
 import os
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-import skipglass.paths
-from skipglass.cli.main import main
 from skipglass.paths import Profile
 
 FACTORIES = """
@@ -30,6 +30,26 @@ def bare(): return nn.Identity()
 class Greedy(ResidualMLP):
     def forward(self, x): return super().forward(x) + torch.ones(10**16, 3).sum()
 def greedy(): return Greedy(4, 3, depth=2, width=6)
+class Late(ResidualMLP):
+    def forward(self, x):
+        import beside
+        return super().forward(x)
+def neighbour(): return Late(4, 3, depth=2, width=6)
+class NoRoom(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, error):
+        ctx.error = error
+        return x.clone()
+    @staticmethod
+    def backward(ctx, gradient): raise ctx.error
+class Full(ResidualMLP):
+    error = RuntimeError("can't allocate memory")
+    def forward(self, x): return NoRoom.apply(super().forward(x), self.error)
+def full(): return Full(4, 3, depth=2, width=6)
+def full_gpu():
+    model = full()
+    model.error = torch.OutOfMemoryError("CUDA out of memory")
+    return model
 """
 
 
@@ -91,21 +111,13 @@ def here(tmp_path, monkeypatch):
     torch.save([1], tmp_path / "number.pt")
     torch.save(torch.tensor([0, 1, 2]), tmp_path / "y.pt")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
     sys.modules.pop("nets", None)
 
 
 @pytest.fixture
-def run(here, monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["skipglass", "measure", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return call
+def run(here, skipglass):
+    return partial(skipglass, "measure")
 
 
 @pytest.mark.parametrize(
@@ -209,15 +221,26 @@ def test_a_mistake_gets_one_line_and_status_2(run, here, arguments, words):
     assert {path.name for path in here.rglob("*") if "__pycache__" not in path.parts} == before
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")])
-def test_a_measurement_without_the_memory_gets_one_line(run, monkeypatch, error):
-    def full(*_, **__):
-        raise error
-
-    monkeypatch.setattr(skipglass.paths, "measure", full)
-    status, _, err = run("nets.py:make")
+@pytest.mark.parametrize("factory", ["full_gpu", "full"])
+def test_a_measurement_without_the_memory_gets_one_line(run, factory):
+    status, _, err = run(f"nets.py:{factory}")
     assert (status, err.count("\n")) == (2, 1)
     assert "smaller --batch" in err
+
+
+@pytest.mark.parametrize(
+    "spec", ["nets.py:neighbour", "nets:neighbour", "nets.py:breaks", "hf:gpt2.json", "hf:none.json"]
+)
+def test_the_process_is_left_as_it_was(run, here, spec):
+    """Imports of the user's code find its neighbours, and transformers is quiet, while the model is measured."""
+    transformers = pytest.importorskip("transformers")
+    (here / "beside.py").write_text("depth = 2\n")
+    path, level, logger = sys.path.copy(), transformers.logging.get_verbosity(), logging.getLogger("transformers").level
+    _, _, err = run(spec)
+    assert sys.path == path
+    assert (transformers.logging.get_verbosity(), logging.getLogger("transformers").level) == (level, logger)
+    assert "[transformers]" not in err
+    sys.modules.pop("beside", None)
 
 
 @pytest.mark.parametrize("package", ["timm", "torchvision", "transformers"])

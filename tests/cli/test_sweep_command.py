@@ -18,26 +18,9 @@ SMALL = [
 ]  # fmt: skip
 
 
-def start(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-c", "from skipglass.cli.main import main; main()", "sweep", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def run(*arguments):
-    process = start(*arguments)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
-def test_ctrl_c_keeps_finished_cells_and_the_same_command_goes_on(tmp_path):
+def test_ctrl_c_keeps_finished_cells_and_the_same_command_goes_on(skipglass, start, tmp_path):
     """The signal goes to the whole group, as a terminal sends it: workers too."""
-    process = start("--out", tmp_path, *SMALL, "--workers", 2)
+    process = start("sweep", "--out", tmp_path, *SMALL, "--workers", 2, start_new_session=True)
     while not list((tmp_path / "cells").glob("[!.]*.nc")) and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
@@ -47,7 +30,7 @@ def test_ctrl_c_keeps_finished_cells_and_the_same_command_goes_on(tmp_path):
     assert "the same command goes on" in err
     assert "Traceback" not in err
     assert not (tmp_path / "recordings" / "sweep.nc").exists()
-    status, out, err = run("--out", tmp_path, *SMALL, "--workers", 1, "--json")
+    status, out, err = skipglass("sweep", "--out", tmp_path, *SMALL, "--workers", 1, "--json")
     assert status == 0, err
     printed, recording = json.loads(out), load(tmp_path / "recordings" / "sweep.nc", "sweep")
     assert [cell["cell"] for cell in printed["cells"]] == recording.cell.values.tolist()
@@ -59,10 +42,18 @@ def test_ctrl_c_keeps_finished_cells_and_the_same_command_goes_on(tmp_path):
     assert (tmp_path / "figures" / "map.png").is_file()
     shutil.rmtree(tmp_path / "cells")
     before = (tmp_path / "recordings" / "sweep.nc").read_bytes()
-    status, _, err = run("--out", tmp_path, *SMALL, "--width", 5)
+    status, _, err = skipglass("sweep", "--out", tmp_path, *SMALL, "--width", 5)
     assert status == 2
     assert "width = 4, asked for is 5" in err
     assert (tmp_path / "recordings" / "sweep.nc").read_bytes() == before
+
+
+def test_what_draws_the_map_is_asked_for_before_training(tmp_path):
+    code = "import sys; sys.modules['vl_convert'] = None; from skipglass.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "sweep", "--out", str(tmp_path), *SMALL]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "skipglass[page]" in ended.stderr) == (2, True), ended.stderr
+    assert not list(tmp_path.rglob("*.nc"))
 
 
 @pytest.mark.parametrize(
@@ -75,8 +66,8 @@ def test_ctrl_c_keeps_finished_cells_and_the_same_command_goes_on(tmp_path):
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_gets_one_line_and_status_2(arguments, words, tmp_path):
-    status, out, err = run("--out", tmp_path, *arguments)
+def test_a_mistake_gets_one_line_and_status_2(skipglass, arguments, words, tmp_path):
+    status, out, err = skipglass("sweep", "--out", tmp_path, *arguments)
     assert (status, out) == (2, "")
     assert err.startswith("skipglass: ")
     assert words in err

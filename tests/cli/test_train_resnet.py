@@ -1,30 +1,15 @@
 """ResNets from the command line, in this process: what is left behind, and one line for each mistake."""
 
-import os
 import resource
 import signal
-import sys
 
 import pytest
 
-from skipglass.cli import main as cli
 from skipglass.paper import reproduce
 from skipglass.paper.resnet_runs import LIVE, both_ways, run_name
 from skipglass.record import load
 
 TINY = ["--depth", "8", "--width", "0.25", "--subset", "64", "--batch-size", "32", "--epochs", "2", "--device", "cpu"]
-
-
-@pytest.fixture
-def skipglass(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["skipglass", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        printed = capsys.readouterr()
-        return end.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 def test_a_run_leaves_a_recording_and_a_checkpoint_and_resuming_a_finished_one_changes_nothing(skipglass, tmp_path):
@@ -106,42 +91,35 @@ def test_a_loss_that_diverges_keeps_the_recording_and_exits_2(skipglass, tmp_pat
 
 
 def test_ctrl_c_exits_130_and_names_resume(skipglass, tmp_path, monkeypatch):
-    from skipglass.training import resnet_loop
+    from skipglass.training import callbacks
 
-    class Interrupted(resnet_loop.ResNetRun):
-        def epoch(self, on_step=None):
-            if self.epochs_done == 1:
+    class Stopping(callbacks.Losses):
+        def __call__(self, run):
+            if run.steps == 3:
                 signal.raise_signal(signal.SIGINT)
-            super().epoch(on_step)
+            super().__call__(run)
 
     with monkeypatch.context() as patch:
-        patch.setattr(resnet_loop, "ResNetRun", Interrupted)
+        patch.setattr("skipglass.training.resnet.Losses", Stopping)
         status, _, err = skipglass("train", "digits-resnet", "--out", tmp_path, *TINY)
     assert status == 130
-    assert "stopped after epoch 1 of 2" in err
+    words = f"stopped after epoch 1 of 2; the checkpoint {tmp_path / 'checkpoint.pt'} is kept; the same command with "
+    assert [line for line in err.splitlines() if line.startswith("stopped")] == [f"{words}--resume goes on from there"]
+    assert load(tmp_path / "digits-resnet.nc", kind="resnet").attrs["epochs_done"] == 1
     assert skipglass("train", "digits-resnet", "--out", tmp_path, *TINY, "--resume")[0] == 0
     assert load(tmp_path / "digits-resnet.nc").attrs["epochs_done"] == 2
 
 
-def test_a_disk_that_cannot_take_the_checkpoint_is_one_line(tmp_path):
-    """In a child, as the limit on files stays."""
-    pid = os.fork()
-    if pid == 0:
-        with (tmp_path / "err").open("w") as sys.stderr:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
-            sys.argv = ["skipglass", "train", "digits-resnet", "--out", str(tmp_path / "out"), *TINY]
-            try:
-                cli.main()
-            except SystemExit as end:
-                sys.stderr.flush()
-                os._exit(end.code)
-        os._exit(99)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    error = (tmp_path / "err").read_text()
-    assert (status, error.count("\n")) == (2, 1), error
-    assert "File too large" in error
-    assert not list((tmp_path / "out").iterdir())
+def test_a_disk_that_cannot_take_the_checkpoint_is_one_line(start, tmp_path):
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
+
+    process = start("train", "digits-resnet", "--out", tmp_path, *TINY, before=limit)
+    _, err = process.communicate(timeout=300)
+    assert (process.returncode, err.count("\n")) == (2, 1), err
+    assert "File too large" in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_reproduce_draws_what_lies_there_and_trains_what_is_asked_for(skipglass, tmp_path, monkeypatch):

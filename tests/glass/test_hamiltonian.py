@@ -166,7 +166,7 @@ def test_every_point_of_a_batch_is_its_own():
     assert h.energy(w[:0]).shape == (0,)
 
 
-@pytest.mark.parametrize("limits", [{}, {"IN_CACHE": 1}, {"SMALL": 0}], ids=["as it is", "tiny cache", "no buffers"])
+@pytest.mark.parametrize("limits", [{}, {"IN_CACHE": 1}], ids=["as it is", "tiny cache"])
 @pytest.mark.parametrize(("mixture", "size"), [(Mixture({1: 0.2, 2: 0.3, 3: 0.5}), 100), (Mixture.pure(5), 6)])
 def test_one_point_alone_gives_what_it_gives_among_others(mixture, size, limits, monkeypatch):
     for name, value in limits.items():
@@ -289,5 +289,5 @@ def test_projection_happens_only_when_asked():
 def test_the_folder_shows_its_functions_and_types_only():
     shown = dir(skipglass.glass)
     assert shown == sorted(shown)
-    assert {"SphericalGlass", "critical_points", "levels"} <= set(shown)
+    assert {"SphericalGlass", "critical_points", "descend"} <= set(shown)
     assert all(callable(getattr(skipglass.glass, name)) for name in shown)

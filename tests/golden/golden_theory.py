@@ -72,8 +72,16 @@ def about_mixture(m: Any) -> dict[str, Any]:
         "field": m.field,
         "xi": [m(q), m(q, derivative=1), m(q, derivative=2), m(q, derivative=3)],
         "complexity": near([float(sg.theory.complexity(m, index=k)) for k in (0, 1, 5, None)], 1.0),
-        "threshold": float(sg.theory.threshold_energy(m)) if m.ratio >= 1 else None,
+        "threshold": threshold(m),
     }
+
+
+def threshold(m: Any) -> float | None:
+    """None where the landscape is trivial, or where the formula is not physical."""
+    try:
+        return float(sg.theory.threshold_energy(m))
+    except sg.errors.InputError:
+        return None
 
 
 def mixtures() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The forward pass behind every measurement: what is split, which loss is taken, and that nothing is left behind."""
 
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from cases import ConvNet
 from torch import nn
 
+import skipglass
 from skipglass.errors import InputError
 from skipglass.graph import forward, trace
 from skipglass.graph.forward import default_loss
@@ -164,6 +166,13 @@ def test_compiled_and_wrapped_models_run_as_the_network_inside():
     with torch.inference_mode():
         assert torch.equal(trace(model, x.clone()).gradient[0], expected)
     assert torch.equal(trace(model.requires_grad_(False), x).gradient[0], expected)
+
+
+def test_the_module_is_there_under_paths_too():
+    model = nn.Linear(3, 2)
+    with skipglass.paths.forward.forward(model, torch.ones(4, 3)) as run:
+        assert run.x.shape == (4, 3)
+    assert skipglass.paths.forward is sys.modules["skipglass.graph.forward"]
 
 
 def test_bad_input_gets_one_line():

@@ -33,7 +33,10 @@ def test_landmarks_are_those_that_are_known():
     trivial = glass.landmarks(DepthEnsemble(100, 0.005).mixture(field=True))
     assert trivial["minimum"] == pytest.approx(-math.sqrt(DepthEnsemble(100, 0.005).mixture(field=True).nu1))
     assert math.isnan(trivial["threshold"])
-    assert math.isnan(trivial["ground"])
+    assert trivial["ground"] == pytest.approx(trivial["minimum"], rel=1e-9)
+    unknown = glass.landmarks(Mixture({2: 12 / 13, 4: 1 / 13}))
+    assert math.isnan(unknown["threshold"])
+    assert unknown["ground"] == pytest.approx(-1.46470, abs=5e-6)
 
 
 def test_panels_draw_the_recording(small):

@@ -43,7 +43,7 @@ def test_every_chart_is_drawn_and_nothing_complains_or_overflows(browser, folder
     assert browser.execute_script(f"return {root}.scrollWidth <= {root}.clientWidth")
     for panel in panels:
         marks = [shape for shape in shapes(browser, panel.name) if shape]
-        expected = [{"line": 1, "bar": s.x.size, "points": 0}[panel.marks_of(s)] for s in panel.drawn()]
+        expected = [{"line": 1, "bar": s.x.size, "points": 0}[s.marks] for s in panel.drawn()]
         assert len(marks) >= sum(expected), panel.name
     rows = browser.find_elements(By.CSS_SELECTOR, "#claims tbody tr")
     assert len(rows) == len(CLAIMS)

@@ -103,7 +103,9 @@ CASES = (
         ),
         "fractal": Case(lambda: of(sequence(Fractal(), Fractal()), 3, 4), [], 6),
         "reversible": Case(lambda: of(Reversible(slices=False), 3, 8), identity("f.0", "f.1", "f.2", "f.3"), 4),
-        "reversible by slices": Case(lambda: of(Reversible(slices=True), 3, 8), identity("f.0", "f.1", "f.2", "f.3"), 4),
+        "reversible by slices": Case(
+            lambda: of(Reversible(slices=True), 3, 8), identity("f.0", "f.1", "f.2", "f.3"), 4
+        ),
         "mixer": Case(
             lambda: of(sequence(Mixer(), Mixer()), 2, 3, 4),
             identity("0.tokens", "0.channels", "1.tokens", "1.channels"),

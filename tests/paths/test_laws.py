@@ -1,5 +1,6 @@
 """Independent ways to the same parts: real t, matrix products, all subsets; and what else a result says."""
 
+import gc
 import logging
 import math
 import sys
@@ -120,8 +121,8 @@ def test_a_distributed_model_is_measured_like_its_module(tmp_path):
     torch.manual_seed(0)
     model, x = Chain(3).double(), inputs(2, 3)
     expected = paths.spectrum(model(x).square().sum(), x, "blocks", model=model)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
-    try:
+
+    def measured():
         parallel = nn.parallel.DistributedDataParallel(model)
         loss = parallel(x).square().sum()
         found = paths.spectrum(loss, x, "blocks", model=parallel)
@@ -130,6 +131,11 @@ def test_a_distributed_model_is_measured_like_its_module(tmp_path):
         assert all(p.grad is None for p in model.parameters())
         loss.backward()
         assert all(p.grad is not None for p in model.parameters())
+
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        measured()
+        gc.collect()  # a wrapper that outlives the group would end it, and wait for its threads without end
     finally:
         torch.distributed.destroy_process_group()
 

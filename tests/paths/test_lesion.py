@@ -36,6 +36,8 @@ LAST = {  # case: block → the last module of its branch that holds a weight
     "encoder-decoder": lambda block: [block],
     "auxiliary": lambda block: [block],
     "in place": lambda block: [block],
+    "stacked and summed": lambda block: [block],
+    "joined and averaged": lambda block: [block],
     "BERT": lambda block: [f"{block}.output.dense"],
     "ConvNeXt": lambda block: [f"{block}.pwconv2"],
     "ResNet": lambda block: [f"{block}.2.normalization"],

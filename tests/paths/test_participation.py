@@ -227,9 +227,9 @@ def test_shares_of_single_samples_where_samples_do_not_mix(mixes):
     np.testing.assert_allclose(p.effective_depth_per_sample, s.effective_depth_per_sample, rtol=1e-10)
     assert p.independent_samples == (mixes in {"features first", "nothing"})
     assert f"independent samples: {'yes' if p.independent_samples else 'no'}" in str(p)
-    if mixes == "nothing":
+    if p.independent_samples:  # the sums over blocks tell which dimension of a square shape counts the samples
         np.testing.assert_allclose(p.share_per_sample, one_edge_at_a_time(loss, x, model)[1], rtol=1e-10)
-    else:  # transposed activations of a square shape do not tell their rows
+    else:
         assert np.isnan(p.share_per_sample).all()
     model.eval()
     y = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)

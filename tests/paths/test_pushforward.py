@@ -107,7 +107,8 @@ def test_a_pushed_tangent_is_that_of_the_whole_function(name, f):
 
 
 def test_every_operation_with_a_way_of_its_own_is_here():
-    assert (SELF_ADJOINT | set(CLOSED_FORMS)) - {"NativeDropout"} <= set(FUNCTIONS)
+    own = {name for name in SELF_ADJOINT | set(CLOSED_FORMS) if not name.endswith("Backward")}  # see test_in_between
+    assert own - {"NativeDropout"} <= set(FUNCTIONS)
 
 
 def test_dropout_scales_by_its_mask():

@@ -1,8 +1,5 @@
 """A panel refuses what cannot be drawn or read, and gives its data back."""
 
-import csv
-import io
-
 import numpy as np
 import pytest
 
@@ -84,7 +81,7 @@ def test_a_slider_says_what_is_wrong(values, frames, captions, message):
 
 def test_a_slider_reads_its_value_and_caption():
     p = sliding()
-    assert (p.slider.label(1), p.slider.caption(1)) == ("β = 0.2", "two")
+    assert (p.slider.label(1), p.slider.captions[1]) == ("β = 0.2", "two")
     assert p.default_frame == 1
     assert sliding(shown=2).drawn()[-1].y.tolist() == [3, 6]
     with pytest.raises(InputError, match=r"0\.\.2"):
@@ -108,15 +105,6 @@ def test_the_data_come_back_in_long_form():
     np.testing.assert_array_equal(data.y.values, [0.5, np.nan, 0.25, 1, 2, 2, 4, 3, 6])
     assert data.attrs["how_to_read"] == "Up is more."
     assert data.attrs["note"] == "5 seeds"
-    assert sliding().to_xarray(frame=0).sizes == {"row": 3 + 2}
-
-
-def test_csv_holds_every_digit_and_leaves_gaps_empty(tmp_path):
-    third = Series("c, d", [1.0, 2.0], [1 / 3, np.nan])
-    rows = list(csv.DictReader(io.StringIO(panel(series=(third,)).to_csv(tmp_path / "p.csv").read_text())))
-    assert float(rows[0]["y"]) == 1 / 3
-    assert (rows[0]["series"], rows[1]["y"], rows[0]["frame"]) == ("c, d", "", "")
-    assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
 
 
 def test_a_table_checks_its_cells():

@@ -11,8 +11,7 @@ import lightning_fabric  # noqa: F401 # here, so that no child has to import it
 import xarray as xr
 
 from skipglass.record import save
-from skipglass.training import ResNetSettings, train_resnet
-from skipglass.training.loop import CHECKPOINT
+from skipglass.training import CHECKPOINT, ResNetSettings, train_resnet
 
 SETTINGS = ResNetSettings(
     "digits", depth=8, width=0.25, epochs=8, batch_size=32, subset=256, every=12, decay_scales=False

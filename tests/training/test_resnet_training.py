@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -18,21 +19,29 @@ from torch import nn
 from skipglass.data.augment import crop_and_flip
 from skipglass.errors import InputError, StorageError
 from skipglass.record import load
-from skipglass.training import Diverged, ResNetSettings, Settings, resnet_run, train, train_resnet
-from skipglass.training.batches import Batches
-from skipglass.training.loop import CHECKPOINT
+from skipglass.training import (
+    CHECKPOINT,
+    Diverged,
+    Interrupted,
+    ResNetSettings,
+    Settings,
+    resnet,
+    train,
+    train_resnet,
+)
+from skipglass.training.batches import ImageBatches
+from skipglass.training.callbacks import watched
 from skipglass.training.processes import launched
-from skipglass.training.resnet_recording import calibrate, evaluate
-from skipglass.training.resnet_run import ResNetRun, parameter_groups
+from skipglass.training.resnet import ResNet, evaluate, parameter_groups
 
 HERE = Path(__file__).parent
 TINY = ResNetSettings("digits", depth=8, width=0.25, epochs=3, batch_size=32, subset=128, every=100)
 
 
 def start(settings):
-    """A run in this process, outside of `train_resnet`."""
+    """A training in this process, outside of `train_resnet`."""
     with launched("cpu", settings.precision) as fabric:
-        return ResNetRun(settings, settings.images(), fabric)
+        return ResNet(settings, settings.images(), fabric)
 
 
 def one_image(image, offset, flip, padding):
@@ -81,27 +90,30 @@ def plain(settings):
 @pytest.mark.parametrize("decay_scales", [True, False])
 def test_the_run_is_the_recipe_written_out(decay_scales):
     settings = replace(TINY, precision="float64", decay_scales=decay_scales, weight_decay=0.01, seed=3)
-    run, losses = start(settings), []
-    for _ in range(settings.epochs):
-        run.epoch()
-        losses += run.losses.tolist()
+    training, losses = start(settings), []
+
+    def keep(run):
+        if run.epoch_ends:
+            losses.extend(training.losses.values.tolist())
+
+    training.fit([training.losses, keep, training.schedule])
     model, expected = plain(settings)
     np.testing.assert_allclose(losses, expected, rtol=1e-10)
-    for (name, p), q in zip(run.model.named_parameters(), model.parameters(), strict=True):
+    for (name, p), q in zip(training.model.named_parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-11, msg=name)
 
 
-def test_the_monitors_leave_every_bit_of_the_run_alone():
-    watched, alone = start(TINY), start(TINY)
-    alone.monitors = {}
-    for _ in range(2):
-        watched.epoch()
-        alone.epoch()
-        assert torch.equal(watched.losses, alone.losses)
-    for (name, p), q in zip(watched.model.state_dict().items(), alone.model.state_dict().values(), strict=True):
+def test_the_monitor_and_the_tests_leave_every_bit_of_the_run_alone():
+    seen, alone = start(TINY), start(TINY)
+    seen.fit([seen.losses, watched(seen.watch()), seen.recorder, seen.schedule])
+    alone.fit([alone.losses, alone.schedule])
+    assert torch.equal(seen.losses.values, alone.losses.values)
+    for (name, p), q in zip(seen.model.state_dict().items(), alone.model.state_dict().values(), strict=True):
         assert torch.equal(p, q), name
-    assert torch.equal(watched.batches.generator.get_state(), alone.batches.generator.get_state())
-    assert watched.monitors["frozen"].recording.rows[-1]["step"] == 8
+    (ours,), (theirs,) = (training.batches.state_dict()["generators"] for training in (seen, alone))
+    assert torch.equal(ours, theirs)
+    assert [row["step"] for row in seen.monitor.recording.rows] == [0, 1, 2, 4, 5, 8, 10, 12]
+    assert [row["epoch"] for row in seen.recorder.rows] == [0, 1, 2, 3]
 
 
 def test_only_the_multipliers_are_spared_the_decay():
@@ -123,45 +135,44 @@ def test_the_schedule_is_the_recipe_s_and_compresses():
 
 def test_the_shares_of_the_processes_make_up_the_batches_of_one():
     images = TINY.images()
-    whole = Batches(images, 24, 5, padding=1, flip=True)
-    parts = [Batches(images, 24, 5, padding=1, flip=True, rank=rank, processes=3) for rank in range(3)]
+    settings = replace(TINY, dataset="cifar10", batch_size=24, seed=5)  # whose images are flipped too
+    whole = ImageBatches(images, settings)
+    parts = [ImageBatches(images, settings, rank, processes=3) for rank in range(3)]
     for _ in range(2):
         count = 0
-        for (x, y), *shares in zip(whole.epoch(), *(part.epoch() for part in parts), strict=True):
+        for (x, y), *shares in zip(whole, *parts, strict=True):
             assert torch.equal(x, torch.cat([share[0] for share in shares]))
             assert torch.equal(y, torch.cat([share[1] for share in shares]))
             count += 1
         assert count == 128 // 24
     with pytest.raises(InputError, match="shared equally by 5"):
-        Batches(images, 24, 5, padding=1, flip=True, rank=0, processes=5)
+        ImageBatches(images, settings, 0, processes=5)
     with pytest.raises(InputError, match="batch_size"):
-        Batches(images, 129, 5, padding=1, flip=True)
+        ImageBatches(images, replace(settings, batch_size=129))
 
 
 def test_an_epoch_shows_every_image_once_augmented_as_drawn():
     images = TINY.images()
-    batches = Batches(images, 32, 7, padding=1, flip=True)
+    batches = ImageBatches(images, replace(TINY, dataset="cifar10", seed=7))
     generator = torch.Generator().manual_seed(7)
     order = torch.randperm(128, generator=generator)
     assert sorted(order.tolist()) == list(range(128))
-    for step, (x, y) in enumerate(batches.epoch()):
-        offsets = torch.randint(3, (32, 2), generator=generator)
+    for step, (x, y) in enumerate(batches):
+        offsets = torch.randint(9, (32, 2), generator=generator)
         flips = torch.randint(2, (32,), generator=generator, dtype=torch.bool)
         chosen = order[32 * step : 32 * step + 32]
-        expected = crop_and_flip(images.normalized(images.inputs[chosen]), offsets, flips, 1)
+        expected = crop_and_flip(images.normalized(images.inputs[chosen]), offsets, flips, 4)
         assert torch.equal(x, expected)
         assert torch.equal(y, images.targets[chosen])
 
 
 def test_statistics_start_from_the_images():
-    model = TINY.model(10)
-    x = torch.randn(64, 3, 8, 8) * 3 + 1
-    calibrate(model, x)
+    training = start(replace(TINY, subset=64))
+    model, x = training.model, training.batches.clean(training.images.inputs)
     z = F.conv2d(x, model.conv1.weight, padding=1).transpose(0, 1).flatten(1)
     torch.testing.assert_close(model.bn1.running_mean, z.mean(1))
     torch.testing.assert_close(model.bn1.running_var, z.var(1))
     assert model.bn1.momentum == 0.1
-    assert model.bn1.num_batches_tracked == 0
     assert model.training
 
 
@@ -226,9 +237,12 @@ def test_ctrl_c_keeps_what_was_recorded_and_resuming_gives_the_same_numbers(tmp_
         if step == 10:
             signal.raise_signal(signal.SIGINT)
 
-    partial = train_resnet(TINY, folder=tmp_path, device="cpu", on_step=interrupt)
-    assert partial.attrs["epochs_done"] == 2
-    assert partial.epoch.values.tolist() == [0, 1, 2]
+    with pytest.raises(
+        Interrupted, match=f"stopped after epoch 2 of 3; the checkpoint .*{CHECKPOINT} is kept"
+    ) as early:
+        train_resnet(TINY, folder=tmp_path, device="cpu", on_step=interrupt)
+    assert early.value.recording.attrs["epochs_done"] == 2
+    assert early.value.recording.epoch.values.tolist() == [0, 1, 2]
     resumed = train_resnet(TINY, folder=tmp_path, device="cpu", resume=True)
     xr.testing.assert_identical(resumed.drop_attrs(), tiny.drop_attrs())
 
@@ -244,8 +258,10 @@ def test_ctrl_c_in_a_test_pass_leaves_that_epoch_to_be_done(tmp_path, tiny, monk
         return passes[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(resnet_run, "evaluate", interrupted)
-        partial = train_resnet(TINY, folder=tmp_path, device="cpu")
+        patch.setattr(resnet, "evaluate", interrupted)
+        with pytest.raises(Interrupted) as early:
+            train_resnet(TINY, folder=tmp_path, device="cpu")
+    partial = early.value.recording
     assert partial.attrs["epochs_done"] == max(epoch - 1, 0)
     assert partial.epoch.values.tolist() == [*range(epoch)]
     resumed = train_resnet(TINY, folder=tmp_path, device="cpu", resume=True)
@@ -261,7 +277,7 @@ def test_a_disk_that_fills_keeps_the_last_whole_epoch(tmp_path, monkeypatch, tin
         if len(written) < 3:
             return write(path, content)
         write(path, content[: len(content) // 2])
-        raise OSError(errno.ENOSPC, "")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", filling)
@@ -321,7 +337,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused_and_left(tmp_path):
     refused(replace(TINY, epochs=1), "was trained on cuda, whose random numbers cpu does not draw")
     del state["model"]["conv1.weight"]
     torch.save(state, checkpoint)
-    refused(replace(TINY, epochs=1), "does not hold the state of such a run")
+    refused(replace(TINY, epochs=1), "does not hold the state of such a training")
     train(Settings("digits", depth=2, width=4, epochs=1, seeds=[0]), folder=tmp_path)
     refused(replace(TINY, epochs=1), "another kind of training")
     checkpoint.unlink()

@@ -19,10 +19,9 @@ from distributed import Client
 from skipglass import record
 from skipglass.errors import InputError, StorageError, UserError
 from skipglass.paths import spectrum
-from skipglass.training import Grid, Settings, cell, sweep, train
-from skipglass.training.measured import MeasuredRun, effective_depths
-from skipglass.training.spread import spread
-from skipglass.training.sweep import check_recording
+from skipglass.training import Grid, Settings, cell, cells, check_recording, map_unordered, sweep, train
+from skipglass.training.cells import effective_depths
+from skipglass.training.mlp import MLPs
 
 GRID = Grid(
     separations=[4], learning_rates=[0.05, 0.2], variants=["paper-after", "none"], depths=[2, 3], seeds=[0, 7],
@@ -38,16 +37,18 @@ def swept(tmp_path_factory):
 
 
 @pytest.mark.parametrize("normalization", ["none", "batch", "paper"])
-def test_each_seed_s_depth_is_that_of_its_network_alone(normalization, monkeypatch):
+def test_each_seed_s_depth_is_that_of_its_network_alone(normalization):
     """One seed's network is taken out, and each of its samples split by its own walk."""
-    monkeypatch.setattr("skipglass.training.measured.SAMPLES", 12)
-    run = MeasuredRun(replace(DIGITS, normalization=normalization, depth=4, dtype="float64", seeds=(3, 5, 8)))
-    run.epoch()
-    median, batch = run.recording.rows[-1][2]["effective_depth"], run.recording.rows[-1][2]["effective_depth_batch"]
-    alone = replace(run.settings, seeds=(5,)).model(64, 10)
-    alone.load_state_dict({name: value[1] for name, value in run.model.state_dict().items()})
+    training = MLPs(replace(DIGITS, normalization=normalization, depth=4, dtype="float64", seeds=(3, 5, 8), epochs=1))
+    training.fit()
+    training.calibrate()
+    median, batch = effective_depths(
+        training.model, training.inputs[:, :12], training.targets[:, :12], torch.tensor([True] * 3)
+    )
+    alone = replace(training.settings, seeds=(5,)).model(64, 10)
+    alone.load_state_dict({name: value[1] for name, value in training.model.state_dict().items()})
     alone.eval()
-    x, y = run.inputs[1, :12].clone().requires_grad_(), run.targets[1, :12]
+    x, y = training.inputs[1, :12].clone().requires_grad_(), training.targets[1, :12]
     whole = spectrum(F.cross_entropy(alone(x), y), x, "blocks").effective_depth
     each = []
     for n in range(12):
@@ -58,7 +59,7 @@ def test_each_seed_s_depth_is_that_of_its_network_alone(normalization, monkeypat
 
 
 def test_a_diverged_network_has_no_depth_and_leaves_the_others_theirs():
-    run = MeasuredRun(replace(DIGITS, seeds=(0, 1, 2)))
+    run = MLPs(replace(DIGITS, seeds=(0, 1, 2)))
     x, y = run.inputs[:, :16], run.targets[:, :16]
     healthy = effective_depths(run.model, x, y, torch.tensor([True, True, True]))
     with torch.no_grad():
@@ -111,7 +112,7 @@ def test_a_sweep_holds_each_of_its_cells(swept):
 def test_finished_cells_are_not_trained_again(swept, monkeypatch):
     folder, recording = swept
     (folder / "cells" / ".half.nc").write_bytes(b"what a kill leaves of a file")
-    monkeypatch.setattr(MeasuredRun, "epoch", lambda _: pytest.fail("trained again"))
+    monkeypatch.setattr(cells, "cell", lambda _: pytest.fail("trained again"))
     counts = []
     xr.testing.assert_identical(sweep(GRID, folder, on_cell=counts.append), recording)
     assert counts == [8]
@@ -171,10 +172,10 @@ def test_a_damaged_or_foreign_cell_is_named(swept, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"depths": []}, "empty: it has no depths"),
+        ({"depths": []}, "depths is empty"),
         ({"variants": ["batch-behind"]}, "did you mean 'batch-"),
         ({"separations": [4, 4.0]}, "separations must differ"),
-        ({"depths": [1]}, "depth must be an integer of at least 2"),
+        ({"depths": [1]}, "each of depths must be an integer of at least 2"),
         ({"learning_rates": [0]}, "learning_rate"),
         ({"seeds": [1]}, "at least 2 seeds"),
         ({"epochs": 0}, "epochs"),
@@ -199,7 +200,7 @@ def die_on_two(item):
 
 
 def test_a_killed_local_worker_is_one_clear_error_and_costs_no_result():
-    results = spread(die_on_two, [0, 1, 2], workers=2)
+    results = map_unordered(die_on_two, [0, 1, 2], workers=2)
     assert {next(results), next(results)} == {0, 1}
     with pytest.raises(UserError, match="a worker process was killed"):
         next(results)
@@ -207,7 +208,7 @@ def test_a_killed_local_worker_is_one_clear_error_and_costs_no_result():
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", "abc://127.0.0.1:80"])
 def test_a_cluster_that_cannot_be_reached_is_named(address, tmp_path, monkeypatch):
-    monkeypatch.setattr("skipglass.training.spread.PATIENCE", 0.5)
+    monkeypatch.setattr("skipglass.training.parallel.PATIENCE", 0.5)
     with pytest.raises(UserError, match=rf"{address} cannot be reached"):
         sweep(GRID, tmp_path, cluster=address)
 
@@ -215,7 +216,7 @@ def test_a_cluster_that_cannot_be_reached_is_named(address, tmp_path, monkeypatc
 @pytest.mark.parametrize("address", ["", "  "])
 def test_a_blank_address_is_named(address):
     with pytest.raises(InputError, match="address of the cluster is empty"):
-        list(spread(math.sqrt, [1.0], cluster=address))
+        list(map_unordered(math.sqrt, [1.0], cluster=address))
 
 
 def dask(*arguments, log):
@@ -239,7 +240,7 @@ def test_a_killed_dask_worker_loses_no_result(swept, tmp_path):
             with Client(address, set_as_default=False) as client:
                 client.wait_for_workers(2)
             with pytest.raises(UserError, match=r"failed on a worker of tcp://[0-9.:]+ with ValueError"):
-                list(spread(math.sqrt, [-1.0], cluster=address))
+                list(map_unordered(math.sqrt, [-1.0], cluster=address))
 
             def kill(done):
                 if done == 2:

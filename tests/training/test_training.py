@@ -8,8 +8,8 @@ import torch
 import xarray as xr
 
 from skipglass.errors import InputError, StorageError
-from skipglass.training import Settings, train
-from skipglass.training.loop import CHECKPOINT, Run
+from skipglass.training import CHECKPOINT, Interrupted, Settings, train
+from skipglass.training.mlp import MLPs
 
 SMALL = Settings(experiment="digits", depth=3, width=8, epochs=3, seeds=(0, 1))
 
@@ -40,12 +40,10 @@ def test_each_of_many_seeds_equals_a_plain_loop_alone(normalization):
         SMALL, normalization=normalization, dtype="float64", epochs=36, learning_rate=0.02, momentum=0.5,
         weight_decay=1e-4, seeds=(3, 5),
     )  # fmt: skip
-    run = Run(settings)
-    for _ in range(settings.epochs):
-        run.epoch()
-    assert run.recording.rows[-1][0] == 1_008
+    training = MLPs(settings)
+    assert training.fit().steps == 1_008
     for s, seed in enumerate(settings.seeds):
-        for (name, many), alone in zip(run.model.named_parameters(), plain(settings, seed), strict=True):
+        for (name, many), alone in zip(training.model.named_parameters(), plain(settings, seed), strict=True):
             torch.testing.assert_close(many[s], alone, rtol=1e-10, atol=1e-10, msg=name)
 
 
@@ -63,13 +61,11 @@ def test_the_recording_says_what_happened():
 
 def test_evaluating_leaves_the_training_alone():
     """Batch norm's running statistics, the mode and the random numbers are as they were."""
-    run, other = Run(SMALL), Run(SMALL)
-    for _ in range(5):
-        other.evaluate(0, 0.0)
-    run.epoch()
-    other.epoch()
-    assert run.model.training
-    for p, q in zip(run.model.state_dict().values(), other.model.state_dict().values(), strict=True):
+    alone, measured = MLPs(SMALL), MLPs(SMALL)
+    alone.fit()
+    measured.fit([lambda run: measured.measure()])
+    assert measured.model.training
+    for p, q in zip(alone.model.state_dict().values(), measured.model.state_dict().values(), strict=True):
         assert torch.equal(p, q)
 
 
@@ -80,9 +76,12 @@ def test_an_interrupted_run_keeps_its_recording_and_resumes_to_the_same_numbers(
         if done == 2:
             raise KeyboardInterrupt
 
-    partial = train(settings, folder=tmp_path, on_epoch=interrupt)
-    assert partial.attrs["epochs_done"] == 2
-    assert partial.epoch.values[-1] == 2
+    with pytest.raises(
+        Interrupted, match=f"stopped after epoch 2 of 3; the checkpoint .*{CHECKPOINT} is kept"
+    ) as early:
+        train(settings, folder=tmp_path, on_epoch=interrupt)
+    assert early.value.recording.attrs["epochs_done"] == 2
+    assert early.value.recording.epoch.values[-1] == 2
     resumed = train(settings, folder=tmp_path, resume=True)
     xr.testing.assert_identical(resumed, train(settings))
 
@@ -105,7 +104,9 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(tmp_path):
     ("arguments", "words"),
     [
         ({"experiment": "digit"}, "did you mean 'digits'"),
-        ({"seeds": ()}, "at least one seed"),
+        ({"seeds": ()}, "seeds is empty"),
+        ({"seeds": 3}, "seeds must be a sequence"),
+        ({"seeds": (0, -1)}, "each of seeds must be an integer in 0"),
         ({"seeds": (1, 1)}, "must differ"),
         ({"epochs": 0}, "epochs"),
         ({"width": 10**7}, "the weights would take .* take less width or depth, or fewer seeds"),
@@ -123,4 +124,4 @@ def test_bad_settings_are_named(arguments, words):
 
 def test_a_batch_larger_than_the_data_is_refused():
     with pytest.raises(InputError, match="batch_size"):
-        Run(replace(SMALL, batch_size=2_000))
+        MLPs(replace(SMALL, batch_size=2_000))

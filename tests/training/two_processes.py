@@ -7,7 +7,7 @@ import torch
 
 from skipglass.training import ResNetSettings
 from skipglass.training.processes import launched
-from skipglass.training.resnet_run import ResNetRun
+from skipglass.training.resnet import ResNet
 
 SETTINGS = ResNetSettings(
     "digits", depth=8, width=0.25, normalized=False, epochs=5, batch_size=16, subset=640, learning_rate=0.01,
@@ -17,13 +17,16 @@ SETTINGS = ResNetSettings(
 
 def losses():
     with launched("cpu", SETTINGS.precision) as fabric:
-        run = ResNetRun(SETTINGS, SETTINGS.images(), fabric)
-        run.monitors = {}  # they have tests of their own
+        training = ResNet(SETTINGS, SETTINGS.images(), fabric)  # without a monitor: it has tests of its own
         found = []
-        for _ in range(SETTINGS.epochs):
-            run.epoch()
-            found.append(run.losses.clone())
-        return fabric.global_rank, torch.cat(found), run.recording.rows
+
+        def keep(run):
+            if run.epoch_ends:
+                found.append(training.losses.values.clone())
+
+        training.fit([training.losses, keep, training.recorder, training.schedule])
+        rows = [{name: v for name, v in row.items() if name != "seconds"} for row in training.recorder.rows]
+        return fabric.global_rank, torch.cat(found), rows
 
 
 if __name__ == "__main__":

@@ -92,9 +92,9 @@ def test_the_recording_holds_what_the_measurements_give(mode):
     np.testing.assert_allclose(row.effective_depth, part.effective_depth, rtol=1e-9)
     np.testing.assert_allclose(row.participation, part.share, rtol=1e-9)
     assert row.block.values.tolist() == ["1", "2", "3"] == list(part.blocks)
-    with sg.paths.forward.forward(twin, x, y, F.cross_entropy) as run:
-        split = sg.paths.spectrum(run.loss, run.x, "blocks")
-        np.testing.assert_allclose(row.loss, float(run.loss.detach()), rtol=1e-12)
+    trace = sg.trace(twin, x, y, F.cross_entropy)
+    split = sg.paths.spectrum(trace)
+    np.testing.assert_allclose(row.loss, float(trace.loss.detach()), rtol=1e-12)
     np.testing.assert_allclose(row.share, split.share, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(row.length_norm, split.norm, rtol=1e-9)
     np.testing.assert_allclose(float((row.share * row.length).sum()), row.effective_depth, rtol=1e-9)
@@ -113,6 +113,95 @@ def test_the_recording_holds_what_the_measurements_give(mode):
         np.testing.assert_allclose(row[name], [float(v) for v in expected.values()])
     norms = [float(m.weight.detach().norm()) for m in model.modules() if isinstance(m, nn.BatchNorm1d)]
     np.testing.assert_allclose(row.multiplier_norm, norms)
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+def test_several_modes_record_what_a_monitor_of_each_does(normalized):
+    """Without batch norm or dropout the modes are one, and measured once."""
+    model, (x, y) = network(torch.float64), batch(dtype=torch.float64)
+    if not normalized:
+        for block in model[1:-1]:
+            block.norm, block.drop = nn.Identity(), nn.Identity()
+    calls = []
+    modes = ("eval", "frozen", "train")
+
+    def loss_fn(outputs, targets):
+        calls.append(1)
+        return F.cross_entropy(outputs, targets)
+
+    def pair(mode):
+        return sg.Monitor(model, probe=(x, y), loss_fn=loss_fn, every=1, spectrum_every=2, mode=mode)
+
+    together, alone = pair(modes), {mode: pair(mode) for mode in modes}
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    calls.clear()
+    together.step()
+    assert len(calls) == (3 if normalized else 2)
+    for monitor in alone.values():
+        monitor.step()
+    data = together.recording.to_xarray()
+    first = alone["eval"].recording.to_xarray()
+    xr.testing.assert_identical(data[list(first)].drop_attrs(), first.drop_attrs())
+    for mode in modes[1:]:
+        seen = alone[mode].recording.to_xarray()
+        for name in ("effective_depth", "participation", "effective_depth_median", "participation_median"):
+            np.testing.assert_allclose(data[f"{name}_{mode}"], seen[name], rtol=1e-12, err_msg=f"{name} {mode}")
+    assert data.attrs["mode"] == "eval, frozen, train"
+    again = pair(modes)
+    again.load_state_dict(together.state_dict())
+    xr.testing.assert_identical(again.recording.to_xarray(), data)
+    with pytest.raises(StorageError, match="mode = eval"):
+        again.load_state_dict(alone["eval"].state_dict())
+
+
+def test_a_mode_that_fails_leaves_the_others_theirs():
+    model = network()
+    calls = []
+
+    def loss_fn(outputs, targets):
+        calls.append(1)
+        if len(calls) == 5:  # the second evaluation's second mode
+            raise KeyError("lost")
+        return F.cross_entropy(outputs, targets)
+
+    monitor = sg.Monitor(model, probe=batch(), loss_fn=loss_fn, every=1, mode=("eval", "frozen", "train"))
+    monitor.step()
+    data = monitor.recording.to_xarray()
+    assert "step 1: not measured in mode 'frozen', InputError: loss_fn raised KeyError" in data.notes
+    depths = [data[f"effective_depth{mode}"][1] for mode in ("", "_frozen", "_train")]
+    assert np.isnan(depths).tolist() == [False, True, False]
+
+
+class Hidden(nn.Module):
+    """A recurrent network, whose weights are inside one operation, behind a batch norm that nothing takes up."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.cell, self.head = nn.BatchNorm1d(5), nn.LSTM(5, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.cell(self.norm(x)[None])[0][0])
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [(nn.Sequential(nn.Flatten(), Hidden()), "1.norm"), (nn.LSTM(5, 4), "no weight that contracts the signal")],
+)
+def test_scales_that_cannot_be_read_are_said_once(model, words, caplog):
+    """Before: left out without a word."""
+
+    def loss_fn(outputs):
+        return (outputs[0] if isinstance(outputs, tuple) else outputs).sum()
+
+    with caplog.at_level(logging.WARNING, "skipglass.watch"):
+        monitor = sg.Monitor(model, probe=(batch()[0], None), loss_fn=loss_fn, every=1)
+        monitor.step()
+    (note,) = monitor.recording.notes
+    assert words in note
+    assert caplog.messages == [note]
+    assert monitor.recording.to_xarray().notes == note
 
 
 def set_statistics(model, x):
@@ -214,6 +303,8 @@ def test_a_probe_that_fails_is_noted_and_the_training_goes_on(caplog):
         ({"every": 0}, "every"),
         ({"every": 4, "spectrum_every": 6}, "multiple of every = 4"),
         ({"mode": "evl"}, "did you mean 'eval'"),
+        ({"mode": ("eval", "eval")}, "several that differ"),
+        ({"mode": ()}, "several that differ"),
         ({"unit": "block"}, "did you mean 'blocks'"),
         ({"model": ResidualMLP(5, 3, seeds=(0, 1))}, "several seeds"),
         ({"model": "resnet"}, "torch.nn.Module"),
@@ -249,7 +340,7 @@ def test_a_resumed_run_has_the_same_recording(tmp_path):
     for wrong, words in (
         ({}, "every = None"),
         ([], "list"),
-        ({**first.state_dict(), "every": 7}, "every = 7, not 2"),
+        ({**first.state_dict(), "every": 7}, "every = 7, the monitor 2"),
         ({**first.state_dict(), "mode": "train"}, "mode = train"),
         ({**first.state_dict(), "steps": "3"}, "count of steps"),
         ({**first.state_dict(), "rows": [{}]}, "no recording"),

@@ -1,211 +1,151 @@
 """`skipglass glass`: sample spin glasses, count their critical points, or descend them."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skipglass.cli.folders import folder_option
+from skipglass import check
+from skipglass.cli.options import AsJson, folder, refuse, with_options
+from skipglass.cli.render import progress, say_where
+from skipglass.errors import InputError
+from skipglass.training import options
+from skipglass.training.option import option, validate
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they load slowly
     import xarray as xr
 
-    from skipglass.report import Panel
     from skipglass.theory import Mixture
 
 __all__ = ["glass"]
 
-MOST = 1_000_000  # samples: our choice
-WORKERS = 1_024  # our choice
-COUNTS = ("index", "exact", "measured", "standard error", "z")
-DESCENTS = ("sample", "start", "H/Λ", "gradient", "points", "converged", "overlap")
-MEASURED = ("energy", "gradient_norm", "evaluations", "converged")
-LANDMARKS = {"threshold": "-E_∞", "minimum": "-√ν′", "ground": "-E_0"}
-HOW_TO_READ = {
-    COUNTS: "Counted against the exact mean (Kac-Rice): z is their difference in standard errors of the mean.",
-    DESCENTS: "gradient: ‖P∇H‖ over a typical one, √(Λν′); overlap: mean ⟨w,w'⟩/Λ of the end points in one glass.",
-}
+POINTS, DESCENTS = "Critical points", "Descents"  # the headings on the command line
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How many glasses of which size; the limits are our choice."""
+
+    size: int = option(..., "Λ, the number of spins.", minimum=2)
+    samples: int = option(..., "Number of glasses.", minimum=1, maximum=1_000_000)
+    seed: int = option(0, "Seed of sample 0; sample i uses seed + i.", minimum=0)
+    workers: int = option(1, "Number of processes; the results do not depend on it.", minimum=1, maximum=1_024)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        check.seed("the last seed", self.seeds[-1])
+
+    @property
+    def seeds(self) -> range:
+        """That of each sample."""
+        return range(self.seed, self.seed + self.samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counting(Sampling):
+    """All critical points of small glasses of given orders."""
+
+    orders: str = option("", "Orders, 3 or 2,3, or with their powers, 1:0.3,3:0.7.", POINTS)
+    max_starts: int = option(40_000, "Newton starts after which a search gives up.", POINTS, minimum=1)
+    size: int = 6
+    samples: int = 200
+
+    @property
+    def mixture(self) -> "Mixture":
+        """{order: power} of "3", "2,3" (equal powers) or "1:0.3,3:0.7"."""
+        from skipglass.theory import Mixture
+
+        parts = [part.split(":") for part in self.orders.split(",")]
+        try:
+            powers = {int(part[0]): float(part[1]) if len(part) > 1 else 1 / len(parts) for part in parts}
+        except ValueError:
+            powers = {}
+        # each order once, and with a power where the others have one
+        if len(powers) != len(parts) or len({len(part) for part in parts}) != 1 or len(parts[0]) > 2:
+            raise InputError(
+                f"orders must be like 3, or 2,3, or 1:0.3,3:0.7 (order:power), each order once, not {self.orders!r}"
+            )
+        return Mixture(powers)
+
+    def run(self, mixture: "Mixture", workers: int, on_sample: Callable[[], None]) -> "xr.Dataset":
+        """Count them."""
+        from skipglass.paper.samples import counts
+
+        return counts(mixture, self.size, self.seeds, workers, on_sample, self.max_starts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Descending(Sampling):
+    """Descents in large glasses of a network."""
+
+    depth: int | None = option(None, "Depth of the network.", DESCENTS, minimum=1)
+    beta: float | None = option(None, "β of the network (Eq. 17).", DESCENTS, minimum=0)
+    field: bool = option(False, "Keep its paths of length 1, which act as a field.", DESCENTS)
+    starts: int = option(2, "Descents in each glass.", DESCENTS, minimum=1)
+    steps: int = option(40, "Largest number of steps of each descent.", DESCENTS, minimum=1)
+    size: int = 2000
+    samples: int = 3
+
+    @property
+    def mixture(self) -> "Mixture":
+        """That of the network."""
+        from skipglass.theory import DepthEnsemble
+
+        if self.depth is None or self.beta is None:
+            raise InputError("the glass of a network needs --depth and --beta")
+        return DepthEnsemble(self.depth, self.beta).mixture(field=self.field)
+
+    def run(self, mixture: "Mixture", workers: int, on_sample: Callable[[], None]) -> "xr.Dataset":
+        """Descend."""
+        from skipglass.paper.samples import descents
+
+        much = {"starts": self.starts, "steps": self.steps, "workers": workers}
+        name = f"depth {self.depth}, β = {self.beta:g}, {'field kept' if self.field else 'no field'}"
+        return descents(mixture, self.size, self.seeds, on_sample=on_sample, **much).assign_attrs(name=name)
+
+
+TABLES = {"critical points": options(Counting), "descents": options(Descending)}
+
+
+@with_options(TABLES)
 def glass(
-    orders: Annotated[
-        str | None, typer.Option(help="Count critical points: orders, 3 or 2,3, or with powers, 1:0.3,3:0.7.")
-    ] = None,
-    depth: Annotated[int | None, typer.Option(help="Descend the glass of a network of this depth.")] = None,
-    beta: Annotated[float | None, typer.Option(help="β of that network (Eq. 17).")] = None,
-    field: Annotated[bool, typer.Option("--field", help="Keep its paths of length 1, a field.")] = False,
-    size: Annotated[int | None, typer.Option(help="Λ; by default 6 for critical points, 2000 for descents.")] = None,
-    samples: Annotated[int | None, typer.Option(help="Number of glasses; by default 200, or 3 for descents.")] = None,
-    starts: Annotated[int, typer.Option(help="Descents in each glass.")] = 2,
-    steps: Annotated[int, typer.Option(help="Largest number of steps of each descent.")] = 40,
-    max_starts: Annotated[int, typer.Option(help="Newton starts at which a search gives up.")] = 40_000,
-    seed: Annotated[int, typer.Option(help="Seed of sample 0; sample i uses seed + i.")] = 0,
-    workers: Annotated[int, typer.Option(help="Number of processes; the results do not depend on it.")] = 1,
-    out: Annotated[
-        Path | None,
-        folder_option("Folder for the recording, the figure and report.html."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    out: Annotated[str | None, folder("Folder for the recording, the figure and report.html.")] = None,
+    as_json: AsJson = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
-    """Sample spin glasses: critical points (--orders), or descents (--depth and --beta)."""
-    from skipglass import check
-    from skipglass.cli.render import progress
-    from skipglass.errors import InputError
+    """Sample spin glasses: count critical points (--orders), or descend (--depth and --beta)."""
+    if ("orders" in given) == ("depth" in given):
+        raise InputError("ask for critical points with --orders, or for descents with --depth and --beta: one of them")
+    counting = "orders" in given
+    asked = "critical points" if counting else "descents"
+    refuse(given, TABLES, asked)
+    sampling = Counting(**given) if counting else Descending(**given)
+    mixture, workers = sampling.mixture, _workers(sampling.workers)
     from skipglass.record import output_folder
 
-    if orders is not None and (beta is not None or field):
-        raise InputError("--beta and --field belong to --depth; orders are given with their powers, like 1:0.3,3:0.7")
-    if (orders is None) == (depth is None):
-        raise InputError("ask for critical points with --orders, or for descents with --depth and --beta: one of them")
-    counting = orders is not None
-    mixture = _mixture_of_orders(orders) if orders is not None else _mixture_of_network(depth, beta, field)
-    Λ = check.integer("size", size if size is not None else (6 if counting else 2000), 2)
-    wanted = samples if samples is not None else (200 if counting else 3)
-    count = check.integer("samples", wanted, 2 if counting else 1, MOST)
-    first = check.seed("seed", seed)
-    check.seed("the last seed", first + count - 1)
-    start_count, step_count = check.integer("starts", starts, 1), check.integer("steps", steps, 1)
-    limit = check.integer("max_starts", max_starts, 1)
-    processes, seeds = _processes(workers), range(first, first + count)
-    folder = None if out is None else output_folder(out)
-    from skipglass.paper import samples as sampled  # torch: only once there is something to compute
-
+    # all that can be refused has been, before anything is computed or written
+    place = None if out is None else output_folder(out)
     with progress() as bar:
-        task = bar.add_task("critical points, samples" if counting else "descents, glasses", total=count)
+        task = bar.add_task(f"{asked}, samples", total=sampling.samples)
+        recording = sampling.run(mixture, workers, lambda: bar.advance(task))
+    # torch, only once there is something to show
+    from skipglass.cli.glass_view import counts_view, descents_view
 
-        def on_sample() -> None:
-            bar.advance(task)
-
-        if counting:
-            recording = sampled.counts(mixture, Λ, seeds, processes, on_sample, limit)
-        else:
-            recording = sampled.descents(
-                mixture, Λ, seeds, starts=start_count, steps=step_count, workers=processes, on_sample=on_sample
-            )
-    if depth is not None:
-        recording.attrs["name"] = f"depth {depth}, β = {beta:g}, {'field kept' if field else 'no field'}"
-    panel = sampled.count_panel(recording) if counting else sampled.descent_panel(recording)
-    (_show_counts if counting else _show_descents)(recording, as_json)
-    if folder is not None:
-        page = _write(recording, panel, folder)
-        typer.echo(f"{page}: open it in a browser", err=as_json)
+    view = (counts_view if counting else descents_view)(recording)
+    view.show(as_json=as_json)
+    if place is not None:
+        say_where(view.write(place), on_stderr=as_json)
 
 
-def _processes(workers: int) -> int:
-    """As many as asked for, up to a core each: more would only wait for one another."""
-    from skipglass import check
-
-    if check.integer("workers", workers, 1, WORKERS) == 1:
+def _workers(asked: int) -> int:
+    """As many as asked for, up to one per core: more would only wait for one another."""
+    if asked == 1:
         return 1
-    from skipglass.training.spread import cores
+    from skipglass.training import cores
 
     most = max(2, cores())
-    if workers > most:
-        typer.echo(f"{most} workers in place of {workers}: more than the machine has cores would be slower", err=True)
-    return min(workers, most)
-
-
-def _mixture_of_orders(text: str) -> "Mixture":
-    """{order: power} of "3", "2,3" (equal powers) or "1:0.3,3:0.7"."""
-    from skipglass.errors import InputError
-    from skipglass.theory import Mixture
-
-    parts = [part.split(":") for part in text.split(",")]
-    try:
-        powers = {int(part[0]): float(part[1]) if len(part) > 1 else 1 / len(parts) for part in parts}
-    except ValueError:
-        powers = {}
-    if len(powers) != len(parts) or len({len(part) for part in parts}) != 1 or len(parts[0]) > 2:
-        raise InputError(f"orders must be like 3, or 2,3, or 1:0.3,3:0.7 (order:power), each order once, not {text!r}")
-    return Mixture(powers)
-
-
-def _mixture_of_network(depth: int | None, beta: float | None, field: bool) -> "Mixture":
-    from skipglass.errors import InputError
-    from skipglass.theory import DepthEnsemble
-
-    if depth is None or beta is None:
-        raise InputError("the glass of a network needs --depth and --beta")
-    return DepthEnsemble(depth, beta).mixture(field=field)
-
-
-def _write(recording: "xr.Dataset", panel: "Panel", folder: Path) -> Path:
-    """Leave the recording, the figure and the page in a folder; return the page."""
-    from skipglass.cli.render import made_by
-    from skipglass.record import save
-    from skipglass.report import Report, Section, Table, render_page, save_figures
-
-    counted = "count" in recording
-    columns, rows = (COUNTS, _counted(recording)) if counted else (DESCENTS, _descended(recording))
-    save_figures(panel, folder)
-    save(recording, folder / f"{panel.name}-samples.nc", kind="glass")
-    shown = [tuple(cell if isinstance(cell, float) else str(cell) for cell in row) for row in rows]
-    table = Table("numbers", "In numbers", HOW_TO_READ[columns], columns, shown)
-    lead = f"{recording.attrs['mixture']}, Λ = {recording.attrs['size']}, {recording.sizes['sample']} samples."
-    title = "Critical points of sampled spin glasses" if counted else "Descents in sampled spin glasses"
-    return render_page(
-        Report(title, lead, (Section("What was found", "", (panel, table)),), made_by()), folder / "report.html"
-    )
-
-
-def _counted(recording: "xr.Dataset") -> list:
-    from skipglass.paper.samples import compared
-
-    return compared(recording)
-
-
-def _descended(recording: "xr.Dataset") -> list[tuple]:
-    return [
-        (s, k, *(recording[name].values[i, k].item() for name in MEASURED), float(recording.overlap[i]))
-        for i, s in enumerate(recording.sample.values.tolist())
-        for k in range(recording.sizes["start"])
-    ]
-
-
-def _show_counts(recording: "xr.Dataset", as_json: bool) -> None:
-    from skipglass.cli.render import print_json, print_table
-
-    rows, a = _counted(recording), recording.attrs
-    complete, total = int(recording.complete.sum()), recording.sizes["sample"]
-    if as_json:
-        print_json(
-            {
-                **{name: a[name] for name in ("mixture", "size")},
-                "samples": total,
-                "complete": complete,
-                "rows": [dict(zip(COUNTS, row, strict=True)) for row in rows],
-            }
-        )
-    else:
-        print_table(f"critical points, {a['mixture']}, Λ = {a['size']}, {total} samples", COUNTS, rows)
-    if complete < total:
-        typer.echo(
-            f"warning: {total - complete} of {total} samples lack evidence that all their points were found; "
-            "their counts may be low",
-            err=True,
-        )
-
-
-def _show_descents(recording: "xr.Dataset", as_json: bool) -> None:
-    from skipglass.cli.render import print_json, print_table
-
-    a, rows = recording.attrs, _descended(recording)
-    if as_json:
-        keys = ["sample", "start", *MEASURED, "overlap"]
-        print_json(
-            {
-                "mixture": a["mixture"],
-                "name": a["name"],
-                "size": a["size"],
-                "landmarks": {name: a[name] for name in LANDMARKS},
-                "rows": [dict(zip(keys, row, strict=True)) for row in rows],
-            }
-        )
-        return
-    told = ", ".join(f"{sign} = {a[name]:.4f}" for name, sign in LANDMARKS.items() if a[name] == a[name])
-    unknown = "" if a["ground"] == a["ground"] else "; E_0 is not known for mixtures"
-    print_table(f"descents, {a['name']}, Λ = {a['size']}: {told}{unknown}", DESCENTS, rows)
-    typer.echo(HOW_TO_READ[DESCENTS])
-    going = int((recording.converged == 0).sum())
-    if going:
-        typer.echo(f"{going} of {len(rows)} descents were still going down: --steps takes them further")
+    if asked > most:
+        typer.echo(f"{most} workers in place of {asked}: more than the machine has cores would be slower", err=True)
+    return min(asked, most)

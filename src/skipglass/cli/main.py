@@ -6,39 +6,35 @@ from typing import Annotated
 import typer
 
 from skipglass import __version__
-from skipglass.cli import glass, measure, reproduce, sweep, theory, train
+from skipglass.cli.glass import glass
+from skipglass.cli.measure import measure
+from skipglass.cli.reproduce import report, reproduce
+from skipglass.cli.sweep import sweep
+from skipglass.cli.theory import theory
+from skipglass.cli.train import train
 from skipglass.errors import UserError
 
 __all__ = ["app", "main"]
 
+QUESTION = "How deep is your residual network really, and what does that do to its loss surface?"
+
 app = typer.Typer(
-    name="skipglass",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="How deep is your residual network really, and what does that do to its loss surface?",
+    name="skipglass", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=QUESTION
 )
-app.command("theory")(theory.theory)
-app.command("glass")(glass.glass)
-app.command("measure")(measure.measure)
-app.command("train")(train.train)
-app.command("sweep")(sweep.sweep)
-app.command("reproduce")(reproduce.reproduce)
-app.command("report")(reproduce.report)
+for command in (theory, glass, measure, train, sweep, reproduce, report):
+    app.command()(command)
 
 
-@app.callback(invoke_without_command=True)
-def version(
-    show: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-) -> None:
-    """How deep is your residual network really, and what does that do to its loss surface?"""
+@app.callback(invoke_without_command=True, help=QUESTION)
+def version(show: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+    """Show the version if asked to."""
     if show:
-        sys.stdout.write(f"skipglass {__version__}\n")
+        typer.echo(f"skipglass {__version__}")
         raise typer.Exit
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line on stderr and exit status 2."""
+    """Run the command line; a user's mistake ends in one line on stderr and exit status 2, Ctrl-C in status 130."""
     try:
         sys.exit(app(standalone_mode=False))
     except UserError as error:
@@ -46,7 +42,8 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         _fail("stopped", 130)
     except Exception as error:
-        if not hasattr(error, "format_message"):  # typer's own usage errors have it
+        # typer's own errors of usage have it, and no base class of their own that it makes public
+        if not hasattr(error, "format_message"):
             raise
         _fail(error.format_message(), 2)
 

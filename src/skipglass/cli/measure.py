@@ -1,129 +1,103 @@
 """`skipglass measure`: how the gradient of one batch flows through a network."""
 
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skipglass.cli.folders import folder_option
+from skipglass import check
+from skipglass.cli.options import AsJson, folder, with_options
+from skipglass.cli.render import print_json, progress, say_where
+from skipglass.errors import InputError
+from skipglass.training import options
+from skipglass.training.option import option, validate
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it loads torch
     from skipglass.paths import Profile
 
 __all__ = ["measure"]
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """How a model is measured, and on what."""
+
+    inputs: Path | None = option(None, "Inputs, file.npy or file.pt; by default a random batch.", flag="--input")
+    targets: Path | None = option(None, "Targets of the loss, file.npy or file.pt.")
+    unit: str = option("blocks", "What path lengths count; the paper counts weights.", choices=("blocks", "weights"))
+    batch: int = option(8, "Number of random samples.", minimum=1)
+    tokens: int = option(16, "Tokens in each random sequence.", minimum=1)
+    shape: tuple[int, ...] | None = option(None, "Shape of one random sample, as 3,64,64.")
+    seed: int = option(0, "Seed of the weights and of the random batch.", minimum=0, maximum=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        for size in self.shape or ():
+            check.integer("shape", size, 1)
+
+
+@with_options({"": options(Measurement)})
 def measure(
     spec: Annotated[
         str,
         typer.Argument(
-            help="timm:NAME, torchvision:NAME, hf:NAME_OR_CONFIG.json, with random weights; or package.module:factory "
-            "or file.py:factory, with the weights that the factory gives."
+            help="The model: timm:NAME, torchvision:NAME or hf:NAME_OR_CONFIG.json, with random weights; or "
+            "package.module:factory or file.py:factory, with the weights that the factory gives."
         ),
     ],
-    inputs: Annotated[Path | None, typer.Option("--input", help="file.npy or file.pt; else a random batch.")] = None,
-    targets: Annotated[Path | None, typer.Option(help="file.npy or file.pt, for the loss.")] = None,
-    unit: Annotated[str, typer.Option(help="blocks, or weights (the paper's r).")] = "blocks",
-    train: Annotated[bool | None, typer.Option("--train/--eval", help="Mode; else as it is built.")] = None,
-    batch: Annotated[int, typer.Option(help="Random samples.")] = 8,
-    tokens: Annotated[int, typer.Option(help="Tokens in each random sequence.")] = 16,
-    shape: Annotated[str | None, typer.Option(help="Of one random sample: 3,64,64.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the weights and the random batch.")] = 0,
-    out: Annotated[
-        Path | None,
-        folder_option("Folder for profile.nc, profile.png and report.html."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    train: Annotated[bool | None, typer.Option("--train/--eval", help="Mode; by default as built.")] = None,
+    out: Annotated[str | None, folder("Folder for profile.nc, profile.png and report.html.")] = None,
+    as_json: AsJson = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
-    """Split the gradient of a network by path length and say which blocks carry it."""
-    import warnings
-
-    from skipglass import check
-    from skipglass.cli.render import print_json, progress
-    from skipglass.errors import InputError
+    """Split the gradient of a network by path length, and say which blocks carry it."""
     from skipglass.record import output_folder
 
-    check.choice("unit", unit, ("blocks", "weights"))
-    count, length = check.integer("batch", batch, 1), check.integer("tokens", tokens, 1)
-    number, sample = check.seed("seed", seed), _shape(shape)
-    folder = None if out is None else output_folder(out)
-    with progress() as bar, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what there is to say about a profile stands in its notes
+    measurement, place = Measurement(**given), None if out is None else output_folder(out)
+    said, profile = _measured(spec, measurement, train)
+    from skipglass.cli.profile_view import summary, write_profile
+
+    if as_json:
+        print_json(summary(spec, said, profile))
+    else:
+        typer.echo(f"{spec}: {said}\n{profile}")
+    if place is not None:
+        say_where(write_profile(place, spec, said, profile), on_stderr=as_json)
+
+
+def _measured(spec: str, asked: Measurement, train: bool | None) -> "tuple[str, Profile]":
+    """What the inputs are, in words, and the profile."""
+    # what a measurement warns of stands in the notes of the profile, which are printed
+    with progress() as bar, warnings.catch_warnings(action="ignore"):
         task = bar.add_task("building the model", total=4)
+        import torch
+
+        from skipglass.cli.inputs import random_inputs, read_tensors
+        from skipglass.cli.specs import built
+        from skipglass.paths import measure as run
 
         def say(step: str) -> None:
             bar.update(task, description=step, advance=1)
 
-        import torch
-
-        from skipglass.cli.specs import build, random_inputs, read_tensors
-        from skipglass.paths import measure as run
-
-        torch.manual_seed(number)
-        built = build(spec)
-        given, said = built.inputs, "inputs of the factory"
-        if inputs is not None:
-            given, said = read_tensors(inputs), f"inputs of {inputs}"
-        elif given is None:
-            given, said = random_inputs(built.model, count, length, sample)
-        wanted = built.targets if targets is None else read_tensors(targets)
-        if train is not None:
-            built.model.train(train)
-        try:
-            profile = run(built.model, given, wanted, unit=unit, progress=say)
-        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-            if "memory" not in f"{type(error).__name__} {error}".lower():
-                raise
-            raise InputError(
-                "the measurement does not fit in memory; give a smaller --batch, --tokens or --shape"
-            ) from error
+        torch.manual_seed(asked.seed)
+        with built(spec) as made:
+            inputs, said = made.inputs, "inputs of the factory"
+            if asked.inputs is not None:
+                inputs, said = read_tensors(asked.inputs), f"inputs of {asked.inputs}"
+            elif inputs is None:
+                inputs, said = random_inputs(made.model, asked.batch, asked.tokens, asked.shape)
+            targets = made.targets if asked.targets is None else read_tensors(asked.targets)
+            if train is not None:
+                made.model.train(train)
+            try:
+                profile = run(made.model, inputs, targets, unit=asked.unit, progress=say)
+            except (RuntimeError, MemoryError) as error:
+                if "memory" not in f"{type(error).__name__} {error}".lower():
+                    raise
+                words = "the measurement does not fit in memory; give a smaller --batch, --tokens or --shape"
+                raise InputError(words) from error
         bar.update(task, description="measured", completed=4)
-    if as_json:
-        print_json(_summary(spec, said, profile))
-    else:
-        typer.echo(f"{spec}: {said}\n{profile}")
-    if folder is not None:
-        page = _write(folder, spec, said, profile)
-        typer.echo(f"{page}: open it in a browser", err=as_json)
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    """A shape as it is written on the command line."""
-    from skipglass import check
-    from skipglass.errors import InputError
-
-    if text is None:
-        return None
-    try:
-        return tuple(check.integer("shape", int(part), 1) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"shape must be whole numbers from 1 up, as 3,64,64; not {text!r}") from None
-
-
-def _summary(spec: str, said: str, profile: "Profile") -> dict[str, object]:
-    """The profile without what is kept for each sample."""
-    plain = ("model", "mode", "dtype", "loss", "unit", "samples", "effective_depth", "error", "cancellation")
-    more = ("independent_samples", "notes", "lengths", "norm", "share", "blocks", "participation")
-    return {
-        "spec": spec,
-        "inputs": said,
-        **{name: getattr(profile, name) for name in (*plain, *more)},
-        "effective_depth_per_sample": profile.effective_depth_per_sample,
-        "census": {r: str(n) for r, n in profile.census.items()},
-        "fits": [
-            {"reading": f.reading, "beta": f.beta, "interval": f.interval, "distance": f.distance} for f in profile.fits
-        ],
-        **{name: list(getattr(profile, name)) for name in ("weights", "sums", "norms", "opaque")},
-    }
-
-
-def _write(folder: Path, spec: str, said: str, profile: "Profile") -> Path:
-    """Leave the recording, the figure and the page in a folder; return the page."""
-    from skipglass.cli.profile_page import profile_report
-    from skipglass.record import write_atomically
-    from skipglass.report import render_page
-
-    profile.save(folder / "profile.nc")
-    with write_atomically(folder / "profile.png") as temporary:
-        profile.figure().savefig(temporary, dpi=150)
-    return render_page(profile_report(spec, said, profile), folder / "report.html")
+    return said, profile

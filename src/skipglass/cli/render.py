@@ -1,28 +1,23 @@
-"""What the commands share in what they print."""
+"""What the commands share in what they print, and in how they end early."""
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
 
+import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from skipglass.errors import UserError
 
-__all__ = ["made_by", "print_json", "print_table", "progress"]
+__all__ = ["interrupted", "made_by", "print_json", "print_table", "progress", "say_where"]
 
 
 def made_by() -> str:
-    """The foot of a page: version, command, machine and date."""
+    """Return the foot of a page: version, command, machine and date."""
     from skipglass import __version__
     from skipglass.record import provenance
 
@@ -32,7 +27,9 @@ def made_by() -> str:
 
 def print_json(value: Mapping[str, object]) -> None:
     """Print ``value`` as one JSON object; infinities and NaN become null, as JSON has none."""
-    sys.stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, default=lambda array: array.tolist())
+    plain = json.loads(text, parse_constant=lambda _: None)
+    typer.echo(json.dumps(plain, indent=2, ensure_ascii=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -45,33 +42,27 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     Console().print(table)
 
 
+def say_where(page: Path, *, on_stderr: bool = False) -> None:
+    """Say where the page is."""
+    typer.echo(f"{page}: open it in a browser", err=on_stderr)
+
+
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Show progress on stderr: description, bar, count, elapsed and remaining time; nothing stays after an error."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         try:
             yield bar
         except UserError:
-            bar.live.transient = True  # clears the bar on a terminal,
-            bar.console.quiet = not bar.console.is_terminal  # and prints none to a file
+            # this clears the bar on a terminal, and prints none to a file
+            bar.live.transient = True
+            bar.console.quiet = not bar.console.is_terminal
             raise
 
 
-def _plain(value: object) -> object:
-    """Lists, dicts and Python numbers in place of NumPy's."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value
+def interrupted(message: str) -> NoReturn:
+    """End a command that Ctrl-C has interrupted: one line that says what is kept, and exit status 130."""
+    if message:
+        typer.echo(message, err=True)
+    raise typer.Exit(130)

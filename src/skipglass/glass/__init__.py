@@ -6,8 +6,6 @@ from skipglass.glass.descent import descend
 from skipglass.glass.hamiltonian import SphericalGlass
 from skipglass.glass.langevin import langevin
 from skipglass.glass.lazy import LazyGlass
-from skipglass.glass.levels import Levels, levels
-from skipglass.glass.sampling import over_seeds, searched
 from skipglass.glass.trajectory import Trajectory
 
 __all__ = [
@@ -17,15 +15,11 @@ __all__ = [
     "Glass",
     "IncompleteSearchWarning",
     "LazyGlass",
-    "Levels",
     "SphericalGlass",
     "Trajectory",
     "critical_points",
     "descend",
     "langevin",
-    "levels",
-    "over_seeds",
-    "searched",
 ]
 
 

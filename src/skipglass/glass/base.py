@@ -185,11 +185,12 @@ class Glass(ABC):
             raise InputError(
                 f"points must be {self.dtype}, like the glass, found {w.dtype}; convert them with .to({self.dtype})"
             )
-        w = w if w.device == self.device else w.to(self.device)
+        w = w.to(self.device)
         if project:
             return sphere.project(w)
+        distance = (torch.linalg.vecdot(w, w) / self.size - 1).abs()
+        off = float(distance.max()) if w.numel() else 0.0
         # NaN is no distance either, and fails the comparison
-        off = _distance(w)
         if not off <= torch.finfo(self.dtype).eps ** (2 / 3):
             raise InputError(
                 f"points must lie on the sphere ‖w‖² = {self.size}: ‖w‖²/{self.size} differs from 1 by up to "
@@ -225,17 +226,14 @@ def _require_device(device: Device) -> torch.device:
 
 
 def _as_tensor(points: object, size: int) -> Tensor:
-    if type(points) is Tensor and not (points.requires_grad or points.is_neg()):
-        w = points  # as almost always: descent asks for one point again and again
-    elif np.ma.isMaskedArray(points):
+    if np.ma.isMaskedArray(points):
         raise InputError("points must not be masked: what is hidden has no value; fill or drop it first")
-    else:
-        if isinstance(points, np.ndarray):  # torch refuses arrays that run backwards, and warns of read-only ones
-            points = np.require(points, points.dtype.newbyteorder("="), ("C", "W"))
-        try:
-            w = torch.as_tensor(points).detach().resolve_neg()
-        except (TypeError, ValueError, RuntimeError):
-            w = torch.empty((), device="meta")
+    if isinstance(points, np.ndarray):  # torch refuses arrays that run backwards, and warns of read-only ones
+        points = np.require(points, points.dtype.newbyteorder("="), ("C", "W"))
+    try:
+        w = torch.as_tensor(points).detach().resolve_neg()
+    except (TypeError, ValueError, RuntimeError):
+        w = torch.empty((), device="meta")
     if w.is_meta or w.is_nested or w.layout != torch.strided:
         kind = f" ({points.layout}, {points.device})" if isinstance(points, Tensor) else ""
         raise InputError(
@@ -243,11 +241,3 @@ def _as_tensor(points: object, size: int) -> Tensor:
             f"not {type(points).__name__}{kind}"
         )
     return w
-
-
-def _distance(w: Tensor) -> float:
-    """The largest |‖w‖²/Λ - 1|; for one point by NumPy, which wakes faster after megabytes of couplings."""
-    if w.ndim == 1 and w.device.type == "cpu":
-        v = w.numpy()
-        return abs(float(v @ v) / len(v) - 1)
-    return float((torch.linalg.vecdot(w, w) / w.shape[-1] - 1).abs().max()) if w.numel() else 0.0

@@ -140,7 +140,7 @@ class SpanLaw:
             If rounding has used up what the earlier draws leave open.
         """
         q = np.clip(self.coordinates @ c, -1.0, 1.0)
-        xi = _derivatives(self.mixture, q)
+        xi = [np.asarray(self.mixture(q, k)) for k in range(3)]
         sources = np.column_stack([xi[1], xi[2][:, None] * self.coordinates])
         past = solve_triangular(self.factor, sources, lower=True, check_finite=False) if self.rows else sources
         ell = past[:, 0]
@@ -209,16 +209,6 @@ class SpanLaw:
         self.white = np.pad(self.white, ((0, 1), (0, 0)))
         self.rows.append(rows)
         self.normals = np.concatenate([self.normals, normals])
-
-
-def _derivatives(mixture: Mixture, q: Array) -> list[Array]:
-    """ξ, ξ′ and ξ″ at each overlap: a hundred orders in three calls, where Mixture takes one per order."""
-    r, values = mixture.orders.astype(float), []
-    coefficients = mixture.powers
-    for k in range(3):
-        values.append(q[:, None] ** np.maximum(r - k, 0) @ coefficients)
-        coefficients = coefficients * (r - k)
-    return values
 
 
 def _covariance(xi: float, xi1: float, xi2: float, a: Array, b: Array, m: int) -> Array:

@@ -1,13 +1,13 @@
 """The couplings of one order r, packed, and the one pass over them.
 
 For r ≥ 2 a coupling belongs to a sorted tuple (I, j, k), I the r-2 smallest indices. A *band* holds those of a few
-neighbouring j: a matrix A with a row for each j of the band and each k, and a column for each I, so that energy
-and gradient are products of a matrix without gaps, for one point or many. With m_I the monomial of I,
+neighbouring j: an array with a matrix for each j of the band, which has a row for each k and a column for each I, so
+that energy and gradient are products of matrices without gaps, for one point or many. With m_I the monomial of I,
 
-    Y_jk = Σ_I A[jk,I] m_I          E = Σ_{j≤k} w_j w_k Y_jk
-    v_I  = Σ_{j≤k} w_j w_k A[jk,I]  ∇E = (Y + Yᵀ) w + ∇(Σ_I v_I m_I)
+    Y_jk = Σ_I A[jk,I] m_I         E = Σ_{j≤k} w_j w_k Y_jk
+    S_jI = Σ_{k≥j} w_k A[jk,I]     ∇E = (Y + Yᵀ) w + ∇(Σ_I v_I m_I),   v = wᵀS held
 
-and, with X[b,I] = Σ_{k≥b} w_k A[bk,I] + Σ_{j≤b} w_j A[jb,I] and Z_ba = ∂_a Σ_I X[b,I] m_I,
+and, with X[b,I] = S_bI + Σ_{j≤b} w_j A[jb,I] and Z_ba = ∂_a Σ_I X[b,I] m_I,
 
     ∇²E = Y + Yᵀ + Z + Zᵀ + ∇²(Σ_I v_I m_I).
 
@@ -18,10 +18,10 @@ j waste nothing, but at p = 3, Λ = 200 the calls then take longer than the arit
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, combinations_with_replacement
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,61 +32,64 @@ from skipglass.glass import polynomial
 __all__ = ["Couplings", "draw_couplings", "index_tuples"]
 
 PADDING = 1 / 16  # our choice: the share of zeros that bands may hold
-SMALL = 1 << 16  # numbers, half a megabyte
-IN_CACHE = 1 << 19  # bytes that a core's own cache holds
+IN_CACHE = 1 << 16  # numbers that a core's own cache holds
 
 
-class _Band(NamedTuple):
-    """The rows start ≤ j < stop, k ≥ start, and the number of columns I of indices below stop."""
+def _bands(order: int, size: int) -> Iterator[tuple[int, int, int]]:
+    """The bands of order r ≥ 2: rows start ≤ j < stop, k ≥ start, and the number of columns I of indices below stop."""
+    widest, start = max(1, int(PADDING * size / order)), 0
+    while start < size:
+        # the second product of a pass reads a band again: it shall still be in the cache
+        of_one_j = (size - start) * polynomial.number(start + 1, order - 2)
+        stop = min(start + max(1, min(widest, IN_CACHE // of_one_j)), size)
+        yield start, stop, polynomial.number(stop, order - 2)
+        start = stop
 
-    start: int
-    stop: int
-    columns: int
 
-
-@lru_cache(maxsize=64)
-def _bands(order: int, size: int) -> list[_Band]:
-    """Return the bands of order r ≥ 2."""
-    width = max(1, int(PADDING * size / order))
-    stops = [*range(width, size, width), size]
-    return [_Band(i, j, polynomial.number(j, order - 2)) for i, j in zip([0, *stops], stops, strict=False)]
+def _array(t: Tensor) -> Any:
+    """On the CPU, the same memory as a NumPy array, whose slices cost a tenth of torch's; else the tensor."""
+    return t.numpy() if t.device.type == "cpu" else t
 
 
 @dataclass(frozen=True)
 class Couplings:
-    """Couplings of order r in packed form, of one glass or of a stack of them.
+    """Couplings of order r in packed form.
 
     Attributes
     ----------
     order, size : int
         r and Λ.
     values : Tensor
-        (*samples, stored): the bands one after the other; Λ numbers at r = 1.
+        (stored,): the bands one after the other; Λ numbers at r = 1.
     """
 
     order: int
     size: int
     values: Tensor
+    _spare: "dict[int, _Buffers]" = field(default_factory=dict, init=False, repr=False)  # by the number of points
 
     def __reduce__(self) -> tuple[type, tuple[int, int, Tensor]]:
         return Couplings, (self.order, self.size, self.values)  # without views and buffers
 
     @cached_property
-    def bands(self) -> list[Tensor]:
-        """The bands, views of shape (*samples, j, k, I) with k from the band's first j on."""
-        shapes = [(band.stop - band.start, self.size - band.start, band.columns) for band in self._layout]
-        pieces = self.values.split([math.prod(shape) for shape in shapes], -1)
-        return [piece.unflatten(-1, shape) for piece, shape in zip(pieces, shapes, strict=True)]
+    def bands(self) -> list[tuple[int, Tensor]]:
+        """The first j of each band, and the band, a view of shape (j, k, I) with k from the first j on."""
+        bands, rest = [], self.values
+        for i, j, columns in _bands(self.order, self.size):
+            shape = (j - i, self.size - i, columns)
+            bands.append((i, rest[: math.prod(shape)].view(shape)))
+            rest = rest[math.prod(shape) :]
+        return bands
 
     def blocks(self) -> Iterator[Tensor]:
-        """Yield the couplings of each j, views of shape (*samples, k ≥ j, I ≤ j)."""
-        for A, band in zip(self.bands, self._layout, strict=True):
-            for t in range(band.stop - band.start):
-                yield A[..., t, t:, : polynomial.number(band.start + t + 1, self.order - 2)]
+        """Yield the couplings of each j, views of shape (k ≥ j, I ≤ j)."""
+        for i, A in self.bands:
+            for t in range(len(A)):
+                yield A[t, t:, : polynomial.number(i + t + 1, self.order - 2)]
 
     def coefficients(self) -> Tensor:
-        """Return the couplings alone, (*samples, C(Λ+r-1, r)), in the order of `index_tuples`."""
-        return self.values if self.order == 1 else torch.cat([block.flatten(-2) for block in self.blocks()], -1)
+        """Return the couplings alone, (C(Λ+r-1, r),), in the order of `index_tuples`."""
+        return self.values if self.order == 1 else torch.cat([block.flatten() for block in self.blocks()])
 
     def derivatives(self, w: Tensor, number: int) -> list[Tensor]:
         """Return energy, ambient gradient and ambient Hessian, the first ``number`` + 1 of them.
@@ -94,132 +97,77 @@ class Couplings:
         Parameters
         ----------
         w
-            (*samples, B, Λ).
+            (B, Λ).
         number
             0, 1 or 2.
 
         Returns
         -------
         list of Tensor
-            (*samples, B), then (*samples, B, Λ), then (*samples, B, Λ, Λ).
+            (B,), then (B, Λ), then (B, Λ, Λ).
         """
-        if self.order == 1:
-            field = self.values[..., None, :].expand_as(w)
-            return [(w * field).sum(-1), field, w.new_zeros(*w.shape, self.size)][: number + 1]
-        if self.order == 2:
-            curvature = self._matrix()
-            slope = w @ curvature
-            return [(slope * w).sum(-1) / 2, slope, curvature[..., None, :, :].expand(*w.shape, self.size)][
-                : number + 1
-            ]
+        if self.order < 3:
+            # a field is its own gradient, a quadratic form has one Hessian everywhere
+            slope = self.values.expand_as(w) if self.order == 1 else w @ self._matrix
+            curvature = self._matrix if self.order == 2 else w.new_zeros(self.size, self.size)
+            energy = (slope * w).sum(-1) / self.order
+            return [energy, slope, curvature.expand(*w.shape, self.size)][: number + 1]
         # the monomials m_I are those of order r-2, the last of the powers
         powers = polynomial.monomials(w, self.order - 2)
-        Y, v, X = self._pass(w, powers[-1], number)
+        buffers = self._spare.pop(len(w), None) or _Buffers(self, len(w))  # atomic: no two threads get the same ones
+        Y, S = buffers.fill(w, powers[-1], number)
         explicit = (Y @ w[..., None] + Y.mT @ w[..., None]).squeeze(-1)  # (Y + Yᵀ) w, without a copy of Y
         results = [(explicit * w).sum(-1) / 2]
         if number:
-            results.append(explicit + polynomial.gradient(v[..., None, :], w, powers, self.order - 2).squeeze(-2))
+            v = w[:, None] @ S
+            results.append(explicit + polynomial.gradient(v, w, powers, self.order - 2)[:, 0])
         if number == 2:
+            X = S + self._from_above(w, powers[-1].shape[-1])
             mixed = Y + polynomial.gradient(X, w, powers, self.order - 2)  # Y + Z
-            results.append(mixed + mixed.mT + polynomial.hessian(v, w, powers, self.order - 2))
+            results.append(mixed + mixed.mT + polynomial.hessian(v[:, 0], w, powers, self.order - 2))
+        self._spare.clear()  # those of one number of points are enough
+        self._spare[len(w)] = buffers
         return results
 
-    def at_one_point(self, x: Any) -> tuple[Any, Any]:
-        """Return energy and ambient gradient of one point on the CPU, as descent asks for them; all are NumPy's."""
-        w = torch.from_numpy(x)
-        if not self._has_buffers:
-            energy, gradient = self.derivatives(w[None], 1)
-            return energy[0].numpy(), gradient[0].numpy()
-        try:
-            buffers = self._spare.pop()  # atomic: no two threads get the same ones
-        except IndexError:
-            buffers = _OnePoint(self)
-        powers = [w] if self.order == 3 else polynomial.monomials(w, self.order - 2)
-        energy, explicit, v = buffers.run(x, powers[-1].numpy())
-        self._spare.append(buffers)
-        if self.order > 3:  # at order 3 v is its own gradient
-            v = polynomial.gradient(torch.from_numpy(v)[None], w, powers, self.order - 2)[0].numpy()
-        return energy, explicit + v
-
-    @property
-    def _layout(self) -> list[_Band]:
-        return _bands(self.order, self.size)
-
     @cached_property
-    def _arrays(self) -> list[Any]:
-        return [polynomial.array(band) for band in self.bands]
-
-    @cached_property
-    def _has_buffers(self) -> bool:
-        """Whether S of `_OnePoint` is no larger than the couplings, or small."""
-        if self.order < 3:
-            return False
-        return self.size * polynomial.number(self.size, self.order - 2) <= max(self.values.numel(), SMALL)
-
-    @cached_property
-    def _spare(self) -> "list[_OnePoint]":
-        return []
-
     def _matrix(self) -> Tensor:
-        """The symmetric matrix (*samples, Λ, Λ) of the quadratic form: order 2, where a band has one column."""
-        Y = self.values.new_zeros(*self.values.shape[:-1], self.size, self.size)
-        upper = polynomial.array(Y)
-        for A, (i, j, _) in zip(self._arrays, self._layout, strict=True):
-            upper[..., i:j, i:] = A[..., 0]
+        """The symmetric matrix (Λ, Λ) of the quadratic form: order 2, where a band has one column."""
+        Y = self.values.new_zeros(self.size, self.size)
+        for i, A in self.bands:
+            Y[i : i + len(A), i:] = A[..., 0]
         return Y + Y.mT
 
-    def _pass(self, w: Tensor, m: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return Y (…, Λ, Λ), v (…, columns) and X (…, Λ, columns), the last two zero where not asked for."""
-        points = w.shape[:-1]
-        columns_of = w.new_zeros(*points, self.size if number == 2 else 0, m.shape[-1])
-        tensors = w.new_zeros(*w.shape, self.size), torch.zeros_like(m), columns_of
-        # NumPy and torch read the lines below alike; on the CPU NumPy's slices cost a tenth
-        w, m, pairs, Y, v, X = map(polynomial.array, (w, m, w[..., :, None] * w[..., None, :], *tensors))
-        for A, (i, j, n) in zip(self._arrays, self._layout, strict=True):
-            # (j, k) as one index of rows, so that every product is one of matrices
-            *samples, width, rows, _ = A.shape
-            matrix = A.reshape(*samples, width * rows, n)
-            Y[..., i:j, i:] = (m[..., :n] @ matrix.mT).reshape(*points, width, rows)
-            if number:
-                v[..., :n] += pairs[..., i:j, i:].reshape(*points, -1) @ matrix
-            if number == 2:
-                # b as the smaller of the two large indices, j, then as the larger one, k
-                X[..., i:j, :n] += (w[..., None, None, i:] @ A[..., None, :, :, :])[..., 0, :]
-                X[..., i:, :n] += (w[..., i:j] @ A.reshape(*samples, width, -1)).reshape(*points, rows, n)
-        return tensors
+    def _from_above(self, w: Tensor, columns: int) -> Tensor:
+        """Σ_{j≤b} w_j A[jb,I], (B, Λ, columns)."""
+        total = w.new_zeros(*w.shape, columns)
+        for i, A in self.bands:
+            total[:, i:, : A.shape[2]] += (w[:, i : i + len(A)] @ A.flatten(1)).view(len(w), *A.shape[1:])
+        return total
 
 
-class _OnePoint:
-    """Buffers of the pass for one point with the views of them: making these anew took half of the time.
+class _Buffers:
+    """What a pass for B points fills, and the views of it for each band: making these anew takes half of the time."""
 
-    In place of v itself its terms are kept, S_jI = Σ_k w_k A[jk,I]: then E = Σ_jI w_j S_jI m_I and v = wᵀS, and a
-    band takes two calls for each part of it that stays in a cache between them.
-    """
-
-    def __init__(self, couplings: Couplings) -> None:
-        size, order, dtype = couplings.size, couplings.order, couplings.values.dtype
+    def __init__(self, couplings: Couplings, points: int) -> None:
+        order, size, values = couplings.order, couplings.size, couplings.values
         columns = polynomial.number(size, order - 2)
-        self.w, self.m = (torch.zeros(n, dtype=dtype).numpy() for n in (size, columns))
-        self.Y, self.S = (torch.zeros(size, n, dtype=dtype).numpy() for n in (size, columns))
+        self.w, self.m = values.new_zeros(points, size), values.new_zeros(columns, points)
+        self.Y, self.S = values.new_zeros(size, size, points), values.new_zeros(size, points, columns)
+        w, m, Y, S = map(_array, (self.w, self.m, self.Y, self.S))
         self.steps = []
-        for A, (start, stop, _) in zip(couplings._arrays, couplings._layout, strict=True):
-            # as many j as stay in the cache until the second product reads them again
-            together = max(1, IN_CACHE // A[0].nbytes)
-            for i in range(start, stop, together):
-                j = min(i + together, stop)
-                n = polynomial.number(j, order - 2)
-                part = A[i - start : j - start, i - start :, :n]
-                self.steps.append((part, self.m[:n], self.w[i:], self.Y[i:j, i:], self.S[i:j, :n]))
+        for i, A in couplings.bands:
+            j, n = i + len(A), A.shape[2]
+            self.steps.append((_array(A), w[:, i:], m[:n], Y[i:j, i:], S[i:j, :, :n]))
 
-    def run(self, w: Any, m: Any) -> tuple[Any, Any, Any]:
-        """Return E, the gradient's part (Y + Yᵀ) w, and v."""
-        self.w[:], self.m[:] = w, m
-        for A, m_I, w_k, Y, S in self.steps:
-            np.matmul(A, m_I, Y)
-            np.matmul(w_k, A, S)
-        # Y w = S m, and v = wᵀS
-        along = self.S @ self.m
-        return along @ self.w, along + self.w @ self.Y, self.w @ self.S
+    def fill(self, w: Tensor, m: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Return Y (B, Λ, Λ), and S (B, Λ, columns), unless ``number`` is 0: then an earlier one."""
+        self.w[:], self.m[:] = w, m.T
+        multiply: Any = np.matmul if self.w.device.type == "cpu" else torch.matmul
+        for A, w_k, m_I, Y, S in self.steps:
+            multiply(A, m_I, out=Y)
+            if number:
+                multiply(w_k, A, out=S)
+        return self.Y.permute(2, 0, 1), self.S.transpose(0, 1)
 
 
 def draw_couplings(order: int, size: int, power: float, generator: torch.Generator, dtype: torch.dtype) -> Couplings:
@@ -244,7 +192,7 @@ def draw_couplings(order: int, size: int, power: float, generator: torch.Generat
     if order == 1:
         values = torch.randn(size, generator=generator, dtype=torch.float64) * math.sqrt(power)
         return Couplings(1, size, values.to(dtype))
-    stored = sum((stop - start) * (size - start) * columns for start, stop, columns in _bands(order, size))
+    stored = sum((j - i) * (size - i) * columns for i, j, columns in _bands(order, size))
     couplings = Couplings(order, size, torch.zeros(stored, dtype=dtype))
     # ln of the variance of (I, j, k) with k > j, from the multiplicities of (I, j); k = j is one index more of a kind
     logs, runs = polynomial.multiplicities(size, order - 1)

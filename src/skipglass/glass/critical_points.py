@@ -8,7 +8,7 @@ For a polynomial of degree p on the sphere in Λ dimensions there are at most 2 
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, overload
 
 import numpy as np
@@ -18,9 +18,9 @@ from torch import Tensor
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.glass.couplings import Couplings
-from skipglass.glass.hamiltonian import SphericalGlass, morse_indices, riemannian
-from skipglass.glass.search import Rules, SearchState, search
+from skipglass.glass import sphere
+from skipglass.glass.hamiltonian import SphericalGlass
+from skipglass.glass.search import Rules, SearchState, ambient_derivatives, newton, second_derivatives
 from skipglass.record import Result, coordinate, derived, mapping, number, part, variable
 from skipglass.report import Axis, Panel, Series
 from skipglass.theory import Mixture, expected_critical_points
@@ -222,24 +222,7 @@ def critical_points(
     glasses = list(h) if isinstance(h, Sequence) else [h]
     _require_alike(glasses)
     rules = Rules(max_starts=check.integer("max_starts", max_starts, 1))
-    seeds = [[check.seed("seed", seed), g.seed] for g in glasses]
-    # the couplings of all samples side by side, order by order
-    stack = [
-        replace(c, values=torch.stack([g.couplings[i].values.double().cpu() for g in glasses]))
-        for i, c in enumerate(glasses[0].couplings)
-    ]
-    # H(-w) = H(w) where all orders are even, -H(w) where all are odd
-    odd = glasses[0].mixture.orders % 2
-    parity = 1 if not odd.any() else -int(odd.all())
-    results: dict[int, CriticalPoints] = {}
-
-    def conclude(sample: int, state: SearchState) -> bool:
-        own = [replace(c, values=c.values[sample]) for c in stack]
-        results[sample] = _result(glasses[sample], own, state, parity, rules)
-        return results[sample].complete
-
-    search(stack, parity, seeds, conclude, rules)
-    done = [results[sample] for sample in range(len(glasses))]
+    done = _search(glasses, check.seed("seed", seed), rules)
     lacking = [result for result in done if not result.complete]
     if lacking and warn:
         warnings.warn(
@@ -267,14 +250,40 @@ def _require_alike(glasses: Sequence[object]) -> None:
         )
 
 
+def _search(glasses: Sequence[SphericalGlass], seed: int, rules: Rules) -> list[CriticalPoints]:
+    """Search glasses of one mixture and size side by side."""
+    orders, size = glasses[0].mixture.orders.tolist(), glasses[0].size
+    generators = [np.random.default_rng([seed, g.seed]) for g in glasses]
+    tensors = [second_derivatives([g.couplings[i] for g in glasses]) for i in range(len(orders))]
+    scale = math.sqrt(sum(float(c.values.double().square().sum()) for g in glasses for c in g.couplings) / len(glasses))
+    # H(-w) = H(w) where all orders are even, -H(w) where all are odd
+    odd = [r % 2 for r in orders]
+    parity = 1 if not any(odd) else -int(all(odd))
+    states = [SearchState(rules, parity != 0, torch.zeros(0, size, dtype=torch.float64)) for _ in glasses]
+    results: dict[int, CriticalPoints] = {}
+    active = list(range(len(glasses)))
+    while active:
+        # as many new starts for each sample that still searches: its own, whatever is searched beside it
+        drawn = np.stack([generators[s].standard_normal((rules.round, size)) for s in active])
+        kept = [(r, D[active]) for r, D in zip(orders, tensors, strict=True)]
+        ends, arrived = newton(kept, sphere.project(torch.from_numpy(drawn)), scale, rules)
+        for place, s in enumerate(active):
+            states[s].add(ends[place][arrived[place]], rules.round)
+            if states[s].saturated or states[s].spent:
+                own = [(r, D[s : s + 1]) for r, D in zip(orders, tensors, strict=True)]
+                results[s] = _result(glasses[s], own, states[s], parity)
+        active = [s for s in active if not (s in results and (results[s].complete or states[s].spent))]
+    return [results[s] for s in range(len(glasses))]
+
+
 def _result(
-    glass: SphericalGlass, couplings: Sequence[Couplings], state: SearchState, parity: int, rules: Rules
+    glass: SphericalGlass, tensors: list[tuple[int, Tensor]], state: SearchState, parity: int
 ) -> CriticalPoints:
     """Evaluate the glass at the points of a search, and judge whether they are all."""
     # one of each pair ±w was searched for; both are counted
     w = torch.cat([state.points, -state.points]) if parity else state.points
-    energy, gradient, hessian = riemannian(couplings, w, 2)
-    indices = morse_indices(w, hessian).numpy()
+    energy, gradient, hessian = sphere.riemannian(w, [values[0] for values in ambient_derivatives(tensors, w[None])])
+    indices = sphere.morse_indices(w, hessian).numpy()
     energies = (energy / glass.size).numpy()
     residuals = (torch.linalg.vector_norm(gradient, dim=-1) / glass.size**0.5).numpy()
     # lowest energy first, among equal energies the lowest index
@@ -286,7 +295,7 @@ def _result(
         symmetric=bool((state.hits > 0).all()) if parity else None,
         euler=None if parity == -1 and glass.size % 2 == 0 else characteristic == 2 * (glass.size % 2),
         within_bound=len(w) <= bound,
-        saturated=state.saturated(rules),
+        saturated=state.saturated,
         characteristic=characteristic,
         bound=bound,
         starts=state.starts,

@@ -6,7 +6,6 @@ Only the symmetric part of J acts: the coefficient of Π w_i^{m_i} has variance 
 C(Λ+r-1, r) of them. With P = 1 - wwᵀ/Λ the Riemannian gradient is P∇H, the Riemannian Hessian P(∇²H)P - (⟨∇H,w⟩/Λ) P.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,13 +16,13 @@ from skipglass import check
 from skipglass.errors import InputError
 from skipglass.glass import polynomial, sphere
 from skipglass.glass.base import Device, Evaluation, Glass, stream
-from skipglass.glass.couplings import Couplings, draw_couplings, index_tuples
+from skipglass.glass.couplings import draw_couplings, index_tuples
 from skipglass.theory import Mixture
 
-__all__ = ["MAX_ORDER", "SphericalGlass", "morse_indices", "riemannian"]
+__all__ = ["SphericalGlass"]
 
 MAX_ORDER = 100  # our choice: a Hessian at order 300 takes half a minute, even of the 301 couplings at Λ = 2
-WORKSPACE = 1 << 20  # numbers: points are taken in parts, so that Λ² numbers for each of them stay in a cache
+WORKSPACE = 1 << 20  # numbers, which stay in a cache
 
 
 class SphericalGlass(Glass):
@@ -121,14 +120,15 @@ class SphericalGlass(Glass):
         """
         derivatives = check.integer("derivatives", derivatives, 0, 2)
         w = self.on_sphere(points, project)
-        if not w.numel():
-            return Evaluation(*(w.new_zeros(w.shape[:-1] + (self.size,) * k) for k in range(derivatives + 1)))
-        # descents from one start ask for one point again and again
-        if derivatives == 1 and w.numel() == self.size and self.device.type == "cpu":
-            return _at_one_point(self.couplings, w)
-        parts = w.reshape(-1, self.size).split(max(16, WORKSPACE // self.size**2))
-        done = [riemannian(self.couplings, part, derivatives) for part in parts]
-        whole = done[0] if len(done) == 1 else [torch.cat(values) for values in zip(*done, strict=True)]
+        # as many points at once as fit in a cache with what is computed for them, or take little beside the couplings
+        columns = polynomial.number(self.size, max(1, int(self.mixture.orders[-1]) - 2))
+        stored = sum(c.values.numel() for c in self.couplings)
+        together = max(1, max(WORKSPACE, stored // 4) // (self.size * columns))
+        done = []
+        for part in w.reshape(-1, self.size).split(together):
+            orders = (c.derivatives(part, derivatives) for c in self.couplings)
+            done.append(sphere.riemannian(part, [sum(terms) for terms in zip(*orders, strict=True)]))
+        whole = (torch.cat(values) for values in zip(*done, strict=True))
         return Evaluation(*(values.reshape((*w.shape[:-1], *values.shape[1:])) for values in whole))
 
     def indices(self, points: Tensor, *, project: bool = False) -> Tensor:
@@ -145,7 +145,7 @@ class SphericalGlass(Glass):
             (...), integers in 0..Λ-1.
         """
         w = self.on_sphere(points, project)
-        return morse_indices(w, self.hessian(w))
+        return sphere.morse_indices(w, self.hessian(w))
 
     def coefficients(self, order: int) -> tuple[Tensor, Tensor]:
         """The couplings of one order by their indices: H has the term c w_i1 … w_ir, i1 ≤ … ≤ ir.
@@ -180,65 +180,16 @@ class SphericalGlass(Glass):
     def _require_memory(self) -> None:
         """Refuse couplings that would take more than half of the free memory: points and monomials need room too."""
         free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else check.free_memory()
-        total = 0
-        for r in self.mixture.orders.tolist():
-            if r > MAX_ORDER:
-                raise InputError(
-                    f"couplings are stored up to order {MAX_ORDER}, not {r}; use LazyGlass, which takes any"
-                )
-            total += polynomial.number(self.size, r) * self.dtype.itemsize
-            check.memory(
-                f"the couplings up to order {r} at size {self.size} (C({self.size + r - 1}, {r}) numbers of that "
-                "order) and as much again to work in",
-                2 * total,
-                "use LazyGlass, which stores none, or a smaller size or lower orders",
-                free,
+        highest = int(self.mixture.orders[-1])
+        if highest > MAX_ORDER:
+            raise InputError(
+                f"couplings are stored up to order {MAX_ORDER}, not {highest}; use LazyGlass, which takes any"
             )
-
-
-def riemannian(couplings: Sequence[Couplings], w: Tensor, derivatives: int) -> list[Tensor]:
-    """Sum the orders and take the Riemannian gradient and Hessian; nothing is checked.
-
-    Parameters
-    ----------
-    couplings
-        One for each order, of one glass or of a stack of samples.
-    w
-        (*samples, B, Λ), on the sphere.
-    derivatives
-        0, 1 or 2.
-
-    Returns
-    -------
-    list of Tensor
-        Energy (*samples, B), then gradient (*samples, B, Λ), then Hessian (*samples, B, Λ, Λ).
-    """
-    results = [sum(terms) for terms in zip(*(c.derivatives(w, derivatives) for c in couplings), strict=True)]
-    if derivatives == 0:
-        return results
-    # results hold energy, ∇H, ∇²H of the ambient polynomial; from here on ∇H is tangential, radial is ⟨∇H,w⟩/Λ
-    results[1], radial = sphere.split(w, results[1])
-    if derivatives == 2:
-        # with the unit vector u and A = ∇²H, P A P = A - (A u - u uᵀA u/2) uᵀ - its transpose; -ρP adds to the middle
-        u = w[..., None] / w.shape[-1] ** 0.5
-        along = results[2] @ u
-        outer = (along - (u.mT @ along + radial[..., None]) * u / 2) @ u.mT
-        results[2] = results[2] - outer - outer.mT
-        results[2].diagonal(dim1=-2, dim2=-1).sub_(radial)
-    return results
-
-
-def morse_indices(w: Tensor, hessian: Tensor) -> Tensor:
-    """Count the negative eigenvalues of Riemannian Hessians (..., Λ, Λ) on the tangent spaces at w (..., Λ)."""
-    basis = sphere.tangent_basis(w)
-    return (torch.linalg.eigvalsh(basis.mT @ hessian @ basis) < 0).sum(-1)
-
-
-def _at_one_point(couplings: Sequence[Couplings], w: Tensor) -> Evaluation:
-    """Energy and Riemannian gradient of one point on the CPU; after megabytes of couplings NumPy wakes faster."""
-    x = w.numpy().reshape(-1)
-    parts = [c.at_one_point(x) for c in couplings]
-    energy, ambient = sum(e for e, _ in parts), sum(g for _, g in parts)
-    gradient = ambient - (ambient @ x / len(x)) * x
-    shaped = np.asarray(energy).reshape(w.shape[:-1]), gradient.reshape(w.shape)
-    return Evaluation(*map(torch.from_numpy, shaped))
+        total = sum(polynomial.number(self.size, r) for r in self.mixture.orders.tolist())
+        check.memory(
+            f"the couplings up to order {highest} at size {self.size} (C({self.size + highest - 1}, {highest}) numbers "
+            "of that order) and as much again to work in",
+            2 * total * self.dtype.itemsize,
+            "use LazyGlass, which stores none, or a smaller size or lower orders",
+            free,
+        )

@@ -17,8 +17,7 @@ from skipglass import check
 from skipglass.errors import InputError
 from skipglass.glass import sphere
 from skipglass.glass.base import Glass
-from skipglass.glass.descent import OnStep, require_steps
-from skipglass.glass.trajectory import Track, Trajectory
+from skipglass.glass.trajectory import OnStep, Runs, Trajectory, require_steps
 
 __all__ = ["langevin"]
 
@@ -90,17 +89,12 @@ def langevin(
             f"time_step {dt:.3g} at temperature {T:.3g} turns a point by {turn:.3g} radians, and half a turn or more "
             f"is never taken; leave time_step out, which takes {stable:.3g}, or take a smaller one"
         )
-    w = h.on_sphere(start, project)
-    noise = torch.Generator(w.device).manual_seed(check.seed("seed", seed))
-    chains = _Chains(h, w, T, dt, noise)
-    for done in range(1, count + 1):
-        chains.step()
-        if on_step is not None:
-            on_step(done)
+    generator = torch.Generator(h.device).manual_seed(check.seed("seed", seed))
+    chains = _Chains(h, start, project, T, dt, generator)
+    chains.follow(count, on_step)
     taken = torch.full_like(chains.accepted, count, dtype=torch.int64)
-    return chains.track.trajectory(
+    return chains.trajectory(
         "langevin",
-        chains.w,
         {"temperature": T, "time_step": dt, "seed": seed},
         steps=taken,
         converged=torch.ones_like(taken, dtype=torch.bool),
@@ -109,21 +103,18 @@ def langevin(
     )
 
 
-class _Chains:
+class _Chains(Runs):
     """n chains side by side."""
 
-    def __init__(self, h: Glass, start: Tensor, T: float, dt: float, noise: torch.Generator) -> None:
-        self.h, self.T, self.dt, self.noise = h, T, dt, noise
-        self.w = start.reshape(-1, h.size).clone()
-        self.energy, self.gradient = h.energy_and_gradient(self.w)
+    def __init__(self, h: Glass, start: Tensor, project: bool, T: float, dt: float, generator: torch.Generator) -> None:
+        super().__init__(h, start, project)
+        self.T, self.dt, self.generator = T, dt, generator
         self.accepted = torch.zeros_like(self.energy)
-        self.track = Track(h, start.shape[:-1])
-        self.track.add(self.energy, self.gradient)
 
     def step(self) -> None:
         """Propose a step of every chain, and take it or not."""
         w, radius = self.w, math.sqrt(self.h.size)
-        kick = sphere.tangent(w, torch.randn(w.shape, generator=self.noise, dtype=w.dtype, device=w.device))
+        kick = sphere.tangent(w, torch.randn(w.shape, generator=self.generator, dtype=w.dtype, device=w.device))
         # v is the proposed velocity, along the geodesic for unit time
         v = math.sqrt(2 * self.dt * self.T) * kick - self.dt * self.gradient
         length = v.norm(dim=-1, keepdim=True)
@@ -133,14 +124,13 @@ class _Chains:
         back = length * (w * (torch.sin(angle) / radius) - direction * torch.cos(angle))
         energy, gradient = self.h.energy_and_gradient(new)
         log = (self._cost(v, self.gradient) - self._cost(back, gradient)) - (energy - self.energy) / self.T
-        u = torch.rand(log.shape, generator=self.noise, dtype=w.dtype, device=w.device)
+        u = torch.rand(log.shape, generator=self.generator, dtype=w.dtype, device=w.device)
         # half a turn and more would reach the same point by several geodesics: never taken
         taken = (u.log() < log) & (angle[:, 0] < math.pi)
         self.w = torch.where(taken[:, None], new, w)
         self.energy = torch.where(taken, energy, self.energy)
         self.gradient = torch.where(taken[:, None], gradient, self.gradient)
         self.accepted += taken
-        self.track.add(self.energy, self.gradient)
 
     def _cost(self, v: Tensor, gradient: Tensor) -> Tensor:
         """-ln of the density of proposing v."""

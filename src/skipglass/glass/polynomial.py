@@ -1,26 +1,17 @@
 """Homogeneous polynomials of Λ variables in packed form: one number for each monomial.
 
 A monomial of order s is a sorted tuple i_1 ≤ … ≤ i_s. In *colexicographic* order (the last index counts most)
-the monomials whose last index is k form one block, and dropping that index leaves the first
-C(k+s-1, s-1) monomials of order s-1: every block is a multiple of a prefix of the order below,
-
-    m_s = [w_0 m_{s-1}[:n_0], w_1 m_{s-1}[:n_1], …],   n_k = C(k+s-1, s-1),
-
-so that no table of indices is needed, here or in the derivatives.
+the monomials whose last index is k form one block, and dropping that index leaves the first C(k+s-1, s-1) monomials of
+order s-1. So each monomial is w_k, of its last index, times a monomial of the order below, its *prefix*.
 """
 
 import math
-from typing import Any
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-__all__ = ["array", "block_sizes", "gradient", "hessian", "monomials", "multiplicities", "number"]
-
-
-def array(t: Tensor) -> Any:
-    """On the CPU, the same memory as a NumPy array, whose slices cost a tenth of torch's; else the tensor."""
-    return t.detach().numpy() if t.device.type == "cpu" else t
+__all__ = ["block_sizes", "gradient", "hessian", "monomials", "multiplicities", "number"]
 
 
 def number(size: int, order: int) -> int:
@@ -29,22 +20,24 @@ def number(size: int, order: int) -> int:
 
 
 def block_sizes(size: int, order: int) -> list[int]:
-    """Return n_k, the sizes of the blocks of order s ≥ 1, one for each last index k."""
+    """Return C(k+s-1, s-1), the sizes of the blocks of order s ≥ 1, one for each last index k."""
     return [number(k + 1, order - 1) for k in range(size)]
+
+
+@lru_cache(maxsize=64)
+def _factors(size: int, order: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The last index of each monomial of order s ≥ 1, and the place of its prefix among those of order s-1."""
+    sizes = torch.tensor(block_sizes(size, order), device=device)
+    last = torch.arange(size, device=device).repeat_interleave(sizes)
+    return last, torch.arange(len(last), device=device) - (sizes.cumsum(0) - sizes)[last]
 
 
 def monomials(w: Tensor, order: int) -> list[Tensor]:
     """Return m_0, …, m_s at w (..., Λ), each (..., number)."""
-    size = w.shape[-1]
-    # the block of last index k is w_k times the first n_k monomials of the order below
     powers = [w.new_ones(()).expand(*w.shape[:-1], 1), w][: order + 1]
     for s in range(2, order + 1):
-        powers.append(w.new_empty(*w.shape[:-1], number(size, s)))
-        points, below, filled = map(array, (w, powers[-2], powers[-1]))
-        start = 0
-        for k, n in enumerate(block_sizes(size, s)):
-            filled[..., start : start + n] = below[..., :n] * points[..., k, None]
-            start += n
+        last, prefix = _factors(w.shape[-1], s, w.device)
+        powers.append(w[..., last] * powers[-1][..., prefix])
     return powers
 
 
@@ -70,22 +63,14 @@ def gradient(a: Tensor, w: Tensor, powers: list[Tensor], order: int) -> Tensor:
     Tensor
         (..., R, Λ).
     """
-    size = w.shape[-1]
-    if order == 0:
-        return a.new_zeros(*a.shape[:-1], size)
-    if order == 1:
-        return a
-    below = a.new_zeros(*a.shape[:-1], number(size, order - 1))
-    explicit = a.new_empty(*a.shape[:-1], size)
-    coefficients, points, m, sums, values = map(array, (a, w, powers[order - 1], below, explicit))
-    start = 0
-    for k, n in enumerate(block_sizes(size, order)):
-        block = coefficients[..., start : start + n]
-        values[..., k] = (block @ m[..., :n, None])[..., 0]
-        sums[..., :n] += block * points[..., k, None, None]
-        start += n
-    # explicit holds q_k(w); below holds the coefficients of Σ_k w_k q_k, w_k held
-    return explicit + gradient(below, w, powers, order - 1)
+    total = a.new_zeros(*a.shape[:-1], w.shape[-1])
+    for s in range(order, 1, -1):
+        last, prefix = _factors(w.shape[-1], s, w.device)
+        total.index_add_(-1, last, a * powers[s - 1][..., None, prefix])
+        # from here on a holds the coefficients of Σ_k w_k q_k, w_k held
+        below = a.new_zeros(*a.shape[:-1], number(w.shape[-1], s - 1))
+        a = below.index_add_(-1, prefix, a * w[..., None, last])
+    return total + a if order else total
 
 
 def hessian(a: Tensor, w: Tensor, powers: list[Tensor], order: int) -> Tensor:
@@ -98,24 +83,20 @@ def hessian(a: Tensor, w: Tensor, powers: list[Tensor], order: int) -> Tensor:
         return a.new_zeros(*a.shape[:-1], size, size)
     # row k holds q_k, padded with zeros to the monomials of order s-1
     rows = a.new_zeros(*a.shape[:-1], size, number(size, order - 1))
-    for k, block in enumerate(a.split(block_sizes(size, order), -1)):
-        rows[..., k, : block.shape[-1]] = block
+    last, prefix = _factors(size, order, w.device)
+    rows[..., last, prefix] = a
     mixed = gradient(rows, w, powers, order - 1)
     below = (w[..., None, :] @ rows).squeeze(-2)
     return mixed + mixed.mT + hessian(below, w, powers, order - 1)
 
 
 def multiplicities(size: int, order: int) -> tuple[Tensor, Tensor]:
-    """Return, for each monomial of order s, ln(s!/Π m_i!) and how often its last index occurs."""
-    logs, runs = torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    for s in range(1, order + 1):
-        new_logs, new_runs = [], []
-        for k, n in enumerate(block_sizes(size, s)):
-            # of the prefix that the block multiplies by w_k, those from ``first`` on end in k already
-            first = number(k, s - 1) if s > 1 else n
-            run = torch.ones(n, dtype=torch.float64)
-            run[first:] += runs[first:n]
-            new_runs.append(run)
-            new_logs.append(logs[:n] + math.log(s) - run.log())
-        logs, runs = torch.cat(new_logs), torch.cat(new_runs)
+    """Return, for each monomial of order s ≥ 1, ln(s!/Π m_i!) and how often its last index occurs."""
+    before, logs = torch.arange(size), torch.zeros(size, dtype=torch.float64)
+    runs = torch.ones(size, dtype=torch.float64)
+    for s in range(2, order + 1):
+        last, prefix = _factors(size, s, before.device)
+        # the last index occurs once more than in the prefix, if that ends in it too
+        runs = 1 + torch.where(before[prefix] == last, runs[prefix], 0.0)
+        before, logs = last, logs[prefix] + math.log(s) - runs.log()
     return logs, runs

@@ -1,13 +1,14 @@
-"""The geometry of the sphere ‖w‖² = Λ: its nearest points, its tangent spaces, and their bases."""
+"""The geometry of the sphere ‖w‖² = Λ: its nearest points, its tangent spaces, and derivatives along it."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from skipglass.errors import InputError
 
-__all__ = ["project", "rescale", "split", "tangent", "tangent_basis"]
+__all__ = ["morse_indices", "project", "rescale", "riemannian", "split", "tangent", "tangent_basis"]
 
 
 def project(w: Tensor) -> Tensor:
@@ -65,7 +66,7 @@ def tangent(w: Tensor, vectors: Tensor) -> Tensor:
 
 
 def tangent_basis(w: Tensor) -> Tensor:
-    """An orthonormal basis of the tangent space at each point: the Householder reflection that takes e_0 to ∓w/√Λ.
+    """An orthonormal basis of the tangent space at each point.
 
     Parameters
     ----------
@@ -77,12 +78,39 @@ def tangent_basis(w: Tensor) -> Tensor:
     Tensor
         (..., Λ, Λ-1), orthonormal columns.
     """
-    size = w.shape[-1]
-    u = w / math.sqrt(size)
-    # v = u ± e_0 with the sign that avoids cancellation, so that ‖v‖² = 2 (1 + |u_0|)
-    sign = torch.where(u[..., :1] < 0, -1.0, 1.0).to(w.dtype)
-    v = torch.cat([u[..., :1] + sign, u[..., 1:]], -1)
-    half_square = (1 + u[..., :1].abs()).unsqueeze(-1)
-    reflection = torch.eye(size, dtype=w.dtype, device=w.device) - v[..., :, None] * v[..., None, :] / half_square
-    # the first column is ∓u; the others are orthogonal to it
-    return reflection[..., 1:]
+    # the first column of Q is ∓w/√Λ; the others are orthogonal to it
+    return torch.linalg.qr(w[..., None], mode="complete").Q[..., 1:]
+
+
+def riemannian(w: Tensor, ambient: Sequence[Tensor]) -> list[Tensor]:
+    """Return H, its Riemannian gradient and its Riemannian Hessian, as many as are given of the ambient ones.
+
+    Parameters
+    ----------
+    w
+        (..., Λ), on the sphere.
+    ambient
+        H (...), then ∇H (..., Λ), then ∇²H (..., Λ, Λ).
+
+    Returns
+    -------
+    list of Tensor
+        Of the same shapes.
+    """
+    results = list(ambient)
+    if len(results) > 1:
+        results[1], radial = split(w, results[1])
+    if len(results) > 2:
+        # with the unit vector u and A = ∇²H, P A P = A - (A u - u uᵀA u/2) uᵀ - its transpose; -ρP adds to the middle
+        u = w[..., None] / w.shape[-1] ** 0.5
+        along = results[2] @ u
+        outer = (along - (u.mT @ along + radial[..., None]) * u / 2) @ u.mT
+        results[2] = results[2] - outer - outer.mT
+        results[2].diagonal(dim1=-2, dim2=-1).sub_(radial)
+    return results
+
+
+def morse_indices(w: Tensor, hessian: Tensor) -> Tensor:
+    """Count the negative eigenvalues of Riemannian Hessians (..., Λ, Λ) on the tangent spaces at w (..., Λ)."""
+    basis = tangent_basis(w)
+    return (torch.linalg.eigvalsh(basis.mT @ hessian @ basis) < 0).sum(-1)

@@ -1,6 +1,8 @@
-"""What a descent or a Langevin run leaves: energies and gradients along the way, and where it ended."""
+"""Runs on the sphere, and what they leave: energies and gradients along the way, and where they ended."""
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,13 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skipglass import check
+from skipglass.errors import InputError
 from skipglass.glass.base import Glass
 from skipglass.record import Result, attributes, coordinate, derived, text, variable
 from skipglass.report import Axis, Panel, Series
 
-__all__ = ["Track", "Trajectory"]
+__all__ = ["OnStep", "Runs", "Trajectory", "require_steps"]
 
 DRAWN = 10  # lines of the figure
+
+OnStep = Callable[[int], None]
 
 
 def _rows(values: Any) -> NDArray[np.float64]:
@@ -131,28 +137,52 @@ class Trajectory(Result):
         return ", ".join([self.method, f"Λ = {self.size}", *(f"{name} {v:g}" for name, v in self.settings.items())])
 
 
-class Track:
-    """Energies and gradient norms of n runs side by side, step by step, until they make a `Trajectory`."""
+class Runs(ABC):
+    """n runs side by side: where they stand, (n, Λ) points and gradients and (n,) energies, and the way there.
 
-    def __init__(self, h: Glass, batch: torch.Size) -> None:
-        self.h, self.batch = h, batch
+    Parameters
+    ----------
+    h
+        The glass.
+    start, project
+        As `Glass.on_sphere` takes them; each start is the beginning of one run.
+    """
+
+    def __init__(self, h: Glass, start: Tensor, project: bool) -> None:
+        w = h.on_sphere(start, project)
+        self.h, self.batch = h, w.shape[:-1]
+        self.w = w.reshape(-1, h.size).clone()
+        self.energy, self.gradient = h.energy_and_gradient(self.w)
         self.energies: list[Tensor] = []
         self.norms: list[Tensor] = []
+        self._record()
 
-    def add(self, energy: Tensor, gradient: Tensor) -> None:
-        """Note where the runs stand: (n,) and (n, Λ)."""
-        self.energies.append(energy / self.h.size)
-        self.norms.append(gradient.norm(dim=-1) / math.sqrt(self.h.size))
+    @abstractmethod
+    def step(self) -> None:
+        """Move the runs by one step."""
 
-    def trajectory(self, method: str, end: Tensor, settings: dict[str, float], **more: Tensor) -> Trajectory:
+    @property
+    def over(self) -> bool:
+        """Whether no run goes on."""
+        return False
+
+    def follow(self, steps: int, on_step: OnStep | None) -> None:
+        """Take steps until the runs are over, at most ``steps``."""
+        for done in range(1, steps + 1):
+            if self.over:
+                break
+            self.step()
+            self._record()
+            if on_step is not None:
+                on_step(done)
+
+    def trajectory(self, method: str, settings: dict[str, float], **more: Tensor) -> Trajectory:
         """Return the record in the shape of the starts' batch.
 
         Parameters
         ----------
         method, settings
             As in `Trajectory`.
-        end
-            (n, Λ).
         **more
             steps, converged and evaluations, and acceptance, (n,).
 
@@ -165,4 +195,15 @@ class Track:
         more["energies"] = torch.stack(self.energies, dim=-1).double()
         more["gradient_norms"] = torch.stack(self.norms, dim=-1).double()
         arrays: Any = {name: t.reshape(self.batch + t.shape[1:]).cpu().numpy() for name, t in more.items()}
-        return Trajectory(method=method, end=end.reshape(*self.batch, self.h.size), settings=settings, **arrays)
+        return Trajectory(method=method, end=self.w.reshape(*self.batch, self.h.size), settings=settings, **arrays)
+
+    def _record(self) -> None:
+        self.energies.append(self.energy / self.h.size)
+        self.norms.append(self.gradient.norm(dim=-1) / math.sqrt(self.h.size))
+
+
+def require_steps(h: object, steps: int | None) -> int:
+    """Return how many steps to take in a glass, its default if None; refuse what is no glass."""
+    if not isinstance(h, Glass):
+        raise InputError(f"descend and langevin take a SphericalGlass or a LazyGlass, not {type(h).__name__}")
+    return h.default_steps if steps is None else check.integer("steps", steps)

@@ -8,19 +8,14 @@ measured on it needs. The way from one to the other:
 - `PathGraph` holds what merges were found there: residual blocks, weights, parallel sums, doubts.
 """
 
-from skipglass.graph.forward import (
-    LossFunction,
-    arguments,
-    attempt,
-    eager,
-    forward,
-    prediction,
-    splittable,
-)
+from skipglass.graph.forward import LossFunction, attempt, eager, forward, prediction
+from skipglass.graph.inputs import arguments, fitted, splittable
 from skipglass.graph.nodes import Edge, Graph, Place, Target, leaves
 from skipglass.graph.operations import Operation, contraction, facts, operation
 from skipglass.graph.outline import UNITS, Block, PathGraph, named
+from skipglass.graph.processes import gathered
 from skipglass.graph.read import as_targets, read
+from skipglass.graph.register import register
 from skipglass.graph.saved import carried, dimensions, saved_tensor
 from skipglass.graph.state import as_found
 from skipglass.graph.trace import Trace, as_trace, trace
@@ -46,12 +41,15 @@ __all__ = [
     "dimensions",
     "eager",
     "facts",
+    "fitted",
     "forward",
+    "gathered",
     "leaves",
     "named",
     "operation",
     "prediction",
     "read",
+    "register",
     "saved_tensor",
     "splittable",
     "trace",

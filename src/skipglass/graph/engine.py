@@ -3,16 +3,20 @@
 A *place* is (node, output): where a gradient enters a node.
 """
 
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+import torch
 from torch import Tensor
 from torch.autograd import Variable
-from torch.autograd.graph import GradientEdge
+from torch.autograd.function import BackwardCFunction
+from torch.autograd.graph import GradientEdge, Node
 
-from skipglass.errors import InputError
+from skipglass.errors import InputError, UserError, one_line
 from skipglass.graph.nodes import Graph, Meta
 
-__all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "through"]
+__all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "in_one_line", "through", "zero"]
 
 Graded = dict[int, Tensor]
 """A graded gradient: channel (a length, a power of t - 1) → tensor."""
@@ -43,16 +47,32 @@ def call(graph: Graph, head: int, at: Arrived) -> list[Graded]:
     """Call one node by hand, one channel after the other."""
     node, edges = graph.nodes[head], graph.edges[head]
     backward: Callable = node if callable(node) else node.apply  # type: ignore[attr-defined] # custom functions
+    slots = _given(node)
     left: list[Graded] = [{} for _ in edges]
     for r in sorted({r for graded in at.values() for r in graded}):
-        # a node wants one gradient for each output, None where there is none
+        # a node wants one gradient for each output, None where there is none; a custom function wants zeros
         entering = [at.get(output, {}).get(r) for output in range(len(graph.metas[head]))]
+        if isinstance(node, BackwardCFunction):
+            entering = [zero(m) if v is None else v for v, m in zip(entering, graph.metas[head], strict=True)]
         leaving = backward(*entering)
         gradients = leaving if isinstance(leaving, tuple) else (leaving,)
         for graded, e in zip(left, edges, strict=True):
-            if (gradient := gradients[e.slot]) is not None:
+            if (gradient := gradients[slots.get(e.slot, e.slot)]) is not None:
                 graded[r] = fit(gradient, graph.metas[e.to][e.output])
     return left
+
+
+def zero(meta: Meta) -> Tensor:
+    """A gradient of zeros that takes no memory."""
+    return torch.zeros((), dtype=meta.dtype, device=meta.device).expand(meta.shape)
+
+
+def _given(node: Node) -> dict[int, int]:
+    """For a custom function, where in its arguments each operand stands; it takes others than tensors too."""
+    needed = getattr(node, "needs_input_grad", ())
+    arguments = [k for k, needs in enumerate(needed) if needs]
+    operands = [slot for slot, (after, _) in enumerate(node.next_functions) if after is not None]
+    return dict(zip(operands, arguments, strict=True)) if len(operands) == len(arguments) else {}
 
 
 def fit(gradient: Tensor, meta: Meta) -> Tensor:
@@ -72,4 +92,48 @@ def explain(error: RuntimeError) -> Exception:
         return InputError("a tensor of the graph was changed in place since the forward pass; measure before step()")
     if "not have been used" in text:
         return InputError("no gradient arrives at x, as an operation on the way has none (quantised weights, rounding)")
+    if "donated" in text:
+        return InputError(
+            "a compiled part of the network frees what its backward pass needs; measure the model without "
+            "torch.compile, or set torch._functorch.config.donated_buffer = False before it is compiled"
+        )
     return error
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Make one line of whatever a backward pass raises: a custom function, a hook or an operation that fails.
+
+    Yields
+    ------
+    None
+        Once.
+
+    Raises
+    ------
+    InputError
+        With what was raised, and where in the user's code.
+    """
+    try:
+        yield
+    except (UserError, Warning, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, RuntimeError) and "allocate memory" in str(error):
+            raise  # whoever asked for so much is told what to ask for instead
+        known = explain(error) if isinstance(error, RuntimeError) else error
+        if isinstance(known, UserError):
+            raise known from error
+        raise InputError(f"the backward pass raised {one_line(error)}{_raised_in(error)}") from error
+
+
+def _raised_in(error: Exception) -> str:
+    """The innermost function that raised it and is neither PyTorch's nor ours."""
+    ours = ("torch", "skipglass", "contextlib")
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    names = [
+        frame.f_code.co_qualname
+        for frame in frames
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in ours
+    ]
+    return f", in {names[-1]}" if names and frames[-1].f_code.co_qualname == names[-1] else ""

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skipglass.errors import InputError, UserError, one_line
+from skipglass.graph.inputs import arguments, as_tensor, differentiable, fitted, splittable, unsplit
 from skipglass.graph.nodes import Target
 from skipglass.graph.state import held
 
@@ -36,17 +37,20 @@ __all__ = [
 ]
 
 LossFunction = Callable[..., Tensor]
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """What a forward pass left: the loss with its graph, what to split, and the eager model that names things."""
+    """What a forward pass left: the loss with its graph, what to split, and the eager model that names things.
+
+    ``notes`` say which inputs were cast, and which were not split.
+    """
 
     loss: Tensor
     x: Target
     outputs: Any
     model: nn.Module
+    notes: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -60,8 +64,9 @@ def forward(
     model
         Any module; a compiled one runs eagerly, a distributed one by the module it wraps.
     inputs
-        A tensor, a tuple of positional or a mapping of named arguments. The floating-point tensors among them are
-        split (those named "...mask" are not), or the input embedding of token ids.
+        A tensor or NumPy array, a tuple of positional or a mapping of named arguments. The floating-point tensors
+        among them are split (not those whose name ends in "mask" and whose values are integers, or no more than two),
+        or the input embedding of token ids.
     targets
         Passed on to the loss.
     loss_fn
@@ -87,7 +92,9 @@ def forward(
     model = eager(model)
     if loss_fn is not None and not callable(loss_fn):
         raise InputError(f"loss_fn must be a function of (outputs, targets), not {type(loss_fn).__name__}")
-    args, kwargs = arguments(inputs)
+    (args, kwargs), notes = fitted(model, *arguments(inputs))
+    notes += unsplit(model, args, kwargs)
+    targets = as_tensor(targets)
     with held(model):
         with splittable(model, args, kwargs) as ((positional, named), leaves):
             outputs = attempt("the model", lambda: model(*positional, **named))
@@ -98,7 +105,7 @@ def forward(
         else:
             rest = () if targets is None else (targets,)
             loss = attempt("loss_fn", lambda: loss_fn(outputs, *rest))
-        yield Forward(_checked(loss), leaves[0] if len(leaves) == 1 else tuple(leaves), outputs, model)
+        yield Forward(_checked(loss), leaves[0] if len(leaves) == 1 else tuple(leaves), outputs, model, tuple(notes))
 
 
 def eager(model: nn.Module) -> nn.Module:
@@ -126,96 +133,6 @@ def eager(model: nn.Module) -> nn.Module:
         if p.is_meta:
             raise InputError(f"{name} has no values, as it is on the meta device; load the weights first")
     return model
-
-
-def arguments(inputs: object) -> Arguments:
-    """Read inputs as the positional and the named arguments of a model's forward.
-
-    Raises
-    ------
-    InputError
-        If they hold no tensor, or one that is sparse or has no data.
-    """
-    if isinstance(inputs, Mapping):
-        args, kwargs = (), {str(name): value for name, value in inputs.items()}
-    else:
-        args, kwargs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,), {}
-    if not any(isinstance(value, Tensor) for value in (*args, *kwargs.values())):
-        kind = type(inputs).__name__
-        raise InputError(f"inputs must be a tensor, or a tuple or mapping that holds one, found {kind} without any")
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, Tensor) and (value.is_meta or value.layout != torch.strided):
-            raise InputError(f"inputs must be dense tensors with data, found a {value.layout} one on {value.device}")
-    return args, kwargs
-
-
-@contextmanager
-def splittable(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Iterator[tuple[Arguments, list[Tensor]]]:
-    """Give arguments whose gradients can be taken, and the leaves they hang on, for one call of the model.
-
-    Yields
-    ------
-    tuple
-        The arguments, and the list of leaves; an embedding's leaf joins it during the call.
-    """
-    # a tensor made under inference_mode cannot be saved for the backward pass: a copy can
-    places: dict[int | str, Any] = dict(enumerate(args)) | dict(kwargs)
-    places = {k: v.clone() if isinstance(v, Tensor) and v.is_inference() else v for k, v in places.items()}
-    tensors = {k: v for k, v in places.items() if isinstance(v, Tensor)}
-    signals = [k for k, v in tensors.items() if _differentiable(v) and "mask" not in str(k)]
-    # Hugging Face says which of its inputs is the main one
-    main: Any = getattr(model, "main_input_name", None)
-    if main in tensors:
-        signals = [k for k in signals if k == main]
-    leaves: list[Tensor] = []
-
-    def split(tensor: Tensor) -> Tensor:
-        leaves.append(tensor.detach().clone().requires_grad_())
-        return leaves[-1].clone()  # not the leaf itself: a model may write to its input
-
-    for k in signals:
-        places[k] = split(tensors[k])
-    # token ids: what is split is the output of the embedding that they enter
-    hooks = []
-    if not signals:
-        ids = tensors.get(main, next(iter(tensors.values()), None))
-        own = _input_embedding(model)
-        embeddings: list[nn.Module] = [m for m in model.modules() if isinstance(m, nn.Embedding)]
-        if own is not None:  # T5's stand in two stacks and share their weight
-            embeddings = [own, *(m for m in embeddings if m is not own and m.weight is own.weight)]
-
-        def hook(_module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor | None:
-            meant = own is not None or (given and _same(given[0], ids))
-            return split(output) if meant and not leaves else None
-
-        hooks = [m.register_forward_hook(hook) for m in embeddings]
-    try:
-        yield (tuple(places[k] for k in range(len(args))), {k: places[k] for k in kwargs}), leaves
-    finally:
-        for handle in hooks:
-            handle.remove()
-
-
-def _differentiable(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_complex()
-
-
-def _input_embedding(model: nn.Module) -> nn.Module | None:
-    """What the model says is its input embedding (Hugging Face)."""
-    try:
-        embedding = model.get_input_embeddings()  # type: ignore[operator]
-    except (AttributeError, NotImplementedError, TypeError):
-        # a plain module has no such method, one for images no embedding, another's method wants arguments
-        return None
-    return embedding if isinstance(embedding, nn.Module) else None
-
-
-def _same(a: object, b: Tensor | None) -> bool:
-    if not isinstance(a, Tensor) or b is None:
-        return False
-    return a is b or (a.numel() == b.numel() and torch.equal(a.flatten(), b.flatten()))
 
 
 def attempt(what: str, call: Callable[[], Any]) -> Any:
@@ -258,7 +175,7 @@ def prediction(outputs: object) -> Tensor:
     elif hasattr(outputs, "logits"):
         outputs = outputs.logits
     for tensor in outputs if isinstance(outputs, (tuple, list)) else (outputs,):
-        if isinstance(tensor, Tensor) and _differentiable(tensor):
+        if isinstance(tensor, Tensor) and differentiable(tensor):
             return tensor
     raise InputError(f"the model's output, {type(outputs).__name__}, holds no tensor; pass a loss_fn")
 
@@ -282,10 +199,10 @@ def default_loss(outputs: object, targets: object = None) -> Tensor:
         return scores.flatten(1).max(dim=1).values.sum() if scores.ndim > 1 else scores.sum()
     if not isinstance(targets, Tensor):
         raise InputError(f"targets must be a tensor, not {type(targets).__name__}, or pass a loss_fn")
-    if _differentiable(targets) and targets.shape == y.shape:
+    if differentiable(targets) and targets.shape == y.shape:
         return F.mse_loss(y, targets)
     # classes are the last dimension of the outputs, or the second
-    if not _differentiable(targets) and targets.dtype != torch.bool:
+    if not differentiable(targets) and targets.dtype != torch.bool:
         for classes in {y.ndim - 1, min(1, y.ndim - 1)}:
             if y.ndim > 1 and y.shape[:classes] + y.shape[classes + 1 :] == targets.shape:
                 return _cross_entropy(y.movedim(classes, 1), targets.long())

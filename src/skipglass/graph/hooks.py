@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from skipglass.errors import DecompositionError
-from skipglass.graph.engine import fire
+from skipglass.errors import DecompositionError, InputError
+from skipglass.graph.engine import fire, zero
 from skipglass.graph.forward import attempt
 from skipglass.graph.nodes import Graph, Meta, Place
 
@@ -77,17 +76,20 @@ def find_hooks(graph: Graph) -> Hooks:
     DecompositionError
         If a hook works in place: autograd itself then has no one gradient, as others may share the tensor.
     InputError
-        If a hook fails.
+        If a hook fails, or nested tensors lie on the way, whose gradients have no shape to make zeros of.
     """
+    for node, name in zip(graph.nodes, graph.operations, strict=True):
+        if any(meta.is_nested_tensor for meta in node._input_metadata):
+            raise InputError(f"{name} works on nested tensors, whose gradients cannot be measured; pad the sequences")
     zeros: dict[Meta, Tensor] = {}
     changed, heard = _asked(graph, zeros)
     # something computes there: ask once more, with computing allowed, after noting the gradients that are retained
     retaining = _living() if heard else []
     with retained_gradients(retaining):
         for place in heard:
-            zero = _zero(graph, place, zeros)
-            with _ReadOnly(zero):
-                if attempt("a hook on a tensor", partial(fire, graph, *place, zero)) is not zero:
+            nothing = _zero(graph, place, zeros)
+            with _ReadOnly(nothing):
+                if attempt("a hook on a tensor", partial(fire, graph, *place, nothing)) is not nothing:
                     changed.add(place)
     return Hooks(changed, retaining)
 
@@ -110,9 +112,9 @@ def _asked(graph: Graph, zeros: dict[Meta, Tensor]) -> tuple[set[Place], list[Pl
     changed, heard = set(), []
     with Silence():
         # under Silence nothing is computed: a hook that would raises instead
-        for place, zero in entering:
+        for place, nothing in entering:
             try:
-                if fire(graph, *place, zero) is not zero:
+                if fire(graph, *place, nothing) is not nothing:
                     changed.add(place)
             except Exception:  # Heard, or whatever a hook makes of it
                 heard.append(place)
@@ -122,7 +124,7 @@ def _asked(graph: Graph, zeros: dict[Meta, Tensor]) -> tuple[set[Place], list[Pl
 def _zero(graph: Graph, place: Place, known: dict[Meta, Tensor]) -> Tensor:
     meta = graph.metas[place[0]][place[1]]
     if meta not in known:
-        known[meta] = torch.zeros((), dtype=meta.dtype, device=meta.device).expand(meta.shape)
+        known[meta] = zero(meta)
     return known[meta]
 
 

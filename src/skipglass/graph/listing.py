@@ -46,7 +46,9 @@ class Sum:
     @property
     def place(self) -> str:
         """Where it stands, as it is said after its name."""
-        return f" {self.where}" if self.where.startswith(("after ", "before ")) else f" in {self.where}" * bool(self.where)
+        return (
+            f" {self.where}" if self.where.startswith(("after ", "before ")) else f" in {self.where}" * bool(self.where)
+        )
 
 
 def lines(sums: Sequence[Sum]) -> list[str]:

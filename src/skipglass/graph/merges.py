@@ -14,8 +14,8 @@ from skipglass.graph.joins import joins as joins_of
 from skipglass.graph.nodes import Edge, Graph
 from skipglass.graph.operations import TABLE, facts
 from skipglass.graph.sides import Side
-from skipglass.graph.stacks import GATED, fate
-from skipglass.graph.verdicts import Verdict, decide
+from skipglass.graph.stacks import fate
+from skipglass.graph.verdicts import decide
 
 __all__ = ["TOLD", "Merge", "classify", "one_branch", "sums_around"]
 
@@ -135,7 +135,9 @@ def _doubt(graph: Graph, node: int, kind: str) -> str:
 
 
 def _beside(kind: str) -> str:
-    return {"overwritten": "entries of one signal in the place of another's", "": "side by side"}.get(kind, "no side is plain")
+    return {"overwritten": "entries of one signal in the place of another's", "": "side by side"}.get(
+        kind, "no side is plain"
+    )
 
 
 def _kind(graph: Graph, node: int) -> str:
@@ -147,7 +149,7 @@ def _kind(graph: Graph, node: int) -> str:
     if node in graph.writes:
         write = graph.writes[node]
         return ("sum" if write.whole else "alike") if write.adds else ("" if write.fresh else "overwritten")
-    if name == "CopySlices" or name not in TABLE and not name.startswith("custom "):
+    if name == "CopySlices" or (name not in TABLE and not name.startswith("custom ")):
         return "alike"
     kind = known.merges
     if kind == "fused":
@@ -185,7 +187,9 @@ def _only_a_difference(graph: Graph, merge: Merge, sums: Mapping[int, Merge], by
         outer = sums.get(over)
         if gated:
             by_form.add(over)
-        if gated or (outer is not None and outer.shortcut is not None and _is_one_of(graph, outer.shortcut, merge.node)):
+        if gated or (
+            outer is not None and outer.shortcut is not None and _is_one_of(graph, outer.shortcut, merge.node)
+        ):
             return "an interpolation"
     return "a measured difference" if _is_measured(graph, merge) else ""
 

@@ -14,9 +14,17 @@ from torch import Tensor, nn
 from skipglass.graph.joins import between
 from skipglass.graph.merges import Merge
 from skipglass.graph.nodes import Graph, leaves
+from skipglass.graph.operations import facts
 from skipglass.graph.saved import saved_parameter
 
-__all__ = ["common_prefix", "name_of_operands", "names_of_blocks", "names_of_parameters", "names_of_weights", "places_of_sums"]
+__all__ = [
+    "common_prefix",
+    "name_of_operands",
+    "names_of_blocks",
+    "names_of_parameters",
+    "names_of_weights",
+    "places_of_sums",
+]
 
 CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # modules that compute nothing
 UNKNOWN = "weight ("
@@ -49,7 +57,8 @@ def names_of_weights(graph: Graph, model: nn.Module | None, names: Names) -> dic
             continue
         # the weight has a node of its own, or was saved where it is frozen
         _, other, saved = way
-        operand = graph.nodes[i].next_functions[other][0]
+        operands = graph.nodes[i].next_functions
+        operand = operands[other][0] if other < len(operands) else None
         frozen = saved_parameter(graph.nodes[i], saved) if operand is None else None
         if role == "weight":
             parameters = list(leaves(operand)) if operand else [p for p in (frozen,) if p is not None]
@@ -75,7 +84,10 @@ def name_of_operands(graph: Graph, i: int, names: Names) -> str:
     """Return the parameters, by name, that an operation takes besides the signal."""
     live = {e.slot for e in graph.edges[i]}
     operands = [after for slot, (after, _) in enumerate(graph.nodes[i].next_functions) if slot not in live and after]
-    return _joined((p for after in operands for p in leaves(after) if id(p) in names), names)
+    own = [p for after in operands for p in leaves(after) if id(p) in names]
+    # a compiled function takes those of several modules: the one that holds them all
+    together = common_prefix([names[id(p)] for p in own]) if facts(graph.operations[i]).hidden else ""
+    return f"{together}.…" if together else _joined(own, names)
 
 
 def _joined(parameters: Iterable[Tensor], names: Names) -> str:
@@ -129,13 +141,17 @@ def _place(graph: Graph, node: int, weights: Mapping[int, str]) -> str:
     names = [weights[node], *below] if node in weights else below
     pairs = [(one, other) for one in names for other in (above, *names) if one and other and one is not other]
     # of any two of the weights around it the smallest module that holds both
-    if common := max((common_prefix(pair) for pair in pairs), key=lambda name: name.count(".") + bool(name), default=""):
+    if common := max(
+        (common_prefix(pair) for pair in pairs), key=lambda name: name.count(".") + bool(name), default=""
+    ):
         return common
     told = next((name for name in names if name), "")
     return f"after {_module(told)}" if told else f"before {_module(above)}" if above else ""
 
 
-def _nearest(weights: Mapping[int, str], start: int, following: Callable[[int], Iterable[int]], own: bool = True) -> str:
+def _nearest(
+    weights: Mapping[int, str], start: int, following: Callable[[int], Iterable[int]], own: bool = True
+) -> str:
     """The name of the first weight that a node leads to, in topological order; upwards numbers are negative."""
     queue = [start] if own else list(following(start))
     heapq.heapify(queue)

@@ -9,18 +9,18 @@ Terms that the whole package uses:
 
 from collections import deque
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node
 
 from skipglass.graph.operations import Contraction, contraction
 from skipglass.graph.writes import Write, asked
 
-__all__ = ["Edge", "Graph", "Meta", "Place", "Target", "leaves"]
+__all__ = ["Edge", "Graph", "Meta", "Place", "Target", "leaves", "near"]
 
 Target = Tensor | tuple[Tensor, ...]
 """The x whose gradient is measured."""
@@ -64,6 +64,8 @@ class Graph:
         Where the backward pass starts.
     targets
         For each tensor of x its place.
+    parts
+        For a node that stands here once for each of its outputs (see `Operation.parts`): which output it is.
     """
 
     nodes: list[Node]
@@ -72,6 +74,7 @@ class Graph:
     edges: list[list[Edge]]
     loss: GradientEdge
     targets: list[Place]
+    parts: dict[int, int] = field(default_factory=dict)
 
     @cached_property
     def metas(self) -> list[tuple[Meta, ...]]:
@@ -115,8 +118,9 @@ class Graph:
         """The nodes at which a tensor of x is reached."""
         return {node for node, _ in self.targets}
 
-    def shape(self, node: int, output: int = 0) -> tuple[int, ...]:
+    def shape(self, node: int, output: int | None = None) -> tuple[int, ...]:
         """Return the shape of what a node has computed."""
+        output = self.parts.get(node, 0) if output is None else output
         return tuple(self.nodes[node]._input_metadata[output].shape)
 
     def contraction(self, node: int) -> Contraction | None:
@@ -144,3 +148,12 @@ def leaves(root: Node) -> Iterator[Tensor]:
             if after is not None and after not in seen:
                 seen.add(after)
                 queue.append(after)
+
+
+def near(node: Node, model: nn.Module | None) -> str:
+    """Say in which module of a model a node stands, or next to which, by the nearest parameter below it."""
+    names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
+    nearest = next((names[id(leaf)] for leaf in leaves(node) if id(leaf) in names), None)
+    if nearest is None:
+        return ""
+    return f" at {(nearest.rpartition('.')[0] or nearest).replace('_orig_mod.', '')}"  # torch.compile's wrapper

@@ -1,14 +1,17 @@
 """What each operation of the backward pass does to a signal: the one table that all folders ask.
 
-An operation goes by the name of autograd's node without the last "Backward" and the number of the overload: "Add",
-"Addmm", "NativeLayerNorm". One that is not in the table counts as a nonlinearity, so that an unknown one never makes a
-shortcut; where it would be one if it were plain, or a sum if it were one, that is said to be doubtful.
+An operation goes by the name of autograd's node without its last "Backward" and the number of the overload: "Add",
+"Addmm", "NativeLayerNorm". "TanhBackward" is what computes the gradient of a Tanh: it stands in the graph of a loss
+that holds gradients (gradient penalties, forces). An operation that is not in the table counts as a nonlinearity, so
+that an unknown one never makes a shortcut; where it would be one if it were plain, or a sum if it were one, that is
+said to be doubtful. What a custom function does is told by `skipglass.register`.
 That the table is right is tested by asking the nodes themselves (tests/graph/test_operations.py): whether what a node
 passes on depends on x, whether it works entry by entry, whether it is its own transpose.
 """
 
 import functools
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,19 +21,24 @@ from torch.autograd.graph import Node
 __all__ = [
     "CONTRACTIONS",
     "FUSED",
+    "REGISTERED",
     "SELF_ADJOINT",
     "TABLE",
     "Contraction",
     "Operation",
     "contraction",
     "facts",
+    "foreign",
     "operation",
+    "own_name",
     "role",
 ]
 
 Contraction = tuple[int, int, str]
 """(the operand that carries the signal, the operand that may be a weight, the name under which that one is saved)"""
 Factors = tuple[frozenset[int], frozenset[int]]
+Part = tuple[str, Collection[int]]
+"""(the name under which the table has one output of an operation, the operands that this output depends on)"""
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,6 @@ class Operation:
         It takes a piece of a signal.
     joins
         It puts signals side by side, along the axis that is saved.
-    passes
-        Its outputs are its operands, by number.
     along
         It works along the axes that are saved, and gives entry for entry along all others.
     largest
@@ -94,8 +100,12 @@ class Operation:
         It is a convolution.
     over_samples
         It takes its statistics over samples (batch norm), unless they are fixed.
+    parts
+        For an operation whose outputs depend on different operands: what it is to each of them, by number.
     hidden
         It swallows a whole piece of the network: what to do about it.
+    refused
+        The same, where nothing can be measured through it.
     """
 
     role: str = "nonlinear"
@@ -110,7 +120,6 @@ class Operation:
     homogeneous: bool = False
     picks: bool = False
     joins: bool = False
-    passes: bool = False
     along: bool = False
     largest: bool = False
     pools: bool = False
@@ -124,7 +133,9 @@ class Operation:
     size: bool = False
     convolves: bool = False
     over_samples: bool = False
+    parts: Callable[[int], Part] | None = None
     hidden: str = ""
+    refused: str = ""
 
 
 TABLE: dict[str, Operation] = {}
@@ -190,12 +201,10 @@ _say("linear entrywise self_adjoint", "NativeDropout")
 _say("linear entrywise", "NegView Deg2Rad Rad2Deg Conj ConjPhysical MaskedFill FusedDropout")
 _say(
     "linear",
-    "Copy Detach Identity Lift LiftFresh PinMemory ToDense ToSparse ToMkldnn Complex ViewAsComplex ViewAsReal _DDPSink "
-    "RegisterPostBackwardFunction",
+    "Copy Detach Identity Lift LiftFresh PinMemory ToDense ToSparse ToMkldnn Complex ViewAsComplex ViewAsReal",
 )
 
 # shapes and places
-_say("linear passes", "BackwardHookFunction")
 _say("linear views", "View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape")
 _say("linear permutes", "T Transpose Permute")
 _say("linear along", "Expand Squeeze Unsqueeze Flip Roll")
@@ -274,22 +283,82 @@ _say(
 FOREACH = "ForeachAdd ForeachSub ForeachLerp ForeachAddcmul ForeachAddcdiv ForeachMaximum ForeachMinimum"
 _say("nonlinear", FOREACH, merges="alike")
 
+# gradients of operations: the first operand is the gradient that entered, which each is linear in
+GRADIENT = frozenset({0})
+_say(
+    "linear entrywise self_adjoint",
+    "TanhBackward SigmoidBackward EluBackward GeluBackward HardswishBackward SoftplusBackward LogSigmoidBackward",
+    nonlinear_in={1},
+)
+_say("linear", "SoftmaxBackwardData LogSoftmaxBackwardData GluBackward", nonlinear_in={1})
+_say("linear", "NativeLayerNormBackward", nonlinear_in={1, 2, 3, 4})
+_say("linear over_samples", "NativeBatchNormBackward", nonlinear_in={1, 2})
+LOSSES = "MseLossBackward SmoothL1LossBackward HuberLossBackward SoftMarginLossBackward BinaryCrossEntropyBackward"
+_say("linear", LOSSES, nonlinear_in={1, 2})
+
+
+def _by_the_first(name: str) -> Callable[[int], Part]:
+    return lambda _output: (name, GRADIENT)
+
+
+SAME_SLOPES = (
+    "LeakyReluBackward ThresholdBackward HardtanhBackward HardshrinkBackward SoftshrinkBackward "
+    "RreluWithNoiseBackward NativeDropoutBackward"
+)
+"""Gradients of what is linear on each of its pieces: they depend on the signal that entered by the piece alone."""
+for own in SAME_SLOPES.split():
+    _say("linear entrywise self_adjoint", own, parts=_by_the_first(own))
+SAME_PLACES = (
+    "SelectBackward SliceBackward DiagonalBackward UnfoldBackward EmbeddingDenseBackward NllLossBackward "
+    "NllLoss2DBackward AvgPool2DBackward AvgPool3DBackward AdaptiveAvgPool2DBackward AdaptiveAvgPool3DBackward "
+    "MaxPool2DBackward MaxPool2DWithIndicesBackward MaxPool3DWithIndicesBackward AdaptiveMaxPool2DBackward "
+    "AdaptiveMaxPool3DBackward FractionalMaxPool2DBackward FractionalMaxPool3DBackward ReflectionPad1DBackward "
+    "ReflectionPad2DBackward ReflectionPad3DBackward ReplicationPad1DBackward ReplicationPad2DBackward "
+    "ReplicationPad3DBackward UpsampleNearest1DBackward UpsampleNearest2DBackward UpsampleNearest3DBackward "
+    "UpsampleNearestExact1DBackward UpsampleNearestExact2DBackward UpsampleNearestExact3DBackward "
+    "UpsampleLinear1DBackward UpsampleBilinear2DBackward UpsampleBilinear2DAaBackward UpsampleBicubic2DBackward "
+    "UpsampleBicubic2DAaBackward UpsampleTrilinear3DBackward"
+)
+for own in SAME_PLACES.split():
+    _say("linear", own, parts=_by_the_first(own))
+# of a convolution: the gradients of its input (a contraction with the weight), its weight and its bias
+CONVOLUTION_S: tuple[Part, ...] = (
+    ("ConvolutionBackward", {0, 2}),
+    ("ConvolutionBackwardWeight", {0, 1}),
+    ("ConvolutionBackwardBias", {0}),
+)
+_say(
+    "linear",
+    "ConvolutionBackward",
+    contracts=((0, 2, "weight"), (2, 0, "grad_output")),
+    factors=_product([0], [2]),
+    parts=CONVOLUTION_S.__getitem__,
+)
+_say("linear", "ConvolutionBackwardWeight", **_matrices(0, 1, "input", "grad_output"))
+_say("linear sums", "ConvolutionBackwardBias")
+
+# PyTorch's own custom functions that pass on what they are given, each tensor by itself
+IDENTITIES = "BackwardHookFunction _DDPSink RegisterPostBackwardFunction _FromTorchTensor _ToTorchTensor"
+for own in IDENTITIES.split():
+    _say("linear", own, parts=lambda output, own=own: (own, {output}))
+
+_say("linear", "Redistribute")  # the same tensor, spread over processes in another way
+
 # what the graph does not show: weights, or a piece of the network
 _say("opaque", "CopySlices MkldnnRnnLayer CudnnRnn MiopenRnn ThnnFusedLstmCell ThnnFusedGruCell")
-_say("nonlinear", "CompiledFunction", hidden="was compiled; measure the model without torch.compile")
+_say("opaque", "CompiledFunction", merges="alike", hidden="was compiled; measure the model without torch.compile")
+SCRIPTED = "is a scripted function; measure the eager version"
+_say("opaque", "DifferentiableGraph", merges="alike", hidden=SCRIPTED)
 CHECKPOINT = "is a reentrant checkpoint; use torch.utils.checkpoint(..., use_reentrant=False)"
-_say("nonlinear", "CheckpointFunction", hidden=CHECKPOINT)
+_say("nonlinear", "CheckpointFunction", refused=CHECKPOINT)
 
 UNKNOWN = Operation()
-PYTORCH_S_OWN = {
-    "BackwardHookFunction",
-    "CheckpointFunction",
-    "CompiledFunction",
-    "RegisterPostBackwardFunction",
-    "SyncBatchNorm",
-    "_DDPSink",
-}
+UNKNOWN_GRADIENT = Operation("opaque")
+PYTORCH_S_OWN = {"CompiledFunction", "CheckpointFunction", "SyncBatchNorm", "Redistribute", *IDENTITIES.split()}
 """Custom functions that are understood, where PyTorch defines them."""
+
+REGISTERED: dict[type | str, str] = {}
+"""Custom functions that the user has told of, by class or name → their names in the table."""
 
 FUSED = frozenset(name for name, known in TABLE.items() if known.merges == "fused")
 CONTRACTIONS = {name: known.contracts for name, known in TABLE.items() if known.contracts}
@@ -297,13 +366,19 @@ SELF_ADJOINT = frozenset(name for name, known in TABLE.items() if known.self_adj
 
 
 def facts(name: str) -> Operation:
-    """Return what is known of an operation; of an unknown one, that it is a nonlinearity."""
-    return TABLE.get(name, UNKNOWN)
+    """Return what is known of an operation; of an unknown one, that it is a nonlinearity, of a gradient, opaque."""
+    if (known := TABLE.get(name)) is not None:
+        return known
+    return UNKNOWN_GRADIENT if "Backward" in name and not name.startswith("custom ") else UNKNOWN
 
 
 def contraction(name: str, signals: Collection[int]) -> Contraction | None:
     """Return how an operation contracts the signals that enter by these operands with something that is no signal."""
-    return next((way for way in facts(name).contracts if way[0] in signals and way[1] not in signals), None)
+    known = facts(name)
+    if known.role == "weight" and len(signals) == 1:  # a custom function: its first other operand is the weight
+        (signal,) = signals
+        return signal, int(signal == 0), ""
+    return next((way for way in known.contracts if way[0] in signals and way[1] not in signals), None)
 
 
 def role(name: str, signals: Collection[int]) -> str:
@@ -316,11 +391,16 @@ def role(name: str, signals: Collection[int]) -> str:
         operands, not here.
     """
     known = facts(name)
-    if set(known.nonlinear_in).intersection(signals) or (known.role == "norm" and len(signals) > 1):
+    if set(known.nonlinear_in).intersection(signals) or (known.role in {"norm", "weight"} and len(signals) > 1):
         return "nonlinear"
     if known.factors is not None and all(group.intersection(signals) for group in known.factors):
         return "product"
     return known.role
+
+
+def foreign(name: str) -> bool:
+    """Tell whether users' code runs in an operation's backward pass, which need not be linear."""
+    return name.startswith("custom ") or name == "BackwardHookFunction"
 
 
 def operation(node: Node) -> str:
@@ -330,14 +410,23 @@ def operation(node: Node) -> str:
     """
     name = node.name()
     if isinstance(node, BackwardCFunction):
-        own = getattr(type(node), "_forward_cls", type(node)).__module__.startswith("torch.")
-        return _short(name) if own and _short(name) in PYTORCH_S_OWN else f"custom {_short(name)}"
-    return f"custom {_short(name).rstrip('>')}" if "CppNode" in name else _short(name)
+        function = getattr(type(node), "_forward_cls", type(node))
+        own = function.__module__.startswith("torch.")
+        name = _short(name) if own and _short(name) in PYTORCH_S_OWN else own_name(_short(name))
+        return REGISTERED.get(function) or REGISTERED.get(name.removeprefix("custom "), name)
+    if "CppNode" not in name:
+        return _short(name)
+    name = own_name(_short(name).rstrip(">"))
+    return REGISTERED.get(name.removeprefix("custom "), name)
+
+
+def own_name(function: type | str) -> str:
+    """The name of a custom function in the table; that of torch.library's "mylib::scale" is "mylib_scale"."""
+    name = function if isinstance(function, str) else function.__name__
+    return "custom " + re.sub(r"^GeneratedBackwardFor_(.+)_default$", r"\1", name)
 
 
 @functools.cache
 def _short(name: str) -> str:
-    """A name up to its last "Backward": a node of a double backward pass keeps that of what it differentiates."""
-    own = name.rsplit("::", 1)[-1]
-    end = own.rfind("Backward")
-    return own[:end] if end > 0 else own
+    """A node's name without its last "Backward" and what numbers the overload."""
+    return re.sub(r"Backward(?!\w*Backward)\w*$", "", name.rsplit("::", 1)[-1])

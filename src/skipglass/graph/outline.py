@@ -20,6 +20,7 @@ from skipglass.graph.naming import (
     places_of_sums,
 )
 from skipglass.graph.nodes import Edge, Graph
+from skipglass.graph.operations import facts
 from skipglass.graph.regions import Counted
 
 __all__ = ["UNITS", "Block", "Doubt", "PathGraph", "named", "read_outline"]
@@ -237,7 +238,9 @@ def _sum(graph: Graph, merge: Merge, places: Mapping[int, str], counted: bool) -
     reason = "not asked for" if merge.verdict == "block" and not counted else merge.reason
     signals = len(graph.edges[merge.node])
     where = places.get(merge.node, "")
-    return Sum(graph.operations[merge.node], signals, verdict, reason, where, merge.by_form, merge.skips and not counted)
+    return Sum(
+        graph.operations[merge.node], signals, verdict, reason, where, merge.by_form, merge.skips and not counted
+    )
 
 
 def _block(merges: tuple[Merge, ...], name: str) -> Block:
@@ -246,21 +249,20 @@ def _block(merges: tuple[Merge, ...], name: str) -> Block:
     return Block(name, side, merge.reason, merges)
 
 
-def _doubts(
-    graph: Graph, hidden: Mapping[int, str], sums: Mapping[int, Sum], decisive: set[int]
-) -> Iterator[Doubt]:
+def _doubts(graph: Graph, hidden: Mapping[int, str], sums: Mapping[int, Sum], decisive: set[int]) -> Iterator[Doubt]:
     """What is doubtful, in forward order."""
     for i in range(len(graph.nodes) - 1, -1, -1):
-        name, role = graph.operations[i], graph.roles[i]
+        name, role, advice = graph.operations[i], graph.roles[i], facts(graph.operations[i]).hidden
+        shown = f"{name}, which {advice}" if advice else name
         unsure = i in sums and sums[i].verdict == "doubtful" and sums[i].reason not in TOLD
         if name == "CopySlices" and len(graph.edges[i]) > 1 and (role == "opaque" or unsure):
             yield Doubt("CopySlices in place on a slice", "slice", _why(sums.get(i)))
         elif unsure:
-            yield Doubt(name, "sum", _why(sums[i]))
+            yield Doubt(shown, "sum", _why(sums[i]))
         elif role in {"opaque", "custom"}:
             module = common_prefix([hidden[i]])
-            kind = "custom" if name.startswith("custom ") else "opaque"
-            yield Doubt(f"{name} ({module})" if module else name, kind)
+            kind = "custom" if name.startswith("custom ") or advice else "opaque"
+            yield Doubt(f"{shown} ({module})" if module else shown, kind)
         elif role == "constant":
             yield Doubt(f"{name} with a constant", "decisive" if i in decisive else "constant")
 

@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
-from torch.autograd.graph import Node, get_gradient_edge
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from skipglass.errors import InputError
 from skipglass.graph.broadcasts import written_out
-from skipglass.graph.nodes import Edge, Graph, Meta, Place, Target, leaves
-from skipglass.graph.operations import contraction, facts, operation, role
+from skipglass.graph.nodes import Edge, Graph, Meta, Place, Target, leaves, near
+from skipglass.graph.operations import REGISTERED, TABLE, contraction, facts, operation, role
 from skipglass.graph.saved import saved_parameter
+from skipglass.graph.steps import Operand, Step, taken_apart
 
 __all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "leaves", "read"]
-
-Operand = tuple[int, Node, int]
-"""(slot, node, output)"""
 
 
 def as_targets(x: Target) -> tuple[Tensor, ...]:
@@ -42,8 +40,8 @@ def as_targets(x: Target) -> tuple[Tensor, ...]:
     return targets
 
 
-def read(loss: Tensor, x: Target) -> Graph:
-    """Read the graph that leads from ``loss`` down to ``x``.
+def read(loss: Tensor, x: Target, model: nn.Module | None = None) -> Graph:
+    """Read the graph that leads from ``loss`` down to ``x``; a model names what is refused.
 
     Raises
     ------
@@ -63,21 +61,58 @@ def read(loss: Tensor, x: Target) -> Graph:
         raise InputError("the loss does not depend on one of the tensors in x; leave it out")
     # nodes without a live operand that are no end carry no signal
     at_end = {e.node for e in ends}
-    nodes = [node for node in reversed(live) if live[node] or node in at_end]
-    number = {node: i for i, node in enumerate(nodes)}
-    names = [operation(node) for node in nodes]
-    for name in names:
-        if advice := facts(name).hidden:
-            raise InputError(f"a part of the network {advice}: paths inside it cannot be seen")
-    edges = [[Edge(slot, number[after], output) for slot, after, output in live.pop(node)] for node in nodes]
-    roles = [_role(node, name, {e.slot for e in out}) for node, name, out in zip(nodes, names, edges, strict=True)]
-    targets: list[Place] = [(number[e.node], e.output_nr) for e in ends]
-    graph = Graph(nodes, names, roles, edges, root, targets)
+    steps = [Step(v, None, operation(v), live.pop(v)) for v in reversed([*live]) if live[v] or v in at_end]
+    names = {step.name for step in steps}
+    if any(facts(name).refused for name in names):
+        step = next(step for step in steps if facts(step.name).refused)
+        raise InputError(_hides(step.node, facts(step.name).refused, model))
+    if any(facts(name).parts for name in names):
+        steps = taken_apart(steps, (root.node, root.output_nr), [(e.node, e.output_nr) for e in ends])
+    graph = _numbered(steps, root, ends)
+    _require_something_to_see(graph, model)
     for i in graph.writes:
-        roles[i] = "linear"
+        graph.roles[i] = "linear"
     for i in written_out(graph):
-        roles[i] = "opaque"
+        graph.roles[i] = "opaque"
     return graph
+
+
+def _numbered(steps: Sequence[Step], root: GradientEdge, ends: Sequence[GradientEdge]) -> Graph:
+    """The graph of these steps."""
+    number = {(step.node, step.part): i for i, step in enumerate(steps)}
+
+    def place(node: Node, output: int) -> Place:
+        whole = number.get((node, None))
+        return (number[node, output] if whole is None else whole), output
+
+    edges = [[Edge(slot, *place(after, output)) for slot, after, output in step.operands] for step in steps]
+    roles = [_role(step.node, step.name, {e.slot for e in out}) for step, out in zip(steps, edges, strict=True)]
+    parts = {i: step.part for i, step in enumerate(steps) if step.part is not None}
+    targets = [place(e.node, e.output_nr) for e in ends]
+    return Graph([step.node for step in steps], [step.name for step in steps], roles, edges, root, targets, parts)
+
+
+def _require_something_to_see(graph: Graph, model: nn.Module | None) -> None:
+    """Refuse a graph in which compiled or scripted functions hold the whole network: no sum lies outside them."""
+    # sums that are seen, or that a hidden part may be: it is listed as such
+    if any(len(edges) > 1 and facts(name).merges for name, edges in zip(graph.operations, graph.edges, strict=True)):
+        return
+    seen = any(role in {"weight", "constant"} for role in graph.roles)
+    for i, name in enumerate(graph.operations):
+        # beside an activation function that was compiled there are weights to count
+        if facts(name).hidden and (not seen or any(leaf.ndim > 1 for leaf in _own(graph, i))):
+            raise InputError(_hides(graph.nodes[i], facts(name).hidden, model))
+
+
+def _own(graph: Graph, i: int) -> list[Tensor]:
+    """The leaf tensors that a node takes besides the signal."""
+    live = {e.slot for e in graph.edges[i]}
+    others = [after for slot, (after, _) in enumerate(graph.nodes[i].next_functions) if slot not in live and after]
+    return [leaf for after in others for leaf in leaves(after)]
+
+
+def _hides(node: Node, advice: str, model: nn.Module | None) -> str:
+    return f"{operation(node)}{near(node, model)} {advice}: paths inside it cannot be seen"
 
 
 def _check_loss(loss: Tensor) -> None:
@@ -127,12 +162,14 @@ def _role(node: Node, name: str, signals: set[int]) -> str:
         return "opaque" if sum(after is not None for after, _ in node.next_functions) > 1 else "nonlinear"
     if (way := contraction(name, signals)) is not None:
         _, other, saved = way
+        if facts(name).role == "weight":
+            return "weight"
         traced = node.next_functions[other][0] is not None
-        return "weight" if traced or isinstance(saved_parameter(node, saved), torch.nn.Parameter) else "constant"
+        return "weight" if traced or isinstance(saved_parameter(node, saved), nn.Parameter) else "constant"
     kind = role(name, signals)
-    if kind == "nonlinear" and _may_hold_a_weight(node, name, signals):
+    if kind == "nonlinear" and name not in REGISTERED.values() and _may_hold_a_weight(node, name, signals):
         return "opaque"
-    return "custom" if name.startswith("custom ") else kind
+    return "custom" if name.startswith("custom ") and name not in TABLE else kind
 
 
 def _may_hold_a_weight(node: Node, name: str, signals: set[int]) -> bool:

@@ -8,14 +8,23 @@ from collections.abc import Collection, Hashable
 from torch import nn
 
 from skipglass.graph.joins import PLAIN, above, plain_source
-from skipglass.graph.nodes import Edge, Graph, Place, leaves
+from skipglass.graph.nodes import Graph, Place, leaves
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import WHOLE, Piece, Shared, shared
 from skipglass.graph.saved import saved_parameter, saved_tensor
 from skipglass.graph.sides import Side
 from skipglass.graph.sources import source
 
-__all__ = ["carried_on", "into_attention", "is_coupled", "is_noise", "is_of_the_loss", "is_preactivated", "recurs", "weighs_above"]
+__all__ = [
+    "carried_on",
+    "into_attention",
+    "is_coupled",
+    "is_noise",
+    "is_of_the_loss",
+    "is_preactivated",
+    "recurs",
+    "weighs_above",
+]
 
 FIRST = 8  # our choice: entries by which two casts of one frozen weight are known to be the same
 SCALES = {"Exp", "Softplus", "Sqrt"}

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd.graph import Node
 
 from skipglass.graph.nodes import Graph
 from skipglass.graph.operations import facts
@@ -115,6 +116,11 @@ def batch_norm_trains(graph: Graph) -> bool:
     An instance norm is one over a single sample, whose channels are those of all samples.
     """
     return any(
-        facts(name).over_samples and bool(getattr(node, "_saved_training", True)) and metas[0].shape[:1] != (1,)
+        facts(name).over_samples and _trains(node) and metas[0].shape[:1] != (1,)
         for node, name, metas in zip(graph.nodes, graph.operations, graph.metas, strict=True)
     )
+
+
+def _trains(node: Node) -> bool:
+    """Whether a batch norm, or the gradient of one, was told to take its own statistics."""
+    return bool(getattr(node, "_saved_training", getattr(node, "_saved_train", True)))

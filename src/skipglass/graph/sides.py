@@ -135,7 +135,9 @@ class Side:
         self._pieces, self._fixed, self._among = pieces, fixed, EVERY if weighs else ways()
         start = _cross(ways(Way.PLAIN), Way.PLAIN, self.own_step) & self._among
         # what is read of each signal that was reached, by node and output; the nodes whose turn has come, and will come
-        self._read: dict[int, dict[int, dict[Piece, Ways]]] = {edge.to: {edge.output: {WHOLE: start}}} if start else {}
+        self._read: dict[int, dict[int, dict[Piece, Ways]]] = (
+            {edge.to: {_signal(graph, edge): {WHOLE: start}}} if start else {}
+        )
         self._passed: list[int] = []
         self._queue = list(self._read)
         self._weighed = self.own_step
@@ -202,7 +204,7 @@ class Side:
                 self._read[e.to] = {}
                 heapq.heappush(self._queue, e.to)
             if below:
-                _gather(self._read[e.to].setdefault(e.output, {}), below, self.graph, e.place)
+                _gather(self._read[e.to].setdefault(_signal(self.graph, e), {}), below, self.graph, e.place)
 
     def _below(self, node: int, edge: Edge, way: Way, weight: bool) -> dict[Piece, Ways]:
         """What is read of one operand of a node, from what is read of its results."""
@@ -214,6 +216,11 @@ class Side:
                 if own is not None and after:
                     below[own] = below.get(own, 0) | after
         return below
+
+
+def _signal(graph: Graph, edge: Edge) -> int:
+    """Which of the results of a node an edge leads to: those of a fused addition and norm are one signal."""
+    return 0 if edge.output and facts(graph.operations[edge.to]).merges else edge.output
 
 
 def _source(graph: Graph, node: int, output: int, piece: Piece, edge: Edge) -> Piece | None:

@@ -42,8 +42,6 @@ def source(graph: Graph, node: int, output: int, piece: Piece, edge: Edge) -> Pi
         The smallest that is known to hold all that is needed.
     """
     known, shape = facts(graph.operations[node]), graph.shape(*edge.place)
-    if known.passes:
-        return piece if edge.slot == output else None
     if known.joins:
         return _joined(graph, node, piece, edge)
     if node in graph.writes:
@@ -224,7 +222,9 @@ def _reshaped(piece: Piece, new: Shape, old: Shape) -> Iterator[Axis]:
             yield from [None] * len(theirs)
             continue
         # number the entries of the group, and read the numbers in the other shape
-        numbers = [_number(at, sizes) for at in product(*(range(n) if s is None else s for n, s in _both(sizes, given)))]
+        numbers = [
+            _number(at, sizes) for at in product(*(range(n) if s is None else s for n, s in _both(sizes, given)))
+        ]
         inner = [prod(old[k] for k in theirs[j + 1 :]) for j in range(len(theirs))]
         for k, step in zip(theirs, inner, strict=True):
             yield frozenset(number // step % old[k] for number in numbers)

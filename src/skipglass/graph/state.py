@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from skipglass.graph.processes import gathered
 
 __all__ = ["as_found", "held"]
 
@@ -78,7 +80,11 @@ def held(model: nn.Module) -> Iterator[None]:
     None
         Once, for the pass.
     """
-    with torch.inference_mode(False), torch.enable_grad(), torch.compiler.set_stance("force_eager"), as_found(model):
+    with ExitStack() as stack:
+        for context in (torch.inference_mode(False), torch.enable_grad(), torch.compiler.set_stance("force_eager")):
+            stack.enter_context(context)
+        stack.enter_context(gathered(model))
+        stack.enter_context(as_found(model))
         yield
 
 

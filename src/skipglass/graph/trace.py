@@ -8,7 +8,7 @@ Terms used throughout the package:
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -16,11 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from skipglass.errors import InputError
+from skipglass.graph.engine import in_one_line
 from skipglass.graph.forward import LossFunction, forward
 from skipglass.graph.hooks import Hooks, find_hooks, retained_gradients
 from skipglass.graph.nodes import Graph, Place, Target
 from skipglass.graph.outline import PathGraph, read_outline
+from skipglass.graph.processes import gathered
 from skipglass.graph.read import read
+from skipglass.graph.recompute import repeatable_checkpoints
 from skipglass.graph.regions import Counted, Regions, partition
 from skipglass.graph.samples import apart
 from skipglass.graph.state import held
@@ -43,8 +46,9 @@ class Trace:
         The network that names weights and blocks; None leaves blocks numbered.
     blocks
         The names of what is counted as blocks; None counts the residual ones.
-    outputs
-        What the model returned, where the trace was made by running one.
+    outputs, notes
+        What the model returned, where the trace was made by running one; and which of its inputs were cast, or left
+        unsplit.
     """
 
     def __init__(
@@ -55,10 +59,14 @@ class Trace:
         blocks: Sequence[str] | None = None,
         *,
         outputs: Any = None,
+        notes: Sequence[str] = (),
         restores: bool = False,
     ) -> None:
+        if model is not None and not isinstance(model, nn.Module):
+            raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
         self.loss, self.x, self.model, self.blocks, self.outputs = loss, x, model, blocks, outputs
-        self._to_hold = model if restores else None
+        self.notes = tuple(notes)
+        self._restores, self._holding = restores, False
         self._counted: dict[str, Counted] = {}
         self._regions: dict[tuple[str, frozenset[int]], Regions] = {}
 
@@ -66,7 +74,7 @@ class Trace:
     def graph(self) -> Graph:
         """The live part of the autograd graph."""
         with self._held():
-            return read(self.loss, self.x)
+            return read(self.loss, self.x, self.model)
 
     @cached_property
     def outline(self) -> PathGraph:
@@ -83,7 +91,8 @@ class Trace:
     @cached_property
     def hooks(self) -> Hooks:
         """Hooks that change gradients, and tensors that retain theirs."""
-        return find_hooks(self.graph)
+        with self._held(self.graph):
+            return find_hooks(self.graph)
 
     @property
     def hooked(self) -> set[Place]:
@@ -116,18 +125,22 @@ class Trace:
         A backward pass may run parts of the model again (activation checkpoints) and so change its buffers. A
         measurement within another costs nothing more.
         """
-        with self._held(), torch.enable_grad(), retained_gradients(self.hooks.retaining):
+        with in_one_line(), self._held(self.graph), torch.enable_grad(), retained_gradients(self.hooks.retaining):
             yield
 
     @contextmanager
-    def _held(self) -> Iterator[None]:
-        """Hold the model as it was found, unless that is done already."""
-        model, self._to_hold = self._to_hold, None
+    def _held(self, graph: Graph | None = None) -> Iterator[None]:
+        """Hold the model as it was found, and a sharded one gathered, unless that is done already."""
+        if self._holding:
+            yield
+            return
+        self._holding = True
         try:
-            with nullcontext() if model is None else held(model):
+            here = held(self.model) if self._restores and self.model is not None else gathered(self.model, graph)
+            with here, repeatable_checkpoints():
                 yield
         finally:
-            self._to_hold = self._to_hold or model
+            self._holding = False
 
     def __repr__(self) -> str:
         network = "" if self.model is None else f"{type(self.model).__name__}, "
@@ -183,7 +196,7 @@ def trace(
     if model is None:
         raise InputError("trace needs the model that is to be called with the inputs")
     with forward(model, inputs, targets, loss_fn) as run:
-        made = Trace(run.loss, run.x, run.model, blocks, outputs=run.outputs, restores=True)
+        made = Trace(run.loss, run.x, run.model, blocks, outputs=run.outputs, notes=run.notes, restores=True)
     _ = made.outline  # what cannot be measured is an error here
     return made
 

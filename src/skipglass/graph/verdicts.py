@@ -128,7 +128,7 @@ def _takes_pieces(graph: Graph, node: int) -> bool:
     if node == len(graph.nodes):
         return False
     known = facts(graph.operations[node])
-    return known.picks or known.joins or known.passes or node in graph.writes or graph.operations[node] == "Complex"
+    return known.picks or known.joins or node in graph.writes or graph.operations[node] == "Complex"
 
 
 def _is_apart(graph: Graph, sides: Sequence[Side], join: int) -> bool:
@@ -136,7 +136,9 @@ def _is_apart(graph: Graph, sides: Sequence[Side], join: int) -> bool:
     if join == len(graph.nodes) or join in graph.at_end or graph.roles[join] != "linear":
         return False
     first, second = ({place: one.weightless.piece(place, UNBENT) for place in ends(graph, join)} for one in sides)
-    if not any(piece is not None for piece in first.values()) or not any(piece is not None for piece in second.values()):
+    if not any(piece is not None for piece in first.values()) or not any(
+        piece is not None for piece in second.values()
+    ):
         return False
     pairs = ((a, second[place]) for place, a in first.items())
     return not any(a is not None and b is not None and shared(a, b) is not Shared.NOTHING for a, b in pairs)

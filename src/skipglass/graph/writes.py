@@ -4,7 +4,6 @@ The node is asked: of a gradient of ones, a write leaves none for what it has ov
 to. The slice is read off gradients that number the entries along one axis.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from skipglass.graph.pieces import WHOLE, Axis, Piece, tidy
+from skipglass.graph.pieces import WHOLE, Piece, tidy
 
 __all__ = ["Write", "asked"]
 
@@ -100,7 +99,7 @@ def asked(node: Node, base: bool, fresh: bool) -> Write | None:
     if written is None or written.numel() == 0 or written.unique().numel() > 1:
         return None
     left = set() if before is None else set(before.unique().tolist())
-    if not base or left <= {0, 1} and 0 in left:
+    if not base or (left <= {0, 1} and 0 in left):
         return Write(node, False, fresh)
     return Write(node, True, False) if left and len(left - {1}) < 2 else None
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from skipglass import check
-from skipglass.glass import searched
+from skipglass.paper.sampling import searched
 from skipglass.record import Result, derived, mapping, names, number, save, variable
 from skipglass.theory import Mixture, expected_critical_points
 from skipglass.theory.mixture import require_mixture

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from skipglass.glass import Levels, levels
 from skipglass.paper.agreement import z_limit
+from skipglass.paper.levels import Levels, levels
 from skipglass.report import Panel, Table
 
 __all__ = ["agreement_table", "layer_panels", "layers"]

@@ -16,15 +16,14 @@ the growth plus Σ‖Δλ_l‖². SGD is linear in what drives it, so that decay
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 import xarray as xr
-from torch import Tensor, nn
+from torch import nn
 
 from skipglass import check, record
 from skipglass.data import digits, gaussian_mixture
@@ -35,9 +34,10 @@ from skipglass.paper.driving_force import driving_force
 from skipglass.paper.recursion import second_moments
 from skipglass.scales import parameters_of
 from skipglass.threads import one_thread
-from skipglass.training import ResNetSettings
-from skipglass.training.batches import Batches
-from skipglass.training.resnet_settings import AUGMENTATION, DROPS
+from skipglass.training import ResNetSettings, fit
+from skipglass.training import Run as TrainingRun
+from skipglass.training.batches import ImageBatches, SampleBatches
+from skipglass.training.callbacks import scheduled
 
 __all__ = ["RUNS", "STATIC", "Run", "drift_run", "seed_of"]
 
@@ -107,36 +107,27 @@ def drift_run(run: Run, data: Path | str | None = None, on_epoch: Callable[[int]
 
 def _task(
     run: Run, seed: int, data: Path | str | None
-) -> tuple[nn.Module, Callable[[], Iterator[tuple[Tensor, Tensor]]]]:
-    """The untrained network, and what gives the batches of one epoch."""
+) -> tuple[nn.Module, ImageBatches | SampleBatches, Callable[[float], float]]:
+    """The untrained network, the batches, and the learning rate after a fraction of the training."""
     if run.task == "cifar10":
         settings = ResNetSettings(
-            "cifar10", depth=run.depth, width=run.width, epochs=run.epochs, subset=run.subset or None, seed=seed
-        )
-        padding, flip = AUGMENTATION["cifar10"]
-        batches = Batches(settings.images(data), run.batch_size, seed, padding=padding, flip=flip)
-        return settings.model(10), batches.epoch
+            "cifar10", depth=run.depth, width=run.width, epochs=run.epochs, subset=run.subset or None, seed=seed,
+            learning_rate=run.learning_rate, batch_size=run.batch_size,
+        )  # fmt: skip
+        return settings.model(10), ImageBatches(settings.images(data), settings), settings.rate
     split = digits() if run.task == "digits" else gaussian_mixture(seed=seed)
-    inputs, targets = split.inputs.float(), split.targets
-    generator = torch.Generator().manual_seed(seed)
-
-    def epoch() -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.randperm(len(targets), generator=generator)
-        for start in range(0, len(targets) - run.batch_size + 1, run.batch_size):
-            chosen = order[start : start + run.batch_size]
-            yield inputs[chosen], targets[chosen]
-
-    width = int(run.width)
-    return ResidualMLP(
-        split.features, split.classes, depth=run.depth, width=width, normalization="batch", seeds=seed
-    ), epoch
+    model = ResidualMLP(
+        split.features, split.classes, depth=run.depth, width=int(run.width), normalization="batch", seeds=seed
+    )
+    samples = SampleBatches(split.inputs.float()[None], split.targets[None], run.batch_size, [seed])
+    return model, samples, lambda progress: run.learning_rate
 
 
 def seed_of(
     run: Run, seed: int, data: Path | str | None = None, on_epoch: Callable[[int], None] | None = None
 ) -> xr.Dataset:
     """Train one network; see `drift_run`."""
-    model, batches = _task(run, seed, data)
+    model, batches, rate = _task(run, seed, data)
     model.train()
     images = run.task == "cifar10"
     optimizer = torch.optim.SGD(
@@ -145,24 +136,14 @@ def seed_of(
     first = next(model.parameters())
     example = torch.zeros(2, 3, 32, 32) if images else torch.zeros(2, first.shape[1])
     own = parameters_of(model, example, None)
-    watch = Watch(model, own, momentum=run.momentum, weight_decay=run.weight_decay, nesterov=images)
-    for epoch in range(run.epochs):
-        steps = list(batches())
-        total = len(steps)
-        chosen = set(np.linspace(0, total - 1, MEASURED).astype(int).tolist())
-        for number, (x, y) in enumerate(steps):
-            rate = run.learning_rate
-            if images:
-                rate /= 10 ** sum((epoch + number / total) / run.epochs >= drop for drop in DROPS)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss = F.cross_entropy(model(x), y)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            watch.step(optimizer, x, y, rate, epoch + number / total, measured=number in chosen)
-        watch.end_of_epoch(x, y)
-        if on_epoch is not None:
-            on_epoch(seed * run.epochs + epoch + 1)
+    chosen = np.linspace(0, len(batches) - 1, MEASURED).astype(int).tolist()
+    watch = Watch(model, own, chosen, momentum=run.momentum, weight_decay=run.weight_decay, nesterov=images)
+
+    def told(now: TrainingRun) -> None:
+        if on_epoch is not None and now.epoch_ends:
+            on_epoch(seed * run.epochs + round(now.progress))
+
+    fit(model, batches, optimizer, [watch, told, scheduled(rate)], epochs=run.epochs)
     return watch.to_xarray()
 
 

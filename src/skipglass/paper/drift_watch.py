@@ -11,24 +11,35 @@ from torch import Tensor, nn
 from skipglass import scales
 from skipglass.graph import as_found
 from skipglass.paths import participation
+from skipglass.training import Run as TrainingRun
 
 __all__ = ["Watch"]
 
 
 class Watch:
-    """What is kept of one training; see `drift_runs`.
+    """A callback that measures around the steps of one training; see `drift_runs`.
 
     Parameters
     ----------
     model, own
         The network, and its scales by name.
+    chosen
+        Which steps of each epoch to measure.
     momentum, weight_decay, nesterov
         Of the SGD that trains it.
     """
 
     def __init__(
-        self, model: nn.Module, own: dict[str, nn.Parameter], *, momentum: float, weight_decay: float, nesterov: bool
+        self,
+        model: nn.Module,
+        own: dict[str, nn.Parameter],
+        chosen: Sequence[int],
+        *,
+        momentum: float,
+        weight_decay: float,
+        nesterov: bool,
     ) -> None:
+        self.chosen = set(chosen)
         self.model, self.momentum, self.weight_decay, self.nesterov = model, momentum, weight_decay, nesterov
         self.names, self.own = list(own), list(own.values())
         ids = {id(p) for p in self.own}
@@ -42,13 +53,27 @@ class Watch:
         self.norms = [self._along(self.own, self.own)]
         self.blocks: dict[str, list[list[float]]] = {}
 
-    def step(
-        self, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rate: float, when: float, *, measured: bool
-    ) -> None:
-        """Take the optimiser's step, and measure around it if asked."""
-        before = [p.detach().clone() for p in (self.all if measured else self.own)]
-        row = self._before(x, y, rate) if measured else {}
-        optimizer.step()
+    def __call__(self, run: TrainingRun) -> None:
+        """Be called before every step too, and keep what the latest one did."""
+        if run.loss is None:
+            run.optimizer.register_step_pre_hook(lambda *_: self._before_step(run))
+            return
+        self._after_step(run)
+        if run.epoch_ends:
+            self._after_epoch(run)
+
+    def _before_step(self, run: TrainingRun) -> None:
+        """Keep where the parameters are, and measure there if this step is chosen."""
+        epoch, step = divmod(run.steps, len(run.batches))
+        self.measured = step in self.chosen
+        self.rate = run.optimizer.param_groups[0]["lr"]
+        self.now = epoch + step / len(run.batches)
+        self.before = [p.detach().clone() for p in (self.all if self.measured else self.own)]
+        self.row = self._before(run.inputs, run.targets, self.rate) if self.measured else {}
+
+    def _after_step(self, run: TrainingRun) -> None:
+        """Keep what the step did to the scales, and measure it if this step is chosen."""
+        before, rate, measured, row = self.before, self.rate, self.measured, self.row
         old = (
             [b for p, b in zip(self.all, before, strict=True) if any(p is q for q in self.own)] if measured else before
         )
@@ -57,9 +82,9 @@ class Watch:
         self.sums += np.stack([growth, decay])
         if measured:
             row |= {"growth": growth, "growth_decay": decay, "norm": self._along(old, old) ** 0.5}
-            row |= self._after(x, y, before, old, row["live_slope"])
+            row |= self._after(run.inputs, run.targets, before, old, row["live_slope"])
             self.rows.append(row)
-            self.when.append((when, rate))
+            self.when.append((self.now, rate))
 
     def _before(self, x: Tensor, y: Tensor, rate: float) -> dict[str, np.ndarray]:
         """Forces at this point, and what the weights' step alone does to the slope."""
@@ -90,8 +115,9 @@ class Watch:
             predicted = self._moved(self.all, back, first_order)
         return {"push_step": slope - now, "push_predicted": -predicted}
 
-    def end_of_epoch(self, x: Tensor, y: Tensor) -> None:
+    def _after_epoch(self, run: TrainingRun) -> None:
         """Close the sums, and split the gradient at every block."""
+        x, y = run.inputs, run.targets
         self.epochs.append(self.sums)
         self.sums = np.zeros_like(self.sums)
         self.norms.append(self._along(self.own, self.own))

@@ -46,13 +46,13 @@ def measure_figure1(recordings: Path, options: Options, progress: Progress) -> N
         if (
             options.resume
             and path.is_file()
-            and not record.differing(record.load(path, "training"), settings.attributes())
+            and not record.differing(
+                record.load(path, "training"), {**settings.attributes(), "epochs_done": settings.epochs}
+            )
         ):
             continue
         task = progress.add_task(f"{run}, epochs", total=options.epochs)
         recording = train(settings, on_epoch=partial(_advance, progress, task))
-        if recording.attrs["epochs_done"] < options.epochs:
-            raise KeyboardInterrupt
         record.save(recording, path, kind="training")
 
 

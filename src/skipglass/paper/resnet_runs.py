@@ -16,8 +16,7 @@ from pathlib import Path
 
 from skipglass import check, record
 from skipglass.errors import InputError, StorageError, UserError
-from skipglass.training import ResNetSettings, train_resnet
-from skipglass.training.loop import CHECKPOINT
+from skipglass.training import CHECKPOINT, ResNetSettings, train_resnet
 
 __all__ = ["LIVE", "RUNS", "both_ways", "is_finished", "is_interrupted", "run_name", "train_runs"]
 
@@ -137,8 +136,6 @@ def train_runs(
             recording = train_resnet(
                 settings, data=data, folder=scratch, resume=resume, device=device, on_step=on_start(path.stem)
             )
-            if recording.attrs["epochs_done"] < settings.epochs:
-                raise KeyboardInterrupt
             record.remove_leftovers(path)
             record.save(recording, path, kind="resnet")
         shutil.rmtree(scratch, ignore_errors=True)

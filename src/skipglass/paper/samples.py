@@ -9,10 +9,11 @@ import numpy as np
 import xarray as xr
 
 from skipglass.errors import InputError
-from skipglass.glass import CriticalPoints, Evidence, over_seeds, searched
+from skipglass.glass import CriticalPoints, Evidence
 from skipglass.glass.search import Rules
 from skipglass.paper.agreement import scores
 from skipglass.paper.glass import landmarks, lazy_descents
+from skipglass.paper.sampling import over_seeds, searched
 from skipglass.report import Axis, Panel, Rule, Series
 from skipglass.theory import Mixture, expected_critical_points
 

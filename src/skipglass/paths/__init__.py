@@ -1,5 +1,7 @@
 """What a real network does: path lengths of a gradient, exactly, in any PyTorch model."""
 
+from importlib import import_module
+
 from skipglass.graph import Block, PathGraph
 from skipglass.paths.census import census
 from skipglass.paths.comparison import Comparison
@@ -13,6 +15,9 @@ from skipglass.paths.participation import Participation, participation, particip
 from skipglass.paths.profile import Profile
 from skipglass.paths.spectrum import Spectrum, spectrum
 
+# the module of that name, not its function: `paths.forward.forward(model, inputs)` is a call that users have written
+forward = import_module("skipglass.graph.forward")
+
 __all__ = [
     "Block",
     "Comparison",
@@ -24,6 +29,7 @@ __all__ = [
     "Spectrum",
     "census",
     "cost",
+    "forward",
     "lesion",
     "measure",
     "moments",

@@ -14,7 +14,7 @@ from skipglass import check
 from skipglass.graph import Graph, Target, Trace, as_trace
 from skipglass.graph.regions import Counted, Regions
 
-__all__ = ["announce", "backwards", "cost", "work"]
+__all__ = ["announce", "backwards", "cost"]
 
 LONG = 60.0  # seconds; calls that take longer say so first
 log = logging.getLogger("skipglass.paths")
@@ -60,7 +60,7 @@ def cost(
     return backwards(trace.graph, trace.regions(unit), trace.counted(unit), max_length)
 
 
-def work(graph: Graph, regions: Regions) -> dict[int, int]:
+def _work(graph: Graph, regions: Regions) -> dict[int, int]:
     """The entries that the operations of each region give out."""
     total = dict.fromkeys(regions.heads, 0)
     for i, h in enumerate(regions.head):
@@ -72,7 +72,7 @@ def backwards(graph: Graph, regions: Regions, counted: Counted, max_length: int 
     """The cost of a spectrum: 1 + Σ channels·work/Σ work over regions."""
     lengths = [0] * len(graph.nodes)  # bit r of each: whether a path of length r arrives there
     lengths[0] = 1
-    weight, spent = work(graph, regions), 0
+    weight, spent = _work(graph, regions), 0
     for h in regions.heads:
         # h runs once for each length that arrives
         here = lengths[h]
@@ -97,11 +97,6 @@ def _one_longer(lengths: int, max_length: int | None) -> int:
 def announce(what: str, number: float, seconds: float, advice: str = "") -> None:
     """Say on the log, which goes to stderr unless configured, how long a call longer than a minute will take."""
     if number * seconds > LONG:
-        log.warning(
-            "%s: about %.0f minutes, %.0f times a backward pass of %.1f s%s",
-            what,
-            max(1, number * seconds / 60),
-            number,
-            seconds,
-            advice,
-        )
+        minutes = max(1, number * seconds / 60)
+        passes = f"{number:.0f} times a backward pass of {seconds:.1f} s"
+        log.warning("%s: about %.0f minutes, %s%s", what, minutes, passes, advice)

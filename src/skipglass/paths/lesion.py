@@ -18,56 +18,32 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from skipglass.errors import InputError
 from skipglass.graph import Block, PathGraph, Trace, as_found, eager, named, splittable
+from skipglass.paths.outline import branches
 
 __all__ = ["lesion", "scaled"]
 
-_SUMS = ("add", "sub", "subtract", "rsub", "addmm", "addmv", "addbmm", "baddbmm", "addcmul", "lerp")
-_INTO = ("index_add", "scatter_add")
-_SYMBOLS = {f"__{prefix}{name}__" for prefix in ("", "r", "i") for name in ("add", "sub")}
-ADDING = {*_SUMS, *_INTO, *(f"{name}_" for name in _SUMS + _INTO), *_SYMBOLS}
-"""Functions that may make a residual merge, by name."""
-
 Place = tuple[object, ...]
-Operand = int | str
-"""A positional or a named argument."""
-Change = tuple[list[str], Tensor | None]
-"""Names of blocks, and the factor of their branches; None sets them to zero."""
-ANOTHER_WAY = "without the branches, or from call to call, the model takes another way (layer drop, early exits)"
-
-
-class Addition(NamedTuple):
-    """One addition of a call: its place, the module called last before it, and what is added."""
-
-    place: Place
-    last: int
-    func: Callable
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    @property
-    def given(self) -> dict[Operand, Any]:
-        """The operands."""
-        return dict([*enumerate(self.args), *self.kwargs.items()])
-
-    def made(self, given: dict[Operand, Any]) -> Any:
-        """Make the addition with these operands."""
-        return self.func(*(given[k] for k in range(len(self.args))), **{k: given[k] for k in self.kwargs})
+"""The instructions that led from the innermost module to a call, the module, the one called last, and how often."""
+Make = Callable[[Place, Callable, tuple[Any, ...], dict[str, Any]], Any]
+"""What makes a call of one of PyTorch's functions, given its place."""
 
 
 class Site(NamedTuple):
-    """What to change in the call: the branch among an addition's operands, the module called last, and the factor."""
+    """A tensor given to an addition: which of all it is given, where it came from, and whether it is overwritten."""
 
-    branch: Operand
-    last: int
-    factor: Tensor | None
+    which: int
+    edge: GradientEdge
+    overwritten: bool
 
 
-Origins = dict[Node, tuple[Addition, list[tuple[Operand, GradientEdge]]]]
-"""The node of each addition of the rehearsal → the addition, and where its operands came from."""
+Origins = dict[Node, tuple[Place, list[Site]]]
+"""The node that each call of the rehearsal left in the graph → the call's place, and its operands."""
+Changes = dict[Place, dict[Site, Tensor | None]]
+"""For each place the branches to change, and the factor of each; None sets it to zero."""
 
 
 @contextmanager
@@ -166,7 +142,7 @@ class _Changed:
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.original = model, model.forward
-        self.changes: list[Change] = []
+        self.changes: list[tuple[list[str], Tensor | None]] = []  # names of blocks, and their factor
         functools.update_wrapper(self, self.original)
 
     def __reduce__(self) -> Any:
@@ -177,44 +153,45 @@ class _Changed:
         if not self.changes:  # a shallow copy of the model keeps this after the lesion has ended
             return self.original(*args, **kwargs)
         # the rehearsal runs the same code in the same state: an addition's place in it is that in the call
-        sites = self._rehearse(args, kwargs)
-        made: set[Place] = set()
+        changes = self._rehearse(args, kwargs)
+        missed = set(changes)
 
-        def replace(addition: Addition) -> Any:
-            if (site := sites.get(addition.place)) is None:
-                return addition.made(addition.given)
-            if _checkpointing():
-                raise InputError(
-                    "a checkpoint would recompute the branch; run the lesion without checkpoints or gradients"
-                )
-            if site.last != addition.last:
-                raise InputError(f"a lesioned addition follows another module than in the rehearsal: {ANOTHER_WAY}")
-            made.add(addition.place)
-            # an operand that the addition writes to must stay the same tensor
-            overwritten = site.branch == 0 and _in_place(addition.func.__name__)
-            branch = _replaced(addition.given[site.branch], site.factor, overwritten)
-            return addition.made(addition.given | {site.branch: branch})
+        def replace(place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if place in changes:
+                if _checkpointing():
+                    raise InputError(
+                        "a checkpoint would recompute the branch; run the lesion without checkpoints or gradients"
+                    )
+                missed.discard(place)
+                given, form = tree_flatten((args, kwargs))
+                for site, factor in changes[place].items():
+                    given[site.which] = _replaced(given[site.which], factor, site.overwritten)
+                args, kwargs = tree_unflatten(given, form)
+            return func(*args, **kwargs)
 
-        with _Additions(replace):
+        with _Calls(replace):
             outputs = self.original(*args, **kwargs)
-        if missed := set(sites) - made:
-            raise InputError(f"{len(missed)} lesioned additions were not made: {ANOTHER_WAY}")
+        if missed:
+            raise InputError(
+                f"{len(missed)} lesioned additions were not made: without the branches, or from call to call, the "
+                "model takes another way (layer drop, early exits)"
+            )
         return outputs
 
-    def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Site]:
-        """Where the branches enter their additions, from a call that leaves no trace."""
+    def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Changes:
+        """What to change where, from a call that leaves no trace."""
         origins: Origins = {}
 
-        def note(addition: Addition) -> Any:
-            # first, as the addition may overwrite one of its operands
-            tensors = [(k, v) for k, v in addition.given.items() if isinstance(v, Tensor) and v.requires_grad]
-            edges = [(k, get_gradient_edge(v)) for k, v in tensors]
-            result = addition.made(addition.given)
+        def note(place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            # the edges first, as the call may overwrite one of its operands
+            given = enumerate(tree_leaves((args, kwargs)))
+            operands = [(k, v, get_gradient_edge(v)) for k, v in given if isinstance(v, Tensor) and v.requires_grad]
+            result = func(*args, **kwargs)
             if isinstance(result, Tensor) and result.grad_fn is not None:
-                origins[result.grad_fn] = addition._replace(args=(), kwargs={}), edges
+                origins[result.grad_fn] = place, [Site(k, edge, result is v) for k, v, edge in operands]
             return result
 
-        with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Additions(note):
+        with torch.inference_mode(False), torch.enable_grad(), as_found(self.model), _Calls(note):
             with splittable(self.model, args, kwargs) as (given, leaves):
                 outputs = self.original(*given[0], **given[1])
             signals = [t for t in tree_leaves(outputs) if isinstance(t, Tensor) and t.requires_grad]
@@ -223,37 +200,38 @@ class _Changed:
             # any scalar will do that all outputs lead to
             ends = torch.stack([t.abs().sum().double() for t in signals])
             outline = Trace(ends.sum(), tuple(leaves), self.model).outline
-        sites: dict[Place, Site] = {}
+        changes: Changes = {}
         # lesions come last: a block that is scaled as well gives zero
         for names, factor in sorted(self.changes, key=lambda change: change[1] is None):
             blocks = named(outline.blocks, names)
             if factor is not None and len(blocks) > 1:
                 raise InputError(f"{names[0]!r} is {len(blocks)} blocks; name one, {blocks[0].name!r} for instance")
-            sites |= dict(_site(outline, block, origins, factor) for block in blocks)
-        return sites
+            for place, site in (found for block in blocks for found in _sites(outline, block, origins)):
+                changes.setdefault(place, {})[site] = factor
+        return changes
 
 
 def _itself(forward: Callable) -> Callable:
     return forward
 
 
-def _site(outline: PathGraph, block: Block, origins: Origins, factor: Tensor | None) -> tuple[Place, Site]:
-    """Where a block's branch enters its addition: the operand that came from the head of the branch in the graph."""
-    nodes, branch = outline.graph.nodes, block.merge.branch
-    if branch is not None and nodes[block.merge.node] in origins:
-        addition, edges = origins[nodes[block.merge.node]]
-        for operand, edge in edges:
-            if edge.node is nodes[branch.to] and edge.output_nr == branch.output:
-                return addition.place, Site(operand, addition.last, factor)
-    raise InputError(
-        f"the addition of block {block.name!r} is made where it cannot be reached, inside a fused function"
-    )
+def _sites(outline: PathGraph, block: Block, origins: Origins) -> list[tuple[Place, Site]]:
+    """Where a block's branch enters its additions: the operand that came from the head of the branch in the graph."""
+    nodes, found = outline.graph.nodes, []
+    for node, edge in branches(block):
+        place, sites = origins.get(nodes[node], ((), []))
+        found += [(place, site) for site in sites if site.edge == GradientEdge(nodes[edge.to], edge.output)]
+    if not found:
+        raise InputError(
+            f"the addition of block {block.name!r} is made where it cannot be reached, inside a fused function"
+        )
+    return found
 
 
-class _Additions(TorchFunctionMode):
-    """Tells the additions of one call apart, and lets a function make them."""
+class _Calls(TorchFunctionMode):
+    """Tells the calls of PyTorch's functions apart, and lets a function make them."""
 
-    def __init__(self, make: Callable[[Addition], Any]) -> None:
+    def __init__(self, make: Make) -> None:
         super().__init__()
         self.make = make
         self.count: Counter[Place] = Counter()
@@ -271,14 +249,13 @@ class _Additions(TorchFunctionMode):
         self.last = id(module)
 
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.__name__ not in ADDING:
+        if func.__name__ == "__get__":  # a tensor's shape, type or device
             return func(*args, **(kwargs or {}))
-        return self.make(Addition(self._place(sys._getframe(1)), self.last, func, args, kwargs or {}))
+        return self.make(self._place(sys._getframe(1)), func, args, kwargs or {})
 
     def _place(self, frame: FrameType | None) -> Place:
-        """The instructions that led from the innermost module to the addition, the module, and how often that was."""
-        # outwards from the addition to the first frame whose ``self`` is a module
-        steps: list[object] = []
+        # outwards from the call to the first frame whose ``self`` is a module
+        steps: list[object] = [self.last]
         while frame is not None:
             owner = frame.f_locals.get("self")
             # further out the rehearsal and the call differ
@@ -301,10 +278,6 @@ def _replaced(branch: Tensor, factor: Tensor | None, overwritten: bool) -> Tenso
     if not overwritten:
         return torch.zeros_like(branch)
     return (branch if branch._is_view() else branch.detach_()).zero_()  # a view cannot leave its graph
-
-
-def _in_place(name: str) -> bool:
-    return name.startswith("__i") or (name.endswith("_") and not name.startswith("__"))
 
 
 def _checkpointing() -> bool:

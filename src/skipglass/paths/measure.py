@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from skipglass import check
 from skipglass.errors import DecompositionError
 from skipglass.graph import UNITS, LossFunction, Trace
+from skipglass.graph.inputs import as_tensor
 from skipglass.graph.shares import batch_norm_trains, squared
 from skipglass.paths.census import census
 from skipglass.paths.participation import participation_of, traced
@@ -25,6 +26,9 @@ __all__ = ["measure"]
 
 NOTED = ("what these operations may hold", "these sums may be residual", "contractions with a constant")
 """How warnings begin that a profile says in its notes."""
+
+FROM_SPECTRUM = "unit lengths norm share norm_per_sample share_per_sample error cancellation independent_samples"
+"""What a profile takes from the spectrum as it is, by name."""
 
 
 def measure(
@@ -95,32 +99,21 @@ def measure(
         participation, per_sample, failure = _participation(run, split)
         dtype = str((run.x if isinstance(run.x, Tensor) else run.x[0]).dtype).removeprefix("torch.")
         loss = "that of the trace" if run is model else _describe(run, targets, loss_fn)
-    outline, names = split.graph, tuple(b.name for b in split.graph.blocks)
+    outline = split.graph
     return Profile(
+        **{name: getattr(outline, name) for name in ("weights", "sums", "norms", "opaque")},
+        **{name: getattr(split, name) for name in FROM_SPECTRUM.split()},
         model="a graph" if run.model is None else type(run.model).__name__,
         mode=_mode(run.model),
         dtype=dtype,
         loss=loss,
-        unit=unit,
-        blocks=names,
-        weights=outline.weights,
-        sums=outline.sums,
-        norms=outline.norms,
-        opaque=outline.opaque,
+        blocks=tuple(b.name for b in outline.blocks),
         census=paths,
-        lengths=split.lengths,
-        norm=split.norm,
-        share=split.share,
-        norm_per_sample=split.norm_per_sample,
-        share_per_sample=split.share_per_sample,
         norm_at_blocks=np.zeros((0, 0)) if split.at_blocks is None else split.at_blocks,
         participation=participation,
         participation_per_sample=per_sample,
         fits=_fits(split, paths),
-        error=split.error,
-        cancellation=split.cancellation,
-        independent_samples=split.independent_samples,
-        notes=(*_notes(split, dtype), *_unused_statistics(run.model), *failure),
+        notes=(*run.notes, *_notes(split, dtype), *_unused_statistics(run.model), *failure),
     )
 
 
@@ -147,7 +140,7 @@ def _describe(run: Trace, targets: object, loss_fn: LossFunction | None) -> str:
     if targets is None:
         own = getattr(run.outputs, "loss", None) is not None
         return "the outputs' own" if own else "the largest output of each sample, summed"
-    floats = isinstance(targets, Tensor) and targets.is_floating_point()
+    floats = getattr(targets, "dtype", None) is not None and as_tensor(targets).is_floating_point()
     return "mean squared error" if floats else "cross entropy"
 
 

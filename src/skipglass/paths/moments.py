@@ -21,10 +21,11 @@ from torch import Tensor, nn
 
 from skipglass.graph import Graph, Place, Target, Trace, as_trace
 from skipglass.graph.engine import Arrived, Graded
+from skipglass.graph.operations import foreign
 from skipglass.graph.regions import Regions
 from skipglass.graph.shares import Shares
 from skipglass.graph.verify import Captured, capture, judge, relative, size
-from skipglass.paths.cost import announce, work
+from skipglass.paths.cost import announce
 from skipglass.paths.walk import Algebra, walk
 from skipglass.record import Result, number, text, variable
 
@@ -33,8 +34,8 @@ __all__ = ["Moments", "moments"]
 TEST = 3
 """The channel of the test gradient c₀ - a c₁, after those of c₀, c₁ and c₂."""
 A = 2.7  # our choice: rectified gradients of one sign add up, clipped ones may in whole multiples
-PART_CHECKED = 0.2  # our choice: of the work, so that a call stays below 3.5 backwards
 FEW = 8  # with so few regions all are checked
+EVERY = 5  # our choice: of more regions each fifth, so that a call stays below 3.5 backwards
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,10 +132,7 @@ class Expansion(Algebra):
     """The algebra of c₁ and c₂, with c₀ known everywhere, and the largest error met so far."""
 
     def __init__(self, graph: Graph, regions: Regions, known: Captured) -> None:
-        self.known, self.error = known, 0.0
-        self.outputs: dict[int, list[int]] = {}
-        for node, output in known:
-            self.outputs.setdefault(node, []).append(output)
+        self.graph, self.known, self.error = graph, known, 0.0
         self.checked = _checked(graph, regions)
         # a sum can be compared only if every region that adds to it is checked
         unchecked = {end for h in regions.heads if h not in self.checked | regions.forks for end in regions.exits[h]}
@@ -144,7 +142,9 @@ class Expansion(Algebra):
 
     def visit(self, h: int, at: Arrived) -> None:
         """Compare the test gradient that has arrived, and put the known c₀ beside c₁ and c₂."""
-        for output in self.outputs.get(h, ()):
+        for output in range(len(self.graph.metas[h])):
+            if (h, output) not in self.known:
+                continue
             # c holds the c₁ and c₂ that have arrived, and the test gradient if one was sent
             c0, c = self.known.pop((h, output)), at.setdefault(output, {})
             test = c.pop(TEST, None)
@@ -156,11 +156,10 @@ class Expansion(Algebra):
 
     def cross(self, c: Graded) -> Graded:
         """c_k ← c_k + c_{k-1}, and c₀ - a c₁ ← c₀ - a (c₁ + c₀)."""
-        # a missing channel is zero: above the first counted step only c₀ is not
-        crossed = {0: c[0]} if 0 in c else {}
-        for k, lower in ((1, 0), (2, 1)):
-            if terms := [c[j] for j in (k, lower) if j in c]:
-                crossed[k] = terms[0] if len(terms) == 1 else terms[0] + terms[1]
+        crossed = dict(c)
+        for k in (2, 1):  # a missing channel is zero: above the first counted step only c₀ is not
+            if k - 1 in c:
+                crossed[k] = c[k] + c[k - 1] if k in c else c[k - 1]
         if TEST in c:
             crossed[TEST] = _test_gradient(c[TEST], c[0])
         return crossed
@@ -181,9 +180,7 @@ class Expansion(Algebra):
 
     def _compare(self, found: Tensor, c0: Tensor, c1: Tensor | None = None) -> None:
         """Note how far a gradient is from c₀ - a c₁."""
-        difference = found - c0
-        gap = size(difference if c1 is None else difference.add_(c1, alpha=A))
-        error = relative(gap, size(c0) + (0.0 if c1 is None else A * size(c1)))
+        error = relative(size(found - _test_gradient(c0, c1)), size(c0) + (0.0 if c1 is None else A * size(c1)))
         self.error = error if math.isnan(error) else max(self.error, error)
 
 
@@ -194,17 +191,9 @@ def _test_gradient(c0: Tensor, c1: Tensor | None) -> Tensor:
 
 def _checked(graph: Graph, regions: Regions) -> set[int]:
     """The regions and custom forks to check: all with custom functions or hooks, and a part of the others."""
-    checked = {regions.head[i] for i, name in enumerate(graph.operations) if name.startswith("custom ")}
+    checked = {regions.head[i] for i, name in enumerate(graph.operations) if foreign(name)}
     checked |= {regions.head[node] for node, _ in regions.hooked}
     checked |= {h for h in regions.heads if not regions.hooked.isdisjoint(regions.ends(graph, h))}
     rest = [h for h in regions.heads if h not in regions.forks and graph.edges[h]]
-    if len(rest) <= FEW:
-        return checked | set(rest)
-    # spread evenly from the loss down: a region is added as long as a fifth of the work so far allows it
-    weight, seen, spent = work(graph, regions), 0, 0
-    for h in rest:
-        seen += weight[h]
-        if h not in checked and spent + weight[h] <= PART_CHECKED * seen:
-            spent += weight[h]
-            checked.add(h)
-    return checked
+    # the loss's own region, which may be the largest, is not the first to be checked
+    return checked | set(rest if len(rest) <= FEW else rest[EVERY // 2 :: EVERY])

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from skipglass.graph import PathGraph, Target, Trace, as_trace
+from skipglass.graph import Block, Edge, PathGraph, Target, Trace, as_trace
 
-__all__ = ["outline"]
+__all__ = ["branches", "outline"]
 
 
 def outline(
@@ -52,3 +52,8 @@ def outline(
     opaque: 0
     """
     return as_trace(loss, x, model, blocks).outline
+
+
+def branches(block: Block) -> list[tuple[int, Edge]]:
+    """Where a block's branch is added: the node of each sum, and its edge into the branch."""
+    return [(merge.node, merge.branch) for merge in block.merges if merge.branch is not None]

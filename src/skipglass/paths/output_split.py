@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skipglass.errors import DecompositionError, InputError
-from skipglass.graph import Graph, PathGraph, Trace, as_found, as_targets, attempt, facts, read
-from skipglass.graph.regions import Counted, partition
+from skipglass.graph import Graph, Trace, as_found, as_targets, attempt, facts, read
+from skipglass.graph.regions import partition
 from skipglass.graph.verify import inner, reference, relative, verify
 from skipglass.paths.constants import Constants
 from skipglass.paths.spectrum import Lengths
@@ -135,35 +135,35 @@ def output_split(
         with Constants(x) as seen:
             y = attempt("the model", lambda: model(x))
             Y = attempt("output", lambda: output(y))
-    # blocks are read on the way to x alone; then x and the zeros are all targets of one walk
+    # blocks are read on the way to x alone: a constant inside a branch would otherwise count as a way around it
     outline = Trace(Y, x, model).outline
     seen.keep_reached(Y)
+    # from here on x and the zeros are all targets of one walk
     targets = (x, *seen.zeros)
     graph = read(Y, targets)
-    counted = _counted(outline, graph, unit)
+    _require_fixed_statistics(graph)
+    numbers = {node: i for i, node in enumerate(graph.nodes)}
+    whole = replace(outline, graph=graph) if unit == "weights" else outline
+    counted = {(numbers[whole.graph.nodes[i]], slot) for i, slot in whole.counted(unit)}
     parts = walk(graph, partition(graph, counted), counted, Lengths(None))
     verify(graph, [list(part.values()) for part in parts], reference(Y, targets))
     # one row for x and one for each constant, one column for each length
-    products = [
-        {r: inner([g], [value.detach().expand_as(g)]) for r, g in part.items()}
-        for part, value in zip(parts, (x, *seen.values), strict=True)
-    ]
-    live = {r for product in products for r in product}
-    lengths = np.arange(min(live), max(live) + 1)
-    table = np.array([[product.get(int(r), 0.0) for r in lengths] for product in products])
+    lengths = np.arange(min(min(part) for part in parts if part), max(max(part) for part in parts if part) + 1)
+    table = np.zeros((len(parts), len(lengths)))
+    for row, part, value in zip(table, parts, (x, *seen.values), strict=True):
+        for r, g in part.items():
+            row[r - lengths[0]] = inner([g], [value.detach().expand_as(g)])
     error = _certify(table, float(Y.detach()), Y.dtype, graph)
     return OutputSplit(lengths, table.sum(axis=0), table[1:].sum(axis=0), float(Y.detach()), error, unit)
 
 
-def _counted(outline: PathGraph, graph: Graph, unit: str) -> Counted:
-    """The counted steps, by the numbers of the graph that leads to the constants too.
-
-    Blocks are those of the paths to x: a constant inside a branch would otherwise count as a way around it.
-    """
-    if unit == "weights":
-        return replace(outline, graph=graph).counted(unit)
-    numbers = {node: i for i, node in enumerate(graph.nodes)}
-    return {(numbers[outline.graph.nodes[i]], slot) for i, slot in outline.counted(unit)}
+def _require_fixed_statistics(graph: Graph) -> None:
+    for node, name in zip(graph.nodes, graph.operations, strict=True):
+        if facts(name).over_samples and getattr(node, "_saved_training", True):
+            raise DecompositionError(
+                "a batch norm uses the statistics of the batch (training mode), so the output is no piecewise-linear "
+                "function of the input; call model.eval() first, or split the gradient with spectrum"
+            )
 
 
 def _certify(table: Array, output: float, dtype: torch.dtype, graph: Graph) -> float:
@@ -179,7 +179,7 @@ def _certify(table: Array, output: float, dtype: torch.dtype, graph: Graph) -> f
         or (role == "nonlinear" and edges and not facts(name).piecewise_linear)
         or (role == "norm" and not facts(name).over_samples)
     }
-    causes = ", ".join(sorted(suspects)) or "a constant that is not seen (padding, concatenation)"
+    causes = ", ".join(sorted(suspects)) or "a constant that is not seen"
     raise DecompositionError(
         f"the parts sum to {table.sum():.6g}, the output is {output:.6g} (error {error:.1e}, bound {bound:g}): the "
         f"network is not piecewise linear with known constants, because of {causes}; split its gradient with spectrum"

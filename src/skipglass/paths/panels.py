@@ -27,8 +27,8 @@ __all__ = [
 Array = NDArray[np.float64]
 Lengths = NDArray[np.int64]
 FAINT = 1e-4  # our choice: lengths with less of every curve than this part of its largest are left out
+QUARTILES = 0.25, 0.5, 0.75
 CURVES = 16  # blocks drawn in the map, at equal distances: what sequential colours tell apart
-SHARE = Axis("share", zero=True)
 
 
 def spectrum_panel(lengths: Lengths, norm: Array, share: Array, unit: str, note: str) -> Panel:
@@ -73,31 +73,22 @@ def norms_panel(lengths: Lengths, norm: Array, fits: Sequence[Fit], unit: str, s
 
 def shares_panel(lengths: Lengths, share: Array, per_sample: Array, unit: str, shown: Collection[int]) -> Panel:
     """The share by length, in the batch and in each sample; only lengths in ``shown`` are drawn."""
-    low, middle, high = quantiles(per_sample, 0.25, 0.5, 0.75)
-    seen = _visible(share, low, middle, high) & np.isin(lengths, list(shown))
+    seen = _visible(share, *quantiles(per_sample, *QUARTILES)) & np.isin(lengths, list(shown))
     r, depth = lengths[seen], float(lengths @ share)
-    series = [Series("batch", r, np.nan_to_num(share[seen]), marks="bar")]
-    if per_sample.shape[1] > 1:
-        series.append(Series("median over samples", r, middle[seen], low[seen], high[seen], "points"))
     return Panel(
         "shares",
         "Share of the gradient by length",
         "Each bar is ⟨g_r, g⟩/‖g‖², the part of the batch's gradient on paths of length r; the bars sum to 1 and may "
         "be negative where paths cancel. Points are the median over samples, each by its own gradient, with quartiles.",
         _length_axis(unit),
-        SHARE,
-        tuple(series),
+        Axis("share", zero=True),
+        _with_samples(r, share[seen], per_sample[seen]),
         rules=(Rule(depth, f"effective depth {depth:.3g}", "x"),) if r[0] <= depth <= r[-1] else (),
     )
 
 
 def participation_panel(participation: Array, per_sample: Array) -> Panel:
     """Each block's part of the gradient, in the batch and in each sample."""
-    l = np.arange(1, len(participation) + 1)
-    low, middle, high = quantiles(per_sample, 0.25, 0.5, 0.75)
-    series = [Series("batch", l, np.nan_to_num(participation), marks="bar")]
-    if per_sample.shape[1] > 1 and not np.isnan(middle).all():
-        series.append(Series("median over samples", l, middle, low, high, "points"))
     return Panel(
         "participation",
         "Participation of each block",
@@ -105,8 +96,17 @@ def participation_panel(participation: Array, per_sample: Array) -> Panel:
         "depth in blocks. Higher means that more of the gradient flows through; near 0, the block is skipped.",
         Axis("block, from input to output"),
         Axis("participation", zero=True),
-        tuple(series),
+        _with_samples(np.arange(1, len(participation) + 1), participation, per_sample),
     )
+
+
+def _with_samples(x: Lengths, batch: Array, per_sample: Array) -> tuple[Series, ...]:
+    """Bars of the batch, and points of the median over its samples with quartiles."""
+    bars = Series("batch", x, np.nan_to_num(batch), marks="bar")
+    low, middle, high = quantiles(per_sample, *QUARTILES)
+    if per_sample.shape[1] < 2 or np.isnan(middle).all():
+        return (bars,)
+    return bars, Series("median over samples", x, middle, low, high, "points")
 
 
 def map_panel(norm_at_blocks: Array, unit: str) -> Panel:

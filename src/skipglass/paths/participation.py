@@ -21,11 +21,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from skipglass.errors import DecompositionError, InputError
 from skipglass.graph import LossFunction, PathGraph, Target, Trace, as_trace, trace
 from skipglass.graph.engine import explain
+from skipglass.graph.operations import foreign
 from skipglass.graph.samples import told_at_once, uppermost
 from skipglass.graph.shares import over, per_sample, quantiles
 from skipglass.graph.verify import bound, inner
 from skipglass.paths.answer import least_sentence
 from skipglass.paths.locate import require_linear
+from skipglass.paths.outline import branches
 from skipglass.paths.tangents import backward, products
 from skipglass.record import Result, names, number, text, transient, variable
 
@@ -221,7 +223,7 @@ def participation_of(
             # ⟨B_l, F_l⟩ for every block, checked against one more pass
             found = products(scaled, hooked=bool(trace.hooked), tops=tops)
             # the check sees what is linear in B_l; whether the pass that gave B_l was linear needs another
-            custom = any(name.startswith("custom ") for name in trace.graph.operations)
+            custom = any(foreign(name) for name in trace.graph.operations)
             if outline.blocks and (trace.hooked or found.way == "one by one" or custom):
                 require_linear(trace, "blocks")
             if found.apart:
@@ -236,26 +238,19 @@ def participation_of(
         )
     # ‖g‖² of the batch and of each sample, at the scale of the products
     square, squares = inner(scaled.g, scaled.g), per_sample(scaled.g, scaled.g)
-    undefined = np.full((len(outline.blocks), len(squares)), math.nan)
-    # a block whose branch is written to several streams has a product at each
-    share = over(_of_blocks(found.blocks, outline), np.array(square))
-    rows = None if found.rows is None else _of_blocks(found.rows, outline)
+    # a block's share is the sum of those of its branches
+    owner = [l for l, b in enumerate(outline.blocks) for _ in branches(b)]
+    together = np.eye(len(outline.blocks))[:, owner]
+    share = over(together @ found.branches, np.array(square))
+    undefined = np.full((len(share), len(squares)), math.nan)
     return Participation(
         blocks=tuple(b.name for b in outline.blocks),
         share=share,
         effective_depth=float(share.sum()) if square else math.nan,
-        share_per_sample=over(rows, squares) if independent and rows is not None else undefined,
+        share_per_sample=over(together @ found.rows, squares) if independent and found.rows is not None else undefined,
         effective_depth_per_sample=over(found.depth_rows, squares),
         error=found.error,
         independent_samples=independent,
         way=found.way,
         graph=outline,
     )
-
-
-def _of_blocks(products: Array, outline: PathGraph) -> Array:
-    """What the sums of each block have together, (L, …), from what each of them has."""
-    own = [k for k, block in enumerate(outline.blocks) for merge in block.merges if merge.branch is not None]
-    sums = np.zeros((len(outline.blocks), *products.shape[1:]))
-    np.add.at(sums, own, products)
-    return sums

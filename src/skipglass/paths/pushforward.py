@@ -8,7 +8,7 @@ saved; any other node is differentiated by the gradient that enters it, which it
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -48,14 +48,18 @@ def push(graph: Graph, ends: list[Place], g: list[Tensor]) -> list[Tensor | None
     try:
         with Silence():  # a checkpoint computes its saved tensors when they are looked at
             for i in needed:
-                _saved(graph.nodes[i], CLOSED_FORMS.get(graph.operations[i], (None, []))[1])
+                _saved(graph.nodes[i], CLOSED_FORMS.get(graph.operations[i], (None, ""))[1])
     except Heard:
         return None
     # each place is used by the nodes above it, and once more where its tangent is wanted: then it can be let go
     uses = Counter([e.place for i in needed for e in graph.edges[i]] + ends)
     known: dict[Place, Tensor] = {}
+
+    def add(place: Place, tangent: Tensor) -> None:
+        known[place] = known[place] + tangent if place in known else tangent
+
     for target, direction in zip(graph.targets, g, strict=True):
-        known[target] = known[target] + direction if target in known else direction
+        add(target, direction)
     with torch.no_grad(), torch.autocast(g[0].device.type, enabled=False):
         for i in needed:
             # from x up: the tangents of all operands are complete
@@ -64,10 +68,8 @@ def push(graph: Graph, ends: list[Place], g: list[Tensor]) -> list[Tensor | None
                 uses[e.place] -= 1
                 if (tangent := known.get(e.place) if uses[e.place] else known.pop(e.place, None)) is not None:
                     operands[e.slot] = tangent
-            if not operands:
-                continue
-            for output, tangent in _step(graph, i, operands):
-                known[i, output] = known[i, output] + tangent if (i, output) in known else tangent
+            for output, tangent in (_step(graph, i, operands) if operands else {}).items():
+                add((i, output), _fit(tangent, graph.metas[i][output]))
     return [known.get(end) for end in ends]
 
 
@@ -76,28 +78,26 @@ def _leading_to(graph: Graph, ends: list[Place]) -> list[int]:
     seen = {node for node, _ in ends}
     stack = list(seen)
     while stack:
-        for e in graph.edges[stack.pop()]:
-            if e.to not in seen:
-                seen.add(e.to)
-                stack.append(e.to)
+        below = {e.to for e in graph.edges[stack.pop()]} - seen
+        seen |= below
+        stack += below
     return sorted(seen, reverse=True)
 
 
-def _saved(node: Node, names: Sequence[str]) -> list[Any]:
-    return [getattr(node, name) for name in names]
+def _saved(node: Node, names: str) -> list[Any]:
+    return [getattr(node, f"_saved_{name}") for name in names.split()]
 
 
-def _step(graph: Graph, i: int, operands: Operands) -> list[tuple[int, Tensor]]:
+def _step(graph: Graph, i: int, operands: Operands) -> dict[int, Tensor]:
     """The tangents of a node's outputs, in the cheapest way that it allows."""
     node, name = graph.nodes[i], graph.operations[i]
     # J = Jᵀ, then J in closed form, then the derivative of the node by the gradient that enters it
     if facts(name).self_adjoint:
-        return [(0, _applied(node, graph.metas[i], operands))]
-    if name in CLOSED_FORMS:
-        rule, names = CLOSED_FORMS[name]
-        if (own := rule(operands, *_saved(node, names))) is not None:
-            return [(0, _fit(own, graph.metas[i][0]))]
-    return [(k, _fit(v, graph.metas[i][k])) for k, v in _transposed(graph, i, operands).items()]
+        return {0: _applied(node, graph.metas[i], operands)}
+    rule, names = CLOSED_FORMS.get(name, (None, ""))
+    if rule is None or (own := rule(operands, *_saved(node, names))) is None:
+        return _transposed(graph, i, operands)
+    return {0: own}
 
 
 def _fit(tangent: Tensor, meta: Meta) -> Tensor:
@@ -136,9 +136,8 @@ def _transposed(graph: Graph, i: int, operands: Operands) -> dict[int, Tensor]:
     ]
     if not pairs:
         return {}
-    found = torch.autograd.grad(
-        [v for v, _ in pairs], list(entering.values()), [t for _, t in pairs], allow_unused=True
-    )
+    passed, tangents = zip(*pairs, strict=True)
+    found = torch.autograd.grad(passed, list(entering.values()), tangents, allow_unused=True)
     return {k: v for k, v in zip(entering, found, strict=True) if v is not None}
 
 
@@ -147,12 +146,10 @@ def _product(multiply: Callable[[Tensor, Tensor], Tensor], first: int = 0) -> Ca
 
     def rule(t: Operands, left: Any, right: Any, alpha: float = 1, beta: float = 1) -> Tensor:
         # d(beta·b + alpha·L R) = beta·db + alpha·dL R + alpha·L dR
-        terms = [multiply(t[first], right)] if first in t else []
-        terms += [multiply(left, t[first + 1])] if first + 1 in t else []
-        terms = [term if alpha == 1 else term * alpha for term in terms]
-        if first and 0 in t:
-            terms.append(t[0] if beta == 1 else t[0] * beta)
-        return functools.reduce(torch.add, terms)
+        terms = [(alpha, multiply(t[first], right))] if first in t else []
+        terms += [(alpha, multiply(left, t[first + 1]))] if first + 1 in t else []
+        terms += [(beta, t[0])] if first and 0 in t else []
+        return functools.reduce(torch.add, [term if factor == 1 else term * factor for factor, term in terms])
 
     return rule
 
@@ -162,33 +159,27 @@ def _convolution(t: Operands, weight: Tensor, *settings: Any) -> Tensor | None:
 
 
 def _batch_norm(t: Operands, x: Tensor, weight: Tensor | None, *settings: Any) -> Tensor | None:
-    """Its centring is symmetric, so that J is Jᵀ with the gain on the other side."""
+    """J of a normalisation is Jᵀ with the gain on the other side, as its centring and scaling are symmetric."""
     if set(t) != {0}:
         return None
     plain = torch.ops.aten.native_batch_norm_backward(t[0], x, None, *settings, [True, False, False])[0]
     return plain if weight is None else plain.mul_(weight.view(-1, *[1] * (x.ndim - 2)))
 
 
-def _layer_norm(
-    t: Operands, x: Tensor, shape: tuple[int, ...], mean: Tensor, spread: Tensor, weight: Tensor | None
-) -> Tensor | None:
+def _layer_norm(t: Operands, x: Tensor, weight: Tensor | None, *settings: Any) -> Tensor | None:
     if set(t) != {0}:
         return None
-    plain = torch.ops.aten.native_layer_norm_backward(t[0], x, shape, mean, spread, None, None, [True, False, False])[0]
-    return plain if weight is None else plain * weight
+    plain = torch.ops.aten.native_layer_norm_backward(t[0], x, *settings, None, None, [True, False, False])[0]
+    return plain if weight is None else plain.mul_(weight)
 
 
-def _named(text: str) -> list[str]:
-    return [f"_saved_{name}" for name in text.split()]
-
-
-CLOSED_FORMS: dict[str, tuple[Callable[..., Tensor | None], list[str]]] = {
-    "Mm": (_product(torch.mm), _named("self mat2")),
-    "Bmm": (_product(torch.bmm), _named("self mat2")),
-    "Addmm": (_product(torch.mm, 1), _named("mat1 mat2 alpha beta")),
-    "Baddbmm": (_product(torch.bmm, 1), _named("batch1 batch2 alpha beta")),
-    "Convolution": (_convolution, _named("weight stride padding dilation transposed output_padding groups")),
-    "NativeBatchNorm": (_batch_norm, _named("input weight running_mean running_var result1 result2 training eps")),
-    "NativeLayerNorm": (_layer_norm, _named("input normalized_shape result1 result2 weight")),
+CLOSED_FORMS: dict[str, tuple[Callable[..., Tensor | None], str]] = {
+    "Mm": (_product(torch.mm), "self mat2"),
+    "Bmm": (_product(torch.bmm), "self mat2"),
+    "Addmm": (_product(torch.mm, 1), "mat1 mat2 alpha beta"),
+    "Baddbmm": (_product(torch.bmm, 1), "batch1 batch2 alpha beta"),
+    "Convolution": (_convolution, "weight stride padding dilation transposed output_padding groups"),
+    "NativeBatchNorm": (_batch_norm, "input weight running_mean running_var result1 result2 training eps"),
+    "NativeLayerNorm": (_layer_norm, "input weight normalized_shape result1 result2"),
 }
 """For an operation, J in closed form (None for operands that it does not cover), and the saved values it takes."""

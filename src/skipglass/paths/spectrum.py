@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from skipglass import check
 from skipglass.errors import DecompositionError, InputError, warn
 from skipglass.graph import Block, PathGraph, Target, Trace, as_trace
-from skipglass.graph.engine import FAINT, Arrived, Graded
+from skipglass.graph.engine import Arrived, Graded
 from skipglass.graph.shares import Shares, norms, over, quantiles
 from skipglass.graph.verify import size, verify
 from skipglass.paths.answer import depth_sentence
@@ -293,10 +293,4 @@ class Lengths(Algebra):
 def _norms(parts: list[Graded]) -> dict[int, float]:
     """‖g_r‖ of all tensors together, by length."""
     lengths = {r for part in parts for r in part}
-    return {r: math.hypot(*(_norm(part[r]) for part in parts if r in part)) for r in lengths}
-
-
-def _norm(v: Tensor) -> float:
-    """‖v‖ in its own precision, which is faster, unless its square might leave the range."""
-    norm = float(torch.linalg.vector_norm(v))
-    return norm if FAINT < norm < 1 / FAINT else size(v)
+    return {r: size(*(part[r] for part in parts if r in part)) for r in lengths}

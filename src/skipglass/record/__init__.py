@@ -18,10 +18,10 @@ from skipglass.record.fields import (
 from skipglass.record.provenance import provenance
 from skipglass.record.result import Result
 from skipglass.record.store import SCHEMA, differing, load, save
-from skipglass.record.tables import count_text
+from skipglass.record.tables import value_text
 
 __all__ = [
-    "SCHEMA", "Result", "attributes", "coordinate", "count_text", "derived", "differing", "load", "mapping", "names",
+    "SCHEMA", "Result", "attributes", "coordinate", "derived", "differing", "load", "mapping", "names",
     "number", "output_folder", "part", "parts", "provenance", "remove_leftovers", "save", "text", "texts", "transient",
-    "variable", "write_atomically",
+    "value_text", "variable", "write_atomically",
 ]  # fmt: skip

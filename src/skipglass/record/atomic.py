@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,27 +36,24 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         If the file cannot be written: the folder is missing or read-only, or the disk is full.
     """
     path = check.path(path)
-    temporary = None
     try:
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():
             raise StorageError(f"cannot write {path}: it is there and no regular file; choose another name")
-        handle, name = tempfile.mkstemp(prefix=_prefix(target), suffix=target.suffix, dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        # all bytes are on the disk before the name changes: a crash leaves one file or the other, whole
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, target)
+        temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}{target.suffix}")
+        temporary.touch(exist_ok=False)
+        try:
+            yield temporary
+            # all bytes are on the disk before the name changes: a crash leaves one file or the other, whole
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
     except StorageError:
         raise
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(path: str | Path) -> None:
@@ -105,9 +103,3 @@ def output_folder(path: str | Path) -> Path:
 def _prefix(target: Path) -> str:
     """How the names of a file's temporary ones begin; eight random characters follow."""
     return f".{target.stem[:99]}-"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

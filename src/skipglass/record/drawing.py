@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["draw_first"]
 
 LINES = 10  # of an array with two dimensions: our choice
-TICKS = 24  # names that fit below an axis
 
 
 def draw_first(result: Any, ax: "Axes | None" = None) -> "Axes":
@@ -45,24 +44,22 @@ def draw_first(result: Any, ax: "Axes | None" = None) -> "Axes":
     if not drawable:
         raise InputError(f"a {type(result).__name__} has no variable along a coordinate that could be drawn")
     kind, values = drawable[0]
-    dims = kind.dims_of(values)
-    across = next(((k, labels) for k, labels in arrays if k.coordinate and k.dims[0] == dims[0]), None)
-    x = np.arange(len(values)) if across is None else across[1]
+    dims, places = kind.dims_of(values), np.arange(len(values))
+    label, x = next(
+        ((_label(k, result), labels) for k, labels in arrays if k.coordinate and k.dims[0] == dims[0]),
+        (dims[0], places),
+    )
     ax = plt.subplots(layout="constrained")[1] if ax is None else ax
     # further dimensions side by side: one line each
-    columns = values.reshape(len(values), math.prod(values.shape[1:])).T[:LINES]
+    columns = values.reshape(len(values), math.prod(values.shape[1:]))[:, :LINES]
     if x.dtype.kind in "if":
-        for k, column in enumerate(columns):
-            ax.plot(x, column, marker="." if len(x) <= 2 * TICKS else None, label=f"{dims[-1]} {k}")
+        ax.plot(x, columns, marker=".", label=[f"{dims[-1]} {k}" for k in range(columns.shape[1])])
     else:
-        # of many names every second, third, … is written
-        places = np.arange(len(x))
-        ax.bar(places, columns[0])
-        shown = places[:: max(1, math.ceil(len(places) / TICKS))]
-        ax.set_xticks(shown, [str(x[k]) for k in shown], rotation=90, fontsize="small")
-    if len(columns) > 1:
+        ax.bar(places, columns[:, 0])
+        ax.set_xticks(places, x, rotation=90, fontsize="small")
+    if columns.shape[1] > 1:
         ax.legend(fontsize="small")
-    ax.set(xlabel=dims[0] if across is None else _label(across[0], result), ylabel=_label(kind, result))
+    ax.set(xlabel=label, ylabel=_label(kind, result))
     return ax
 
 

@@ -19,7 +19,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -36,18 +36,6 @@ __all__ = [
 KEY = "skipglass"  # of a kind in the metadata of a field
 PROVENANCE = frozenset({"skipglass_version", "command", "commit", "machine", "created", "skipglass_schema", "kind"})
 Getter = TypeVar("Getter", bound=Callable[..., Any])
-
-
-class About(TypedDict, total=False):
-    """What every declaration takes; see the module."""
-
-    letter: str
-    long_name: str
-    units: str
-    stored: str
-    shown: bool
-    default: Any
-    default_factory: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +65,7 @@ class Kind:
 
     def within(self, dataset: "xr.Dataset") -> bool:
         """Whether a dataset holds a value."""
-        return self.key in dataset.attrs
+        return self.key in dataset.attrs or self.key in dataset.variables
 
     def take(self, dataset: "xr.Dataset") -> Any:
         """Return the value that a dataset holds."""
@@ -121,10 +109,6 @@ class Array(Kind):
         labels = {name: filled(words, owner) for name, words in about.items() if words}
         (dataset.coords if self.coordinate else dataset)[self.key] = (self.dims_of(values), values, labels)
 
-    def within(self, dataset: "xr.Dataset") -> bool:
-        """Whether a dataset holds the array."""
-        return self.key in dataset.variables
-
     def take(self, dataset: "xr.Dataset") -> Any:
         """Return the array, refusing other dimensions and other types than numbers of this kind."""
         stored = dataset[self.key]
@@ -159,8 +143,7 @@ class Attribute(Kind):
 class Attributes(Kind):
     """A mapping whose entries are attributes of the dataset under their own names."""
 
-    owned: frozenset[str] = PROVENANCE
-    """Names that are not the mapping's: those of other fields of the class, too."""
+    owned: frozenset[str] = PROVENANCE  # what is not the mapping's: the keys of the other fields of the class, too
 
     def put(self, value: Any, dataset: "xr.Dataset", owner: object) -> None:
         """Write the entries."""
@@ -207,13 +190,12 @@ class Parts(Kind):
         return self.of.from_xarray(own)
 
 
-def coordinate(dim: str, *, of: type = int, **about: Unpack[About]) -> Any:
+def coordinate(dim: str, *, of: type = int, **about: Any) -> Any:
     """Declare the numbers that label a dimension, under whose name they are stored: whole ones, unless ``of=float``."""
-    about.setdefault("stored", dim)
-    return _field(Array, about, dims=(dim,), of=of, coordinate=True)
+    return _field(Array, {"stored": dim, **about}, dims=(dim,), of=of, coordinate=True)
 
 
-def names(dim: str, **about: Unpack[About]) -> Any:
+def names(dim: str, **about: Any) -> Any:
     """Declare the names that label a dimension, a tuple of texts."""
     return coordinate(dim, of=str, **about)
 
@@ -223,7 +205,7 @@ def variable(
     of: type = float,
     encode: Callable[[Any], Any] | None = None,
     decode: Callable[[Any], Any] | None = None,
-    **about: Unpack[About],
+    **about: Any,
 ) -> Any:
     """Declare an array along dimensions.
 
@@ -242,35 +224,25 @@ def variable(
     return _field(Array, about, dims=dims, of=of, encode=encode, decode=decode)
 
 
-def number(letter: str = "", /, *, of: type = float, **about: Unpack[About]) -> Any:
+def number(letter: str = "", /, *, of: type = float, **about: Any) -> Any:
     """Declare a float, an int of any size or a bool (``of``), stored as an attribute."""
     read: dict[type, Callable[[Any], Any]] = {float: float, int: _whole, bool: lambda stored: bool(_whole(stored))}
     write = float if of is float else _number
     return _field(Attribute, {"letter": letter, **about}, encode=write, decode=read[of])
 
 
-def text(long_name: str = "", /, **about: Unpack[About]) -> Any:
+def text(long_name: str = "", /, **about: Any) -> Any:
     """Declare a text, stored as an attribute."""
     return _field(Attribute, {"long_name": long_name, **about}, encode=str, decode=str)
 
 
-def texts(long_name: str = "", /, **about: Unpack[About]) -> Any:
+def texts(long_name: str = "", /, **about: Any) -> Any:
     """Declare a tuple of texts, such as notes; each is shown on a line of its own, after ``long_name``."""
-    return _field(
-        Attribute,
-        {"long_name": long_name, **about},
-        encode=_json,
-        decode=lambda stored: tuple(map(str, _load(stored, list))),
-    )
+    return _field(Attribute, {"long_name": long_name, **about}, encode=_json, decode=_texts)
 
 
 def mapping(
-    dim: str = "",
-    *,
-    key: Callable[[str], Any] = str,
-    of: Callable[[Any], Any] | None = None,
-    decode: Callable[[dict[Any, Any]], Any] = dict,
-    **about: Unpack[About],
+    dim: str = "", *, key: type = str, of: type | None = None, decode: Callable[[Any], Any] = dict, **about: Any
 ) -> Any:
     """Declare a mapping to numbers or texts, stored as JSON in an attribute.
 
@@ -278,39 +250,41 @@ def mapping(
     ----------
     dim
         Where the keys are values of a coordinate: the dimension in whose table the mapping is a column.
-    key, of
-        Turn the stored key and the stored value into those of the mapping; ``of=int`` takes numbers of any size.
+    key
+        The type of the keys.
+    of
+        ``int`` for values that are whole numbers of any size.
     decode
-        Turns the mapping that is read from a file into the value, which need be no dict: it has ``items()``.
+        Turns the dict that is read from a file into the value, which need be no dict: it has ``items()``.
     **about
         As in the module.
     """
-    write, read = (_digits, _whole) if of is int else (lambda value: value, of or (lambda value: value))
+    write, read = (_digits, _whole) if of is int else (_same, _same)
     return _field(
         Attribute,
         about,
         dim=dim,
         encode=lambda value: _json({str(k): write(v) for k, v in value.items()}),
-        decode=lambda stored: decode({key(k): read(v) for k, v in _load(stored, dict).items()}),
+        decode=lambda stored: decode({key(k): read(v) for k, v in json.loads(stored).items()}),
     )
 
 
-def attributes(**about: Unpack[About]) -> Any:
+def attributes(**about: Any) -> Any:
     """Declare a mapping of settings whose entries become attributes of the dataset, each under its own name."""
     return _field(Attributes, {"shown": False, **about})
 
 
-def part(of: type, **about: Unpack[About]) -> Any:
+def part(of: type, **about: Any) -> Any:
     """Declare one nested result of the class ``of``."""
     return _field(Parts, about, of=of, many=False)
 
 
-def parts(of: type, **about: Unpack[About]) -> Any:
+def parts(of: type, **about: Any) -> Any:
     """Declare a tuple of nested results of the class ``of``."""
     return _field(Parts, about, of=of, many=True)
 
 
-def transient(**about: Unpack[About]) -> Any:
+def transient(**about: Any) -> Any:
     """Declare what is neither stored nor shown (tensors, graphs); it is None in a result that was read from a file."""
     return _field(Kind, {"shown": False, **about}, optional=True)
 
@@ -386,11 +360,16 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _load(stored: str, expected: type) -> Any:
-    loaded = json.loads(stored)
-    if not isinstance(loaded, expected):
-        raise TypeError(f"a {expected.__name__} was expected, found a {type(loaded).__name__}")
-    return loaded
+def _texts(stored: str) -> tuple[str, ...]:
+    texts = json.loads(stored)
+    # a text is a sequence of texts, too
+    if not isinstance(texts, list):
+        raise TypeError(f"a list was expected, found a {type(texts).__name__}")
+    return tuple(map(str, texts))
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _digits(value: int) -> str:

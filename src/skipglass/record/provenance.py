@@ -34,11 +34,11 @@ def _command() -> str:
 
 def _commit() -> str:
     """The commit of the checkout the package runs from, or 'installed' outside of one."""
-    git = ["git", "-C", str(Path(__file__).resolve().parent)]
-    describe = ["describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+changes"]
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return "installed"
+    describe = ["git", "-C", str(root), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+changes"]
     try:
-        if subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=5).returncode:
-            return "installed"
-        return subprocess.run([*git, *describe], capture_output=True, text=True, timeout=5).stdout.strip()
+        return subprocess.run(describe, capture_output=True, text=True, timeout=5).stdout.strip() or "unknown"
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"

@@ -18,8 +18,7 @@ if TYPE_CHECKING:  # xarray takes half a second to import: only when a file is t
 
 __all__ = ["SCHEMA", "differing", "load", "save"]
 
-SCHEMA = 1
-"""Version of the layout of skipglass files; a reader refuses files of a newer one."""
+SCHEMA = 1  # version of the layout of skipglass files; a reader refuses files of a newer one
 
 
 def save(dataset: "xr.Dataset", path: str | Path, kind: str) -> Path:
@@ -86,10 +85,8 @@ def load(path: str | Path, kind: str | None = None) -> "xr.Dataset":
             f"cannot read {path}: it is damaged or no netCDF file ({type(error).__name__}); make it again"
         ) from error
     schema = dataset.attrs.get("skipglass_schema")
-    if schema is None:
-        raise StorageError(f"cannot read {path}: a netCDF file, but not one that skipglass wrote")
     if not isinstance(schema, (int, np.integer)) or schema < 1:
-        raise StorageError(f"cannot read {path}: its schema version is {schema!r}, which skipglass never wrote")
+        raise StorageError(f"cannot read {path}: a netCDF file, but not one that skipglass wrote (schema {schema!r})")
     if schema > SCHEMA:
         raise StorageError(f"cannot read {path}: schema {schema}, this version knows {SCHEMA}; update skipglass")
     found = dataset.attrs.get("kind")

@@ -3,16 +3,16 @@
 A *table* is a list of columns, each a heading, what the heading stands for, and cells that are texts already.
 """
 
-import html
 import math
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import numpy as np
 
 from skipglass.record.fields import Array, Attribute, Kind, Parts, declared, filled
 
-__all__ = ["arrays_of", "as_html", "as_text", "count_text", "sizes", "value_text"]
+__all__ = ["arrays_of", "as_html", "as_text", "sizes", "value_text"]
 
 Column = tuple[str, str, list[str]]
 ROWS = 24  # of a printed table, one screen: our choice
@@ -66,19 +66,13 @@ def as_text(result: Any, headline: str) -> str:
 
 def as_html(result: Any, headline: str) -> str:
     """Return the same as HTML, escaped; colours are those of the notebook, light or dark."""
-
-    def element(tag: str, text: str, attributes: str = "") -> str:
-        return f"<{tag}{attributes}>{html.escape(text)}</{tag}>"
-
-    pieces = [element("p", headline)]
+    pieces = [f"<p>{escape(headline)}</p>"]
     for table, left_out in _tables(result):
-        head = "".join(element("th", heading, f' title="{html.escape(meaning)}"') for heading, meaning, _ in table)
-        rows = [
-            "".join(element("td", cell) for cell in row) for row in zip(*(cells for *_, cells in table), strict=True)
-        ]
-        pieces.append(f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>")
-        pieces += [element("p", line) for line in left_out]
-    lines = "".join(element("li", line) for line in _lines(result))
+        head = "".join(f'<th title="{escape(meaning)}">{escape(heading)}</th>' for heading, meaning, _ in table)
+        rows = zip(*(cells for *_, cells in table), strict=True)
+        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        pieces += [f"<table><tr>{head}</tr>{body}</table>", *(f"<p>{escape(line)}</p>" for line in left_out)]
+    lines = "".join(f"<li>{escape(line)}</li>" for line in _lines(result))
     return f"<div>{''.join(pieces)}<ul>{lines}</ul></div>"
 
 
@@ -91,17 +85,17 @@ def _tables(result: Any) -> list[tuple[list[Column], list[str]]]:
         along = [(kind, values) for kind, values in shown if kind.dims_of(values)[0] == dim]
         labels = [(kind, values) for kind, values in along if kind.coordinate]
         columns = [(kind, _median(values)) for kind, values in along if not kind.coordinate]
-        # the rows where the first column is largest
-        rows = _largest(columns[0][1] if columns else np.arange(len(labels[0][1])))
-        cells: list[tuple[Kind, list[str]]] = [(kind, _cells(values[rows])) for kind, values in labels]
         # mappings stand beside the labels that are their keys
+        keyed: list[tuple[Kind, np.ndarray]] = []
         for kind in (kind for kind in mappings if kind.dim == dim):
             entries = getattr(result, kind.name) or {}
-            cells.append((kind, [value_text(entries.get(key, UNDEFINED)) for key in labels[0][1][rows].tolist()]))
-        cells += [(kind, _cells(values[rows])) for kind, values in columns]
+            texts = [value_text(entries.get(key, UNDEFINED)) for key in labels[0][1].tolist()]
+            keyed.append((kind, np.array(texts, dtype=object)))
+        # the rows where the first column is largest
+        rows = _largest(columns[0][1] if columns else np.arange(len(labels[0][1])))
         # labels alone say nothing
-        if len(cells) > len(labels) and rows.size:
-            table = [(kind.label(result), _meaning(kind, result), column) for kind, column in cells]
+        if (keyed or columns) and rows.size:
+            table = [(k.label(result), _meaning(k, result), _cells(v[rows])) for k, v in [*labels, *keyed, *columns]]
             more = len(labels[0][1]) - rows.size
             tables.append((table, [f"… {more} more with smaller values"] if more else []))
     return tables
@@ -149,8 +143,8 @@ def _median(values: np.ndarray) -> np.ndarray:
     if values.ndim == 1:
         return values
     # rows of samples without gradient are NaN throughout
-    defined = [row[~np.isnan(row)] for row in (row.ravel() for row in values.astype(np.float64))]
-    return np.array([np.median(row) if row.size else math.nan for row in defined])
+    rows = values.reshape(len(values), -1).astype(np.float64) if values.size else np.full((len(values), 1), math.nan)
+    return np.ma.median(np.ma.masked_where(np.isnan(rows), rows), axis=1).filled(math.nan)
 
 
 def _largest(values: np.ndarray) -> np.ndarray:

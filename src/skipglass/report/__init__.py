@@ -7,25 +7,13 @@ into one HTML file that opens offline. The folder knows nothing of the paper.
 
 from skipglass.report.chart import chart
 from skipglass.report.document import Report, Section, Table
+from skipglass.report.extra import page_extra
 from skipglass.report.figures import draw, grid, save_figures, save_grid, svg
 from skipglass.report.page import render_page
 from skipglass.report.panel import Panel
 from skipglass.report.series import Axis, Rule, Series, Slider
 
 __all__ = [
-    "Axis",
-    "Panel",
-    "Report",
-    "Rule",
-    "Section",
-    "Series",
-    "Slider",
-    "Table",
-    "chart",
-    "draw",
-    "grid",
-    "render_page",
-    "save_figures",
-    "save_grid",
-    "svg",
-]
+    "Axis", "Panel", "Report", "Rule", "Section", "Series", "Slider", "Table", "chart", "draw", "grid", "page_extra",
+    "render_page", "save_figures", "save_grid", "svg",
+]  # fmt: skip

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from skipglass.errors import InputError
 from skipglass.report.panel import Panel, check_heading
 
-__all__ = ["Report", "Section", "Table", "cell_text", "verdict_class"]
+__all__ = ["Report", "Section", "Table", "verdict_class"]
 
+# how a verdict begins → its class on the page and its sign; the longer beginning first
 VERDICTS = {
     "holds when": ("when", "◐"),
     "holds": ("holds", "✓"),
     "fails": ("fails", "✗"),
     "not testable": ("untestable", "○"),
 }
-"""How a verdict begins → its class on the page and its sign; the longer beginning first."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class Table:
 
     def __post_init__(self) -> None:
         check_heading("table", self.name, self.title, self.how_to_read)
-        object.__setattr__(self, "columns", tuple(self.columns))
-        object.__setattr__(self, "rows", tuple(tuple(row) for row in self.rows))
+        vars(self).update(columns=tuple(self.columns), rows=tuple(tuple(row) for row in self.rows))
         for number, row in enumerate(self.rows):
             if len(row) != len(self.columns):
                 raise InputError(
@@ -98,12 +97,4 @@ class Report:
 
 def verdict_class(verdict: str) -> tuple[str, str] | None:
     """Return the class and the sign of a verdict, None if it is none."""
-    for beginning, look in VERDICTS.items():
-        if verdict.lower().startswith(beginning):
-            return look
-    return None
-
-
-def cell_text(cell: str | float) -> str:
-    """A cell as text: four digits of a number, text as it is."""
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    return next((look for beginning, look in VERDICTS.items() if verdict.lower().startswith(beginning)), None)

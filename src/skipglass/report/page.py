@@ -1,13 +1,13 @@
 """Many panels as one self-contained HTML file that opens offline."""
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from skipglass.record import write_atomically
+from skipglass.record import value_text, write_atomically
 from skipglass.report.chart import interactive
-from skipglass.report.document import Report, Table, cell_text, verdict_class
+from skipglass.report.document import Report, Table, verdict_class
 from skipglass.report.extra import page_extra
 from skipglass.report.figures import svg
 from skipglass.report.panel import Panel
@@ -58,7 +58,7 @@ def _html(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.tests["table"] = lambda item: isinstance(item, Table)
-    environment.filters |= {"cell": cell_text, "verdict": verdict_class, "still": _still}
+    environment.filters |= {"cell": value_text, "verdict": verdict_class, "still": _still}
     panels = [item for section in report.sections for item in section.items if isinstance(item, Panel)]
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -70,7 +70,7 @@ def _html(report: Report) -> str:
 def script_json(value: object) -> str:
     """``value`` as JSON that no text in it can end the script element of."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return text.replace("<", "\\u003c")
 
 
 def _script(source: str) -> str:
@@ -79,15 +79,14 @@ def _script(source: str) -> str:
 
 
 def _embedded(panel: Panel) -> dict[str, Any]:
+    """The chart, and what its slider says at every frame."""
     slider = panel.slider
-    steps = range(len(slider.values)) if slider else ()
-    return {
-        "spec": interactive(panel),
-        "labels": [slider.label(i) for i in steps] if slider else [],
-        "captions": [slider.caption(i) for i in steps] if slider else [],
-    }
+    if slider is None:
+        return {"spec": interactive(panel)}
+    labels = [slider.label(frame) for frame in range(len(slider.values))]
+    return {"spec": interactive(panel), "labels": labels, "captions": slider.captions}
 
 
 def _still(panel: Panel) -> str:
     """The panel as a picture in a data address, for readers without scripts."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg(panel).encode()).decode()
+    return "data:image/svg+xml," + quote(svg(panel), safe=" /:;,()=")

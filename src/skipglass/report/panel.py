@@ -1,32 +1,24 @@
 """A panel: data, axes and the sentence that says how to read it."""
 
-import csv
-import io
 import re
-import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.record import write_atomically
-from skipglass.report.axes import SIZE, STYLE, draw_on
+from skipglass.report.axes import STYLE, draw_on
 from skipglass.report.geometry import CATEGORIES, Geometry
-from skipglass.report.series import MARKS, Axis, Rule, Series, Slider
+from skipglass.report.series import FIELDS, MARKS, Axis, Rule, Series, Slider
 
 if TYPE_CHECKING:  # xarray takes half a second to import: only when data are asked for
     import xarray as xr
     from matplotlib.axes import Axes
 
-__all__ = ["COLUMNS", "Panel", "check_heading"]
-
-COLUMNS = ("series", "frame", "x", "y", "low", "high")
-"""The columns of a panel's data in long form; ``frame`` is the slider's value, NaN outside of it."""
+__all__ = ["Panel", "check_heading"]
 
 
 def check_heading(kind: str, name: str, title: str, how_to_read: str) -> None:
@@ -64,7 +56,7 @@ class Panel:
     color
         The series are an ordered sequence of this quantity (epochs): sequential colours, a legend title.
     shown
-        The frame of the slider that static figures draw; the middle one if None.
+        The index of the slider's frame that static figures draw and the page begins with; the middle one if None.
 
     Raises
     ------
@@ -95,13 +87,19 @@ class Panel:
     def __post_init__(self) -> None:
         check_heading("panel", self.name, self.title, self.how_to_read)
         check.choice(f"marks of panel {self.name!r}", self.marks, MARKS)
-        object.__setattr__(self, "series", tuple(self.series))
-        object.__setattr__(self, "rules", tuple(self.rules))
-        if self.shown is not None and self.slider is None:
-            raise InputError(f"panel {self.name!r}: shown picks a frame, and there is no slider")
-        if self.shown is not None and self.slider is not None:
+        # from here on every series knows how it is drawn
+        vars(self).update(series=self._marked(self.series), rules=tuple(self.rules))
+        if self.slider is not None:
+            frames = [self._marked(frame) for frame in self.slider.frames]
+            vars(self).update(slider=replace(self.slider, frames=frames))
+        if self.shown is not None:
+            if self.slider is None:
+                raise InputError(f"panel {self.name!r}: shown picks a frame, and there is no slider")
             check.integer("shown", self.shown, 0, len(self.slider.values) - 1)
         _check(self)
+
+    def _marked(self, chosen: Iterable[Series]) -> tuple[Series, ...]:
+        return tuple(replace(series, marks=series.marks or self.marks) for series in chosen)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,99 +109,72 @@ class Panel:
     @property
     def default_frame(self) -> int:
         """The frame that is drawn where nobody moves the slider."""
-        if self.shown is not None:
-            return self.shown
-        return len(self.slider.values) // 2 if self.slider else 0
+        middle = len(self.slider.values) // 2 if self.slider else 0
+        return middle if self.shown is None else self.shown
 
-    def drawn(self, frame: int | None = None) -> tuple[Series, ...]:
-        """The series on show at a frame of the slider (None: the default one)."""
-        if self.slider is None:
-            return self.series
-        return self.series + self.slider.frames[self.default_frame if frame is None else frame]
+    def drawn(self) -> tuple[Series, ...]:
+        """The series on show where nobody moves the slider."""
+        return self.series + (self.slider.frames[self.default_frame] if self.slider else ())
 
-    def everything(self) -> Iterator[tuple[int | None, Series]]:
+    def everything(self) -> list[tuple[int | None, Series]]:
         """Every series with the index of its frame, None for those drawn in all."""
-        for series in self.series:
-            yield None, series
-        if self.slider is not None:
-            for index, frame in enumerate(self.slider.frames):
-                for series in frame:
-                    yield index, series
-
-    def marks_of(self, series: Series) -> str:
-        """How a series of this panel is drawn."""
-        return series.marks or self.marks
+        frames = self.slider.frames if self.slider else ()
+        return [(None, s) for s in self.series] + [(k, s) for k, frame in enumerate(frames) for s in frame]
 
     @cached_property
     def geometry(self) -> Geometry:
         """Where the marks stand and how they are coloured."""
-        everything = tuple((self.marks_of(series), series) for _, series in self.everything())
-        return Geometry(self.x, self.y, self.color, everything, self.names, self.rules)
+        everything = tuple(series for _, series in self.everything())
+        return Geometry({"x": self.x, "y": self.y}, self.color, self.names, self.rules, everything)
 
-    def heading(self, frame: int | None = None) -> str:
-        """The title, with the slider's reading at a frame (None: the default one)."""
-        if self.slider is None:
-            return self.title
-        return f"{self.title}, {self.slider.label(self.default_frame if frame is None else frame)}"
+    def heading(self) -> str:
+        """The title, with the slider's reading."""
+        return f"{self.title}, {self.slider.label(self.default_frame)}" if self.slider else self.title
 
-    def plot(self, ax: "Axes | None" = None, frame: int | None = None, caption: bool = False) -> "Axes":
-        """Draw the panel with matplotlib.
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the panel with matplotlib; for another frame of the slider, `dataclasses.replace` what is ``shown``.
 
         Parameters
         ----------
         ax
             Where; a new figure if None.
-        frame
-            The index of the slider's frame; ``shown`` if None.
-        caption
-            Whether the sentence that says how to read it stands below.
 
         Returns
         -------
         matplotlib.axes.Axes
             The axes.
         """
-        import matplotlib as mpl
+        from matplotlib import style
 
-        if self.slider is not None and frame is not None:
-            check.integer("frame", frame, 0, len(self.slider.values) - 1)
-        with mpl.rc_context(STYLE):
+        with style.context(STYLE):
             if ax is None:
                 import matplotlib.pyplot as plt
 
-                ax = plt.subplots(figsize=SIZE, layout="constrained")[1]
-            drawn = [(self.marks_of(series), series) for series in self.drawn(frame)]
-            draw_on(ax, self.geometry, drawn, self.heading(frame))
-            if caption:
-                words = textwrap.fill(self.how_to_read, 84)
-                ax.figure.supxlabel(words, fontsize=8, x=0.02, ha="left", color="#444444")
+                ax = plt.subplots(layout="constrained")[1]
+            draw_on(ax, self.geometry, self.drawn(), self.heading())
         return ax
 
-    def to_xarray(self, frame: int | None = None) -> "xr.Dataset":
+    def to_xarray(self) -> "xr.Dataset":
         """Return the data in long form: one row per point, ready for ``to_dataframe``.
-
-        Parameters
-        ----------
-        frame
-            The index of one frame of the slider; None takes all.
 
         Returns
         -------
         xarray.Dataset
-            `COLUMNS` along ``row``; title, axes, note and rules are attributes.
+            ``series``, ``frame`` (the slider's value, NaN outside of it), ``x``, ``y``, ``low`` and ``high`` along
+            ``row``; title, axes, note and rules are attributes.
         """
         import xarray as xr
 
-        # column by column, one piece per series and frame
-        columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
-        for index, series in self.everything():
-            if frame is None or index is None or index == frame:
-                value = np.nan if self.slider is None or index is None else self.slider.values[index]
-                columns["series"].append(np.full(series.x.size, series.name, dtype=object))
-                columns["frame"].append(np.full(series.x.size, value))
-                for name in COLUMNS[2:]:
-                    column = getattr(series, name)
-                    columns[name].append(np.full(series.x.size, np.nan) if column is None else column)
+        frames, series = zip(*self.everything(), strict=True)
+        values = {None: np.nan} | dict(enumerate(self.slider.values if self.slider else ()))
+        sizes = [one.x.size for one in series]
+        data = {
+            "series": np.repeat(np.array([one.name for one in series], dtype=object), sizes),
+            "frame": np.repeat([values[frame] for frame in frames], sizes),
+        }
+        # column by column, NaN where a series has none
+        for field in FIELDS:
+            data[field] = np.concatenate([one.columns.get(field, np.full(one.x.size, np.nan)) for one in series])
         # everything but the numbers, if there is anything to say
         about = {
             "title": self.title,
@@ -215,24 +186,11 @@ class Panel:
             "frame": self.slider.name if self.slider else "",
             "series_order": self.color.title if self.color else "",
         }
-        axes = {name: {"long_name": axis.label, "units": axis.unit} for name, axis in (("x", self.x), ("y", self.y))}
-        data = {name: ("row", np.concatenate(parts), axes.get(name, {})) for name, parts in columns.items()}
-        return xr.Dataset(data, attrs={name: text for name, text in about.items() if text})
-
-    def to_csv(self, path: str | Path) -> Path:
-        """Write the data in long form as text, whole or not at all, and return ``path``."""
-        with write_atomically(path) as temporary:
-            temporary.write_text(self.csv(), encoding="utf-8")
-        return Path(path)
-
-    def csv(self, precision: int = 17) -> str:
-        """The data in long form as text: one row per point, an empty cell where there is no number."""
-        text, data = io.StringIO(), self.to_xarray()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for name, *row in zip(*(data[column].values for column in COLUMNS), strict=True):
-            writer.writerow([name, *(f"{number:.{precision}g}" if np.isfinite(number) else "" for number in row)])
-        return text.getvalue()
+        dataset = xr.Dataset({name: ("row", column) for name, column in data.items()})
+        dataset.attrs = {name: text for name, text in about.items() if text}
+        for name, axis in self.geometry.axes.items():
+            dataset[name].attrs = {"long_name": axis.label, "units": axis.unit}
+        return dataset
 
 
 def _check(panel: Panel) -> None:
@@ -248,12 +206,12 @@ def _check(panel: Panel) -> None:
             "give color= if they are an ordered sequence, or split the panel"
         )
     # a logarithm takes positive numbers only, of data and of rules
-    for axis, which, fields in ((panel.x, "x", ("x",)), (panel.y, "y", ("y", "low", "high"))):
-        values = {(f, s.name): getattr(s, f) for _, s in panel.everything() for f in fields}
-        values |= {("value", rule.label): np.array([rule.value]) for rule in panel.rules if rule.axis == which}
-        for (field, name), column in values.items():
-            if axis.log and column is not None and (column <= 0).any():
-                raise InputError(
-                    f"{about}: {field} of {name!r} has values ≤ 0, and {axis.label!r} is logarithmic; "
-                    "put NaN there or use a linear axis"
-                )
+    values = [(name, s.name, column) for _, s in panel.everything() for name, column in s.columns.items()]
+    values += [(rule.axis, rule.label, np.array([rule.value])) for rule in panel.rules]
+    for name, of, column in values:
+        axis = panel.x if name == "x" else panel.y
+        if axis.log and (column <= 0).any():
+            raise InputError(
+                f"{about}: {name} of {of!r} has values ≤ 0, and {axis.label!r} is logarithmic; "
+                "put NaN there or use a linear axis"
+            )

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from skipglass import check
 from skipglass.errors import InputError
 
-__all__ = ["MARKS", "Axis", "Rule", "Series", "Slider"]
+__all__ = ["FIELDS", "MARKS", "Axis", "Rule", "Series", "Slider"]
 
-MARKS = ("line", "bar", "points")
-"""How a series can be drawn."""
+FIELDS = ("x", "y", "low", "high")  # of a series
+MARKS = ("line", "bar", "points")  # how a series can be drawn
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,14 @@ class Axis:
         """The label with its unit in brackets."""
         return f"{self.label} [{self.unit}]" if self.unit else self.label
 
+    def even(self, values: Any) -> Any:
+        """What is evenly spaced on the axis: the values, or their logarithms."""
+        return np.log10(values) if self.log else values
+
+    def back(self, even: Any) -> Any:
+        """The values of what is evenly spaced."""
+        return 10.0**even if self.log else even
+
 
 @dataclass(frozen=True, eq=False)
 class Series:
@@ -87,14 +95,16 @@ class Series:
             check.choice(f"marks of series {self.name!r}", self.marks, MARKS)
         if (self.low is None) != (self.high is None):
             raise InputError(f"series {self.name!r} has one end of its band only; give low and high, or neither")
-        for field in ("x", "y", "low", "high"):
-            value = getattr(self, field)
-            if value is not None:
-                object.__setattr__(self, field, self._column(field, value))
+        # x comes first: the others must be as long
+        for field in FIELDS:
+            if getattr(self, field) is not None:
+                vars(self)[field] = self._column(field)
         if not np.isfinite(self.x).all():
             raise InputError(f"series {self.name!r}: x must be finite; drop the points without a position")
 
-    def _column(self, field: str, value: object) -> NDArray[np.float64]:
+    def _column(self, field: str) -> NDArray[np.float64]:
+        """A copy that nobody can change."""
+        value = getattr(self, field)
         try:
             column = np.array(value, dtype=np.float64)
         except (TypeError, ValueError):
@@ -105,6 +115,11 @@ class Series:
             raise InputError(f"series {self.name!r}: {field} has {column.size} values, x has {self.x.size}")
         column.flags.writeable = False
         return column
+
+    @property
+    def columns(self) -> dict[str, NDArray[np.float64]]:
+        """The arrays that there are, by the names in `FIELDS`."""
+        return {field: getattr(self, field) for field in FIELDS if getattr(self, field) is not None}
 
 
 @dataclass(frozen=True)
@@ -127,7 +142,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         check.choice("axis of a rule", self.axis, ("x", "y"))
-        object.__setattr__(self, "value", check.real(f"value of the rule {self.label!r}", self.value))
+        vars(self).update(value=check.real(f"value of the rule {self.label!r}", self.value))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +158,7 @@ class Slider:
     frames
         For each value the series to show; the same names in each.
     captions
-        For each value one line of text, or nothing.
+        For each value one line of text; empty if none are given.
 
     Raises
     ------
@@ -159,21 +174,16 @@ class Slider:
     def __post_init__(self) -> None:
         values = tuple(check.real(f"value of the slider {self.name!r}", value) for value in self.values)
         frames = tuple(tuple(frame) for frame in self.frames)
-        if not values or len(frames) != len(values):
-            raise InputError(f"slider {self.name!r} has {len(values)} values and {len(frames)} frames")
-        if self.captions and len(self.captions) != len(values):
-            raise InputError(f"slider {self.name!r} has {len(values)} values, {len(self.captions)} captions")
+        captions = tuple(self.captions) or ("",) * len(values)
+        if not values or not len(values) == len(frames) == len(captions):
+            counts = f"{len(values)} values, {len(frames)} frames and {len(captions)} captions"
+            raise InputError(f"slider {self.name!r} has {counts}; give as many of each, or no captions")
+        # the same series in every frame, so that colours and legend stay as the slider moves
         names = [[series.name for series in frame] for frame in frames]
         if not names[0] or any(frame != names[0] for frame in names):
             raise InputError(f"slider {self.name!r}: every frame must hold the same series, in one order")
-        object.__setattr__(self, "values", values)
-        object.__setattr__(self, "frames", frames)
-        object.__setattr__(self, "captions", tuple(self.captions))
+        vars(self).update(values=values, frames=frames, captions=captions)
 
     def label(self, frame: int) -> str:
         """The slider's reading at a frame, "β = 0.5"."""
         return f"{self.name} = {self.values[frame]:.6g}"
-
-    def caption(self, frame: int) -> str:
-        """The frame's line of text, empty if there is none."""
-        return self.captions[frame] if self.captions else ""

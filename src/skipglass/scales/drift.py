@@ -20,15 +20,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from skipglass.graph import LossFunction, as_found, eager
 from skipglass.record import Result, derived, names, number, variable
 from skipglass.scales.absorption import Pairs
 from skipglass.scales.parameters import GLOBAL, parameters_of
-from skipglass.scales.twice import check_finite, check_values, inner, linearised, second, slopes, stepping, twice
+from skipglass.scales.twice import check_finite, check_values, inner, linearised, stepping, twice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,6 +141,7 @@ def drift(
 
     Examples
     --------
+    >>> import torch
     >>> from skipglass.models import ResidualMLP
     >>> _ = torch.manual_seed(0)
     >>> model = ResidualMLP(5, 3, depth=3, width=8, normalization="paper")
@@ -156,28 +156,20 @@ def drift(
         weights = list(stepping(model, chosen.values()).values())
         for p in chosen.values():
             p.requires_grad_()
-        rows: dict[str, tuple[float, float, float]] = {}
+        # the global scale C is that of all weights, which a step moves too
+        scaled = list(chosen.values()) or weights
         with linearised(model, inputs, targets, loss_fn, theorem) as (loss, value):
-            if chosen:
-                by_scale, mixed, g = twice(loss, list(chosen.values()), weights)
-                # λ_l = a_l λ̂_l: a derivative by a_l, at a_l = 1, is λ_l times the one by λ_l
-                rows = {
-                    name: (inner([p], [F]), inner([p], [D]), math.sqrt(inner([p], [p])))
-                    for (name, p), D, F in zip(chosen.items(), by_scale, mixed, strict=True)
-                }
-            else:
-                rows[GLOBAL], g = _global(loss, weights)
-    force, slope, norm = np.array(list(rows.values())).T
-    check_finite("slope", list(rows), slope)
-    check_finite("force", list(rows), force)
-    return Drift(tuple(rows), force, slope, norm, math.sqrt(inner(g, g)), value, theorem)
-
-
-def _global(loss: Tensor, weights: Sequence[Tensor]) -> tuple[tuple[float, float, float], list[Tensor]]:
-    """Force, slope and norm of C = ‖w‖/√N, N the number of weights; and ∇_wL."""
-    g = slopes(loss, weights)
-    # D = w·∇L keeps its graph, to be differentiated once more: F = ∇D·∇L
-    D = torch.stack([(w * part).sum() for w, part in zip(weights, g, strict=True)]).sum()
-    F = inner(second([D], weights, [None]), g)
-    C = math.sqrt(inner(weights, weights) / sum(w.numel() for w in weights))
-    return (F, float(D.detach()), C), g
+            by_scale, mixed, g = twice(loss, scaled, weights)
+    # λ_l = a_l λ̂_l: a derivative by a_l, at a_l = 1, is λ_l times the one by λ_l
+    slope, force, square = (
+        np.array([inner([p], [other]) for p, other in zip(scaled, others, strict=True)])
+        for others in (by_scale, mixed, scaled)
+    )
+    if not chosen:
+        # C = ‖w‖/√N, and D_C = w·∇L is linear in w itself: one more ‖∇_wL‖² in its force
+        slope, force = slope.sum(keepdims=True), force.sum(keepdims=True) + inner(g, g)
+        square = square.sum(keepdims=True) / sum(w.numel() for w in weights)
+    labels = tuple(chosen) or (GLOBAL,)
+    check_finite("slope", labels, slope)
+    check_finite("force", labels, force)
+    return Drift(labels, force, slope, np.sqrt(square), math.sqrt(inner(g, g)), value, theorem)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.overrides import TorchFunctionMode
 
-from skipglass.graph import arguments, attempt
+from skipglass.graph import arguments, attempt, fitted
 from skipglass.models import ResidualLayer
 
 __all__ = ["copied", "hold_statistics", "statistics_held"]
@@ -162,7 +163,7 @@ def hold_statistics(model: nn.Module, inputs: object, modules: Sequence[nn.Modul
     """
     normed = [m for m in modules or model.modules() if isinstance(getattr(m, "running_var", None), Tensor)]
     before = [m.momentum for m in normed]
-    args, named = arguments(copied(inputs))  # a model may write to its input
+    (args, named), _ = fitted(model, *arguments(copied(inputs)))  # a model may write to its input
     try:
         # a momentum of 1 replaces the running statistics by those of this batch
         for module in normed:
@@ -182,4 +183,6 @@ def copied(value: Any) -> Any:
         return value.detach().clone()
     if isinstance(value, Mapping):
         return {name: copied(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.copy()
     return tuple(copied(part) for part in value) if isinstance(value, (tuple, list)) else value

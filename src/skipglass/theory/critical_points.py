@@ -86,7 +86,11 @@ def expected_critical_points(
         if per_index:
             return np.bincount([0, size - 1], minlength=size).astype(np.float64), np.zeros(size)
         return math.log(2) if log else 2.0
-    s, log_terms = _log_terms(x, size)
+    # s ≥ 0 are the nodes of the quadrature, log_terms the logarithms of the terms that sum to E[Crt]
+    decay = x / (1 + x)  # ½ + c
+    s, weights = tilted_grid(size, decay)
+    factor = math.log(2) + 0.5 * math.log(2 / (1 + x)) + 0.5 * size * math.log(x)
+    log_terms = np.log(weights) + log_tilted_density(s, size, decay) + factor
     log_total = float(logsumexp(log_terms))
     if log:
         return log_total
@@ -101,12 +105,3 @@ def expected_critical_points(
     shares, errors = index_shares(s, size)
     values, bounds = ((v + v[::-1]) / 2 for v in (np.exp(log_terms) @ shares, np.exp(log_terms) @ errors))
     return values, bounds + 1e-14 * values
-
-
-def _log_terms(x: float, size: int) -> tuple[Vector, Vector]:
-    """Nodes s ≥ 0, and the logarithms of the terms that sum to E[Crt]."""
-    decay = x / (1 + x)  # ½ + c
-    s, w = tilted_grid(size, decay)
-    # ln [2 √(2/(1+x)) x^{Λ/2}]
-    factor = math.log(2) + 0.5 * math.log(2 / (1 + x)) + 0.5 * size * math.log(x)
-    return s, np.log(w) + log_tilted_density(s, size, decay) + factor

@@ -1,6 +1,6 @@
-"""Critical points by level: how many lie at or below an energy per spin u = H/Λ, in the pure p-spin model.
+"""Critical points by level: how many lie at or below an energy per spin u = H/Λ, and where the lowest lies.
 
-With E_∞ = 2√((p-1)/p), for u ≤ -E_∞ (Auffinger, Ben Arous, Černý 2013, Thm 2.5),
+In the pure p-spin, with E_∞ = 2√((p-1)/p), for u ≤ -E_∞ (Auffinger, Ben Arous, Černý 2013, Thm 2.5),
 
     Θ_k(u) = ½ ln(p-1) - (p-2) u²/(4(p-1)) - (k+1) I(u),   I(u) = |u|√(u²-E_∞²)/E_∞² - arcosh(|u|/E_∞),
 
@@ -15,7 +15,10 @@ from scipy.optimize import brentq
 
 from skipglass import check
 from skipglass.errors import InputError
+from skipglass.theory.ground_state import zero_temperature
 from skipglass.theory.mixture import MAX_ORDER, Mixture
+
+ROUNDING = 1e-6  # more than the error of the ground state's energy
 
 __all__ = ["ground_state_energy", "level_complexity", "threshold_energy"]
 
@@ -56,18 +59,22 @@ def level_complexity(p: int, energy: float, index: int = 0) -> float:
     return 0.5 * math.log(p - 1) - (p - 2) * u**2 / (4 * (p - 1)) - (k + 1) * action
 
 
-def ground_state_energy(p: int) -> float:
-    """-E_0, the limit of min H/Λ in the pure p-spin: the zero of Θ_0.
+def ground_state_energy(model: int | Mixture) -> float:
+    """-E_0, the limit of min H/Λ, in units of √ξ(1).
+
+    In the pure p-spin it is the zero of Θ_0; for mixtures it is the minimum of the functional at zero temperature
+    (`skipglass.theory.ground_state`), to about 1e-9 for orders up to 100 and 2e-7 for orders up to 10,000.
 
     Parameters
     ----------
-    p
-        The order, at least 2.
+    model
+        The order p ≥ 2 of a pure model, or a Mixture, with its field if it has one. Energies are those of the mixture
+        scaled to ξ(1) = 1: multiply by √ξ(1) for others.
 
     Returns
     -------
     float
-        -E_0 ≤ -E_∞, energy per spin.
+        -E_0, energy per spin.
 
     Raises
     ------
@@ -76,10 +83,14 @@ def ground_state_energy(p: int) -> float:
 
     Examples
     --------
-    >>> round(ground_state_energy(3), 4)
-    -1.657
+    >>> round(ground_state_energy(3), 4), round(ground_state_energy(Mixture({2: 12 / 13, 4: 1 / 13})), 5)
+    (-1.657, -1.4647)
     """
-    p = check.integer("p", p, 2, MAX_ORDER)
+    if isinstance(model, Mixture):
+        if model.orders.size > 1 or model.field:
+            return -zero_temperature(model.normalized())
+        model = int(model.orders[0])
+    p = check.integer("p", model, 2, MAX_ORDER)
     top = threshold_energy(p)
     if p == 2:
         return top
@@ -88,17 +99,17 @@ def ground_state_energy(p: int) -> float:
     return float(brentq(lambda u: level_complexity(p, u), bottom, top, xtol=1e-14, rtol=1e-14))
 
 
-def threshold_energy(model: "int | Mixture") -> float:
-    """-E_∞, the energy per spin above which typical critical points are saddles of growing index.
+def threshold_energy(model: int | Mixture) -> float:
+    """-E_∞, the energy per spin above which typical critical points are saddles of growing index, in units of √ξ(1).
 
     It is -2√((p-1)/p) for the pure p-spin, and -(ν″-ν′+ν′²)/(ν′√ν″) for a mixture scaled to ξ(1) = 1
-    (Auffinger, Ben Arous 2013; the threshold of Cugliandolo and Kurchan 1993). Energies are those of the
-    scaled mixture: multiply by √ξ(1) for others.
+    (Auffinger, Ben Arous 2013; the threshold of Cugliandolo and Kurchan 1993).
 
     Parameters
     ----------
     model
-        The order p ≥ 2 of a pure model, or a Mixture with x = ν″/ν′ ≥ 1.
+        The order p ≥ 2 of a pure model, or a Mixture with x = ν″/ν′ ≥ 1. Energies are those of the mixture scaled to
+        ξ(1) = 1: multiply by √ξ(1) for others.
 
     Returns
     -------
@@ -108,7 +119,8 @@ def threshold_energy(model: "int | Mixture") -> float:
     Raises
     ------
     InputError
-        If p < 2, or the field makes the landscape trivial (x < 1), so that there is no threshold.
+        If p < 2, the field makes the landscape trivial (x < 1), so that there is no threshold, or the formula gives an
+        energy below the ground state: it holds where replica symmetry is broken in one step.
 
     Examples
     --------
@@ -124,4 +136,11 @@ def threshold_energy(model: "int | Mixture") -> float:
             f"a mixture with ν″/ν′ = {m.ratio:.4g} < 1 has a trivial landscape and no threshold; its minimum "
             f"lies at H/Λ = -√ν′ = {-math.sqrt(m.nu1):.4g}"
         )
-    return -(m.nu2 - m.nu1 + m.nu1**2) / (m.nu1 * math.sqrt(m.nu2))
+    threshold = -(m.nu2 - m.nu1 + m.nu1**2) / (m.nu1 * math.sqrt(m.nu2))
+    lowest = ground_state_energy(m)
+    if threshold < lowest - ROUNDING:
+        raise InputError(
+            f"no threshold is known for {model!r}: the formula for one step of replica symmetry breaking gives "
+            f"{threshold:.5f}, below the ground state {lowest:.5f}; replica symmetry is broken otherwise here"
+        )
+    return threshold

@@ -84,8 +84,7 @@ class Mixture:
             coefficients = coefficients * (r - k)
         # Orders below the derivative have vanished; they would have negative exponents.
         kept = coefficients != 0
-        terms = (c * q**exponent for c, exponent in zip(coefficients[kept], r[kept] - derivative, strict=True))
-        total = sum(terms, np.zeros_like(q))
+        total = q[..., None] ** (r[kept] - derivative) @ coefficients[kept]
         return float(total) if total.ndim == 0 else total
 
     def items(self) -> list[tuple[int, float]]:
@@ -130,14 +129,10 @@ class Mixture:
         return scaled / scaled.sum()
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Mixture)
-            and np.array_equal(self.orders, other.orders)
-            and np.array_equal(self.powers, other.powers)
-        )
+        return isinstance(other, Mixture) and self.items() == other.items()
 
     def __hash__(self) -> int:
-        return hash((self.orders.tobytes(), self.powers.tobytes()))
+        return hash(tuple(self.items()))
 
     def __repr__(self) -> str:
         terms = [f"{r}: {c:.6g}" for r, c in self.items()]

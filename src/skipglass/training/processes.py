@@ -14,7 +14,7 @@ from skipglass.errors import InputError, UserError
 if TYPE_CHECKING:  # an extra, and slow to import
     from lightning_fabric import Fabric
 
-__all__ = ["launched"]
+__all__ = ["launched", "log_level"]
 
 
 @contextmanager
@@ -45,24 +45,37 @@ def launched(device: str, precision: str) -> "Iterator[Fabric]":
         from lightning_fabric import Fabric
     except ImportError as error:
         raise UserError("training needs lightning-fabric: pip install 'skipglass[train]'") from error
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision
     processes, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    # torchrun tells each process how many there are, and how many of them on this machine
     alone = processes == 1
     if kind == "cuda" and not alone and local > torch.cuda.device_count():
         raise InputError(f"{local} processes were started here, for {torch.cuda.device_count()} GPUs; start fewer")
-    fabric = Fabric(
-        accelerator=kind,
-        devices=([index] if kind == "cuda" else 1) if alone else local,
-        num_nodes=1 if alone else processes // local,
-        strategy="auto" if alone else "ddp",
-        precision="bf16-mixed" if precision == "bfloat16" else "32-true",  # Fabric's "64-true" gives float32 logits
-    )
-    fabric.launch()
+    with log_level("lightning_fabric", logging.WARNING):  # it announces the precision
+        fabric = Fabric(
+            accelerator=kind,
+            devices=([index] if kind == "cuda" else 1) if alone else local,
+            num_nodes=1 if alone else processes // local,
+            strategy="auto" if alone else "ddp",
+            precision="bf16-mixed" if precision == "bfloat16" else "32-true",  # Fabric's "64-true" gives float32 logits
+        )
+        fabric.launch()
+        try:
+            yield fabric
+        finally:
+            if not alone and torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def log_level(name: str, level: int) -> Iterator[None]:
+    """Give a logger of another package this level inside the block."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
     try:
-        yield fabric
+        yield
     finally:
-        if not alone and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        logger.setLevel(before)
 
 
 def _device(name: str) -> tuple[str, int]:

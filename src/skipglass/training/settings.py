@@ -1,42 +1,68 @@
-"""What one training run is: the task, the network, the optimiser, the seeds."""
+"""What one training is: the task, the network, the optimiser, the seeds.
+
+This file, `resnet_settings` and `grid` import no torch, as the command line reads its options from them.
+"""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-
-import torch
+from dataclasses import KW_ONLY, asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from skipglass import check
-from skipglass.data import MAX_SEPARATION, Split, digits, gaussian_mixture
-from skipglass.errors import InputError
-from skipglass.models import NORMALIZATIONS, PLACEMENTS, ResidualMLP
+from skipglass.training.option import documented, option, validate
 
-__all__ = ["DTYPES", "EXPERIMENTS", "Settings"]
+if TYPE_CHECKING:  # they load torch
+    import torch
+
+    from skipglass.data import Split
+    from skipglass.models import ResidualMLP
+
+__all__ = ["DATA", "EXPERIMENTS", "MACHINE", "NETWORK", "SEED", "TRAINING", "Settings", "TrainingSettings"]
 
 EXPERIMENTS = ("gaussians", "digits")
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DATA, NETWORK, TRAINING, MACHINE = "Data", "Network", "Training", "Machine"  # the headings on the command line
+SEED: dict[str, Any] = {"minimum": 0, "maximum": 2**63 - 1}  # what torch takes
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What every training has: SGD with momentum and weight decay, on batches of samples, for some epochs."""
+
+    epochs: int = option(..., "Passes over the training set.", TRAINING, minimum=1)
+    batch_size: int = option(..., "Samples in each step, over all processes.", TRAINING, minimum=1)
+    learning_rate: float = option(0.1, "Learning rate of SGD.", TRAINING, minimum=0, above=True)
+    momentum: float = option(0.0, "Momentum of SGD; 0 is plain SGD.", TRAINING, minimum=0)
+    weight_decay: float = option(0.0, "Weight decay on every parameter.", TRAINING, minimum=0)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def sgd(self, parameters: Any, *, nesterov: bool = False) -> "torch.optim.SGD":
+        """Return the optimiser of parameters, or of groups of them that have their own weight decay."""
+        import torch
+
+        rates: dict[str, Any] = {"lr": self.learning_rate, "momentum": self.momentum, "weight_decay": self.weight_decay}
+        return torch.optim.SGD(parameters, **rates, nesterov=nesterov and self.momentum > 0, fused=True)
+
+    def attributes(self) -> dict[str, object]:
+        """Return the settings as netCDF attributes: switches as 0 and 1, None as the word."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return "none" if value is None else value
+
+
+@documented
 @dataclass(frozen=True)
-class Settings:
-    """One training run of a residual MLP, for one or more seeds that train side by side.
+class Settings(TrainingSettings):
+    """One training of a residual MLP, for one or more seeds that train side by side.
 
-    Parameters
-    ----------
-    experiment
-        "gaussians" (App. C) or "digits".
-    depth, width, normalization, placement, scale
-        Of the `ResidualMLP`; App. C's ten layers of 20 units by default.
-    learning_rate, momentum, weight_decay, batch_size
-        Of SGD; batch 50 by App. C. The learning rate is left open there. Momentum and decay are 0: App. C
-        says plain SGD.
-    epochs
-        Passes over the training set.
-    separation
-        Of the Gaussians (`gaussian_mixture`), left open by the paper.
-    seeds
-        Each seeds its own data (gaussians), initial weights and order of samples.
-    dtype
-        "float32" or "float64".
+    The defaults are those of App. C: ten layers of 20 units, batches of 50 samples, plain SGD. It leaves the learning
+    rate and the distance of the Gaussians open.
 
     Raises
     ------
@@ -44,65 +70,46 @@ class Settings:
         If a value is out of range, a name is unknown, or no seed is given.
     """
 
-    experiment: str = "gaussians"
-    depth: int = 10
-    width: int = 20
-    normalization: str = "batch"
-    placement: str = "after"
-    scale: float | None = None
-    learning_rate: float = 0.1
-    momentum: float = 0.0
-    weight_decay: float = 0.0
+    experiment: str = option("gaussians", "The task to train on.", DATA, choices=EXPERIMENTS, flag=None)
+    depth: int = option(10, "Number of weight layers.", NETWORK, minimum=1)
+    width: int = option(20, "Units in each layer.", NETWORK, minimum=1)
+    normalization: str = option(
+        "batch", 'Normalisation of each layer; "paper" is that of Eq. 22.', NETWORK, choices=("none", "batch", "paper")
+    )
+    placement: str = option("after", "Normalise before or after the ReLU.", NETWORK, choices=("before", "after"))
+    scale: float | None = option(
+        None, "Standard deviation of the initial weights (default: 1/√fan_in).", NETWORK, minimum=0, above=True
+    )
+    _: KW_ONLY
     batch_size: int = 50
     epochs: int = 30
-    separation: float = 4.0
-    seeds: Sequence[int] = (0, 1, 2)
-    dtype: str = "float32"
+    separation: float = option(
+        4.0, "Distance of the class centres of the Gaussians, in standard deviations of a class.", DATA,
+        minimum=0, maximum=1e6,
+    )  # fmt: skip
+    seeds: Sequence[int] = option(
+        (0, 1, 2), "Seeds; each draws its own data (Gaussians), initial weights and order of samples.", TRAINING, **SEED
+    )
+    dtype: str = option("float32", "Floating-point precision.", MACHINE, choices=("float32", "float64"))
 
     def __post_init__(self) -> None:
-        check.choice("experiment", self.experiment, EXPERIMENTS)
-        check.choice("normalization", self.normalization, NORMALIZATIONS)
-        check.choice("placement", self.placement, PLACEMENTS)
-        check.choice("dtype", self.dtype, DTYPES)
-        for name in ("depth", "width", "batch_size", "epochs"):
-            self._set(name, check.integer(name, getattr(self, name), 1))
-        self._set("learning_rate", check.real("learning_rate", self.learning_rate, 0.0, above=True))
-        for name in ("momentum", "weight_decay"):
-            self._set(name, check.real(name, getattr(self, name), 0.0))
-        self._set("separation", check.real("separation", self.separation, 0.0, MAX_SEPARATION))
-        if self.scale is not None:
-            self._set("scale", check.real("scale", self.scale, 0.0, above=True))
-        seeds = check.seeds(self.seeds)
-        if len(set(seeds)) != len(seeds):
-            raise InputError(f"seeds must differ, found {list(seeds)}")
-        self._set("seeds", seeds)
-        weights = 4 * len(seeds) * (self.depth - 1) * self.width**2
+        super().__post_init__()
+        weights = 4 * len(self.seeds) * (self.depth - 1) * self.width**2
         check.memory("the weights", weights, "take less width or depth, or fewer seeds")
 
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
+    def data(self, seed: int) -> "Split":
+        """Return the samples of one seed; the digits are the same for all."""
+        from skipglass.data import digits, gaussian_mixture
 
-    def data(self, seed: int) -> Split:
-        """Return the samples of one seed: the digits are the same for all."""
-        if self.experiment == "digits":
-            return digits()
-        return gaussian_mixture(separation=self.separation, seed=seed)
+        return digits() if self.experiment == "digits" else gaussian_mixture(separation=self.separation, seed=seed)
 
-    def model(self, features: int, classes: int) -> ResidualMLP:
+    def model(self, features: int, classes: int) -> "ResidualMLP":
         """Return the untrained networks along a leading axis, which one seed alone does without: it is faster."""
-        return ResidualMLP(
-            features,
-            classes,
-            depth=self.depth,
-            width=self.width,
-            normalization=self.normalization,
-            placement=self.placement,
-            scale=self.scale,
-            seeds=self.seeds if len(self.seeds) > 1 else self.seeds[0],
-            dtype=DTYPES[self.dtype],
-        )
+        import torch
 
-    def attributes(self) -> dict[str, object]:
-        """Return the settings as netCDF attributes; None becomes the word."""
-        plain = {name: "none" if value is None else value for name, value in asdict(self).items()}
-        return {**plain, "seeds": list(self.seeds)}
+        from skipglass.models import ResidualMLP
+
+        names = ("depth", "width", "normalization", "placement", "scale")
+        seeds = self.seeds if len(self.seeds) > 1 else self.seeds[0]
+        given = {name: getattr(self, name) for name in names}
+        return ResidualMLP(features, classes, seeds=seeds, dtype=getattr(torch, self.dtype), **given)

@@ -15,10 +15,12 @@ from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
 from skipglass.paths import PathGraph
-from skipglass.paths.constants import SUMS
 
 __all__ = ["Gains"]
 
+SUMS = {torch.add, torch.sub, torch.rsub} | {
+    getattr(torch.Tensor, name) for name in ("add", "add_", "__radd__", "sub", "sub_", "__rsub__")
+}
 REFLECTED = {torch.rsub, torch.Tensor.__rsub__}  # ``alpha`` scales what is taken away, here the first operand
 
 
@@ -34,6 +36,7 @@ class Gains(TorchFunctionMode):
     ) -> Any:
         """Call an operation; note the operands of a sum before it may overwrite one of them."""
         named = kwargs or {}
+        # before the call: it may write over one of its operands
         sizes = _sizes(func, args, named) if func in SUMS else None
         out = func(*args, **named)
         if sizes is not None and isinstance(out, Tensor) and out.grad_fn is not None:
@@ -60,11 +63,11 @@ def _sizes(func: Callable, args: tuple, named: dict[str, Any]) -> tuple[Tensor, 
     if not (first.is_floating_point() and second.is_floating_point()):
         return None
     shape = torch.broadcast_shapes(first.shape, second.shape)
-    sizes = [torch.linalg.vector_norm(t.detach().expand(shape), dtype=_wide(t)) for t in (first, second)]
+    wide = [torch.promote_types(t.dtype, torch.float32) for t in (first, second)]
+    # what is broadcast counts once for every place that it is added to
+    sizes = [
+        torch.linalg.vector_norm(t.detach().expand(shape), dtype=d) for t, d in zip((first, second), wide, strict=True)
+    ]
     scaled = 0 if func in REFLECTED else 1
     sizes[scaled] = sizes[scaled] * abs(named.get("alpha", 1))
     return sizes[0], sizes[1]
-
-
-def _wide(tensor: Tensor) -> torch.dtype:
-    return torch.promote_types(tensor.dtype, torch.float32)

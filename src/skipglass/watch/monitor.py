@@ -5,6 +5,8 @@
 """
 
 import logging
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,13 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import InputError, StorageError
-from skipglass.graph import UNITS, LossFunction, Target, arguments, eager
+from skipglass.graph import UNITS, LossFunction, Target, Trace, arguments, eager, gathered
 from skipglass.models import ResidualLayer
 from skipglass.paths.moments import moments
 from skipglass.paths.spectrum import spectrum
 from skipglass.scales import copied
-from skipglass.watch.probe import MODES, Row, read_scales, scale_norms, take
-from skipglass.watch.recording import Recording
+from skipglass.watch.probe import Probe, by_length, read_scales, scale_norms
+from skipglass.watch.recording import IN_EVERY_MODE, MODES, Recording
 from skipglass.watch.tensorboard import TensorBoard
 
 __all__ = ["Monitor", "is_due"]
@@ -57,7 +59,8 @@ class Monitor:
     ----------
     model
         The network that trains; a compiled or distributed wrapper is looked into. Under several processes, watch in
-        one of them.
+        one of them; but in all of them where each holds only a part of the parameters (``fully_shard``, tensor
+        parallel).
     probe
         (inputs, targets), as in `skipglass.paths.participation`; targets may be None. 32 samples are enough for a
         median, see the cost in ``benchmarks/bench_monitor.py``. Copies are kept.
@@ -70,9 +73,11 @@ class Monitor:
         measures it. The first evaluation has one.
     mode
         The statistics of batch norm: "frozen", the probe's own, held constant; "eval", the running ones, which lag
-        behind the weights in the first steps; or "train", in which samples mix. See `skipglass.watch.probe`. Absorbed
-        norms always take the running ones. A SyncBatchNorm of several processes takes statistics over all of them and
-        waits for all: watched in one, it needs "eval".
+        behind the weights in the first steps; or "train", in which batch norm couples the samples. See
+        `skipglass.watch.probe`. Of several, as ("eval", "frozen", "train"), the first is recorded whole, and of the
+        others depth and participation, as ``effective_depth_frozen``; what they have in common is computed once.
+        Absorbed norms always take the running statistics. A SyncBatchNorm of several processes takes statistics over
+        all of them and waits for all: watched in one, it needs "eval".
     unit
         Of the spectrum: "blocks" or "weights".
     tensorboard
@@ -105,31 +110,40 @@ class Monitor:
         *,
         every: int = EVERY,
         spectrum_every: int | None = None,
-        mode: str = "frozen",
+        mode: str | Sequence[str] = "frozen",
         unit: str = "blocks",
         tensorboard: str | Path | None = None,
     ) -> None:
         self.model = eager(model)
         if not isinstance(probe, (tuple, list)) or len(probe) != 2:
             raise InputError("probe must be (inputs, targets); targets may be None")
-        self.inputs, self.targets = copied(probe[0]), copied(probe[1])
-        arguments(self.inputs)
+        inputs = copied(probe[0])
+        arguments(inputs)
         if any(isinstance(m, ResidualLayer) and m.weight.ndim > 2 for m in self.model.modules()):
             raise InputError("the model holds several seeds; watch a network of one")
-        self.loss_fn = loss_fn
         self.every = check.integer("every", every, 1)
-        self.spectrum_every = (
-            SPECTRA * every if spectrum_every is None else check.integer("spectrum_every", spectrum_every)
-        )
+        # a spectrum comes with every evaluation of its own schedule, a part of that of the others
+        spectra = SPECTRA * every if spectrum_every is None else spectrum_every
+        self.spectrum_every = check.integer("spectrum_every", spectra)
         if self.spectrum_every % self.every:
             raise InputError(f"spectrum_every must be a multiple of every = {every}, not {spectrum_every}")
-        self.mode, self.unit = check.choice("mode", mode, MODES), check.choice("unit", unit, UNITS)
+        self.modes = tuple(check.choice("mode", one, MODES) for one in ([mode] if isinstance(mode, str) else mode))
+        if not self.modes or len(set(self.modes)) < len(self.modes):
+            raise InputError(f"mode must be one of {', '.join(MODES)}, or several that differ; found {mode!r}")
+        self.mode = self.modes[0] if len(self.modes) == 1 else self.modes
+        self.unit = check.choice("unit", unit, UNITS)
+        self.probe = Probe(self.model, inputs, copied(probe[1]), loss_fn, self.unit)
         self.board = None if tensorboard is None else TensorBoard(tensorboard)
         self.steps = 0
-        settings = {"mode": self.mode, "unit": self.unit, "every": self.every, "spectrum_every": self.spectrum_every}
-        self.recording = Recording(attributes=settings)
-        self.scales = read_scales(self.model, self.inputs)
-        self._add({"step": 0, **scale_norms(self.model, self.scales), **self._take()})
+        settings = {name: getattr(self, name) for name in ("unit", "every", "spectrum_every")}
+        self.recording = Recording(attributes={"mode": ", ".join(self.modes), **settings})
+        # the graph's weights and batch norms are read once; every evaluation takes their norms
+        # a model spread over several processes is gathered first, or refused before anything of it runs
+        with gathered(self.model):
+            self.scales, unread = read_scales(self.model, inputs)
+            if unread:
+                self._note(unread)
+            self._add(self._measure({"step": 0}, strict=True))
 
     def __repr__(self) -> str:
         model = type(self.model).__name__
@@ -155,13 +169,7 @@ class Monitor:
         """Evaluate now, whatever the schedule; a step that has been evaluated already is left."""
         if self.recording.rows and self.recording.rows[-1]["step"] == self.steps:
             return
-        row: Row = {"step": self.steps}
-        try:
-            row |= scale_norms(self.model, self.scales)
-            row |= self._take()
-        except Exception as error:  # a measurement must not end a training
-            self._note(f"step {self.steps}: not measured, {type(error).__name__}: {error}")
-        self._add(row)
+        self._add(self._measure({"step": self.steps}))
 
     def observe(self, loss: Tensor, x: Target) -> None:
         """Record mean, variance and spectrum of the path length of a live training loss, before its backward pass.
@@ -181,19 +189,11 @@ class Monitor:
         InputError
             If the graph cannot be read.
         """
-        split = spectrum(loss, x, self.unit, model=self.model)
-        moment = moments(loss, x, self.unit, model=self.model)
-        self.recording.observations.append(
-            {
-                "step": self.steps,
-                "loss": float(loss.detach()),
-                "mean": moment.mean,
-                "variance": moment.variance,
-                "lengths": split.lengths.tolist(),
-                "share": split.share.tolist(),
-                "length_norm": split.norm.tolist(),
-            }
-        )
+        # the graph is analysed once for both
+        trace = Trace(loss, x, self.model)
+        split, moment = spectrum(trace, unit=self.unit), moments(trace, unit=self.unit)
+        seen = {"step": self.steps, "loss": float(loss.detach()), "mean": moment.mean, "variance": moment.variance}
+        self.recording.observations.append({**seen, **by_length(split)})
 
     def state_dict(self) -> dict[str, Any]:
         """Return the steps counted and the recording, in plain types that ``torch.load(weights_only=True)`` takes."""
@@ -212,10 +212,11 @@ class Monitor:
         StorageError
             If it is none.
         """
+        if not isinstance(state, dict):
+            raise StorageError(f"the state of a monitor is a dictionary, not a {type(state).__name__}")
         for name in ("every", "mode"):
-            if not isinstance(state, dict) or state.get(name) != getattr(self, name):
-                found = state.get(name) if isinstance(state, dict) else type(state).__name__
-                raise StorageError(f"the state is of a monitor with {name} = {found}, not {getattr(self, name)}")
+            if state.get(name) != getattr(self, name):
+                raise StorageError(f"the state has {name} = {state.get(name)}, the monitor {getattr(self, name)}")
         if not isinstance(state.get("steps"), int):
             raise StorageError("the state holds no count of steps")
         self.recording.load_state_dict(state)
@@ -225,13 +226,32 @@ class Monitor:
         """Write the recording; see `Recording.save`."""
         return self.recording.save(path)
 
-    def _take(self) -> Row:
-        due = self.spectrum_every > 0 and self.steps % self.spectrum_every == 0
-        return take(
-            self.model, self.inputs, self.targets, self.loss_fn, mode=self.mode, unit=self.unit, with_spectrum=due
-        )
+    def _measure(self, row: dict[str, Any], *, strict: bool = False) -> dict[str, Any]:
+        """Add to a row what is measured now; what fails is noted, or raised if ``strict``."""
+        # each part on its own, so that one that fails leaves the others theirs
+        known: dict[str, Any] = {}
+        measures = {"": partial(scale_norms, self.model, self.scales)}
+        measures |= {mode: partial(self._in_mode, mode, known) for mode in self.modes}
+        for mode, measure in measures.items():
+            try:
+                with gathered(self.model):
+                    row |= measure()
+            except Exception as error:  # a measurement must not end a training
+                if strict:
+                    raise
+                where = f" in mode {mode!r}" if mode and len(self.modes) > 1 else ""
+                self._note(f"step {self.steps}: not measured{where}, {type(error).__name__}: {error}")
+        return row
 
-    def _add(self, row: Row) -> None:
+    def _in_mode(self, mode: str, known: dict[str, Any]) -> dict[str, Any]:
+        """Measure the probe in one mode; only the first has spectra and is kept whole."""
+        if mode == self.modes[0]:
+            due = self.spectrum_every > 0 and self.steps % self.spectrum_every == 0
+            return self.probe.measure(mode, known, with_spectrum=due)
+        values = self.probe.measure(mode, known)
+        return {f"{name}_{mode}": values[name] for name in (*IN_EVERY_MODE, "blocks")}
+
+    def _add(self, row: dict[str, Any]) -> None:
         self.recording.rows.append(row)
         if self.board is not None:
             try:

@@ -1,133 +1,168 @@
 """One evaluation of a fixed probe batch: what the network is like now, with nothing in it changed.
 
-The statistics of batch norm decide what is measured, and `MODES` names the choice:
+The statistics of batch norm decide what is measured. A *mode* names the choice:
 
 - "frozen", the statistics of the probe itself, held constant: the outputs are those of training mode without
-  dropout, samples do not mix, and nothing lags;
-- "eval", the running statistics: samples do not mix. In the first steps of a training they lag behind the weights,
-  and a deep network measured so is another one than trains;
-- "train", the probe as a training batch: samples mix, and only the batch figures are defined. Dropout and the like
-  draw the same random numbers each time.
+  dropout, the samples are independent of each other, and nothing lags;
+- "eval", the running statistics: the samples are independent too. In the first steps of a training the statistics lag
+  behind the weights, and a deep network measured by them is not the one that trains;
+- "train", the probe as a training batch: batch norm couples the samples, and only the figures of the whole batch are
+  defined. Dropout and the like draw the same random numbers each time.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import math
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
-from skipglass.graph import LossFunction, as_found, forward
+from skipglass.graph import LossFunction, Trace, as_found, forward, prediction
 from skipglass.paths.participation import participation_of
-from skipglass.paths.spectrum import spectrum
+from skipglass.paths.spectrum import Spectrum, spectrum
 from skipglass.scales import Pairs, absorbed_norms, hold_statistics, multipliers, pairs, weight_norms
 from skipglass.watch.gain import Gains
 
-__all__ = ["MODES", "Row", "read_scales", "scale_norms", "take"]
+__all__ = ["Probe", "by_length", "read_scales", "scale_norms"]
 
-MODES = ("frozen", "eval", "train")
 SEED = 0  # of the random numbers that the probe draws in "train" mode
 
-Row = dict[str, Any]
-"""One evaluation: numbers, lists of numbers, and the names that label them."""
 
-
-def read_scales(model: nn.Module, inputs: object) -> Pairs | None:
-    """Read the weights and batch norms of a network once; None where a piece of it hides them."""
+def read_scales(model: nn.Module, inputs: object) -> tuple[Pairs | None, str]:
+    """Read the weights and batch norms of a network once; return them, and in words what of them cannot be read."""
     try:
-        return pairs(model, inputs)
-    except InputError:
-        return None
+        found = pairs(model, inputs)
+    except InputError as error:
+        return None, f"the norms of weights and batch norms are not recorded: {error}"
+    if not found.weights:
+        return found, "the norms of weights are not recorded: no weight that contracts the signal was found"
+    left = "; ".join(f"{name}: {why}" for name, why in found.left.items())
+    return found, f"some weights or batch norms are left out of the recorded norms: {left}" if left else ""
 
 
-def scale_norms(model: nn.Module, scales: Pairs | None) -> Row:
+def scale_norms(model: nn.Module, scales: Pairs | None) -> dict[str, Any]:
     """Return the norms of λ and of the weights, by layer; what a network does not have is left out."""
-    row: Row = {}
-    if scales is None:
-        return row
+    row: dict[str, Any] = {}
     for name, labels, measure in (
         ("weight_norm", "layers", weight_norms),
         ("absorbed_norm", "layers", absorbed_norms),
         ("multiplier_norm", "norms", multipliers),
     ):
         try:
-            found = measure(model, scales)
-        except InputError:  # no weight or no batch norm
+            values = {} if scales is None else measure(model, scales)
+        except InputError:  # the network has no weight or no batch norm, as `read_scales` has said
             continue
-        row[labels] = list(found)
-        row[name] = torch.stack([torch.linalg.vector_norm(v).double() for v in found.values()]).tolist()
+        if values:
+            row[labels] = list(values)
+            row[name] = torch.stack([_norm(v) for v in values.values()]).tolist()
     return row
 
 
-def take(
-    model: nn.Module,
-    inputs: object,
-    targets: object,
-    loss_fn: LossFunction | None,
-    *,
-    mode: str,
-    unit: str,
-    with_spectrum: bool,
-) -> Row:
-    """Measure the probe: loss, participation and gain of each block, effective depth, and the spectrum if asked."""
-    with ExitStack() as stack:
-        stack.enter_context(as_found(model))
-        stack.enter_context(_in_mode(model, inputs, mode))
-        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        with Gains() as gains:
-            run = stack.enter_context(forward(model, inputs, targets, loss_fn))
-        part = participation_of(run.loss, run.x, run.model)
-        row: Row = {
-            "loss": float(run.loss.detach()),
+def _norm(v: Tensor) -> Tensor:
+    """‖v‖, of a tensor that lies in several processes too."""
+    norm = torch.linalg.vector_norm(v).double()
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A network, and the batch that it is measured on.
+
+    Attributes
+    ----------
+    model, inputs, targets, loss_fn, unit
+        As in `Monitor`.
+    """
+
+    model: nn.Module
+    inputs: Any
+    targets: Any
+    loss_fn: LossFunction | None
+    unit: str
+
+    def measure(self, mode: str, known: dict[str, tuple[Any, dict]], *, with_spectrum: bool = False) -> dict[str, Any]:
+        """Return loss, participation and gain of each block, effective depth, and the spectrum if asked.
+
+        Parameters
+        ----------
+        mode
+            See the module.
+        known
+            {mode: (outputs, what this method returned)} of the same weights; the call adds its own. A network without
+            running statistics that gives the same outputs in two modes is the same function in both, and is measured
+            once.
+        with_spectrum
+            Whether to measure the spectrum too.
+
+        Returns
+        -------
+        dict
+            One row of a recording.
+        """
+        running = any(isinstance(getattr(m, "running_var", None), Tensor) for m in self.model.modules())
+        # without running statistics there is nothing to hold constant
+        mode = "eval" if mode == "frozen" and not running else mode
+        if mode in known:
+            return known[mode][1]
+        # inside, mode and statistics are those asked for; fused attention could not be differentiated twice
+        with as_found(self.model), sdpa_kernel(SDPBackend.MATH), ExitStack() as stack:
+            self._enter(mode)
+            with Gains() as gains:
+                run = stack.enter_context(forward(self.model, self.inputs, self.targets, self.loss_fn))
+            outputs, row = None, None
+            with suppress(InputError):  # outputs that hold no tensor are compared with none
+                outputs = prediction(run.outputs).detach()
+            if outputs is not None and not running:
+                # the same outputs as in another mode: nothing in the network depends on the mode
+                row = next((r for seen, r in known.values() if seen is not None and torch.equal(seen, outputs)), None)
+            known[mode] = outputs, row or self._row(Trace(run.loss, run.x, run.model), gains, with_spectrum)
+        return known[mode][1]
+
+    def _enter(self, mode: str) -> None:
+        """Put the network into a mode; the caller puts modes, statistics and random numbers back."""
+        self.model.train(mode == "train")
+        if mode == "train":
+            torch.manual_seed(SEED)
+        elif mode == "frozen":
+            hold_statistics(self.model, self.inputs)
+
+    def _row(self, trace: Trace, gains: Gains, with_spectrum: bool) -> dict[str, Any]:
+        # both measurements read the one analysis of the graph
+        part = participation_of(trace)
+        alone = part.independent_samples
+        row = {
+            "loss": float(trace.loss.detach()),
             "blocks": list(part.blocks),
             "participation": part.share.tolist(),
             "participation_median": _medians(part.share_per_sample),
             "gain": gains.of(part.graph).tolist(),
             "effective_depth": part.effective_depth,
-            "effective_depth_median": _median(part.effective_depth_per_sample, part.independent_samples),
-            "effective_depth_per_sample": part.effective_depth_per_sample.tolist(),
+            "effective_depth_median": _medians(part.effective_depth_per_sample[None])[0] if alone else math.nan,
+            "effective_depth_per_sample": _defined(part.effective_depth_per_sample, alone),
             "error": part.error,
         }
-        if not part.independent_samples:
-            row["effective_depth_per_sample"] = [float("nan")] * len(part.effective_depth_per_sample)
         if with_spectrum:
-            split = spectrum(run.loss, run.x, unit, model=run.model)
-            row |= {
-                "lengths": split.lengths.tolist(),
-                "share": split.share.tolist(),
-                "length_norm": split.norm.tolist(),
-                "cancellation": split.cancellation,
-            }
-            row["share_median"] = (
-                split.median_share.tolist() if split.independent_samples else [float("nan")] * len(split.lengths)
-            )
-    return row
+            split = spectrum(trace, unit=self.unit)
+            median = _defined(split.median_share, split.independent_samples)
+            row |= {**by_length(split), "share_median": median, "cancellation": split.cancellation}
+        return row
 
 
-def _median(values: np.ndarray, independent: bool) -> float:
-    """Over the samples that have a gradient."""
-    defined = values[~np.isnan(values)]
-    return float(np.median(defined)) if independent and defined.size else float("nan")
+def by_length(split: Spectrum) -> dict[str, list[float]]:
+    """Return what a row of a recording holds of a spectrum."""
+    return {"lengths": split.lengths.tolist(), "share": split.share.tolist(), "length_norm": split.norm.tolist()}
 
 
-def _medians(shares: np.ndarray) -> list[float]:
-    """Of each block over the samples whose shares are defined."""
-    defined = shares[:, ~np.isnan(shares).any(axis=0)]
-    return np.median(defined, axis=1).tolist() if defined.shape[1] else [float("nan")] * len(shares)
+def _defined(values: np.ndarray, independent: bool) -> list[float]:
+    """Values of single samples; NaN where batch norm couples the samples."""
+    return values.tolist() if independent else [math.nan] * len(values)
 
 
-@contextmanager
-def _in_mode(model: nn.Module, inputs: object, mode: str) -> Iterator[None]:
-    """Put a model into a mode of `MODES`; the caller puts modes, statistics and random numbers back."""
-    if mode == "train":
-        torch.manual_seed(SEED)
-        model.train()
-        yield
-        return
-    model.eval()
-    if mode == "frozen":
-        hold_statistics(model, inputs)
-    yield
+def _medians(rows: np.ndarray) -> list[float]:
+    """The median of each row over the samples that are defined in all rows."""
+    defined = rows[:, ~np.isnan(rows).any(axis=0)]
+    return np.median(defined, axis=1).tolist() if defined.shape[1] else [math.nan] * len(rows)

@@ -6,7 +6,7 @@ from typing import Any
 
 from skipglass import check
 from skipglass.errors import InputError, StorageError
-from skipglass.watch.recording import LABELLED, SCALARS
+from skipglass.watch.recording import VARIABLES
 
 __all__ = ["TensorBoard"]
 
@@ -41,11 +41,13 @@ class TensorBoard:
             ) from error
 
     def write(self, row: dict[str, Any]) -> None:
-        """Write one evaluation's finite numbers; the spectrum is left to the recording."""
-        values = {name: row[name] for name in SCALARS if name in row}
-        for name, (dimension, key, _) in LABELLED.items():
-            if name in row and dimension != "length":
-                values |= {f"{name}/{label}": v for label, v in zip(row[key], row[name], strict=True)}
+        """Write one evaluation's finite numbers; spectra and single samples are left to the recording."""
+        values = {}
+        for name, one in VARIABLES.items():
+            if name in row and not one.dims:
+                values[name] = row[name]
+            elif name in row and one.labels and one.dims != ("length",):
+                values |= {f"{name}/{label}": v for label, v in zip(row[one.labels], row[name], strict=True)}
         for name, value in values.items():
             if math.isfinite(value):
                 self.writer.add_scalar(name, value, row["step"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skipglass.errors import InputError
-from skipglass.glass import Levels, levels
+from skipglass.paper.levels import Levels, levels
 from skipglass.record import load
 from skipglass.theory import threshold_energy
 

@@ -4,38 +4,32 @@ A *cell* is one setting. Its seeds train side by side in one batched run, and wh
 FOLDER/cells/NAME.nc, written whole or not at all. A sweep that is started again trains only what is missing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import product
+import copy
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 import xarray as xr
+from torch import Tensor
 
-from skipglass import check, record
-from skipglass.data import MAX_SEPARATION
-from skipglass.errors import InputError, StorageError
+from skipglass import record
+from skipglass.errors import StorageError
+from skipglass.graph import Trace
+from skipglass.models import ResidualMLP
+from skipglass.paths import spectrum
 from skipglass.threads import one_thread
-from skipglass.training.measured import MeasuredRun
-from skipglass.training.recording import total_norm
+from skipglass.training.callbacks import Recorder
+from skipglass.training.grid import VARIANTS, Grid
+from skipglass.training.interrupts import interrupts_held
+from skipglass.training.mlp import MLPs, forward, total_norm
+from skipglass.training.parallel import map_unordered
 from skipglass.training.settings import Settings
-from skipglass.training.spread import spread
 
-__all__ = ["VARIANTS", "Grid", "cell", "check_recording", "sweep"]
+__all__ = ["cell", "check_recording", "effective_depths", "sweep"]
 
-VARIANTS: dict[str, tuple[str, str, float | None]] = {
-    "batch-before": ("batch", "before", None),
-    "batch-after": ("batch", "after", None),
-    "paper-before": ("paper", "before", None),
-    "paper-after": ("paper", "after", None),
-    "none": ("none", "after", None),
-    "none-small": ("none", "after", 0.1),
-}
-"""Normalisation, its place by the ReLU, and C of the weights (None: 1/√fan_in; 0.1 is about half of 1/√20).
-
-With "before", and without normalisation, a branch ends in the ReLU; with "after" in the normalisation (Eq. 22).
-"""
+SAMPLES = 64  # training samples whose gradients are split: our choice
 LABELS = {
     "multiplier": "mean of |λ_l| over units and layers with a shortcut",
     "absorbed_norm": "mean of ‖diag(λ_l/σ_l) W_l‖ over layers with a shortcut",
@@ -44,75 +38,6 @@ LABELS = {
 CELLS, KIND = "cells", "sweep-cell"
 AXES = ("separation", "learning_rate", "normalization", "placement", "scale", "depth")
 """The settings that differ within a sweep; all others are the same in every cell."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What a sweep trains: every combination of its axes, each with all its seeds.
-
-    Parameters
-    ----------
-    separations, learning_rates, depths
-        Values of the `Settings` of that name; depths of at least 2, as the first layer has no shortcut.
-    variants
-        Names in `VARIANTS`.
-    seeds, epochs, width
-        The same for every cell; at least two seeds, as growth is judged by its standard error.
-
-    Raises
-    ------
-    InputError
-        If an axis is empty or names a value twice, a value is out of range, or there is one seed only.
-
-    Examples
-    --------
-    >>> list(Grid(separations=[4], learning_rates=[0.1], variants=["none"], depths=[4, 8]).cells())
-    ['none-depth4-separation4.0-rate0.1', 'none-depth8-separation4.0-rate0.1']
-    """
-
-    separations: Sequence[float] = (2.0, 4.0, 8.0, 16.0)
-    learning_rates: Sequence[float] = (0.01, 0.05, 0.25)
-    variants: Sequence[str] = ("batch-before", "batch-after", "paper-after", "none", "none-small")
-    depths: Sequence[int] = (3, 6, 12)
-    seeds: Sequence[int] = tuple(range(16))
-    epochs: int = 4
-    width: int = 20
-
-    def __post_init__(self) -> None:
-        checks: dict[str, Callable[[object], object]] = {
-            "separations": partial(check.real, "separation", minimum=0.0, maximum=MAX_SEPARATION),
-            "learning_rates": partial(check.real, "learning_rate", minimum=0.0, above=True),
-            "variants": lambda name: check.choice("a variant", name, VARIANTS),
-            "depths": lambda depth: check.integer("depth", depth, 2),
-        }
-        for axis, checked in checks.items():
-            values = tuple(checked(value) for value in getattr(self, axis))
-            if not values:
-                raise InputError(f"the grid is empty: it has no {axis}; give at least one")
-            if len(set(values)) < len(values):
-                raise InputError(f"{axis} must differ, found {', '.join(map(str, values))}")
-            object.__setattr__(self, axis, values)
-        first = next(iter(self.cells().values()))  # the settings check the rest
-        if len(first.seeds) < 2:
-            raise InputError("a sweep needs at least 2 seeds: growth is judged by its standard error over them")
-
-    def cells(self) -> dict[str, Settings]:
-        """Return {name of the cell: its settings}."""
-        return {
-            f"{variant}-depth{depth}-separation{separation}-rate{rate}": self._settings(
-                variant, depth, separation, rate
-            )
-            for variant, depth, separation, rate in product(
-                self.variants, self.depths, self.separations, self.learning_rates
-            )
-        }
-
-    def _settings(self, variant: str, depth: int, separation: float, rate: float) -> Settings:
-        normalization, placement, scale = VARIANTS[variant]
-        return Settings(
-            depth=depth, width=self.width, normalization=normalization, placement=placement, scale=scale,
-            learning_rate=rate, epochs=self.epochs, separation=separation, seeds=self.seeds,
-        )  # fmt: skip
 
 
 def cell(settings: Settings) -> xr.Dataset:
@@ -138,11 +63,12 @@ def cell(settings: Settings) -> xr.Dataset:
     >>> cell(settings).effective_depth.sizes
     Frozen({'epoch': 2, 'seed': 2})
     """
-    run = MeasuredRun(settings)
     with one_thread():
-        while run.epochs_done < settings.epochs:
-            run.epoch()
-    recording = run.recording.to_xarray(settings, epochs_done=run.epochs_done)
+        training = MLPs(settings)
+        training.recorder = Recorder(lambda run: _with_depths(training))
+        training.fit([training.recorder])
+    recording = training.recording()
+    # the first layer has no shortcut, and counts in ‖w‖ alone
     skippable = recording.isel(layer=slice(1, None)).mean("layer", skipna=False)
     lost = skippable.weight_norm * np.nan
     kept = {
@@ -153,6 +79,59 @@ def cell(settings: Settings) -> xr.Dataset:
     whole = ("effective_depth", "effective_depth_batch", "train_loss", "train_accuracy", "test_accuracy")
     data = xr.Dataset({**kept, **{name: recording[name] for name in whole}}, attrs=settings.attributes())
     return _labelled(data.drop_vars("step").swap_dims(evaluation="epoch").astype("float32", keep_attrs=True))
+
+
+def _with_depths(training: MLPs) -> dict[str, Tensor]:
+    """What `train` measures, by statistics that do not lag behind the weights, and the effective depth of each seed."""
+    training.calibrate()
+    values = training.measure()
+    probe = training.inputs[:, :SAMPLES], training.targets[:, :SAMPLES]
+    median, batch = effective_depths(training.model, *probe, values["train_loss"].isfinite())
+    return values | {"effective_depth": torch.from_numpy(median), "effective_depth_batch": torch.from_numpy(batch)}
+
+
+def effective_depths(
+    model: ResidualMLP, inputs: Tensor, targets: Tensor, alive: Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the effective depth in blocks of every seed's network, from one walk over all of them.
+
+    The networks do not meet: the gradient of the summed loss at sample n of seed s is that of its own loss, and the
+    spectrum of x = (S, N, d) along its first two dimensions splits each on its own.
+
+    Parameters
+    ----------
+    model
+        With a seed axis, or one network without; it is left as found. Measured is a copy, in float64 and eval mode.
+    inputs, targets
+        (S, N, d) and (S, N).
+    alive
+        (S,) which networks have not diverged.
+
+    Returns
+    -------
+    tuple of ndarray
+        The median over samples and that of the batch's gradient, (S,) each; NaN for a diverged network.
+    """
+    median, batch = (np.full(len(alive), np.nan) for _ in range(2))
+    if not alive.any():
+        return median, batch
+    network = copy.deepcopy(model).double().eval()
+    if not alive.all():
+        # a network of zeros has no gradient, and no part in the error of the other networks' spectrum
+        with torch.no_grad():
+            for tensor in (*network.parameters(), *network.buffers()):
+                tensor[~alive] = 0.0
+    x = inputs.detach().double().requires_grad_()
+    loss = F.cross_entropy(forward(network, x).flatten(0, 1), targets.flatten(), reduction="sum")
+    trace = Trace(loss, x)
+    depth = spectrum(trace, per="token").effective_depth_per_sample
+    # the batch's depth is the mean of its samples' depths, each weighted by its share of ‖g‖²
+    weight = trace.gradient[0].square().sum(-1).numpy()
+    for seed in np.flatnonzero(weight.sum(-1) > 0):
+        there = weight[seed] > 0
+        median[seed] = np.median(depth[seed, there])
+        batch[seed] = np.average(depth[seed, there], weights=weight[seed, there])
+    return median, batch
 
 
 def sweep(
@@ -186,19 +165,24 @@ def sweep(
 
     Raises
     ------
+    KeyboardInterrupt
+        On Ctrl-C. Finished cells are kept.
     StorageError
         If the folder holds cells of other settings, a cell cannot be read, or the folder cannot be written in.
     UserError
         If the cluster cannot be reached, or a worker is lost for good. Finished cells are kept.
     """
+    # nothing is trained before all that lies there is known to belong to this sweep
     cells = grid.cells()
     place = record.output_folder(Path(folder) / CELLS)
     done = _finished(place, cells)
     tell = on_cell or (lambda _: None)
     tell(len(done))
     missing = {name: settings for name, settings in cells.items() if name not in done}
-    for name, result in spread(_named, missing.items(), workers=workers, cluster=cluster):
-        record.save(result, place / f"{name}.nc", kind=KIND)
+    for name, result in map_unordered(_named, missing.items(), workers=workers, cluster=cluster):
+        # Ctrl-C waits for the file: HDF5 does not like to be interrupted
+        with interrupts_held():
+            record.save(result, place / f"{name}.nc", kind=KIND)
         done[name] = result
         tell(len(done))
     return _merged(cells, done)
@@ -214,8 +198,7 @@ def _finished(place: Path, cells: Mapping[str, Settings]) -> dict[str, xr.Datase
     shared, done = _shared(cells), {}
     for path in sorted(place.glob("[!.]*.nc")):  # a kill in the middle of writing leaves a hidden file
         found = record.load(path, KIND)
-        wanted = cells[path.stem].attributes() if path.stem in cells else shared
-        _check_settings(path, found, wanted)
+        _check_settings(path, found, cells[path.stem].attributes() if path.stem in cells else shared)
         if path.stem in cells:
             done[path.stem] = found
     return done
@@ -268,6 +251,7 @@ def _labelled(data: xr.Dataset) -> xr.Dataset:
 
 
 def _merged(cells: Mapping[str, Settings], done: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    # in the order of the grid, whatever order they were finished in
     order = [done[name].drop_attrs(deep=False) for name in cells]
     merged = xr.concat(order, "cell", data_vars="all", coords="minimal", compat="equals", join="exact")
     names = {settings: variant for variant, settings in VARIANTS.items()}

@@ -6,8 +6,7 @@ from typing import Any
 
 from skipglass import check
 from skipglass.errors import InputError
-from skipglass.glass.critical_points import CriticalPoints, critical_points
-from skipglass.glass.hamiltonian import SphericalGlass
+from skipglass.glass import CriticalPoints, SphericalGlass, critical_points
 from skipglass.glass.search import Rules
 from skipglass.theory import Mixture
 from skipglass.threads import one_thread
