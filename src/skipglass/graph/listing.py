@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from skipglass.errors import InputError
 
-__all__ = ["Sum", "caveat", "lines", "note_of_skips", "require_blocks", "summary"]
+__all__ = ["Sum", "lines", "note_of_skips", "require_blocks", "summary"]
 
 SHOWN = 4  # our choice: modules that are named of one kind
 
@@ -69,21 +69,11 @@ def lines(sums: Sequence[Sum]) -> list[str]:
 
 
 def summary(blocks: int, sums: Sequence[Sum]) -> str:
-    """How many sums are what: "24 blocks, 3 parallel sums, 2 doubtful ones: Add in layer4 (it may …)"."""
-    parallel = sum(one.verdict == "parallel" for one in sums)
-    doubtful = [one for one in sums if one.verdict == "doubtful"]
-    told = f"{_counted(blocks, 'block')}, {_counted(parallel, 'parallel sum')}"
-    return f"{told}, {len(doubtful)} doubtful: {_listed(map(str, doubtful))}" if doubtful else told
-
-
-def caveat(sums: Sequence[Sum]) -> str:
-    """What to say first of a depth that rests on doubtful sums; nothing where it does not."""
+    """How many sums are what: "24 blocks, 3 parallel, 2 doubtful: Add in layer4 (it may …)"."""
     doubtful = [str(one) for one in sums if one.verdict == "doubtful"]
-    if not doubtful:
-        return ""
-    they, are = ("it", "is") if len(doubtful) == 1 else ("they", "are")
-    number = _counted(len(doubtful), "sum")
-    return f"{number} that may be residual {are} not counted, so that paths are longer if {they} {are}: {_listed(doubtful)}"
+    parallel = sum(one.verdict == "parallel" for one in sums)
+    told = f"{_counted(blocks, 'block')}, {parallel} parallel, {len(doubtful)} doubtful"
+    return f"{told}: {_listed(doubtful)}" if doubtful else told
 
 
 def note_of_skips(sums: Sequence[Sum]) -> str:

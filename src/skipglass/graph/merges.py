@@ -38,7 +38,7 @@ class Merge:
     join
         The number of the join; the number of nodes stands for x itself.
     verdict
-        "block"; "parallel", a sum that is none; "doubtful", what may be one; or "apart", signals that stay side by side.
+        "block"; "parallel", a sum that is none; "doubtful", what may be one; or "apart", signals that are not added.
     reason
         Why, in a few fixed words; of a block what its shortcut is: "identity", "projected", "mixing".
     branch, shortcut
@@ -120,7 +120,16 @@ def _of_two(graph: Graph, node: int, edges: Sequence[Edge], joins: Sequence[int]
     if found.kind == "block":
         return Merge(node, found.join, "block", found.reason, found.branch, found.shortcut, None, constants)
     by_form = found.reason == "a gated shortcut"
-    return Merge(node, joins[node], found.kind, found.reason, likely=likely, constants=constants, by_form=by_form)
+    return Merge(
+        node,
+        joins[node],
+        found.kind,
+        found.reason,
+        likely=likely,
+        constants=constants,
+        by_form=by_form,
+        skips=found.skips,
+    )
 
 
 def _doubt(graph: Graph, node: int, kind: str) -> str:
@@ -199,7 +208,7 @@ def _interpolations(graph: Graph, node: int) -> Iterator[tuple[int, bool]]:
 
     With each whether a product with a signal lies in between.
     """
-    alone, gated = {node}, set()
+    alone, gated = {node}, set[int]()
 
     def passes(below: int, user: int) -> bool:
         product = graph.roles[user] == "product"

@@ -108,7 +108,7 @@ def names_of_blocks(
     uses = Counter(known.values())
     names = []
     for merge, own in zip(residual, held, strict=True):
-        # the module that holds all weights of the branch, or those above the next blocks, or of these what is not shared
+        # the module that holds all weights of the branch, or those above the next blocks, or of these the unshared ones
         above = [known[v] for v in _weights_inside(graph, merge, known, ends)]
         alone = [name for name in above if uses[name] == 1]
         prefixes = [common_prefix(some) for some in (own, above, alone)]

@@ -76,6 +76,8 @@ class Operation:
         It puts signals side by side, along the axis that is saved.
     along
         It works along the axes that are saved, and gives entry for entry along all others.
+    transforms
+        It is a Fourier transform, or a sum of all entries up to each.
     largest
         It gives the largest, or smallest, entries, and changes none: a maximum over windows or along axes.
     pools
@@ -121,6 +123,7 @@ class Operation:
     picks: bool = False
     joins: bool = False
     along: bool = False
+    transforms: bool = False
     largest: bool = False
     pools: bool = False
     resizes: bool = False
@@ -231,7 +234,7 @@ _say(
 
 # sums over axes, resampling, and what a fixed matrix does
 _say("linear sums", "Sum Mean Nansum")
-_say("linear along", "Cumsum FftC2C FftC2R FftR2C")
+_say("linear along transforms", "Cumsum FftC2C FftC2R FftR2C")
 _say("linear", "Trace")
 _say(
     "linear pools homogeneous",

@@ -161,9 +161,10 @@ class PathGraph:
         """Return in one line how many sums are blocks, parallel and doubtful, and name the doubtful ones."""
         return listing.summary(len(self.blocks), self.verdicts)
 
-    def caveat(self) -> str:
-        """Return what to say first of a depth that rests on doubtful sums; "" where it does not."""
-        return listing.caveat(self.verdicts)
+    @property
+    def unsure(self) -> int:
+        """The number of doubtful sums, on which a depth in blocks rests."""
+        return sum(one.verdict == "doubtful" for one in self.verdicts)
 
     def skips_left_out(self) -> str:
         """Return a note on the sums that look like skip connections and are not counted; "" where there are none."""

@@ -3,7 +3,7 @@
 Each function answers one question, and is asked only where the form of a sum leaves it open.
 """
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Set
 
 from torch import nn
 
@@ -55,15 +55,15 @@ def _entries(graph: Graph, node: int, branch: Side) -> set[Place]:
 
 def _taken(graph: Graph, place: Place, ends: Collection[Place]) -> tuple[Place, Piece] | None:
     """Which of some signals a signal is a piece of, by plain operations on it alone, and which piece."""
-    piece: Piece | None = WHOLE
+    piece = WHOLE
     while place not in ends:
         node, output = place
         if graph.roles[node] not in PLAIN or len(graph.edges[node]) != 1 or node in graph.at_end:
             return None
-        piece = source(graph, node, output, piece, graph.edges[node][0])
-        if piece is None:
+        found = source(graph, node, output, piece, graph.edges[node][0])
+        if found is None:
             return None
-        place = graph.edges[node][0].place
+        piece, place = found, graph.edges[node][0].place
     return place, piece
 
 
@@ -114,7 +114,7 @@ def into_attention(graph: Graph, node: int) -> bool:
 
 
 def is_of_the_loss(graph: Graph, node: int) -> bool:
-    """Whether a sum adds terms of a loss: each one number or a sum over entries, and no weight reads what comes of it."""
+    """Whether a sum adds terms of a loss: each one number or a sum over entries, and no weight reads the sum."""
     terms = list(graph.edges[node])
     while terms:
         e = terms.pop()
@@ -163,7 +163,7 @@ def _parameters(graph: Graph, node: int, one: Side) -> dict[Hashable, set[int]]:
     return found
 
 
-def _used(graph: Graph, node: int) -> set[Hashable]:
+def _used(graph: Graph, node: int) -> Set[Hashable]:
     """The parameters that a weight is computed from: their ids, or for a frozen one that was cast its first entries."""
     way = graph.contraction(node) if node >= 0 else None
     if way is None:

@@ -65,7 +65,7 @@ def _joined(graph: Graph, node: int, piece: Piece, edge: Edge) -> Piece | None:
         return tidy(piece[:dim] + piece[dim + 1 :], shape) if along is None or edge.slot in along else None
     begin = None if along is None else _begin(graph, node, edge.slot, dim)
     if along is None or begin is None:
-        return tidy(piece[:dim] + (None,) + piece[dim + 1 :], shape) if piece else WHOLE
+        return tidy((*piece[:dim], None, *piece[dim + 1 :]), shape) if piece else WHOLE
     own = frozenset(k - begin for k in along if begin <= k < begin + shape[dim])
     return tidy((*piece[:dim], own, *piece[dim + 1 :]), shape) if own else None
 

@@ -137,9 +137,8 @@ def _adds(graph: Graph, below: Along, above: int, start: int) -> bool:
     """Whether a constant matrix adds entries of several of the signals, one of each at most: [1; 1] over a Cat."""
     way, old = graph.contraction(above), graph.shape(below.node)
     matrix: Tensor | None = saved_tensor(graph.nodes[above], way[2]) if way is not None else None
-    sizes = [
-        graph.shape(*e.place)[axis(graph.nodes[start]._saved_dim, len(graph.shape(start)))] for e in graph.edges[start]
-    ]
+    dim = axis(graph.nodes[start]._saved_dim, len(graph.shape(start)))  # type: ignore[attr-defined]
+    sizes = [graph.shape(*e.place)[dim] for e in graph.edges[start]]
     if matrix is None or way is None or matrix.ndim != 2 or below.dim != len(old) - 1 or sum(sizes) != old[-1]:
         return False
     rows = matrix.mT if facts(graph.operations[above]).bias == 2 else matrix

@@ -54,6 +54,8 @@ class Verdict:
         The node whose result both sides read.
     branch, shortcut
         The edges of a block, or of what may be one.
+    skips
+        Whether it looks like a skip connection, though it is parallel.
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Verdict:
     join: int
     branch: Edge | None = None
     shortcut: Edge | None = None
+    skips: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,9 @@ class Sum:
         """A block, or a sum that may be one."""
         return Verdict(kind, reason, self.join if join is None else join, branch.edge, shortcut.edge)
 
-    def parallel(self, reason: str) -> Verdict:
+    def parallel(self, reason: str, skips: bool = False) -> Verdict:
         """A sum that is no block."""
-        return Verdict("parallel", reason, self.join)
+        return Verdict("parallel", reason, self.join, skips=skips)
 
 
 def decide(
@@ -148,7 +151,18 @@ def _weightless(s: Sum) -> Verdict | None:
     """No branch: nothing is crossed by a weight."""
     if any(one.weighs for one in s.sides):
         return None
-    return s.parallel("both plain" if all(s.at_join(one, UNBENT) for one in s.sides) else "no weight")
+    plain = all(s.at_join(one, UNBENT) for one in s.sides)
+    return s.parallel("both plain" if plain else "no weight", any(_mixes(s, *order) for order in s.orders))
+
+
+def _mixes(s: Sum, branch: Side, shortcut: Side) -> bool:
+    """Whether one side is the join itself, and the other mixes its entries without a weight: averages, transforms."""
+    if facts(s.graph.operations[s.node]).merges == "difference" or not s.at_join(shortcut, PLAIN):
+        return False
+    if any(not facts(s.graph.operations[v]).entrywise for v in shortcut.nodes) or s.at_join(branch, ways(Way.GATED)):
+        return False
+    mixing = (facts(s.graph.operations[v]) for v in branch.nodes)
+    return any(known.role == "norm" or known.pools or known.transforms or known.contracts for known in mixing)
 
 
 def _around_the_join(s: Sum) -> Verdict | None:
@@ -245,18 +259,18 @@ def _mixing(s: Sum) -> Verdict | None:
 
 def _almost(s: Sum) -> Verdict | None:
     """What would be a block but for one thing."""
-    if facts(s.graph.operations[s.node]).merges == "difference" and not weighs_above(s.graph, s.node):
-        return None  # from a target
+    from_a_target = facts(s.graph.operations[s.node]).merges == "difference" and not weighs_above(s.graph, s.node)
+    if from_a_target or is_of_the_loss(s.graph, s.node) or into_attention(s.graph, s.node):
+        return None
     for branch, shortcut in s.orders:
-        if (reason := _what_is_amiss(s, branch, shortcut)) is not None and not is_of_the_loss(s.graph, s.node):
+        if branch.weighs and (reason := _what_is_amiss(s, branch, shortcut)) is not None:
             return s.verdict("doubtful", reason, branch, shortcut)
-    return None
+    bent = any(branch.weighs and _is_bent(s, branch, shortcut) for branch, shortcut in s.orders)
+    return s.parallel("a nonlinearity is on its shortcut", skips=True) if bent else None
 
 
 def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
     """Why a sum is no block that has almost the form of one."""
-    if not branch.weighs or into_attention(s.graph, s.node):
-        return None
     if s.at_join(shortcut, UNBENT) and _is_plain_in_part(s, branch):
         return "a part of its branch is plain"
     if _meeting(branch, shortcut, UNBENT | ways(Way.UNKNOWN, Way.UNKNOWN)) is not None:
@@ -264,14 +278,21 @@ def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
         return "a custom function is on its shortcut" if custom else "an operation on its shortcut is not known"
     met = _meeting(branch, shortcut, ways() & ~ways(Way.MIXED, Way.MIXED))
     if met is not None and not shortcut.kinds(met[0]) & WEIGHED:
-        gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
-        return None if gated or s.at_join(branch, ways(Way.GATED)) else "a nonlinearity is on its shortcut"
+        return None  # bent or gated
     if not shortcut.weighs or any(_is_a_product(s, one) for one in s.sides):
         return None
     together = s.shared_at_join(branch, shortcut, EVERY) is not Shared.NOTHING
     if together and is_preactivated(s.graph, shortcut, branch):
         return "it may have a projected shortcut"
     return "it may update one stream by another" if is_coupled(s.graph, s.node, branch, shortcut) else None
+
+
+def _is_bent(s: Sum, branch: Side, shortcut: Side) -> bool:
+    """Whether the shortcut would be one but for a nonlinearity that is no gate."""
+    met = _meeting(branch, shortcut, ways() & ~ways(Way.MIXED, Way.MIXED))
+    if met is None or shortcut.kinds(met[0]) & WEIGHED or s.at_join(branch, ways(Way.GATED)):
+        return False
+    return bool(shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT)) or not shortcut.weighs
 
 
 def _is_plain_in_part(s: Sum, branch: Side) -> bool:

@@ -42,15 +42,15 @@ class Write:
     @cached_property
     def piece(self) -> Piece | None:
         """The slice; None where it cannot be told, as what is written was broadcast."""
-        axes, count = [], 1
+        axes, count, entries = [], 1, 0
         for d, size in enumerate(self.shape):
             numbers = torch.arange(1, size + 1).view(-1, *[1] * (len(self.shape) - d - 1))
             written = _left(self.node, numbers)[1]
             if written is None:
                 return None
             axes.append(frozenset(round(k) - 1 for k in written.double().unique().tolist()))
-            count *= len(axes[-1])
-        told = count == written.numel() and all(s <= set(range(n)) for s, n in zip(axes, self.shape, strict=True))
+            count, entries = count * len(axes[-1]), written.numel()
+        told = count == entries and all(s <= set(range(n)) for s, n in zip(axes, self.shape, strict=True))
         return tidy(axes, self.shape) if told else None
 
     @property
