@@ -37,7 +37,7 @@ __all__ = ["Verdict", "decide"]
 
 PLAIN, UNBENT = ways(Way.PLAIN), ways(Way.LARGEST)  # what a branch may not, and a shortcut may cross
 AFFINE = UNBENT | ways(Way.LARGEST, weighed=True)
-LARGEST, WEIGHED = ways(Way.LARGEST, Way.LARGEST), ways(weighed=True)
+LARGEST, GATED, WEIGHED = ways(Way.LARGEST, Way.LARGEST), ways(Way.GATED, Way.GATED), ways(weighed=True)
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _mixes(s: Sum, branch: Side, shortcut: Side) -> bool:
     """Whether one side is the join itself, and the other mixes its entries without a weight: averages, transforms."""
     if facts(s.graph.operations[s.node]).merges == "difference" or not s.at_join(shortcut, PLAIN):
         return False
-    if any(not facts(s.graph.operations[v]).entrywise for v in shortcut.nodes) or s.at_join(branch, ways(Way.GATED)):
+    if any(not facts(s.graph.operations[v]).entrywise for v in shortcut.nodes) or s.at_join(branch, GATED):
         return False
     mixing = (facts(s.graph.operations[v]) for v in branch.nodes)
     return any(known.role == "norm" or known.pools or known.transforms or known.contracts for known in mixing)
@@ -265,8 +265,7 @@ def _almost(s: Sum) -> Verdict | None:
     for branch, shortcut in s.orders:
         if branch.weighs and (reason := _what_is_amiss(s, branch, shortcut)) is not None:
             return s.verdict("doubtful", reason, branch, shortcut)
-    bent = any(branch.weighs and _is_bent(s, branch, shortcut) for branch, shortcut in s.orders)
-    return s.parallel("a nonlinearity is on its shortcut", skips=True) if bent else None
+    return None
 
 
 def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
@@ -278,21 +277,15 @@ def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
         return "a custom function is on its shortcut" if custom else "an operation on its shortcut is not known"
     met = _meeting(branch, shortcut, ways() & ~ways(Way.MIXED, Way.MIXED))
     if met is not None and not shortcut.kinds(met[0]) & WEIGHED:
-        return None  # bent or gated
+        gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
+        return None if gated or s.at_join(branch, ways(Way.GATED)) else "a nonlinearity is on its shortcut"
     if not shortcut.weighs or any(_is_a_product(s, one) for one in s.sides):
         return None
     together = s.shared_at_join(branch, shortcut, EVERY) is not Shared.NOTHING
     if together and is_preactivated(s.graph, shortcut, branch):
         return "it may have a projected shortcut"
-    return "it may update one stream by another" if is_coupled(s.graph, s.node, branch, shortcut) else None
-
-
-def _is_bent(s: Sum, branch: Side, shortcut: Side) -> bool:
-    """Whether the shortcut would be one but for a nonlinearity that is no gate."""
-    met = _meeting(branch, shortcut, ways() & ~ways(Way.MIXED, Way.MIXED))
-    if met is None or shortcut.kinds(met[0]) & WEIGHED or s.at_join(branch, ways(Way.GATED)):
-        return False
-    return bool(shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT)) or not shortcut.weighs
+    bent = s.at_join(branch) & ~AFFINE
+    return "it may update one stream by another" if bent and is_coupled(s.graph, s.node, branch, shortcut) else None
 
 
 def _is_plain_in_part(s: Sum, branch: Side) -> bool:
@@ -313,7 +306,7 @@ def _beside(s: Sum) -> Verdict:
         return s.parallel("attention logits")
     if is_of_the_loss(s.graph, s.node):
         return s.parallel("terms of a loss")
-    if any(_meeting(branch, shortcut, UNBENT | ways(Way.GATED, Way.GATED)) for branch, shortcut in s.orders):
+    if any(_meeting(branch, shortcut, UNBENT | GATED) for branch, shortcut in s.orders):
         return s.parallel("a gated shortcut")
     if not any(s.at_join(one) & ~AFFINE for one in s.sides):
         return s.parallel("both affine")
