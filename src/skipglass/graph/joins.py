@@ -33,7 +33,9 @@ def joins(graph: Graph) -> list[int]:
 
 def ends(graph: Graph, join: int) -> set[Place]:
     """The signals of a join: what its node computes, or the tensors of x."""
-    return set(graph.targets) if join == len(graph.nodes) else {(join, k) for k in range(len(graph.metas[join]))}
+    if join == len(graph.nodes):
+        return set(graph.targets)
+    return {(join, k) for k in range(len(graph.nodes[join]._input_metadata))}
 
 
 def between(graph: Graph, edge: Edge, join: int, stops: Collection[int] = ()) -> list[int]:

@@ -170,7 +170,7 @@ def _kind(graph: Graph, node: int) -> str:
 
 def _decisive(graph: Graph, node: int, edges: Sequence[Edge], joins: Sequence[int]) -> frozenset[int]:
     """The contractions with a constant that decide what is the branch, by whether those of each side are weights."""
-    if "constant" not in graph.roles:
+    if not graph.constants:
         return frozenset()
     own = []
     for one in [Side(graph, node, e, joins[node]) for e in edges]:

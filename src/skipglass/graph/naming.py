@@ -109,11 +109,13 @@ def names_of_blocks(
     names = []
     for merge, own in zip(residual, held, strict=True):
         # the module that holds all weights of the branch, or those above the next blocks, or of these the unshared ones
-        above = [known[v] for v in _weights_inside(graph, merge, known, ends)]
-        alone = [name for name in above if uses[name] == 1]
-        prefixes = [common_prefix(some) for some in (own, above, alone)]
-        fits = [prefix for prefix in prefixes if prefix and prefix not in containers]
-        names.append(fits[0] if fits else _parts(own, common_prefix(own), containers))
+        name = common_prefix(own)
+        if not name or name in containers:
+            above = [known[v] for v in _weights_inside(graph, merge, known, ends)]
+            alone = [name for name in above if uses[name] == 1]
+            fits = [prefix for prefix in map(common_prefix, (above, alone)) if prefix and prefix not in containers]
+            name = fits[0] if fits else _parts(own, name, containers)
+        names.append(name)
     # where several blocks lie in one module, those that hold only some of its weights go by their parts of it
     sharing: dict[str, list[set[str]]] = {}
     for name, own in zip(names, held, strict=True):

@@ -100,13 +100,20 @@ class Graph:
         """What the writes to slices do, of those that are understood."""
         writes: dict[int, Write] = {}
         for i in range(len(self.nodes) - 1, -1, -1):
+            if self.operations[i] != "CopySlices" or len(self.nodes[i].next_functions) != 2:
+                continue
             slots = {e.slot: e.to for e in self.edges[i]}
-            if self.operations[i] == "CopySlices" and 1 in slots and len(self.nodes[i].next_functions) == 2:
+            if 1 in slots:
                 below = writes.get(slots.get(0, -1))
                 write = asked(self.nodes[i], 0 in slots, 0 not in slots or (below is not None and below.fresh))
                 if write is not None:
                     writes[i] = write
         return writes
+
+    @cached_property
+    def constants(self) -> bool:
+        """Whether anything is contracted with a constant, as soon as the weights are named."""
+        return "constant" in self.roles
 
     @cached_property
     def known(self) -> dict[tuple[Hashable, ...], Any]:

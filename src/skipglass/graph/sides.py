@@ -39,6 +39,7 @@ FEW = 8  # our choice: of more pieces of one signal, those read by the same kind
 EVERY: Ways = (1 << 2 * WEIGHED) - 1
 
 
+@cache
 def ways(upto: Way = Way.BENT, since: Way = Way.PLAIN, weighed: bool = False) -> Ways:
     """The kinds of path from one way to another."""
     bits = sum(1 << way for way in Way if since <= way <= upto)
@@ -104,6 +105,8 @@ class Side:
         Whether the sum itself contracts it with a weight, as Addmm does with its second and third operand.
     join
         The number of the node where it ends; that of all nodes stands for the end of every path.
+    pieces
+        Whether pieces are followed.
     """
 
     def __init__(
@@ -132,7 +135,7 @@ class Side:
         self.graph, self.edge, self.join = graph, edge, join
         self.own_step = node not in fixed and graph.contracts(node, edge)
         self._given = graph, node, edge, join, pieces, fixed
-        self._pieces, self._fixed, self._among = pieces, fixed, EVERY if weighs else ways()
+        self.pieces, self._fixed, self._among = pieces, fixed, EVERY if weighs else ways()
         start = _cross(ways(Way.PLAIN), Way.PLAIN, self.own_step) & self._among
         # what is read of each signal that was reached, by node and output; the nodes whose turn has come, and will come
         self._read: dict[int, dict[int, dict[Piece, Ways]]] = (
@@ -211,7 +214,7 @@ class Side:
         below: dict[Piece, Ways] = {}
         for output, read in self._read[node].items():
             for piece, kinds in read.items():
-                own = _source(self.graph, node, output, piece, edge) if self._pieces else WHOLE
+                own = _source(self.graph, node, output, piece, edge) if self.pieces else WHOLE
                 after = _cross(kinds, way, weight) & self._among
                 if own is not None and after:
                     below[own] = below.get(own, 0) | after

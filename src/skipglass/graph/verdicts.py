@@ -94,7 +94,9 @@ class Sum:
         return kinds
 
     def shared_at_join(self, branch: Side, shortcut: Side, among: Ways) -> Shared:
-        """How much the branch reads over weights of what the shortcut has of the join by some kinds of path."""
+        """How much a branch that weighs reads of what the shortcut has of the join by some kinds of path."""
+        if len(self.ends) == 1 and not branch.pieces:
+            return Shared.ONE
         part = shortcut if among & WEIGHED else shortcut.weightless
         pieces = [(part.piece(place, among), branch.piece(place, WEIGHED)) for place in self.ends]
         return max((shared(a, b) for a, b in pieces if a is not None and b is not None), default=Shared.NOTHING)
