@@ -18,11 +18,13 @@ from skipglass.graph.sources import source
 __all__ = [
     "carried_on",
     "into_attention",
+    "is_condition",
     "is_coupled",
     "is_noise",
     "is_of_the_loss",
     "is_preactivated",
     "recurs",
+    "starts_at",
     "weighs_above",
 ]
 
@@ -98,6 +100,38 @@ def is_coupled(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
     )
     sources = {plain_source(graph, place) for place in _entries(graph, node, branch)}
     return read and any(_goes_on(graph, place, WHOLE, inside) for place in sources)
+
+
+def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place]) -> bool:
+    """Whether a branch reads a signal by a path of which nothing is read outside of the branch.
+
+    In W f(h) + U t the one side starts at h, which others read, though it is made of t as well.
+    """
+    inside, wanted = {*branch.nodes, node}, {v for v, _ in places}
+    seen, stack = {branch.edge.to}, [branch.edge.to]
+    while stack:
+        v = stack.pop()
+        if v in wanted:
+            return True
+        if inside.issuperset(graph.users[v]):
+            following = {e.to for e in graph.edges[v]} - seen
+            seen |= following
+            stack += following
+    return False
+
+
+def is_condition(graph: Graph, node: int, branch: Side, shortcut: Side, place: Place) -> bool:
+    """Whether a signal is added to many others and stays as it is, as a time is, and is not where the branch starts."""
+
+    def weightless(_: int, user: int) -> bool:
+        return len(graph.edges[user]) == 1 and graph.roles[user] not in {"weight", "constant"}
+
+    own = {node, *shortcut.weightless.nodes}
+    again = any(
+        user not in own and len(graph.edges[user]) > 1 and facts(graph.operations[user]).merges == "sum"
+        for _, user in above(graph, place[0], weightless)
+    )
+    return again and not starts_at(graph, node, branch, [place])
 
 
 def into_attention(graph: Graph, node: int) -> bool:

@@ -17,18 +17,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from skipglass.graph.joins import ends
+from skipglass.graph.joins import ends, plain_source
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import Shared, shared
 from skipglass.graph.reasons import (
     carried_on,
     into_attention,
+    is_condition,
     is_coupled,
     is_noise,
     is_of_the_loss,
     is_preactivated,
     recurs,
+    starts_at,
     weighs_above,
 )
 from skipglass.graph.sides import EVERY, Side, Way, Ways, ways
@@ -72,6 +74,7 @@ class Sum:
 
     graph: Graph
     node: int
+    joins: Sequence[int]
     join: int
     sides: tuple[Side, Side]
 
@@ -86,19 +89,22 @@ class Sum:
         """The signals of the join."""
         return ends(self.graph, self.join)
 
-    def at_join(self, one: Side, among: Ways = EVERY) -> Ways:
-        """The kinds of path by which a side reaches the join, of those that are asked for."""
+    def at_join(self, one: Side, among: Ways = EVERY, below: Collection[Place] | None = None) -> Ways:
+        """The kinds of path by which a side reaches the join, or signals above it, of those that are asked for."""
         part, kinds = one if among & WEIGHED else one.weightless, 0
-        for place in self.ends:
+        for place in self.ends if below is None else below:
             kinds |= part.kinds(place) & among
         return kinds
 
-    def shared_at_join(self, branch: Side, shortcut: Side, among: Ways) -> Shared:
+    def shared_at_join(
+        self, branch: Side, shortcut: Side, among: Ways, below: Collection[Place] | None = None
+    ) -> Shared:
         """How much a branch that weighs reads of what the shortcut has of the join by some kinds of path."""
-        if len(self.ends) == 1 and not branch.pieces:
+        met = self.ends if below is None else below
+        if len(met) == 1 and not branch.pieces:
             return Shared.ONE
         part = shortcut if among & WEIGHED else shortcut.weightless
-        pieces = [(part.piece(place, among), branch.piece(place, WEIGHED)) for place in self.ends]
+        pieces = [(part.piece(place, among), branch.piece(place, WEIGHED)) for place in met]
         return max((shared(a, b) for a, b in pieces if a is not None and b is not None), default=Shared.NOTHING)
 
     def verdict(self, kind: str, reason: str, branch: Side, shortcut: Side, join: int | None = None) -> Verdict:
@@ -122,7 +128,7 @@ def decide(
         while _is_apart(graph, sides, join):
             join = joins[join]
             sides = [Side(graph, node, e, join, True, fixed) for e in edges]
-    found = Sum(graph, node, join, (sides[0], sides[1]))
+    found = Sum(graph, node, joins, join, (sides[0], sides[1]))
     for form in (_weightless, _around_the_join, _around_a_stream, _projected, _mixing, _almost):
         if (verdict := form(found)) is not None:
             return verdict
@@ -190,6 +196,10 @@ def _around_a_stream(s: Sum) -> Verdict | None:
         if met is None or s.at_join(branch, ways(Way.GATED)):
             continue
         place, both = met
+        if _modulates(s, branch, shortcut, place):
+            return s.parallel("modulation")
+        if is_condition(s.graph, s.node, branch, shortcut, place):
+            return s.parallel("different signals")
         if both is Shared.ONE:
             return s.verdict("block", "identity", branch, shortcut, place[0])
         return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut, place[0])
@@ -215,37 +225,72 @@ def _meeting(branch: Side, shortcut: Side, carried: Ways) -> tuple[Place, Shared
     return None
 
 
+def _modulates(s: Sum, branch: Side, shortcut: Side, place: Place) -> bool:
+    """Whether a branch is another stream times a signal, n(h) (1 + a) beside a shift b of the same condition."""
+    factors = _factors(s.graph, branch)
+    for source in factors:
+        scale, shift = branch.piece(source, PLAIN | GATED), shortcut.piece(place, UNBENT)
+        apart = scale is not None and shift is not None and shared(scale, shift) is Shared.NOTHING
+        if source[0] == place[0] and apart:
+            return True
+    streams = [v for v, _ in factors if len(s.graph.edges[v]) == 2 and facts(s.graph.operations[v]).merges == "sum"]
+    return any(decide(s.graph, v, s.graph.edges[v], s.joins).kind == "block" for v in streams)
+
+
+def _factors(graph: Graph, one: Side) -> list[Place]:
+    """The signals whose product entry by entry a side is, all but for plain operations on them alone."""
+    top = plain_source(graph, one.edge.place)[0]
+    product = graph.roles[top] == "product" and not facts(graph.operations[top]).contracts and not one.own_step
+    return [plain_source(graph, e.place) for e in graph.edges[top]] if product else []
+
+
 def _projected(s: Sum) -> Verdict | None:
-    """Both sides weigh, and one is affine down to the join."""
+    """Both sides weigh, and one is affine down to the join, or to the nearest signal that it is made of alone."""
     for branch, shortcut in s.orders:
-        if not (branch.weighs and shortcut.weighs) or s.at_join(shortcut) & ~AFFINE or not s.at_join(branch) & ~AFFINE:
+        if not (branch.weighs and shortcut.weighs):
             continue
-        both = s.shared_at_join(branch, shortcut, EVERY)
-        if both is Shared.NOTHING:
+        join = _made_of(s, branch, shortcut)
+        below = ends(s.graph, join)
+        if s.at_join(shortcut, EVERY, below) & ~AFFINE or not s.at_join(branch, EVERY, below) & ~AFFINE:
+            continue
+        both = s.shared_at_join(branch, shortcut, EVERY, below)
+        given = {place for place in below if shortcut.piece(place) is not None}
+        own = join == s.join < len(s.graph.nodes) or starts_at(s.graph, s.node, branch, given)
+        if both is Shared.NOTHING or not own:
             return s.parallel("different signals")
+        if join != s.join and _factors(s.graph, branch):
+            return s.parallel("modulation")
         if into_attention(s.graph, s.node):
             return s.parallel("attention logits")
         if recurs(s.graph, s.node, branch, shortcut):
             return s.parallel("a recurrence")
-        if not _apart_or_carried(branch, shortcut, s.ends):
+        if not _apart_or_carried(branch, shortcut, join, below):
             return s.parallel("both share a weight")
         if is_noise(s.graph, branch):
             return s.parallel("a random sample")
         if is_of_the_loss(s.graph, s.node):
             return s.parallel("terms of a loss")
         if both is Shared.ONE:
-            return s.verdict("block", "projected", branch, shortcut)
+            return s.verdict("block", "projected", branch, shortcut, join)
         return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut)
     return None
 
 
-def _apart_or_carried(branch: Side, shortcut: Side, ends: Collection[Place]) -> bool:
+def _made_of(s: Sum, branch: Side, shortcut: Side) -> int:
+    """The nearest node that all paths of a shortcut pass, over a weight, and whose result the branch reads as well."""
+    v = shortcut.edge.to
+    while v != s.join and not any(branch.kinds(p) and shortcut.kinds(p) & WEIGHED for p in ends(s.graph, v)):
+        v = s.joins[v]
+    return v
+
+
+def _apart_or_carried(branch: Side, shortcut: Side, join: int, ends: Collection[Place]) -> bool:
     """Whether sides read no signal above their join in common, or the nearest is what the shortcut carries plainly.
 
     The values v of an attention, in softmax(q k) v + W v, are nothing that is skipped; its queries, in
     q + softmax(q k) v, are.
     """
-    common = (p for p in shortcut.places if p not in ends and branch.piece(p) is not None)
+    common = (p for p in shortcut.places if p[0] < join and p not in ends and branch.piece(p) is not None)
     nearest = next(common, None)
     return nearest is None or shortcut.weightless.piece(nearest, UNBENT) is not None
 
@@ -280,7 +325,8 @@ def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
     met = _meeting(branch, shortcut, ways() & ~ways(Way.MIXED, Way.MIXED))
     if met is not None and not shortcut.kinds(met[0]) & WEIGHED:
         gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
-        return None if gated or s.at_join(branch, ways(Way.GATED)) else "a nonlinearity is on its shortcut"
+        apart = gated or s.at_join(branch, ways(Way.GATED)) or is_condition(s.graph, s.node, branch, shortcut, met[0])
+        return None if apart else "a nonlinearity is on its shortcut"
     if not shortcut.weighs or any(_is_a_product(s, one) for one in s.sides):
         return None
     together = s.shared_at_join(branch, shortcut, EVERY) is not Shared.NOTHING
