@@ -18,6 +18,7 @@ MEASURES = {
     "spectrum in weights": lambda loss, x: paths.spectrum(loss, x, "weights"),
     "moments": lambda loss, x: paths.moments(loss, x, "blocks"),
     "participation": paths.participation_of,
+    "weight spectrum": paths.weight_spectrum,
     "outline": paths.outline,
     "census": paths.census,
 }

@@ -14,6 +14,7 @@ from skipglass.paths.output_split import OutputSplit, output_split
 from skipglass.paths.participation import Participation, participation, participation_of
 from skipglass.paths.profile import Profile
 from skipglass.paths.spectrum import Spectrum, spectrum
+from skipglass.paths.weight_spectrum import WeightSpectrum, weight_spectrum
 
 # the module of that name, not its function: `paths.forward.forward(model, inputs)` is a call that users have written
 forward = import_module("skipglass.graph.forward")
@@ -27,6 +28,7 @@ __all__ = [
     "PathGraph",
     "Profile",
     "Spectrum",
+    "WeightSpectrum",
     "census",
     "cost",
     "forward",
@@ -39,4 +41,5 @@ __all__ = [
     "participation_of",
     "scaled",
     "spectrum",
+    "weight_spectrum",
 ]
