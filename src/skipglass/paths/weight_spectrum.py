@@ -102,7 +102,7 @@ class WeightSpectrum(Result):
     @derived(variable("weight", letter="energy", long_name="mean length by squared norms", units="{unit}"))
     def energy_depth(self) -> Array:
         """Σ_r r ‖(∂L/∂W)_r‖²/Σ_r ‖(∂L/∂W)_r‖² of each weight, (W,)."""
-        return self.lengths @ fractions(self.norm.T).T
+        return self.lengths @ fractions(self.norm, axis=0)
 
     @property
     @derived(variable("length", letter="‖update_r‖", long_name="norm of the update's part of length r"))
