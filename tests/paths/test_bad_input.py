@@ -19,6 +19,7 @@ MEASURES = {
     "moments": lambda loss, x: paths.moments(loss, x, "blocks"),
     "participation": paths.participation_of,
     "weight spectrum": paths.weight_spectrum,
+    "sampled paths": paths.sampled_paths,
     "outline": paths.outline,
     "census": paths.census,
 }

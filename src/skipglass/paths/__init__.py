@@ -13,6 +13,7 @@ from skipglass.paths.outline import outline
 from skipglass.paths.output_split import OutputSplit, output_split
 from skipglass.paths.participation import Participation, participation, participation_of
 from skipglass.paths.profile import Profile
+from skipglass.paths.sampled_paths import SampledPaths, sampled_paths
 from skipglass.paths.spectrum import Spectrum, spectrum
 from skipglass.paths.weight_spectrum import WeightSpectrum, weight_spectrum
 
@@ -27,6 +28,7 @@ __all__ = [
     "Participation",
     "PathGraph",
     "Profile",
+    "SampledPaths",
     "Spectrum",
     "WeightSpectrum",
     "census",
@@ -39,6 +41,7 @@ __all__ = [
     "output_split",
     "participation",
     "participation_of",
+    "sampled_paths",
     "scaled",
     "spectrum",
     "weight_spectrum",
