@@ -6,6 +6,7 @@ from skipglass.graph import Block, PathGraph
 from skipglass.paths.census import census
 from skipglass.paths.comparison import Comparison
 from skipglass.paths.cost import cost
+from skipglass.paths.depths import MEASURES, Depths, depths
 from skipglass.paths.lesion import lesion, scaled
 from skipglass.paths.measure import measure
 from skipglass.paths.moments import Moments, moments
@@ -21,8 +22,10 @@ from skipglass.paths.weight_spectrum import WeightSpectrum, weight_spectrum
 forward = import_module("skipglass.graph.forward")
 
 __all__ = [
+    "MEASURES",
     "Block",
     "Comparison",
+    "Depths",
     "Moments",
     "OutputSplit",
     "Participation",
@@ -33,6 +36,7 @@ __all__ = [
     "WeightSpectrum",
     "census",
     "cost",
+    "depths",
     "forward",
     "lesion",
     "measure",
