@@ -1,4 +1,4 @@
-"""How deep is a network? Several measures side by side, as they need not agree (docs/mathematics.md §8).
+"""How deep is a network? Several measures side by side, as they need not agree (docs/mathematics.md §9).
 
 The signed share of a gradient at the input, its energy, the gradients of the weights, the variance of the output, the
 norms of single paths: each is a distribution over path lengths, and has a mean length of its own.

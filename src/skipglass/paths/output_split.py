@@ -8,7 +8,7 @@ constants b added on the way (biases, and β - λ·mean/σ of each batch norm). 
 the paper's sum over paths (Eq. 9) with its A_ij, measured. A path from a constant crosses what lies above it.
 
 With one output for each input, Y_r varies over the inputs as Y does, and its variance is what the paper's ε_r² stands
-for (Eqs. 14-15; docs/mathematics.md §8).
+for (Eqs. 14-15; docs/mathematics.md §9).
 """
 
 from collections.abc import Callable

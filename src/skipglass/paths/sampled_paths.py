@@ -1,4 +1,4 @@
-"""Single paths of a gradient, drawn at random (Veit, Wilber and Belongie, 2016, Sec. 4.3; docs/mathematics.md §8).
+"""Single paths of a gradient, drawn at random (Veit, Wilber and Belongie, 2016, Sec. 4.3; docs/mathematics.md §9).
 
 A choice S of k of the L residual blocks names one path: the gradient runs down through the branches of the chosen
 blocks and through the shortcuts of all others. With g_S what arrives at x along it,

@@ -1,4 +1,4 @@
-"""The gradient of every weight by path length (docs/mathematics.md §8).
+"""The gradient of every weight by path length (docs/mathematics.md §9).
 
 A weight W acts on a signal a; with δ the gradient of the loss at what it gives out, ∂L/∂W is linear in δ (δ aᵀ for a
 matrix). The walk that splits the gradient of x carries δ = Σ_r δ_r, by the number r of counted steps between the loss
