@@ -270,3 +270,47 @@ def test_a_result_is_printed_drawn_and_stored(tmp_path):
     zero = paths.weight_spectrum(model(x) * 0, x, model=model)
     assert np.isnan(zero.update_depth)
     assert "undefined" in str(zero)
+
+
+def test_a_penalty_on_the_weights_is_no_path():
+    """‖W‖² in the loss adds to W.grad, and nothing to what W gets as a weight."""
+    torch.manual_seed(9)
+    model, x = Chain(2).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    plain = paths.weight_spectrum(model(x), x, model=model, keep=True)
+    penalty = sum(p.square().sum() for p in model.parameters())
+    s = paths.weight_spectrum(model(x) + penalty, x, model=model, keep=True)
+    assert s.elsewhere == s.weights == plain.weights
+    for a, b in zip(s.gradients, plain.gradients, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_hook_on_what_a_weight_gives_out_fires_once():
+    torch.manual_seed(10)
+    model, x = Chain(1).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+
+    def run():
+        h = model.stem(x)
+        h.register_hook(lambda g: 3 * g)
+        inner = model.blocks[0][0](h)
+        inner.register_hook(lambda g: 2 * g)
+        return model.head(h + model.blocks[0][2](inner.tanh())).square().sum()
+
+    s = paths.weight_spectrum(run(), x, model=model, keep=True)
+    gradients = torch.autograd.grad(run(), [dict(model.named_parameters())[name] for name in s.weights])
+    for parts, g in zip(s.gradients, gradients, strict=True):
+        torch.testing.assert_close(parts.sum(0), g, rtol=1e-12, atol=1e-13)
+    assert s.elsewhere == ()
+
+
+def test_activation_checkpoints_and_a_model_that_holds_gradients_are_left_as_found():
+    torch.manual_seed(11)
+    model, x = Checkpointed(), torch.randn(3, 4, requires_grad=True)
+    model(x).square().sum().backward()
+    before = [p.grad.clone() for p in model.parameters()]
+    x.grad = None
+    loss, state = model(x).square().sum(), torch.get_rng_state()
+    paths.weight_spectrum(loss, x, model=model)
+    assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), before, strict=True))
+    assert x.grad is None
+    assert torch.equal(torch.get_rng_state(), state)
+    loss.backward()  # the graph is still there
