@@ -84,3 +84,23 @@ def test_the_bootstrap_gives_the_standard_error_of_a_median():
     found = [median_and_error(np.random.default_rng(seed).standard_normal(400)) for seed in range(30)]
     assert np.mean([error for _, error in found]) == pytest.approx(1.253 / 20, rel=0.1)
     assert median_and_error(values)[0] == np.median(values)
+
+
+def test_weights_have_the_error_of_groups_of_samples():
+    """Eight groups of samples, each measured alone, in a mode that takes samples apart."""
+    torch.manual_seed(2)
+    model, x, y = ResidualMLP(5, 3, depth=4, width=8), torch.randn(24, 5), torch.arange(24) % 3
+    d = paths.depths(model, x, y, F.cross_entropy, drawn=0)
+    alone = [paths.weight_spectrum(trace(model, x[k::8], y[k::8], F.cross_entropy)) for k in range(8)]
+    figures = {
+        "first weight, energy": [w.energy_depth[0] for w in alone],
+        "all weights, shares": [w.update_depth for w in alone],
+    }
+    for name, values in figures.items():
+        expected = np.std(values, ddof=1) / np.sqrt(8)
+        assert expected > 0
+        assert d.error[d.measures.index(name)] == pytest.approx(expected, rel=1e-6)
+    model.double().train()
+    mixing = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+    d = paths.depths(mixing, x, y, F.cross_entropy, drawn=0)
+    assert np.isnan(d.error[d.measures.index("all weights, shares")])

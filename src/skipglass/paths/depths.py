@@ -17,7 +17,7 @@ from skipglass.graph import LossFunction, Trace, prediction, trace
 from skipglass.paths.output_split import OutputSplit, output_split
 from skipglass.paths.sampled_paths import sampled_paths
 from skipglass.paths.spectrum import Spectrum, spectrum
-from skipglass.paths.weight_spectrum import weight_spectrum
+from skipglass.paths.weight_spectrum import WeightSpectrum, weight_spectrum
 from skipglass.record import Result, names, number, texts, variable
 from skipglass.report import Axis, Panel, Series
 
@@ -42,8 +42,11 @@ MEASURES = {
     "single paths, median": "single paths, C(L, k) times the mean norm, median over samples",
 }
 """What each measure is."""
+OF_WEIGHTS = tuple(name for name in MEASURES if "weight" in name)
+UNKNOWN = [np.nan] * len(OF_WEIGHTS)
 DRAWN = 16  # single paths of each length: our choice, some 2 % of the depth
 RESAMPLES = 500  # of the bootstrap over samples
+GROUPS = 8  # of samples, for the errors of what is a figure of a whole batch: our choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +60,9 @@ class Depths(Result):
     depth
         The mean length by each.
     error
-        Its standard error: over samples, by the bootstrap, for medians and for the output; of the draw for single
-        paths. NaN for what is one figure of the whole batch.
+        Its standard error: over samples, by the bootstrap, for medians and for the output; over groups of samples, by
+        their spread, for the weights, where the model and the loss take samples apart; of the draw for single paths.
+        NaN for others.
     weights
         The names of the weights, in forward order.
     weight_share_depth, weight_energy_depth
@@ -128,7 +132,7 @@ def depths(
 ) -> Depths:
     """Measure how deep a network is, by everything that `MEASURES` names and the network allows.
 
-    Costs about two spectra, one of them with the gradients of the weights, and ``drawn``·L/2 backward passes for the
+    Costs about three spectra, two of them with the gradients of the weights, and ``drawn``·L/2 backward passes for the
     single paths.
 
     Parameters
@@ -172,10 +176,8 @@ def depths(
     try:
         update = weight_spectrum(t)
         weights = update.weights, update.effective_depth, update.energy_depth
-        found |= {"first weight, shares": (float(weights[1][0]), np.nan)}
-        found |= {"first weight, energy": (float(weights[2][0]), np.nan)}
-        found |= {"all weights, shares": (update.update_depth, np.nan)}
-        found |= {"all weights, energy": (update.update_energy_depth, np.nan)}
+        errors = _errors_by_groups(model, inputs, targets, loss_fn, blocks) if t.independent_samples else UNKNOWN
+        found |= dict(zip(OF_WEIGHTS, zip(_of_weights(update), errors, strict=True), strict=True))
     except InputError as error:
         notes.append(str(error))
     try:
@@ -210,6 +212,29 @@ def _of_input(split: Spectrum) -> dict[str, Found]:
         found["input, shares, median"] = median_and_error(split.effective_depth_per_sample)
         found["input, energy, median"] = median_and_error(split.energy_depth_per_sample)
     return found
+
+
+def _of_weights(update: WeightSpectrum) -> list[float]:
+    """The measures `OF_WEIGHTS`."""
+    first = float(update.effective_depth[0]), float(update.energy_depth[0])
+    return [*first, update.update_depth, update.update_energy_depth]
+
+
+def _errors_by_groups(
+    model: nn.Module, inputs: object, targets: object, loss_fn: LossFunction | None, blocks: Sequence[str] | None
+) -> list[float]:
+    """The standard errors of the measures `OF_WEIGHTS`, from groups of samples that are measured alone."""
+    apart = isinstance(inputs, Tensor) and (isinstance(targets, Tensor) or targets is None)
+    if not isinstance(inputs, Tensor) or not apart or len(inputs) < 2 * GROUPS:
+        return UNKNOWN
+    if isinstance(targets, Tensor) and targets.shape[:1] != inputs.shape[:1]:
+        return UNKNOWN
+    figures = []
+    for k in range(GROUPS):
+        own = targets[k::GROUPS] if isinstance(targets, Tensor) else None
+        one = trace(model, inputs[k::GROUPS], own, loss_fn, blocks=blocks)
+        figures.append(_of_weights(weight_spectrum(one)))
+    return (np.std(figures, axis=0, ddof=1) / np.sqrt(GROUPS)).tolist()
 
 
 def _picked(
