@@ -45,12 +45,12 @@ def measure_panels(data: xr.Dataset, mode: str = "frozen") -> tuple[Panel, ...]:
             one = data.sel(mode=mode, measure=measure).isel(state=rows)
             blocks = one.blocks.values
             y, error = one.depth.values / blocks, np.nan_to_num(one.depth_error.values) / blocks
-            x, seen = np.arange(1, len(names) + 1) + shift, np.isfinite(y)
-            series.append(Series(when, x[seen], y[seen], (y - error)[seen], (y + error)[seen]))
+            x = np.arange(1, len(names) + 1) + shift
+            series.append(Series(when, x, y, y - error, y + error))
         panels.append(
             Panel(
                 f"measures-{measure.replace(', ', '-').replace(' ', '-')}",
-                MEASURES[measure],
+                _capital(MEASURES[measure]),
                 "Two points a network, before and after training: the mean path length as a part of its blocks. Where "
                 "the second lies higher the network has deepened by this measure; where panels disagree, the answer "
                 "depends on what is measured.",
@@ -59,7 +59,7 @@ def measure_panels(data: xr.Dataset, mode: str = "frozen") -> tuple[Panel, ...]:
                 tuple(series),
                 marks="points",
                 note=f"Networks: {listed}. Bars: standard errors, of the median or variance over samples by the "
-                "bootstrap, of single paths by their draw.",
+                "bootstrap, of weights by groups of samples, of single paths by their draw, too.",
             )
         )
     return tuple(panels)
@@ -127,7 +127,7 @@ def agreement_table(data: xr.Dataset, mode: str = "frozen") -> Table:
     for network, start, end in pairs:
         changes = [change(data, network, start, end, measure, mode) for measure in DRAWN]
         moment = "" if (start, end) == ("fresh", "trained") else f", {start} → {end}"
-        rows.append((f"{network}{moment}", *map(_cell, changes), _agreement(changes)))
+        rows.append((f"{names.index(network) + 1} {network}{moment}", *map(_cell, changes), _agreement(changes)))
     return Table(
         "measures-agreement",
         "Where measures of depth agree",
@@ -157,6 +157,10 @@ def null_table(data: xr.Dataset, mode: str = "frozen") -> Table:
         ("network", *models, "nearest"),
         rows,
     )
+
+
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _row(data: xr.Dataset, network: str, when: str) -> int:

@@ -61,8 +61,8 @@ class Depths(Result):
         The mean length by each.
     error
         Its standard error: over samples, by the bootstrap, for medians and for the output; over groups of samples, by
-        their spread, for the weights, where the model and the loss take samples apart; of the draw for single paths.
-        NaN for others.
+        their spread, for the weights, where the model and the loss take samples apart; of the draw, too, for single
+        paths. NaN for others.
     weights
         The names of the weights, in forward order.
     weight_share_depth, weight_energy_depth
@@ -189,7 +189,8 @@ def depths(
             single = sampled_paths(t, drawn=drawn, seed=seed)
             found |= {"single paths": (single.effective_depth, single.depth_error)}
             if t.independent_samples:
-                found |= {"single paths, median": median_and_error(single.effective_depth_per_sample)}
+                median, error = median_and_error(single.effective_depth_per_sample)
+                found |= {"single paths, median": (median, float(np.hypot(error, single.depth_error)))}
         except InputError as error:
             notes.append(str(error))
     listed = [name for name in MEASURES if name in found]
