@@ -189,8 +189,8 @@ def depths(
             single = sampled_paths(t, drawn=drawn, seed=seed)
             found |= {"single paths": (single.effective_depth, single.depth_error)}
             if t.independent_samples:
-                median, error = median_and_error(single.effective_depth_per_sample)
-                found |= {"single paths, median": (median, float(np.hypot(error, single.depth_error)))}
+                median, spread = median_and_error(single.effective_depth_per_sample)
+                found |= {"single paths, median": (median, float(np.hypot(spread, single.depth_error)))}
         except InputError as error:
             notes.append(str(error))
     listed = [name for name in MEASURES if name in found]
