@@ -292,3 +292,14 @@ def test_the_census_of_attention_goes_through_queries_keys_and_values(attention,
         h = h + layer(h, h)
     assert paths.census(h.square().sum(), x, unit="weights") == {2 * k: math.comb(3, k) * ways**k for k in range(4)}
     assert paths.census(h.square().sum(), x, "blocks") == {k: math.comb(3, k) for k in range(4)}
+
+
+def test_energies_are_squared_norms_over_their_sum_of_the_batch_and_of_each_sample():
+    torch.manual_seed(0)
+    s = paths.spectrum(Chain(4).double()(x := inputs(3, 3)).square().sum(), x, keep=True)
+    square = s.gradients.flatten(1).square().sum(1)
+    np.testing.assert_allclose(s.energy, square / square.sum(), rtol=1e-12)
+    assert s.energy_depth == pytest.approx(float(s.lengths @ s.energy), rel=1e-12)
+    rows = s.gradients.square().sum(2)
+    slow = (torch.arange(5.0)[:, None] * rows).sum(0) / rows.sum(0)
+    np.testing.assert_allclose(s.energy_depth_per_sample, slow, rtol=1e-12)
