@@ -304,6 +304,8 @@ def _apart_or_carried(branch: Side, shortcut: Side, join: int, ends: Collection[
 
 def _mixing(s: Sum) -> Verdict | None:
     """One side contracts a stream with what is computed over weights (hyper-connections)."""
+    if into_attention(s.graph, s.node):
+        return None
     for branch, shortcut in s.orders:
         met = _meeting(branch, shortcut, ways(Way.MIXED))
         if met is not None and shortcut.weighs and not is_condition(s.graph, s.node, branch, shortcut, met[0]):
