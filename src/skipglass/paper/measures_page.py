@@ -134,8 +134,8 @@ def agreement_table(data: xr.Dataset, mode: str = "frozen") -> Table:
         "Where measures of depth agree",
         "The change of the mean path length, fresh → trained unless the row says otherwise, in blocks: above 0 the "
         "network has deepened. A question mark follows a change within two standard errors. Beside them: the change "
-        "of the mean over all weights but the last, each by its own squared norms, and how many have deepened. The last "
-        "column says what the measures with a sign of their own agree in.",
+        "of the mean over all weights but the last, each by its own squared norms, and how many have deepened. The "
+        "last column says what the measures with a sign of their own agree in.",
         ("network", *(MEASURES[measure] for measure in DRAWN), "weights one by one", "agreement"),
         rows,
     )
