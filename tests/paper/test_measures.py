@@ -90,6 +90,8 @@ def test_panels_and_tables_say_what_the_numbers_are(tiny):
     deeper, error = change(tiny, "tiny", "fresh", "trained", DRAWN[4])
     assert table.rows[0][5].startswith(f"{deeper:+.2f}")
     assert ("?" in table.rows[0][5]) == (abs(deeper) <= 2 * error)
+    layers = tiny.layer_energy_depth.sel(mode="frozen").values[:, :7]
+    assert table.rows[0][7].startswith(f"{(layers[1] - layers[0]).mean():+.2f} ({(layers[1] > layers[0]).sum()} of 7")
     assert len(null_table(tiny).rows) == 2
 
 
@@ -127,7 +129,7 @@ def recorded():
 
 def test_the_recording_has_every_network_fresh_and_trained(recorded):
     names = list(dict.fromkeys(recorded.network.values.tolist()))
-    assert len(names) == 12
+    assert len(names) == 10
     assert recorded.mode.values.tolist() == list(MODES)
     assert recorded.model.values.tolist() == list(MODELS)
     for name in names:
@@ -156,6 +158,29 @@ def test_the_resnet_of_others_agrees_with_what_was_measured_independently(record
         assert found[1] < found[0]
     distance = recorded.distance.sel(mode="eval").isel(state=np.flatnonzero(rows)[-1]).values
     assert distance == pytest.approx([0.107, 0.055, 0.003], rel=0.25)
+
+
+def test_medians_are_those_that_the_trainings_have_recorded(recorded):
+    """The median over the probe, statistics held, as the monitors of the trainings saw it on a GPU at these moments."""
+    known = {
+        "ResNet-32, CIFAR-10, 164 epochs, seed 0": [6.52, 2.7, 4.10, 5.90, None, None, 6.19],
+        "ResNet-32, CIFAR-10, 164 epochs, seed 0, no weight decay on λ": [6.52, 6.08],
+        "ResNet-32, CIFAR-100, 164 epochs, seed 0": [6.59, 6.44],
+        "ResNet-32, CIFAR-100, 164 epochs, seed 0, no weight decay on λ": [6.59, 6.11],
+        "ResNet-20, CIFAR-10, 30 epochs, seed 1": [4.79, 5.46],
+        "ResNet-20, CIFAR-10, 30 epochs, seed 4": [4.96, 5.35],
+    }
+    for network, depths in known.items():
+        found = recorded.depth.sel(mode="frozen", measure="input, shares, median").values[recorded.network == network]
+        for value, expected in zip(found, depths, strict=True):
+            assert expected is None or value == pytest.approx(expected, abs=0.03)
+
+
+def test_the_gradients_of_the_weights_deepen_in_every_network_and_those_at_the_input_do_not(recorded):
+    for network in dict.fromkeys(recorded.network.values.tolist()):
+        assert change(recorded, network, "fresh", "trained", "all weights, energy")[0] > 0.3
+    at_input = change(recorded, "ResNet-44, CIFAR-10, trained by others", "fresh", "trained", "input, energy, median")
+    assert at_input[0] < -10 * at_input[1]
 
 
 def test_the_figure_of_the_recording_is_drawn(recorded):

@@ -127,14 +127,16 @@ def agreement_table(data: xr.Dataset, mode: str = "frozen") -> Table:
     for network, start, end in pairs:
         changes = [change(data, network, start, end, measure, mode) for measure in DRAWN]
         moment = "" if (start, end) == ("fresh", "trained") else f", {start} → {end}"
-        rows.append((f"{names.index(network) + 1} {network}{moment}", *map(_cell, changes), _agreement(changes)))
+        name = f"{names.index(network) + 1} {network}{moment}"
+        rows.append((name, *map(_cell, changes), _by_weights(data, network, start, end, mode), _agreement(changes)))
     return Table(
         "measures-agreement",
         "Where measures of depth agree",
         "The change of the mean path length, fresh → trained unless the row says otherwise, in blocks: above 0 the "
-        "network has deepened. A question mark follows a change within two standard errors. The last column says what "
-        "the measures with a sign of their own agree in.",
-        ("network", *(MEASURES[measure] for measure in DRAWN), "agreement"),
+        "network has deepened. A question mark follows a change within two standard errors. Beside them: the change "
+        "of the mean over all weights but the last, each by its own squared norms, and how many have deepened. The "
+        "last column says what the measures with a sign of their own agree in.",
+        ("network", *(MEASURES[measure] for measure in DRAWN), "weights one by one", "agreement"),
         rows,
     )
 
@@ -186,6 +188,15 @@ def _cell(one: Change) -> str:
     if np.isnan(value):
         return "not defined"
     return f"{value:+.2f}{'?' if abs(value) <= 2 * error else ''}"
+
+
+def _by_weights(data: xr.Dataset, network: str, start: str, end: str, mode: str) -> str:
+    """How the depths of single weights change, of all but the last, above which nothing is counted."""
+    one = data.layer_energy_depth.sel(mode=mode)
+    first, last = (one.isel(state=_row(data, network, when)).values for when in (start, end))
+    seen = np.arange(first.size) < int(data.layers.values[_row(data, network, start)]) - 1
+    changed = (last - first)[seen]
+    return f"{np.nanmean(changed):+.2f} ({int((changed > 0).sum())} of {int(seen.sum())} deeper)"
 
 
 def _agreement(changes: Sequence[Change]) -> str:
