@@ -1,0 +1,196 @@
+"""Several streams: coupled, exchanging, hyper-connected, skipping to the end."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from part import Attention, D, Part, add, linear, mlp, part
+from torch import Tensor, nn
+
+
+@part
+class Coupled(Part):
+    """A RevNet: y1 = x1 + f(x2), y2 = x2 + g(y1): a block each."""
+
+    choices: ClassVar = {
+        "way": ("h + z", "z + h", "h - z"),
+        "pieces": ("chunk", "slice", "split", "unbind"),
+        "layers": (1, 2),
+        "between": ("tuple", "cat"),
+        "read": ("both", "second"),
+    }
+
+    def make(self) -> None:
+        half = D // 2
+        self.f = nn.ModuleList(nn.Sequential(linear(half), nn.Tanh(), linear(D, half)) for _ in range(2 * self.layers))
+
+    def halves(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        half = D // 2
+        taken: dict[str, Callable[[], Any]] = {
+            "chunk": lambda: h.chunk(2, -1),
+            "slice": lambda: (h[..., :half], h[..., half:]),
+            "split": lambda: h.split(half, -1),
+            "unbind": lambda: h.unflatten(-1, (2, half)).unbind(-2),
+        }
+        return taken[self.pieces]()
+
+    def run(self, h, author):
+        a, b = self.halves(h)
+        for k in range(self.layers):
+            a = add(a, self.f[2 * k](b), author, self.way)
+            b = add(b, self.f[2 * k + 1](a), author, self.way)
+            if self.between == "cat" and k + 1 < self.layers:
+                a, b = self.halves(torch.cat([a, b], -1))
+        return torch.cat([a, b], -1) if self.read == "both" else torch.cat([b, b], -1)
+
+
+@part
+class Affinecoupling(Part):
+    """RealNVP: x2 ⊙ exp(s(x1)) + t(x1), a product with a signal on either side: no block."""
+
+    def make(self) -> None:
+        half = D // 2
+        self.s, self.t = (nn.Sequential(linear(half), nn.Tanh(), linear(D, half)) for _ in range(2))
+
+    def run(self, h, author):
+        author.aside("uncounted")
+        a, b = h.chunk(2, -1)
+        return torch.cat([a, b * torch.exp(self.s(a)) + self.t(a)], -1)
+
+
+@part
+class Exchange(Part):
+    """Two streams, each with the sum of both branches: a block each, and the sum of the branches is parallel."""
+
+    choices: ClassVar = {"layers": (1, 2), "starts": ("both from h", "pieces", "one projected"), "cross": (True, False)}
+
+    def make(self) -> None:
+        self.f, self.g = (nn.ModuleList(mlp() for _ in range(self.layers)) for _ in range(2))
+        self.P, self.out = linear(), linear(2 * D)
+
+    def run(self, h, author):
+        a, b = h, torch.tanh(self.P(h))
+        if self.starts == "pieces":
+            half = h.shape[1] // 2
+            a, b = h[:, :half], torch.tanh(self.P(h[:, :half]))
+        elif self.starts == "both from h":
+            a, b = self.P(h), torch.tanh(h)
+        for f, g in zip(self.f, self.g, strict=True):
+            p, q = f(a), g(b)
+            to_a, to_b, kind = (p + q, q + p, "identity") if self.cross else (q, p, None)
+            a, b = a + author.branch(to_a, 1, kind), b + author.branch(to_b, 1, kind)
+        y = self.out(torch.cat([a, b], -1))
+        return y if y.shape == h.shape else torch.cat([y, y], 1)[:, : h.shape[1]]
+
+
+@part
+class Lanes(Part):
+    """Two lanes; each sublayer reads their mix and writes its result to both: one block a sublayer, or doubt."""
+
+    choices: ClassVar = {"layers": (1, 2), "mixed": ("sum", "numbers", "parameters")}
+
+    def make(self) -> None:
+        self.f = nn.ModuleList(mlp() for _ in range(self.layers))
+        self.w = nn.Parameter(torch.rand(2))
+
+    def run(self, h, author):
+        a, b = h, h.flip(-1)
+        w = {"sum": (1.0, 1.0), "numbers": (0.4, 0.6), "parameters": self.w}[self.mixed]
+        for f in self.f:
+            z = author.branch(f(w[0] * a + w[1] * b), None, None, "open")
+            a, b = a + z, b + 0.5 * z
+        return a + b
+
+
+@part
+class Hyper(Part):
+    """Hyper-connections: n streams X ← A X + b f(w X), with A, b and w parameters or computed from X: a block each."""
+
+    choices: ClassVar = {"mixing": ("parameters", "signal"), "layers": (1, 2), "streams": (2, 3)}
+
+    def make(self) -> None:
+        n = self.streams
+        self.f = nn.ModuleList(mlp() for _ in range(self.layers))
+        self.A = nn.ParameterList(torch.eye(n) + 0.1 * torch.randn(n, n) for _ in range(self.layers))
+        self.b, self.w = (nn.ParameterList(torch.rand(n) for _ in range(self.layers)) for _ in range(2))
+        self.mix = nn.ModuleList(nn.Linear(D, n * n + 2 * n) for _ in range(self.layers))
+
+    def run(self, h, author):
+        n, signal = self.streams, self.mixing == "signal"
+        X = torch.stack([h] * n, 2)  # (N, T, n, D)
+        for k, f in enumerate(self.f):
+            A, b, w = self.A[k], self.b[k], self.w[k]
+            if signal:
+                A, b, w = self.mix[k](X.mean(2)).split([n * n, n, n], -1)
+                A = (A.unflatten(-1, (n, n)) / 3).softmax(-1)
+            y = f((w[..., None, :] @ X).squeeze(-2) if signal else torch.einsum("n,btnd->btd", w, X))
+            z = b[..., None] * y[..., None, :]
+            X = A @ X + author.branch(z, 1, "mixing" if signal else "projected")
+        return X.sum(2)
+
+
+@part
+class Attentionresidual(Part):
+    """Each layer reads Σ_i softmax_i(q · norm(v_i)) v_i over all earlier results: doubtful."""
+
+    choices: ClassVar = {"layers": (2, 3)}
+
+    def make(self) -> None:
+        self.f = nn.ModuleList(mlp() for _ in range(self.layers))
+        self.q = nn.ParameterList(torch.randn(D) for _ in range(self.layers + 1))
+
+    def run(self, h, author):
+        author.aside("doubtful")
+        values = [h]
+        for k in range(self.layers + 1):
+            V = torch.stack(values, 2)
+            weights = (F.layer_norm(V, (D,)) @ self.q[k]).softmax(-1)
+            y = (weights[..., None] * V).sum(2)
+            if k < self.layers:
+                values.append(self.f[k](y))
+        return y
+
+
+@part
+class Wavenet(Part):
+    """h + W z with z = tanh ⊙ sigmoid: a block each; the sum of the skips V z over layers is parallel."""
+
+    choices: ClassVar = {"layers": (2, 1, 3), "split": ("two weights", "chunk"), "ends": ("relu", "linear")}
+
+    def make(self) -> None:
+        self.gated, self.both = (nn.ModuleList(linear(D, 2 * D) for _ in range(self.layers)) for _ in range(2))
+        self.out = linear()
+
+    def run(self, h, author):
+        skips: Any = 0
+        for gated, both in zip(self.gated, self.both, strict=True):
+            a, b = gated(h).chunk(2, -1)
+            z = torch.tanh(a) * torch.sigmoid(b)
+            if self.split == "chunk":
+                to_h, skip = both(z).chunk(2, -1)
+            else:
+                to_h, skip = F.linear(z, both.weight[:D], both.bias[:D]), F.linear(z, both.weight[D:])
+            h = h + author.branch(to_h)
+            skips = skips + skip
+        return self.out(torch.relu(skips) if self.ends == "relu" else skips)
+
+
+@part
+class Latents(Part):
+    """A Perceiver: a stream that starts from parameters; each sum after the first is a block."""
+
+    choices: ClassVar = {"layers": (2, 1)}
+
+    def make(self) -> None:
+        self.latents, self.embed = nn.Parameter(torch.randn(2, D)), linear()
+        self.cross, self.f = (nn.ModuleList(make() for _ in range(self.layers)) for make in (Attention, mlp))
+        self.back = Attention()
+
+    def run(self, h, author):
+        source, y = self.embed(h), self.latents.expand(len(h), 2, D)
+        for k, (cross, f) in enumerate(zip(self.cross, self.f, strict=True)):
+            z = cross(y, source)
+            y = y + (author.branch(z) if k else z)
+            y = y + author.branch(f(y))
+        return self.back(source, y)
