@@ -16,6 +16,11 @@ SPELLED = "pieces are compared by spelling (issue 16, C)"
 BUFFER = "a write into a fresh buffer is no concatenation (issue 16, H)"
 HOOKS = "PyTorch's own BackwardHookFunction is taken for a custom function (issue 16, 1a)"
 
+UNPLAIN = (
+    *("in place, masked", "normed by hand", "relu", "clamped", "no nan", "sorted", "largest", "softmax", "gated"),
+    *("max pooled", "fake quantised"),
+)
+
 KNOWN: list[tuple[str, dict[str, Any], str]] = [
     ("residual", {"way": "cat, chunk"}, CHUNKED),
     ("residual", {"way": "cat @ [1; 1]"}, CHUNKED),
@@ -23,6 +28,8 @@ KNOWN: list[tuple[str, dict[str, Any], str]] = [
     ("residual", {"way": "index_reduce"}, CHUNKED),
     ("residual", {"way": "scatter_reduce"}, CHUNKED),
     ("residual", {"way": "pairs, avg_pool"}, CHUNKED),
+    *(("residual", {"shortcut": how}, POOLED) for how in UNPLAIN),
+    ("residual", {"branch": "experts, index_add_"}, BUFFER),
     ("nonlinearshortcut", {}, POOLED),
     ("transition", {"pool": "max"}, POOLED),
     ("transition", {"pool": "max, projected"}, POOLED),
@@ -42,6 +49,7 @@ KNOWN: list[tuple[str, dict[str, Any], str]] = [
     ("attend", {"bias": "from h"}, "a bias of the attention scores is a projected shortcut (issue 16, 3)"),
     ("modulated", {"condition": "second input"}, "a modulation is a block (issue 16, 3)"),
     ("classtoken", {"again": "otherwise"}, SPELLED),
+    *(("classtoken", {"again": "taken twice", "pick": how}, SPELLED) for how in ("index", "mask", "index_select")),
     ("classtoken", {"again": "normed before"}, SPELLED),
     ("message", {"edges": True}, SPELLED),
     ("classtoken", {"put": "buffer"}, BUFFER),

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from sums import WAYS
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 from truth import Author
 
 __all__ = ["BRANCHES", "NORMS", "PARTS", "Attention", "D", "Embedded", "Over", "Part", "add", "linear", "mlp", "part"]
@@ -79,11 +80,15 @@ class Part(nn.Module):
         raise NotImplementedError
 
 
-def add(h: Tensor, z: Tensor, author: Author, way: str = "h + z", shortcut: str = "identity") -> Tensor:
-    """A residual sum, written in one of the ways."""
+def add(
+    h: Tensor, z: Tensor, author: Author, way: str = "h + z", shortcut: str | None = "identity", verdict: str = "block"
+) -> Tensor:
+    """A residual sum, written in one of the ways; the weaker of both verdicts holds."""
     form = WAYS[way]
+    order = ("block", "open", "free", "doubtful")
     z = z if way in {"h + z", "z + h", "h - z", "z - h", "h += z"} else z.to(h.dtype)  # as autocast has them differ
-    return form.write(h, author.branch(z, form.side, shortcut, form.verdict))
+    weaker = max(form.verdict, verdict, key=order.index)
+    return form.write(h, author.branch(z, form.side, shortcut, weaker))
 
 
 class Attention(nn.Module):
@@ -159,6 +164,75 @@ class Recurrent(nn.Module):
         return self.cell(h)[0]
 
 
+class LinearAttention(nn.Module):
+    """φ(q) (φ(k)ᵀ v), normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.v = linear(), linear(), linear()
+
+    def forward(self, h: Tensor) -> Tensor:
+        q, k = (F.elu(f(h)) + 1 for f in (self.q, self.k))
+        return (q @ (k.mT @ self.v(h))) / (q @ k.sum(1, keepdim=True).mT)
+
+
+class Written(nn.Module):
+    """A weight as people write it out."""
+
+    def __init__(self, how: str, tokens: int) -> None:
+        super().__init__()
+        self.how, self.W = how, nn.Parameter(torch.randn(D, D) / 2)
+        self.A, self.B = nn.Parameter(torch.randn(D, 2)), nn.Parameter(torch.randn(2, D))
+        self.modes = nn.Parameter(torch.randn(tokens // 2 + 1, D) / 2)
+
+    def forward(self, h: Tensor) -> Tensor:
+        W = self.W.to(h.dtype)
+        ways: dict[str, Callable[[], Tensor]] = {
+            "einsum": lambda: torch.einsum("nti,oi->nto", h, W),
+            "left": lambda: (W @ h.mT).mT,
+            "tensordot": lambda: torch.tensordot(h, W, dims=1),
+            "low rank": lambda: h @ (self.A @ self.B).to(h.dtype),
+            "product, sum": lambda: (h[..., None] * W).sum(-2),
+            "distance": lambda: -(h[..., None, :] - W).square().sum(-1),
+            "global filter": lambda: torch.fft.irfft(torch.fft.rfft(h, dim=1) * self.modes, n=h.shape[1], dim=1),
+            "unfold": lambda: F.pad(h, (0, 0, 1, 0)).unfold(1, 2, 1).sum(-1) @ W,
+        }
+        return torch.tanh(ways[self.how]())
+
+
+class Dispatch(nn.Module):
+    """A mixture of experts, each of which sees some of the tokens alone and adds to a buffer."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.f, self.router, self.how = nn.ModuleList(mlp() for _ in range(2)), linear(D, 2), how
+
+    def forward(self, h: Tensor) -> Tensor:
+        flat, out = h.reshape(-1, D), h.new_zeros(h.shape).reshape(-1, D)
+        w = self.router(flat).softmax(-1)
+        for k, f in enumerate(self.f):
+            i = torch.arange(k, len(flat), 2) if k else torch.arange(0, len(flat), 3)
+            y = (f(flat[i]) * w[i, k : k + 1]).to(out.dtype)
+            if self.how == "index_add":
+                out = out.index_add(0, i, y)
+            elif self.how == "index_add_":
+                out.index_add_(0, i, y)
+            else:
+                out = out.scatter_add(0, i[:, None].expand(y.shape), y)
+        return out.view(h.shape)
+
+
+class Bilinear(nn.Module):
+    """nn.Bilinear of the signal and a function of it: one operation that is opaque."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f = nn.Bilinear(D, D, D)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.f(h, torch.tanh(h))
+
+
 class Embedded(nn.Module):
     """A linear map and a nonlinearity that is given."""
 
@@ -184,6 +258,22 @@ BRANCHES: dict[str, Callable[[int], nn.Module]] = {
     "spread": lambda _: Spread(),
     "lstm": lambda _: Recurrent(nn.LSTM),
     "gru": lambda _: Recurrent(nn.GRU),
+    "linear attention": lambda _: LinearAttention(),
+    "transformer layer": lambda _: nn.Sequential(linear(), nn.Softmax(-1), linear(), nn.Softplus()),
+    "normalised weight": lambda _: nn.Sequential(parametrizations.weight_norm(linear()), nn.Mish()),
+    "factored": lambda _: nn.Sequential(nn.Linear(D, 2), nn.Linear(2, D), nn.PReLU()),
+    "bilinear": lambda _: Bilinear(),
+    "einsum": lambda tokens: Written("einsum", tokens),
+    "left": lambda tokens: Written("left", tokens),
+    "tensordot": lambda tokens: Written("tensordot", tokens),
+    "low rank": lambda tokens: Written("low rank", tokens),
+    "product, sum": lambda tokens: Written("product, sum", tokens),
+    "distance": lambda tokens: Written("distance", tokens),
+    "global filter": lambda tokens: Written("global filter", tokens),
+    "unfold": lambda tokens: Written("unfold", tokens),
+    "experts, index_add": lambda _: Dispatch("index_add"),
+    "experts, index_add_": lambda _: Dispatch("index_add_"),
+    "experts, scatter_add": lambda _: Dispatch("scatter_add"),
 }
 
 

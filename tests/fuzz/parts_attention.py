@@ -67,13 +67,20 @@ class Queryresidual(Part):
 class Decoder(Part):
     """Self-attention, attention to a memory made of h, and an MLP: three blocks."""
 
-    choices: ClassVar = {"memory": ("nonlinear", "linear", "h", "residual"), "starts": ("h", "projected")}
+    choices: ClassVar = {"memory": ("nonlinear", "linear", "h", "residual"), "starts": ("h", "projected", "slices")}
 
     def make(self) -> None:
         self.own, self.cross, self.f = Attention(), Attention(), mlp()
         self.memory_, self.P, self.norm = mlp(), linear(), nn.LayerNorm(D)
 
     def run(self, h, author):
+        if self.starts == "slices":
+            half = h.shape[1] // 2
+            y, memory = h[:, :half], h[:, half:]
+            memory = memory + author.branch(self.memory_(memory))
+            y = y + author.branch(self.own(self.norm(y)))
+            y = y + author.branch(self.cross(self.norm(y), memory))
+            return torch.cat([y + author.branch(self.f(self.norm(y))), memory], 1)
         memory = {
             "nonlinear": lambda: torch.tanh(self.memory_(h)),
             "linear": lambda: self.P(h),

@@ -10,6 +10,82 @@ from sums import WAYS
 from torch import Tensor, nn
 
 
+class Scaled(torch.autograd.Function):
+    """A custom function that scales, as frameworks have them for gradients."""
+
+    @staticmethod
+    def forward(ctx, h):
+        return 0.5 * h
+
+    @staticmethod
+    def backward(ctx, g):
+        return 0.5 * g
+
+
+def in_place(h: Tensor) -> Tensor:
+    y = h.clone()
+    y[:, :1] = 0
+    return y
+
+
+def masked(h: Tensor) -> Tensor:
+    return torch.arange(D) < 2
+
+
+SHORTCUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "number": lambda h: 0.7 * h,
+    "dropout": lambda h: F.dropout(h, 0.1),
+    "rolled": lambda h: h.flip(-1).roll(1, 1),
+    "normed": lambda h: F.layer_norm(h, (D,)),
+    "clone": lambda h: h.clone(),
+    "permuted": lambda h: h[:, torch.arange(h.shape[1]).flip(0)],
+    "masked": lambda h: h.masked_fill(masked(h), 0.0),
+    "where": lambda h: torch.where(masked(h), h, torch.zeros_like(h)),
+    "padded and cropped": lambda h: F.pad(h, (1, 2, 0, 1))[:, : h.shape[1], 1 : 1 + D],
+    "half stopped": lambda h: 0.5 * h + 0.5 * h.detach(),
+    "rounded straight": lambda h: h + ((8 * h).round() / 8 - h).detach(),
+    "mirrored sum": lambda h: h + h.flip(-1),
+    "repeated and pooled": lambda h: F.avg_pool1d(h.repeat_interleave(2, 1).mT, 2).mT,
+    "split and joined": lambda h: torch.cat(h.chunk(2, -1)[::-1], -1),
+    "unbound and stacked": lambda h: torch.stack(h.unbind(1), 1),
+    "mean": lambda h: h.mean(1, keepdim=True).expand(h.shape),
+    "first token": lambda h: h[:, :1].expand(h.shape),
+    "in place, number": lambda h: h.clone().mul_(0.8),
+    "half zero": lambda h: torch.cat([h[..., : D // 2], torch.zeros_like(h[..., D // 2 :])], -1),
+    "scattered": lambda h: torch.zeros_like(h).scatter(1, torch.zeros_like(h[:, :1]).long(), h[:, :1]),
+    "diagonal": lambda h: h @ torch.diag(torch.full((D,), 0.5, dtype=h.dtype)),
+    # that are not plain by the rule, or by the tables
+    "in place, masked": in_place,
+    "custom": Scaled.apply,
+    "normed by hand": lambda h: h * torch.rsqrt(h.square().mean(-1, keepdim=True) + 1e-3),
+    "relu": torch.relu,
+    "clamped": lambda h: h.clamp(-3, 3),
+    "no nan": torch.nan_to_num,
+    "sorted": lambda h: h.sort(-1).values,
+    "largest": lambda h: h.topk(D, -1).values,
+    "fourier and back": lambda h: torch.fft.ifft(torch.fft.fft(h)).real,
+    "blurred": lambda h: F.conv1d(h.mT, torch.full((D, 1, 3), 0.3, dtype=h.dtype), padding=1, groups=D).mT,
+    "softmax": lambda h: h.softmax(-1),
+    "gated": lambda h: torch.sigmoid(h) * h,
+    "max pooled": lambda h: F.max_pool1d(h.mT, 3, 1, 1).mT,
+    "fake quantised": lambda h: torch.fake_quantize_per_tensor_affine(h.float(), 0.01, 0, -128, 127).to(h.dtype),
+}
+names = list(SHORTCUTS)
+OPEN_SHORTCUTS = {*names[names.index("diagonal") :]}
+"""Shortcuts that must be counted or doubted; the others are plain."""
+
+
+class Short(nn.Module):
+    """A shortcut, with a gain of its own for one of them."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h if self.how == "h" else SHORTCUTS[self.how](h)
+
+
 @part
 class Residual(Part):
     """h + W f(h), however sum, norm, scale and shortcut are written: one block, and those inside f."""
@@ -22,21 +98,26 @@ class Residual(Part):
         "norm": tuple(NORMS),
         "scale": ("none", "number", "layer scale", "rezero", "dropout", "path", "squeeze", "gate"),
         "then": ("none", "relu", "dropout"),
-        "shortcut": ("h", "number", "gain", "dropout", "rolled", "normed", "clone"),
+        "shortcut": ("h", *SHORTCUTS),
+        "ends": ("linear", "bare"),
     }
 
     def make(self) -> None:
         self.up, self.down = BRANCHES[self.branch](self.tokens), linear()
         self.norms = nn.ModuleList(NORMS[self.norm]() for _ in range(2))
-        self.gain, self.alpha = nn.Parameter(torch.rand(D) + 0.5), nn.Parameter(torch.tensor(0.4))
+        self.alpha, self.short = nn.Parameter(torch.tensor(0.4)), Short(self.shortcut)
+        self.gain = nn.Parameter(torch.rand(D) + 0.5)
         self.gate, self.squeeze = linear(), nn.Sequential(linear(), nn.ReLU(), linear(), nn.Sigmoid())
 
     def run(self, h, author):
         y = self.norms[0](h) if self.where in {"before", "both"} else h
-        z = self.down(self.within(self.up(y), author))
+        z = self.within(self.up(y), author)
+        z = self.down(z) if self.ends == "linear" else z
         z = self.norms[1](z) if self.where in {"inside", "both"} else z
         z = self.scaled(z, h)
-        z = add(self.plain(h), z if z.shape == h.shape else z.expand(h.shape), author, self.way)
+        z = z if z.shape == h.shape else z.expand(h.shape)
+        kind = "identity" if self.shortcut not in OPEN_SHORTCUTS else None
+        z = add(self.short(h), z, author, self.way, kind, "block" if kind else "open")
         z = {"none": lambda: z, "relu": lambda: torch.relu(z), "dropout": lambda: F.dropout(z, 0.1)}[self.then]()
         return self.norms[0](z) if self.where == "after" else z
 
@@ -52,18 +133,6 @@ class Residual(Part):
             "gate": lambda: torch.sigmoid(self.gate(h)) * z,
         }
         return scales[self.scale]()
-
-    def plain(self, h: Tensor) -> Tensor:
-        ways: dict[str, Callable[[], Tensor]] = {
-            "h": lambda: h,
-            "number": lambda: 0.7 * h,
-            "gain": lambda: h * self.gain,
-            "dropout": lambda: F.dropout(h, 0.1),
-            "rolled": lambda: h.flip(-1).roll(1, 1),
-            "normed": lambda: F.layer_norm(h, (D,)),
-            "clone": lambda: h.clone(),
-        }
-        return ways[self.shortcut]()
 
 
 @part
@@ -292,7 +361,7 @@ class Straight(Part):
     """A straight-through estimator, h + (round(h) - h).detach(): one signal, no sum."""
 
     def run(self, h, author):
-        return h + (h.round() - h).detach()
+        return h + ((8 * h).round() / 8 - h).detach()
 
 
 @part

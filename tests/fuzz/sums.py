@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = ["PICKS", "WAYS", "Way"]
 
@@ -15,7 +15,7 @@ class Way:
     """A way to write a sum, which operand of it is the branch, and the right verdict."""
 
     write: Callable[[Tensor, Tensor], Tensor]
-    side: int = 1
+    side: int | None = 1
     verdict: str = "block"
 
 
@@ -62,6 +62,26 @@ def _mask(h: Tensor) -> Tensor:
     return (torch.arange(h.shape[-1]) % 2 == 0).expand(h.shape)
 
 
+def _in_a_transpose(h: Tensor, z: Tensor) -> Tensor:
+    y = h.clone()
+    y.mT.add_(z.mT)
+    return y
+
+
+def _convolved(h: Tensor, z: Tensor) -> Tensor:
+    pair = torch.stack([h, z], 2).flatten(0, 1)
+    return F.conv1d(pair, _parameter(h, 0.5)[:2].view(1, 2, 1)).view(h.shape)
+
+
+def _parameter(h: Tensor, value: float) -> Tensor:
+    return nn.Parameter(torch.full(h.shape[-1:], value, dtype=h.dtype))
+
+
+def _convex(h: Tensor, z: Tensor) -> Tensor:
+    w = torch.sigmoid(_parameter(h, 0.3))
+    return w * h + (1 - w) * z
+
+
 def _fold(h: Tensor, z: Tensor) -> Tensor:
     """Both side by side in time, and an average over pairs."""
     pairs = torch.stack([h, z], 2).flatten(1, 2)
@@ -95,6 +115,12 @@ WAYS: dict[str, Way] = {
     "flat": Way(lambda h, z: (h.reshape(-1, h.shape[-1]) + z.reshape(-1, h.shape[-1])).view(h.shape)),
     "transposed": Way(lambda h, z: (h.mT + z.mT).mT),
     "heads": Way(lambda h, z: (h.unflatten(-1, (2, -1)) + z.unflatten(-1, (2, -1))).flatten(-2)),
+    "index_add, alpha": Way(lambda h, z: h.index_add(1, torch.arange(h.shape[1]), z, alpha=0.5)),
+    "in place, alpha": Way(lambda h, z: h.clone().sub_(z, alpha=0.5)),
+    "lerp by a parameter": Way(lambda h, z: torch.lerp(h, z, _parameter(h, 0.3))),
+    "convex by a parameter": Way(lambda h, z: _convex(h, z)),
+    "addcmul by a parameter": Way(lambda h, z: torch.addcmul(h, _parameter(h, 0.7), z)),
+    "heads, stacked": Way(lambda h, z: torch.stack([y.unflatten(-1, (2, -1)) for y in (h, z)], 2).sum(2).flatten(-2)),
     # what replaces, or is no sum of two signals in one operation: counted or doubted
     "in a slice": Way(_in_a_slice, 1, "open"),
     "in a column": Way(_in_a_column, 1, "open"),
@@ -114,6 +140,12 @@ WAYS: dict[str, Way] = {
     ),
     "scatter_reduce": Way(lambda h, z: h.scatter_reduce(1, _places(z), z, "sum"), 1, "open"),
     "pairs, avg_pool": Way(_fold, 1, "open"),
+    "gated addcmul": Way(lambda h, z: torch.addcmul(h, torch.sigmoid(h), z), 1, "open"),
+    "cat, unflatten, sum": Way(lambda h, z: torch.cat([h, z], -1).unflatten(-1, (2, h.shape[-1])).sum(-2), 1, "open"),
+    "in a transpose": Way(lambda h, z: _in_a_transpose(h, z), 1, "open"),
+    "parameters @ stack": Way(lambda h, z: torch.stack([h, z], -1) @ _parameter(h[0, 0, :2], 0.5), None, "free"),
+    "1x1 convolution": Way(_convolved, None, "free"),
+    "einsum, numbers": Way(lambda h, z: torch.einsum("kntd,k->ntd", torch.stack([h, z]), _ones(h, 2)), 1, "open"),
     "logsumexp": Way(lambda h, z: torch.stack([h, z]).logsumexp(0), 1, "doubtful"),
     "norm": Way(lambda h, z: torch.stack([h, z]).norm(dim=0), 1, "doubtful"),
     "hypot": Way(torch.hypot, 1, "doubtful"),

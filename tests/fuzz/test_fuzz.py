@@ -45,7 +45,7 @@ def test_what_is_known_to_be_wrong_is_something_that_can_be_drawn():
             assert all(value in PARTS[name].choices[option] for option, value in options.items())
 
 
-# a truth that is falsified must be noticed -----------------------------------------------------------------------------
+# a truth that is falsified must be noticed ---------------------------------------------------------------------------
 
 
 def without_a_mark(true: Truth) -> None:
