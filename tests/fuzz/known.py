@@ -57,6 +57,8 @@ KNOWN: list[tuple[str, dict[str, Any], str]] = [
     ("lora", {"inplace": True}, "a sum in place on a Linear's result, a view, is doubted though both sides are alike"),
     ("hooked", {"hook": "full backward"}, HOOKS),
     ("hooked", {"hook": "pre backward"}, HOOKS),
+    ("scripted", {}, "a scripted sum is read as one node, in silence (issue 16, 4)"),
+    ("checkpointed", {"around": "selective"}, "PyTorch's RuntimeError passes through (issue 16, 4)"),
     ("sometokens", {"which": "index", "again": "taken twice"}, SPELLED),
     ("shuffled", {"by": "index"}, "an index over the batch, undone later, mixes samples (issue 16, 5)"),
     ("network", {"loss": "auxiliary logit"}, "an affine auxiliary loss is a projected shortcut (found here)"),

@@ -114,7 +114,7 @@ class Offloaded(Part):
             return torch.autograd.graph.save_on_cpu()
         pack, unpack = {
             "copied": (lambda t: t.clone(), lambda t: t),
-            "in half": (lambda t: t.chunk(2), lambda pair: torch.cat(pair)) if self.how == "in half" else (None, None),
+            "in half": (lambda t: t.chunk(2) if t.ndim else t, lambda t: t if isinstance(t, Tensor) else torch.cat(t)),
             "read twice": (lambda t: t, lambda t: t.clone()),
         }[self.how]
         return torch.autograd.graph.saved_tensors_hooks(pack, unpack)

@@ -144,7 +144,7 @@ class Shuffled(Part):
     def run(self, h, author):
         i = torch.tensor([0, 2] if self.order == "some" else [2, 0, 1])
         if self.by == "index_add":
-            return h.index_add(0, i, author.branch(self.f(h[i])))
+            return h.index_add(0, i, author.branch(self.f(h[i]).to(h.dtype)))
         if self.order == "some":
             i = torch.tensor([2, 0, 1])
         y = h[i]
