@@ -230,6 +230,7 @@ class Bilinear(nn.Module):
         self.f = nn.Bilinear(D, D, D)
 
     def forward(self, h: Tensor) -> Tensor:
+        h = h.to(self.f.weight.dtype)
         return self.f(h, torch.tanh(h))
 
 

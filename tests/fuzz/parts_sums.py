@@ -111,7 +111,8 @@ class Residual(Part):
 
     def run(self, h, author):
         y = self.norms[0](h) if self.where in {"before", "both"} else h
-        z = self.within(self.up(y), author)
+        z = self.up(y)
+        z = self.within(z.expand(y.shape), author) if self.inside else z
         z = self.down(z) if self.ends == "linear" else z
         z = self.norms[1](z) if self.where in {"inside", "both"} else z
         z = self.scaled(z, h)

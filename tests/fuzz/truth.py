@@ -142,8 +142,8 @@ def truth(run: Run, inputs: Inputs, seed: int) -> Truth:
     live = sorted(author.crossed - {-1})
     first = flat(torch.autograd.grad(losses[0], x, retain_graph=True))
     square = float((g * g).sum())
-    if not square:
-        raise ValueError("the gradient is zero: nothing can be compared")
+    if not 0 < square < np.inf:
+        raise ValueError("the gradient is zero, infinite or NaN: nothing can be compared")
     participation = [float(((g - at({k: 0.0})) * g).sum()) / square for k in live]
     return Truth(
         live,
