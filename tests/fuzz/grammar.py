@@ -22,7 +22,8 @@ SAMPLES, TOKENS, BLOCKS = 3, 4, 8
 """Sizes of x, and the largest number of blocks (open ones included) of a network that is drawn."""
 
 WHOLE: dict[str, tuple[Any, ...]] = {
-    "x": ("leaf", "inner", "pair"),
+    "x": ("leaf", "inner", "pair", "piece", "pieces"),
+    "named": (True, False),
     "enters": ("linear", "directly", "nonlinear"),
     "loss": (
         "square",
@@ -35,11 +36,18 @@ WHOLE: dict[str, tuple[Any, ...]] = {
         "siamese",
         "contrastive",
     ),
-    "precision": ("float64", "autocast"),
+    "precision": ("float64", "float32", "autocast"),
     "frozen": (False, True),
     "mode": ("train", "eval"),
 }
-LIKELY = {"precision": (12, 1), "frozen": (6, 1), "mode": (3, 1), "x": (4, 2, 1), "loss": (6, 3, 2, 2, 3, 2, 2, 1, 1)}
+LIKELY = {
+    "precision": (12, 1, 1),
+    "frozen": (6, 1),
+    "mode": (3, 1),
+    "x": (4, 1, 1, 1, 1),
+    "named": (4, 1),
+    "loss": (6, 3, 2, 2, 3, 2, 2, 1, 1),
+}
 Program = dict[str, Any]
 
 
@@ -73,6 +81,9 @@ class Net(nn.Module):
         x, y = (v.to(kind, copy=True).requires_grad_() for v in self.values)
         if self.program["x"] == "inner":
             return (torch.tanh(self.also(x)),)
+        if self.program["x"].startswith("piece"):
+            pieces = torch.stack([y, x]).unbind(0)  # two outputs of one operation
+            return (pieces[1], pieces[0]) if self.program["x"] == "pieces" else pieces[1:]
         return (x, y) if self.program["x"] == "pair" else (x,)
 
     def forward(self, *x: Tensor) -> Tensor:
@@ -193,16 +204,16 @@ def check(program: Program, seed: int, change: Callable[[Truth], None] | None = 
     true = truth(net.run, net.inputs, seed)
     if change is not None:
         change(true)
-    tolerance = 1e-9
+    tolerance = {"float64": 1e-9, "float32": 1e-4, "autocast": 3e-2}[program["precision"]]
     autocast = program["precision"] == "autocast"
-    if autocast:
-        net, tolerance = Net(program, seed).float(), 3e-2
+    if program["precision"] != "float64":
+        net = Net(program, seed).float()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         loss, x, notes = noted(net.run, net.inputs, seed)
     if change is not None:
         notes = [mark if k not in true.live else true.marks[true.live.index(k)] for k, mark in enumerate(notes)]
     try:
-        found = ask(loss, x, net)
+        found = ask(loss, x, net if program["named"] else None)
     except Exception as error:  # whatever it is, it is none that a user can act on
         return [f"error: {type(error).__name__} {str(error).splitlines()[0] if str(error) else ''}"]
     wrong = compare(true, notes, found, tolerance)

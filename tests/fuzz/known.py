@@ -11,6 +11,7 @@ __all__ = ["KNOWN", "is_known"]
 CHUNKED = "pieces of a cat, and the like, are no sum in one operation"
 POOLED = "a shortcut that is no plain path is neither counted nor doubted (issue 16, 1e)"
 STARTED = "a recurrence that starts from a signal looks like a projected shortcut (issue 16, D)"
+PICKED = "a recurrence over a signal that is itself a slice has blocks (found here)"
 PIECES = "summands that see different pieces of the join are no block (issue 16, 2)"
 SPELLED = "pieces are compared by spelling (issue 16, C)"
 BUFFER = "a write into a fresh buffer is no concatenation (issue 16, H)"
@@ -38,6 +39,7 @@ KNOWN: list[tuple[str, dict[str, Any], str]] = [
     ("elman", {"start": "signal"}, STARTED),
     ("lstm", {"start": "signal"}, STARTED),
     ("gru", {"start": "signal"}, STARTED),
+    *((cell, {"source": how}, PICKED) for cell in ("elman", "lstm", "gru") for how in ("as it is", "a slice")),
     ("residualrnn", {}, "a recurrence s + f(s, x_t) is no block (issue 16, 2)"),
     ("coupled", {}, "the first sums of a coupling are no blocks (issue 16, 2)"),
     ("exchange", {"starts": "pieces"}, PIECES),
@@ -57,6 +59,8 @@ KNOWN: list[tuple[str, dict[str, Any], str]] = [
     ("lora", {"inplace": True}, "a sum in place on a Linear's result, a view, is doubted though both sides are alike"),
     ("hooked", {"hook": "full backward"}, HOOKS),
     ("hooked", {"hook": "pre backward"}, HOOKS),
+    ("sampling", {}, "μ + ε σ is a projected shortcut (found here; issue 16, D)"),
+    ("doublyresidual", {"split": "chunk"}, "the sum of skips that are chunks is a block (issue 16, 3)"),
     ("scripted", {}, "a scripted sum is read as one node, in silence (issue 16, 4)"),
     ("checkpointed", {"around": "selective"}, "PyTorch's RuntimeError passes through (issue 16, 4)"),
     ("sometokens", {"which": "index", "again": "taken twice"}, SPELLED),

@@ -222,6 +222,45 @@ class Dispatch(nn.Module):
         return out.view(h.shape)
 
 
+class Dynamic(nn.Module):
+    """A weight that is a mixture chosen by the signal, and nothing else (conditional convolution)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.W, self.router = nn.Parameter(torch.randn(2, D, D) / 2), linear(D, 2)
+
+    def forward(self, h: Tensor) -> Tensor:
+        w = self.router(h.mean(1)).softmax(-1)
+        return torch.tanh(h @ torch.einsum("nk,kde->nde", w, self.W.to(w.dtype)))
+
+
+class Sampled(nn.Module):
+    """Tokens read at places that the signal gives (deformable attention)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = linear(D, 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        T = h.shape[1]
+        at = torch.linspace(-1, 1, T, dtype=h.dtype)[:, None] + 0.3 * torch.tanh(self.offset(h)).to(h.dtype)
+        grid = torch.cat([at, torch.zeros_like(at)], -1)[:, None]  # (N, 1, T, 2)
+        return F.grid_sample(h.mT[:, :, None], grid, align_corners=True)[:, :, 0].mT
+
+
+class Longconvolution(nn.Module):
+    """Hyena's convolution over all tokens by Fourier transforms, with a filter of parameters, and D ⊙ u added."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.k = nn.Parameter(torch.randn(tokens, D) / 2)
+
+    def forward(self, h: Tensor) -> Tensor:
+        n = 2 * h.shape[1]
+        k = torch.fft.rfft(self.k.to(h.dtype), n, dim=0)
+        return torch.fft.irfft(torch.fft.rfft(h, n, dim=1) * k, n, dim=1)[:, : h.shape[1]]
+
+
 class Bilinear(nn.Module):
     """nn.Bilinear of the signal and a function of it: one operation that is opaque."""
 
@@ -264,6 +303,9 @@ BRANCHES: dict[str, Callable[[int], nn.Module]] = {
     "normalised weight": lambda _: nn.Sequential(parametrizations.weight_norm(linear()), nn.Mish()),
     "factored": lambda _: nn.Sequential(nn.Linear(D, 2), nn.Linear(2, D), nn.PReLU()),
     "bilinear": lambda _: Bilinear(),
+    "dynamic": lambda _: Dynamic(),
+    "sampled": lambda _: Sampled(),
+    "long convolution": Longconvolution,
     "einsum": lambda tokens: Written("einsum", tokens),
     "left": lambda tokens: Written("left", tokens),
     "tensordot": lambda tokens: Written("tensordot", tokens),

@@ -52,14 +52,16 @@ class Attend(Part):
 
 @part
 class Queryresidual(Part):
-    """Set Transformer's Q + softmax(Q K) V with Q = W h: a block, or doubt."""
+    """Set Transformer's Q + softmax(Q K) V with Q = W h, or V + softmax(Q K) V: a block, or doubt."""
+
+    choices: ClassVar = {"plus": ("Q", "V", "K")}
 
     def make(self) -> None:
         self.q, self.k, self.v, self.o = linear(), linear(), linear(), linear()
 
     def run(self, h, author):
-        Q = self.q(h)
-        h = Q + author.branch((Q @ self.k(h).mT).softmax(-1) @ self.v(h), None, None, "open")
+        Q, K, V = self.q(h), self.k(h), self.v(h)
+        h = {"Q": Q, "K": K, "V": V}[self.plus] + author.branch((Q @ K.mT).softmax(-1) @ V, None, None, "open")
         return h + author.branch(torch.relu(self.o(h)))
 
 

@@ -194,3 +194,92 @@ class Latents(Part):
             y = y + (author.branch(z) if k else z)
             y = y + author.branch(f(y))
         return self.back(source, y)
+
+
+@part
+class Refined(Part):
+    """RAFT: a flow that a recurrent state refines, v ← v + W s: a block each from where v is a signal."""
+
+    choices: ClassVar = {"steps": (2, 3), "state": ("tanh", "gated"), "starts": ("zero", "from h")}
+
+    def make(self) -> None:
+        self.f, self.g, self.W, self.start, self.out = linear(2 * D), linear(2 * D), linear(), linear(), linear(2 * D)
+
+    def run(self, h, author):
+        if self.state == "gated":
+            author.aside("uncounted")
+        v, s = (self.start(h) if self.starts == "from h" else torch.zeros_like(h)), torch.tanh(h)
+        for k in range(self.steps):
+            y = torch.cat([s, v], -1)
+            new = torch.tanh(self.f(y))
+            z = torch.sigmoid(self.g(y))
+            s = (1 - z) * s + z * new if self.state == "gated" else new
+            d = self.W(s)
+            v = v + (author.branch(d) if k or self.starts == "from h" else d)
+        return self.out(torch.cat([v, s], -1))
+
+
+@part
+class Doublyresidual(Part):
+    """N-BEATS: x ← x - b(x) is a block each, the sum of the forecasts f(x) is parallel."""
+
+    choices: ClassVar = {"layers": (2, 3), "split": ("two weights", "chunk"), "start": ("sum", "zero")}
+
+    def make(self) -> None:
+        self.f = nn.ModuleList(linear() for _ in range(self.layers))
+        self.both = nn.ModuleList(linear(D, 2 * D) for _ in range(self.layers))
+
+    def run(self, h, author):
+        forecast: Any = torch.zeros_like(h) if self.start == "zero" else 0
+        for f, both in zip(self.f, self.both, strict=True):
+            theta = torch.relu(f(h))
+            if self.split == "chunk":
+                back, fore = both(theta).chunk(2, -1)
+            else:
+                back, fore = F.linear(theta, both.weight[:D]), F.linear(theta, both.weight[D:])
+            h = h - author.branch(back)
+            forecast = forecast + fore
+        return forecast
+
+
+@part
+class Stitched(Part):
+    """Two streams mixed by numbers or parameters, both plain: no block; f and g after it are none either."""
+
+    choices: ClassVar = {"by": ("numbers", "parameters"), "starts": ("chunk", "weights")}
+
+    def make(self) -> None:
+        self.f, self.g, self.w = mlp(), mlp(), nn.Parameter(torch.rand(4))
+        self.P, self.Q, self.out = linear(), linear(), linear(2 * D)
+
+    def run(self, h, author):
+        author.aside("uncounted")
+        a, b = (self.f(h), self.g(h)) if self.starts == "weights" else (h, h.flip(-1))
+        w = self.w if self.by == "parameters" else (0.7, 0.3, 0.2, 0.8)
+        a, b = w[0] * a + w[1] * b, w[2] * a + w[3] * b
+        return self.out(torch.cat([self.f(a), self.g(b)], -1))
+
+
+@part
+class Complexstream(Part):
+    """A complex stream, z + W f(z): a block, whose parts are put together and taken apart outside."""
+
+    choices: ClassVar = {"form": ("sum", "parts"), "leaves": ("parts", "abs")}
+
+    def make(self) -> None:
+        half = D // 2
+        self.W, self.V = (nn.Parameter(torch.randn(half, half, 2) / 2) for _ in range(2))
+        self.out = linear()
+
+    def run(self, h, author):
+        z = (
+            torch.complex(*h.double().chunk(2, -1))
+            if self.form == "parts"
+            else torch.view_as_complex(h.double().unflatten(-1, (-1, 2)).contiguous())
+        )
+        y = z @ torch.view_as_complex(self.W.double())
+        y = torch.complex(torch.tanh(y.real), torch.tanh(y.imag)) @ torch.view_as_complex(self.V.double())
+        z = z + author.branch(y)
+        if self.leaves == "abs":
+            return self.out(torch.cat([z.abs(), z.real], -1).to(h.dtype))
+        return torch.cat([z.real, z.imag], -1).to(h.dtype)

@@ -377,3 +377,92 @@ class Fourier(Part):
         x = torch.fft.rfft(h.to(self.modes.dtype), dim=1)
         modes = torch.einsum("nkd,kde->nke", x, self.modes.to(x.dtype))
         return F.gelu(torch.fft.irfft(modes, n=h.shape[1], dim=1).to(h.dtype) + self.beside(h))
+
+
+@part
+class Sampling(Part):
+    """A sample of a normal distribution, μ(h) + ε σ(h): no block, though μ is affine and σ is not."""
+
+    choices: ClassVar = {"by": ("two weights", "chunk"), "spread": ("exp", "softplus")}
+
+    def make(self) -> None:
+        self.mu, self.log, self.both = linear(), linear(), linear(D, 2 * D)
+
+    def run(self, h, author):
+        mu, log = self.both(h).chunk(2, -1) if self.by == "chunk" else (self.mu(h), self.log(h))
+        sigma = torch.exp(0.5 * log) if self.spread == "exp" else F.softplus(log)
+        return mu + torch.randn(sigma.shape, dtype=torch.float64).to(sigma.dtype) * sigma
+
+
+@part
+class Reparametrised(Part):
+    """RepVGG before it is fused: norm(W h) + norm(V h) + norm(h): one block, the two affine ones are parallel."""
+
+    choices: ClassVar = {"order": ("W + V + h", "h + W + V", "h + (W + V)"), "norm": ("layer", "group")}
+
+    def make(self) -> None:
+        self.W, self.V = Over(nn.Conv1d(D, D, 3, padding=1)), Over(nn.Conv1d(D, D, 1))
+        self.norms = nn.ModuleList(NORMS[self.norm]() for _ in range(3))
+
+    def run(self, h, author):
+        w, v, y = self.norms[0](self.W(h)), self.norms[1](self.V(h)), self.norms[2](h)
+        if self.order == "W + V + h":
+            return torch.relu(author.branch(w + v, 0) + y)
+        if self.order == "h + W + V":
+            return torch.relu(y + author.branch(w) + author.branch(v))
+        return torch.relu(y + author.branch(w + v))
+
+
+@part
+class Polynomial(Part):
+    """PolyNet's h + f(h) + f(f(h)): two blocks; f(h) + f(f(h)) within one sum has their form too, and is open."""
+
+    choices: ClassVar = {"order": ("left", "right")}
+
+    def make(self) -> None:
+        self.f = mlp()
+
+    def run(self, h, author):
+        a = self.f(h)
+        if self.order == "left":
+            return h + author.branch(a) + author.branch(self.f(a))
+        return h + author.branch(a + author.branch(self.f(a), verdict="free"))
+
+
+@part
+class Aggregated(Part):
+    """A weighted sum of all depths (ELMo): blocks inside, the sum of plain signals is none."""
+
+    choices: ClassVar = {"by": ("numbers", "parameters", "stack", "list"), "layers": (2, 1)}
+
+    def make(self) -> None:
+        self.f, self.w = nn.ModuleList(mlp() for _ in range(self.layers)), nn.Parameter(torch.rand(self.layers + 1))
+
+    def run(self, h, author):
+        author.aside("uncounted")
+        depths = [h]
+        for f in self.f:
+            depths.append(depths[-1] + author.branch(f(depths[-1])))
+        w = self.w.softmax(0) if self.by != "numbers" else torch.full_like(self.w, 0.5).detach()
+        if self.by == "stack":
+            return torch.einsum("kntd,k->ntd", torch.stack(depths), w.to(h.dtype))
+        if self.by == "list":
+            return (torch.stack(depths) * w[:, None, None, None].detach()).sum(0)
+        return sum(w[k] * y for k, y in enumerate(depths))
+
+
+@part
+class Quantised(Part):
+    """Residual vector quantisation with straight-through codes: sums and differences of plain signals, no block."""
+
+    def make(self) -> None:
+        self.codes, self.W = nn.Parameter(torch.randn(2, 4, D)), linear()
+
+    def run(self, h, author):
+        author.aside("uncounted")
+        rest, total = self.W(h), 0
+        for codes in self.codes:
+            near = torch.cdist(rest.detach().to(codes.dtype), codes).argmin(-1)
+            q = rest + (codes[near].to(rest.dtype) - rest).detach()
+            rest, total = rest - 0.5 * q, total + q
+        return total

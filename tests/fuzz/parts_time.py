@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from part import D, Part, add, linear, part
 from torch import Tensor, nn
 from truth import Author
@@ -11,7 +12,11 @@ from truth import Author
 class Recurrence(Part):
     """A cell over the tokens; what starts it, and what is read from it, are options."""
 
-    choices: ClassVar = {"start": ("zeros", "parameter", "signal"), "reads": ("all", "last")}
+    choices: ClassVar = {
+        "start": ("zeros", "parameter", "signal"),
+        "reads": ("all", "last"),
+        "source": ("copied", "as it is", "a slice"),
+    }
 
     def make(self) -> None:
         self.U, self.W, self.P = linear(D, 4 * D), linear(D, 4 * D), linear()
@@ -24,7 +29,9 @@ class Recurrence(Part):
             "signal": lambda: torch.tanh(self.P(h.mean(1))),
         }
         state = (starts[self.start](), h.new_zeros(len(h), D))
-        states = []
+        if self.source == "a slice":
+            h = F.pad(h, (0, 0, 1, 0))[:, 1:]
+        states, h = [], h.clone() if self.source == "copied" else h
         for t in range(h.shape[1]):
             state = self.step(state, h[:, t], author, first=t == 0 and self.start != "signal")
             states.append(state[0])

@@ -183,7 +183,7 @@ class Found:
     verdicts: Counter[str] | None
 
 
-def ask(loss: Tensor, x: tuple[Tensor, ...], model: torch.nn.Module) -> Found:
+def ask(loss: Tensor, x: tuple[Tensor, ...], model: torch.nn.Module | None) -> Found:
     """Measure a live loss with the package."""
     import warnings
 
