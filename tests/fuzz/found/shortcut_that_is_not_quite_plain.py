@@ -1,6 +1,6 @@
 """Shortcuts that every reader calls skips, left out without a word: an RMSNorm (on the CPU it is no operation of its
-own; a LayerNorm there is counted), clamped against overflow, nan_to_num, fake-quantised, masked in place, gated, sorted.
-A block each, or a warning."""
+own; a LayerNorm there is counted), clamped against overflow, nan_to_num, fake-quantised, masked in place, gated or
+sorted. A block each, or a warning."""
 
 import warnings
 
