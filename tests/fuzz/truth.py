@@ -84,7 +84,8 @@ class Author:
         number = len(self.marks)
         if self.closed:  # a checkpoint computes its part anew: the backward pass uses the gates of the first time
             return Gate.apply(z, self, -1) if self.gated else z
-        signal = None if z.grad_fn is None else (z.grad_fn, z.output_nr)
+        # not with gates: a gate that held the author of nodes above it would hold itself
+        signal = None if self.gated or z.grad_fn is None else (z.grad_fn, z.output_nr)
         self.marks.append(Mark(verdict, side, shortcut, self.place, signal))
         self.factors[number] = 1.0
         return Gate.apply(z, self, number) if self.gated else z
