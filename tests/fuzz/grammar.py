@@ -120,9 +120,9 @@ class Net(nn.Module):
         """What the last part gives, and what one of the first gives."""
         h = x[0]
         author.second = x[1] if len(x) > 1 else None
-        if self.program["enters"] != "directly" or len(x) > 1:
+        if self.program["enters"] != "directly":
             h = self.enter(h)
-        if len(x) > 1:
+        if len(x) > 1 and not any("second input" in term.values() for term in terms(self.program["parts"])):
             h = torch.cat([h[:, :2], self.also(x[1])[:, 2:]], 1)  # two tensors, each some of the tokens
         if self.program["enters"] == "nonlinear":
             h = torch.relu(h)

@@ -39,7 +39,7 @@ KNOWN: list[tuple[str, dict[str, Any], str]] = [
     ("elman", {"start": "signal"}, STARTED),
     ("lstm", {"start": "signal"}, STARTED),
     ("gru", {"start": "signal"}, STARTED),
-    *((cell, {"source": how}, PICKED) for cell in ("elman", "lstm", "gru") for how in ("as it is", "a slice")),
+    *((cell, {"source": how}, PICKED) for cell in ("elman", "lstm", "gru") for how in ("a slice",)),
     ("residualrnn", {}, "a recurrence s + f(s, x_t) is no block (issue 16, 2)"),
     ("coupled", {}, "the first sums of a coupling are no blocks (issue 16, 2)"),
     ("exchange", {"starts": "pieces"}, PIECES),
@@ -49,9 +49,13 @@ KNOWN: list[tuple[str, dict[str, Any], str]] = [
     ("attentionresidual", {}, "attention over depth is neither counted nor doubted (issue 16, 1c)"),
     ("wavenet", {"split": "chunk"}, "the sum of skips that are chunks is a block (issue 16, 3)"),
     ("attend", {"bias": "from h"}, "a bias of the attention scores is a projected shortcut (issue 16, 3)"),
-    ("modulated", {"condition": "second input"}, "a modulation is a block (issue 16, 3)"),
+    *(
+        ("modulated", {"layers": 2, "pieces": pieces, "condition": c}, "a modulation is a block (issue 16, 3)")
+        for pieces in ("chunk", "unbind")
+        for c in ("from h", "mean token", "second input")
+    ),
     ("classtoken", {"again": "otherwise"}, SPELLED),
-    *(("classtoken", {"again": "taken twice", "pick": how}, SPELLED) for how in ("index", "mask", "index_select")),
+    *(("classtoken", {"again": "taken twice", "pick": how}, SPELLED) for how in ("index", "mask")),
     ("classtoken", {"again": "normed before"}, SPELLED),
     ("message", {"edges": True}, SPELLED),
     ("classtoken", {"put": "buffer"}, BUFFER),
@@ -64,7 +68,12 @@ KNOWN: list[tuple[str, dict[str, Any], str]] = [
     ("scripted", {}, "a scripted sum is read as one node, in silence (issue 16, 4)"),
     ("checkpointed", {"around": "selective"}, "PyTorch's RuntimeError passes through (issue 16, 4)"),
     ("sometokens", {"which": "index", "again": "taken twice"}, SPELLED),
-    ("shuffled", {"by": "index"}, "an index over the batch, undone later, mixes samples (issue 16, 5)"),
+    (
+        "residual",
+        {"branch": "bilinear", "frozen": True},
+        "an opaque operation's frozen weight is not seen (found here)",
+    ),
+    ("shuffled", {"by": "index", "loss": "bare"}, "an index over the batch, undone later, mixes samples (issue 16, 5)"),
     ("network", {"loss": "auxiliary logit"}, "an affine auxiliary loss is a projected shortcut (found here)"),
 ]
 """Part, the options that matter, reason."""
@@ -79,8 +88,8 @@ def terms(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def is_known(program: dict[str, Any]) -> str:
     """The reason why a network is mislabelled today, or nothing."""
-    for term in [{**program, "part": "network"}, *terms(program["parts"])]:
+    for term in [{"part": "network"}, *terms(program["parts"])]:
         for name, options, reason in KNOWN:
-            if term["part"] == name and options.items() <= term.items():
+            if term["part"] == name and options.items() <= {**program, **term}.items():
                 return reason
     return ""

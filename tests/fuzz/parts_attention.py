@@ -1,6 +1,7 @@
 """Attention and what is added in it, modulation, norms and positions."""
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +27,9 @@ class Attend(Part):
     def rotated(self, q: Tensor) -> Tensor:
         if not self.rotary:
             return q
-        angle = torch.arange(q.shape[1], dtype=q.dtype)[:, None] * torch.rand(D // 2, dtype=q.dtype).repeat(2)
+        angle = torch.arange(q.shape[1], dtype=q.dtype)[:, None] * torch.rand(D // 2, dtype=torch.float64).to(
+            q.dtype
+        ).repeat(2)
         a, b = q.chunk(2, -1)
         if self.rotary == "cat":
             c, s = angle.cos()[:, : D // 2], angle.sin()[:, : D // 2]
@@ -95,17 +98,23 @@ class Decoder(Part):
         return y + author.branch(self.f(self.norm(y)))
 
 
+def chunks(weight: Tensor) -> tuple[Tensor, ...]:
+    return weight.split(D)
+
+
 @part
 class Modulated(Part):
-    """adaLN: h + g ⊙ f(norm(h) (1 + s) + b), with s, b, g pieces of one projection of a condition: one block."""
+    """adaLN: h + g ⊙ f(norm(h) (1 + s) + b), with all s, b, g pieces of one projection of a condition: a block each."""
 
     choices: ClassVar = {
         "condition": ("constant", "from h", "mean token", "second input"),
-        "pieces": ("chunk", "three", "unbind"),
+        "pieces": ("chunk", "weights", "unbind"),
+        "layers": (1, 2),
     }
 
     def make(self) -> None:
-        self.ada, self.f, self.c = linear(D, 3 * D), mlp(), nn.Parameter(torch.randn(D))
+        self.ada, self.c = linear(D, 3 * self.layers * D), nn.Parameter(torch.randn(D))
+        self.f = nn.ModuleList(mlp() for _ in range(self.layers))
 
     def run(self, h, author):
         second = self.c if author.second is None else author.second.mean(1, keepdim=True)
@@ -115,13 +124,19 @@ class Modulated(Part):
             "mean token": lambda: h.mean(1, keepdim=True),
             "second input": lambda: second,
         }[self.condition]()
-        ada = self.ada(F.silu(c))
-        if self.pieces == "three":
-            W, b = self.ada.weight, self.ada.bias
-            s, b, g = (F.linear(F.silu(c), W[k * D : (k + 1) * D], b[k * D : (k + 1) * D]) for k in range(3))
-        else:
-            s, b, g = ada.chunk(3, -1) if self.pieces == "chunk" else ada.unflatten(-1, (3, D)).unbind(-2)
-        return h + author.branch(g * self.f(F.layer_norm(h, (D,)) * (1 + s) + b))
+        n, c = 3 * self.layers, F.silu(c)
+        ways: dict[str, Callable[[], Any]] = {
+            "chunk": lambda: self.ada(c).chunk(n, -1),
+            "unbind": lambda: self.ada(c).unflatten(-1, (n, D)).unbind(-2),
+            "weights": lambda: [
+                F.linear(c, W, b) for W, b in zip(self.ada.weight.split(D), self.ada.bias.split(D), strict=True)
+            ],
+        }
+        pieces = ways[self.pieces]()
+        for k, f in enumerate(self.f):
+            s, b, g = pieces[3 * k : 3 * k + 3]
+            h = h + author.branch(g * f(F.layer_norm(h, (D,)) * (1 + s) + b))
+        return h
 
 
 @part

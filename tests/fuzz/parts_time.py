@@ -15,7 +15,7 @@ class Recurrence(Part):
     choices: ClassVar = {
         "start": ("zeros", "parameter", "signal"),
         "reads": ("all", "last"),
-        "source": ("copied", "as it is", "a slice"),
+        "source": ("copied", "a slice"),
     }
 
     def make(self) -> None:

@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from grammar import check, draw, shrink, simple
+from grammar import WHOLE, check, draw, shrink, simple
 from known import KNOWN, terms
 from parts import PARTS
 
@@ -59,14 +59,17 @@ def seeds(first, last, out, small):
     return bool(wrong)
 
 
+def alone(name, options):
+    """A network of one part with these options, some of which may be the network's."""
+    whole = {key: value for key, value in options.items() if key in WHOLE}
+    program = simple({"part": "residual" if name == "network" else name, **options})
+    return {**program, "x": "pair" if "second input" in options.values() else "leaf", **whole}
+
+
 def known():
     """Run each known failure alone, and print whether it is right by now."""
     for name, options, reason in KNOWN:
-        if name == "network":
-            program = {**simple({"part": "residual"}), **options}
-        else:
-            program = simple({"part": name, **options})
-            program["x"] = "pair" if "second input" in options.values() else "leaf"
+        program = alone(name, options)
         said = [asked(program, seed) for seed in range(3)]
         state = "right" if not any(said) else f"wrong ({next(filter(None, said))[0]})"
         print(f"{name} {json.dumps(options)}: {state}; {reason}", flush=True)
