@@ -7,6 +7,7 @@ and the parts inside. Program and seed are the whole network.
 import copy
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -211,7 +212,8 @@ def check(program: Program, seed: int, change: Callable[[Truth], None] | None = 
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         loss, x, notes = noted(net.run, net.inputs, seed)
     if change is not None:
-        notes = [mark if k not in true.live else true.marks[true.live.index(k)] for k, mark in enumerate(notes)]
+        told = dict(zip(true.live, true.marks, strict=True))
+        notes = [replace(told[k], signal=mark.signal) if k in told else mark for k, mark in enumerate(notes)]
     try:
         found = ask(loss, x, net if program["named"] else None)
     except Exception as error:  # whatever it is, it is none that a user can act on

@@ -1,6 +1,7 @@
 """What stands around other parts: shared weights, hooks, checkpoints."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
@@ -202,10 +203,16 @@ class Stopped(Part):
         return h + author.branch(self.f(0.5 * h + 0.5 * h.detach()))
 
 
-@torch.jit.script
 def bias_dropout_add(y: Tensor, bias: Tensor, h: Tensor) -> Tensor:
-    """Megatron's scripted sum."""
+    """Megatron's sum, to be scripted."""
     return h + torch.nn.functional.dropout(y + bias, p=0.0, training=True)
+
+
+@functools.cache
+def scripted() -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.script(bias_dropout_add)
 
 
 @part
@@ -217,5 +224,5 @@ class Scripted(Part):
 
     def run(self, h, author):
         for f in self.f:
-            h = bias_dropout_add(author.branch(f(h), None, None, "open"), self.b, h)
+            h = scripted()(author.branch(f(h), None, None, "open"), self.b, h)
         return h

@@ -237,7 +237,7 @@ class Highway(Part):
             return h + author.branch(t * (f - h))
         author.aside("uncounted")
         if self.way == "lerp":
-            return torch.lerp(h, f, t)
+            return torch.lerp(h, f.to(h.dtype), t.to(h.dtype))
         if self.way == "h - t h + t f":  # two sums: both have h plain, and products on their branches
             return h - author.branch(t * h, verdict="free") + author.branch(t * f, verdict="free")
         c = 1 - t if self.coupled else torch.sigmoid(self.c(h))
