@@ -4,92 +4,112 @@
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["KNOWN", "is_known"]
+__all__ = ["KNOWN", "Known", "is_known", "terms"]
 
-CHUNKED = "pieces of a cat, and the like, are no sum in one operation"
-POOLED = "a shortcut that is no plain path is neither counted nor doubted (issue 16, 1e)"
+Term = dict[str, Any]
+
+
+class Known(NamedTuple):
+    """A part with options, those of the whole network among them, that is mislabelled.
+
+    ``beside`` stands behind it in the network that shows it; "network" is any part at all.
+    """
+
+    reason: str
+    part: str
+    options: dict[str, Any] = {}
+    beside: tuple[Term, ...] = ()
+
+
+def each(reason: str, part: str, option: str, *values: Any, **others: Any) -> list[Known]:
+    """One entry for each value of an option."""
+    return [Known(reason, part, {option: value, **others}) for value in values]
+
+
+ODD = "a sum that is not one operation of the table is neither counted nor doubted (issue 16, 2)"
+UNPLAIN = "a shortcut that is not quite plain is neither counted nor doubted (issue 16, 1e; more found here)"
 STARTED = "a recurrence that starts from a signal looks like a projected shortcut (issue 16, D)"
 PICKED = "a recurrence over a signal that is itself a slice has blocks (found here)"
-PIECES = "summands that see different pieces of the join are no block (issue 16, 2)"
+PIECE = "where x is a piece, shortcuts that start behind a weight are not found (found here)"
+AFFINE = "an affine and a nonlinear function of one signal are a projected shortcut (issue 16, D; found here)"
+CANCELLED = "moments compares what cancels with its own size, and refuses (found here)"
+COUPLED = "summands that see different pieces of the join, or different streams, are no block (issue 16, 2)"
 SPELLED = "pieces are compared by spelling (issue 16, C)"
-BUFFER = "a write into a fresh buffer is no concatenation (issue 16, H)"
+CHUNKS = "a stream's meeting ignores pieces (issue 16, B)"
+BUFFER = "a write in place into a whole view, or a fresh buffer, is doubted (issue 16, H; found here)"
 HOOKS = "PyTorch's own BackwardHookFunction is taken for a custom function (issue 16, 1a)"
 
-UNPLAIN = (
-    *("in place, masked", "normed by hand", "relu", "clamped", "no nan", "sorted", "largest", "softmax", "gated"),
-    *("max pooled", "fake quantised"),
-)
-
-KNOWN: list[tuple[str, dict[str, Any], str]] = [
-    ("residual", {"way": "cat, chunk"}, CHUNKED),
-    ("residual", {"way": "cat @ [1; 1]"}, CHUNKED),
-    ("residual", {"way": "complex"}, CHUNKED),
-    ("residual", {"way": "index_reduce"}, CHUNKED),
-    ("residual", {"way": "scatter_reduce"}, CHUNKED),
-    ("residual", {"way": "pairs, avg_pool"}, CHUNKED),
-    *(("residual", {"shortcut": how}, POOLED) for how in UNPLAIN),
-    ("residual", {"branch": "experts, index_add_"}, BUFFER),
-    ("nonlinearshortcut", {}, POOLED),
-    ("transition", {"pool": "max"}, POOLED),
-    ("transition", {"pool": "max, projected"}, POOLED),
-    ("classattention", {}, POOLED),
-    ("queryresidual", {}, POOLED),
-    ("elman", {"start": "signal"}, STARTED),
-    ("lstm", {"start": "signal"}, STARTED),
-    ("gru", {"start": "signal"}, STARTED),
-    *((cell, {"source": how}, PICKED) for cell in ("elman", "lstm", "gru") for how in ("a slice",)),
-    ("residualrnn", {}, "a recurrence s + f(s, x_t) is no block (issue 16, 2)"),
-    ("coupled", {}, "the first sums of a coupling are no blocks (issue 16, 2)"),
-    ("exchange", {"starts": "pieces"}, PIECES),
-    ("exchange", {"cross": False}, "a plain stream plus a function of another is no block, as in a coupling"),
-    ("lanes", {}, "a branch that is written to two lanes counts twice (issue 16, 1d)"),
-    ("hyper", {"mixing": "signal"}, "streams mixed by a signal have no block (issue 16, 1b)"),
-    ("attentionresidual", {}, "attention over depth is neither counted nor doubted (issue 16, 1c)"),
-    ("wavenet", {"split": "chunk"}, "the sum of skips that are chunks is a block (issue 16, 3)"),
-    ("attend", {"bias": "from h"}, "a bias of the attention scores is a projected shortcut (issue 16, 3)"),
+KNOWN: list[Known] = [
+    *each(ODD, "residual", "way", "cat, chunk", "cat @ [1; 1]", "complex", "index_reduce", "scatter_reduce"),
+    *each(ODD, "residual", "way", "pairs, avg_pool"),
+    *each(UNPLAIN, "residual", "shortcut", "in place, masked", "normed by hand", "relu", "clamped", "no nan", "sorted"),
+    *each(UNPLAIN, "residual", "shortcut", "largest", "softmax", "gated", "max pooled", "fake quantised"),
+    *each(UNPLAIN, "transition", "pool", "max", "max, projected"),
+    *each(UNPLAIN, "pooled", "query", "max"),
+    Known(UNPLAIN, "nonlinearshortcut"),
+    Known(UNPLAIN, "classattention"),
+    Known(UNPLAIN, "queryresidual"),
+    *(known for cell in ("elman", "lstm", "gru") for known in each(STARTED, cell, "start", "signal")),
+    *(known for cell in ("elman", "lstm", "gru") for known in each(PICKED, cell, "source", "a slice")),
+    *each(PIECE, "network", "x", "piece", "pieces", enters="directly"),
+    Known(AFFINE, "sampling"),
+    *each(AFFINE, "attend", "bias", "from h"),
+    *each(AFFINE, "network", "loss", "auxiliary logit"),
+    Known(CANCELLED, "pooled", {"precision": "autocast"}),
+    Known(CANCELLED, "weightless", {"mixer": "difference"}, ({"part": "latents"},)),
+    Known(COUPLED, "coupled"),
+    Known(COUPLED, "residualrnn"),
+    Known(COUPLED, "exchange", {"starts": "pieces"}),
+    Known(COUPLED, "exchange", {"cross": False}),
+    *each(SPELLED, "classtoken", "again", "otherwise", "normed before"),
+    *each(SPELLED, "classtoken", "pick", "index", "mask", again="taken twice"),
+    *each(SPELLED, "sometokens", "which", "index", again="taken twice"),
+    *each(SPELLED, "message", "edges", True),
+    *each(CHUNKS, "wavenet", "split", "chunk"),
+    *each(CHUNKS, "doublyresidual", "split", "chunk"),
     *(
-        ("modulated", {"layers": 2, "pieces": pieces, "condition": c}, "a modulation is a block (issue 16, 3)")
+        known
         for pieces in ("chunk", "unbind")
-        for c in ("from h", "mean token", "second input")
+        for known in each(
+            CHUNKS, "modulated", "condition", "from h", "mean token", "second input", layers=2, pieces=pieces
+        )
     ),
-    ("classtoken", {"again": "otherwise"}, SPELLED),
-    *(("classtoken", {"again": "taken twice", "pick": how}, SPELLED) for how in ("index", "mask")),
-    ("classtoken", {"again": "normed before"}, SPELLED),
-    ("message", {"edges": True}, SPELLED),
-    ("classtoken", {"put": "buffer"}, BUFFER),
-    ("sometokens", {"put": "buffer"}, BUFFER),
-    ("lora", {"inplace": True}, "a sum in place on a Linear's result, a view, is doubted though both sides are alike"),
-    ("hooked", {"hook": "full backward"}, HOOKS),
-    ("hooked", {"hook": "pre backward"}, HOOKS),
-    ("sampling", {}, "μ + ε σ is a projected shortcut (found here; issue 16, D)"),
-    ("doublyresidual", {"split": "chunk"}, "the sum of skips that are chunks is a block (issue 16, 3)"),
-    ("scripted", {}, "a scripted sum is read as one node, in silence (issue 16, 4)"),
-    ("checkpointed", {"around": "selective"}, "PyTorch's RuntimeError passes through (issue 16, 4)"),
-    ("sometokens", {"which": "index", "again": "taken twice"}, SPELLED),
-    (
+    *each(BUFFER, "classtoken", "put", "buffer"),
+    *each(BUFFER, "sometokens", "put", "buffer"),
+    *each(BUFFER, "lora", "inplace", True),
+    *each(BUFFER, "residual", "branch", "experts, index_add_"),
+    *each(HOOKS, "hooked", "hook", "full backward", "pre backward"),
+    Known("a branch that is written to two lanes counts twice (issue 16, 1d)", "lanes"),
+    Known("streams mixed by a signal have no block (issue 16, 1b)", "hyper", {"mixing": "signal"}),
+    Known("attention over depth is neither counted nor doubted (issue 16, 1c)", "attentionresidual"),
+    Known("a scripted sum is read as one node, in silence (issue 16, 4)", "scripted"),
+    Known("PyTorch's RuntimeError passes through (issue 16, 4)", "checkpointed", {"around": "selective"}),
+    Known(
+        "the frozen weight of an operation that is not understood is not seen (found here)",
         "residual",
-        {"branch": "bilinear", "frozen": True},
-        "an opaque operation's frozen weight is not seen (found here)",
+        {"branch": "bilinear", "ends": "bare", "frozen": True},
     ),
-    ("shuffled", {"by": "index", "loss": "bare"}, "an index over the batch, undone later, mixes samples (issue 16, 5)"),
-    ("network", {"loss": "auxiliary logit"}, "an affine auxiliary loss is a projected shortcut (found here)"),
+    Known(
+        "an index over the batch that is undone later mixes samples (issue 16, 5)",
+        "shuffled",
+        {"by": "index", "loss": "bare"},
+    ),
 ]
-"""Part, the options that matter, reason."""
 
 
-def terms(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def terms(parts: list[Term]) -> Iterator[Term]:
     """Every part of a program, those inside others as well."""
     for term in parts:
         yield term
         yield from terms(term.get("inside", []))
 
 
-def is_known(program: dict[str, Any]) -> str:
+def is_known(program: Term) -> str:
     """The reason why a network is mislabelled today, or nothing."""
     for term in [{"part": "network"}, *terms(program["parts"])]:
-        for name, options, reason in KNOWN:
-            if term["part"] == name and options.items() <= {**program, **term}.items():
-                return reason
+        for known in KNOWN:
+            if term["part"] == known.part and known.options.items() <= {**program, **term}.items():
+                return known.reason
     return ""

@@ -88,6 +88,7 @@ def add(
     order = ("block", "open", "free", "doubtful")
     z = z if way in {"h + z", "z + h", "h - z", "z - h", "h += z"} else z.to(h.dtype)  # as autocast has them differ
     weaker = max(form.verdict, verdict, key=order.index)
+    weaker = "free" if "block" not in (form.verdict, verdict) else weaker  # two oddities at once
     return form.write(h, author.branch(z, form.side, shortcut, weaker))
 
 

@@ -68,7 +68,7 @@ SHORTCUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "softmax": lambda h: h.softmax(-1),
     "gated": lambda h: torch.sigmoid(h) * h,
     "max pooled": lambda h: F.max_pool1d(h.mT, 3, 1, 1).mT,
-    "fake quantised": lambda h: torch.fake_quantize_per_tensor_affine(h.float(), 0.01, 0, -128, 127).to(h.dtype),
+    "fake quantised": lambda h: torch.fake_quantize_per_tensor_affine(h, 0.01, 0, -128, 127),
 }
 names = list(SHORTCUTS)
 OPEN_SHORTCUTS = {*names[names.index("diagonal") :]}

@@ -178,7 +178,7 @@ class Found:
     gradients: Tensor
     lengths: list[int]
     shares: list[float]
-    mean: float
+    mean: float | str
     doubts: list[str]
     samples_apart: bool
     verdicts: Counter[str] | None
@@ -188,14 +188,17 @@ def ask(loss: Tensor, x: tuple[Tensor, ...], model: torch.nn.Module | None) -> F
     """Measure a live loss with the package."""
     import warnings
 
-    from skipglass import paths, trace
+    from skipglass import errors, paths, trace
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         t = trace(model, loss=loss, x=x if len(x) > 1 else x[0])
         s = paths.spectrum(t, keep=True)
         p = paths.participation_of(t)
-        m = paths.moments(t, unit="blocks")
+        try:
+            mean = paths.moments(t, unit="blocks").mean
+        except errors.DecompositionError as refused:
+            mean = str(refused)
     graph = s.graph
     branches = [block.merge.branch for block in graph.blocks]
     kept = s.gradients if isinstance(s.gradients, tuple) else (s.gradients,)
@@ -209,7 +212,7 @@ def ask(loss: Tensor, x: tuple[Tensor, ...], model: torch.nn.Module | None) -> F
         torch.cat([part.flatten(2) for part in kept], 2),
         [int(r) for r in s.lengths],
         list(s.share),
-        m.mean,
+        mean,
         graph.doubts("blocks"),
         s.independent_samples,
         None if verdicts is None else Counter(str(getattr(each, "verdict", each)) for each in verdicts),
@@ -300,7 +303,10 @@ def _parts(true: Truth, counted: list[int], found: Found, tolerance: float, scal
     shares = [float((part * g).sum()) / square for part in parts]
     depth = sum(r * share for r, share in enumerate(shares))
     close = 10 * tolerance * scale
-    for told, value in (("moments", found.mean), ("spectrum", float(np.dot(found.lengths, found.shares)))):
+    if isinstance(found.mean, str):
+        wrong.append(f"moments: {found.mean}")
+    mean = depth if isinstance(found.mean, str) else found.mean
+    for told, value in (("moments", mean), ("spectrum", float(np.dot(found.lengths, found.shares)))):
         if not abs(value - depth) <= close * max(1, len(counted)):
             wrong.append(f"depth: {told} {value:.9f}, by gates {depth:.9f}")
     if tolerance > TOLERANCE:
