@@ -3,7 +3,8 @@
 ``python tests/fuzz/run.py --known`` runs each alone and prints which are right by now; those leave the table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 __all__ = ["KNOWN", "Known", "is_known", "terms"]
@@ -14,13 +15,13 @@ Term = dict[str, Any]
 class Known(NamedTuple):
     """A part with options, those of the whole network among them, that is mislabelled.
 
-    ``beside`` stands behind it in the network that shows it; "network" is any part at all.
+    ``shown`` are the parts of the network that shows it, if not this one alone; "network" is any part at all.
     """
 
     reason: str
     part: str
-    options: dict[str, Any] = {}
-    beside: tuple[Term, ...] = ()
+    options: Mapping[str, Any] = MappingProxyType({})
+    shown: tuple[Term, ...] = ()
 
 
 def each(reason: str, part: str, option: str, *values: Any, **others: Any) -> list[Known]:
@@ -47,18 +48,27 @@ KNOWN: list[Known] = [
     *each(UNPLAIN, "residual", "shortcut", "in place, masked", "normed by hand", "relu", "clamped", "no nan", "sorted"),
     *each(UNPLAIN, "residual", "shortcut", "largest", "softmax", "gated", "max pooled", "fake quantised"),
     *each(UNPLAIN, "transition", "pool", "max", "max, projected"),
-    *each(UNPLAIN, "pooled", "query", "max"),
     Known(UNPLAIN, "nonlinearshortcut"),
     Known(UNPLAIN, "classattention"),
     Known(UNPLAIN, "queryresidual"),
     *(known for cell in ("elman", "lstm", "gru") for known in each(STARTED, cell, "start", "signal")),
     *(known for cell in ("elman", "lstm", "gru") for known in each(PICKED, cell, "source", "a slice")),
-    *each(PIECE, "network", "x", "piece", "pieces", enters="directly"),
+    Known(PIECE, "network", {"x": "piece", "enters": "directly"}, ({"part": "refined", "starts": "from h"},)),
     Known(AFFINE, "sampling"),
     *each(AFFINE, "attend", "bias", "from h"),
-    *each(AFFINE, "network", "loss", "auxiliary logit"),
-    Known(CANCELLED, "pooled", {"precision": "autocast"}),
-    Known(CANCELLED, "weightless", {"mixer": "difference"}, ({"part": "latents"},)),
+    Known(AFFINE, "network", {"loss": "auxiliary logit"}, ({"part": "residual"},)),
+    Known(
+        CANCELLED,
+        "pooled",
+        {"precision": "autocast"},
+        ({"part": "residual", "branch": "transformer layer", "inside": [{"part": "pooled"}]},),
+    ),
+    Known(
+        CANCELLED,
+        "weightless",
+        {"mixer": "difference"},
+        ({"part": "weightless", "mixer": "difference"}, {"part": "latents"}),
+    ),
     Known(COUPLED, "coupled"),
     Known(COUPLED, "residualrnn"),
     Known(COUPLED, "exchange", {"starts": "pieces"}),

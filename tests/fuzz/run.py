@@ -62,11 +62,8 @@ def seeds(first, last, out, small):
 def alone(known):
     """The network that shows a known failure."""
     whole = {key: value for key, value in known.options.items() if key in WHOLE}
-    part = "refined" if known.part == "network" else known.part
     options = {key: value for key, value in known.options.items() if key not in WHOLE}
-    if part == "refined":
-        options["starts"] = "from h"
-    program = simple({"part": part, **options}, *known.beside)
+    program = simple(*(known.shown or [{"part": known.part, **options}]))
     return {**program, "x": "pair" if "second input" in options.values() else "leaf", **whole}
 
 
@@ -75,7 +72,7 @@ def known():
     for each in KNOWN:
         said = [line for seed in range(5) for line in asked(alone(each), seed)]
         state = f"wrong ({said[0]})" if said else "right"
-        print(f"{each.part} {json.dumps(each.options)}: {state}; {each.reason}", flush=True)
+        print(f"{each.part} {json.dumps(dict(each.options))}: {state}; {each.reason}", flush=True)
 
 
 def main():
