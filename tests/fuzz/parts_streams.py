@@ -79,9 +79,9 @@ class Exchange(Part):
         for k, (f, g) in enumerate(zip(self.f, self.g, strict=True)):
             p, q = f(a), g(b)
             to_a, to_b, kind = (p + q, q + p, "identity") if self.cross else (q, p, None)
-            # of the first sums without their own branch one has a projected shortcut, one a nonlinear one
-            first = "block" if self.cross or k else "open"
-            a, b = a + author.branch(to_a, 1, kind, first), b + author.branch(to_b, 1, kind, first)
+            # without its own branch the first sum of b is one of two functions of h, or has a shortcut tanh(h)
+            first = "block" if self.cross or k else "open" if self.starts == "both from h" else "free"
+            a, b = a + author.branch(to_a, 1, kind), b + author.branch(to_b, 1, kind, first)
         y = self.out(torch.cat([a, b], -1))
         return y if y.shape == h.shape else torch.cat([y, y], 1)[:, : h.shape[1]]
 

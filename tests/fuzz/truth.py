@@ -33,6 +33,10 @@ UNCOUNTED = {"parallel", "uncounted"}
 """Sums that must not be counted; a "parallel" one needs no doubt and gets none, an "uncounted" one may have one."""
 
 
+class NothingToCompare(Exception):
+    """The gradient is zero, infinite or NaN."""
+
+
 @dataclass
 class Mark:
     """What the author says of one sum: which operand is the branch, and what the right verdict is."""
@@ -144,7 +148,7 @@ def truth(run: Run, inputs: Inputs, seed: int) -> Truth:
     first = flat(torch.autograd.grad(losses[0], x, retain_graph=True))
     square = float((g * g).sum())
     if not 0 < square < np.inf:
-        raise ValueError("the gradient is zero, infinite or NaN: nothing can be compared")
+        raise NothingToCompare
     participation = [float(((g - at({k: 0.0})) * g).sum()) / square for k in live]
     return Truth(
         live,
@@ -173,7 +177,7 @@ class Found:
     names: list[str]
     sides: list[int]
     shortcuts: list[str]
-    signals: list[tuple[object, int]]
+    signals: list[list[tuple[object, int]]]
     participation: list[float]
     gradients: Tensor
     lengths: list[int]
@@ -200,14 +204,15 @@ def ask(loss: Tensor, x: tuple[Tensor, ...], model: torch.nn.Module | None) -> F
         except errors.DecompositionError as refused:
             mean = str(refused)
     graph = s.graph
-    branches = [block.merge.branch for block in graph.blocks]
+    # a branch that is written to several streams has one merge in each
+    merges = [getattr(block, "merges", (block.merge,)) for block in graph.blocks]
     kept = s.gradients if isinstance(s.gradients, tuple) else (s.gradients,)
     verdicts = getattr(graph, "verdicts", None)  # comes with issue 16: each sum's verdict
     return Found(
         [block.name for block in graph.blocks],
         [block.side for block in graph.blocks],
         [block.shortcut for block in graph.blocks],
-        [(graph.graph.nodes[edge.to], edge.output) for edge in branches if edge is not None],
+        [[(graph.graph.nodes[m.branch.to], m.branch.output) for m in each if m.branch] for each in merges],
         list(p.share),
         torch.cat([part.flatten(2) for part in kept], 2),
         [int(r) for r in s.lengths],
@@ -222,8 +227,8 @@ def ask(loss: Tensor, x: tuple[Tensor, ...], model: torch.nn.Module | None) -> F
 def matched(marks: list[Mark], shares: list[float], found: Found, close: float) -> dict[int, int]:
     """For each block that was found the author's mark: the same signal, or else the nearest participation."""
     pairs: dict[int, int] = {}
-    for block, signal in enumerate(found.signals):
-        own = [k for k, mark in enumerate(marks) if mark.signal == signal and k not in pairs.values()]
+    for block, signals in enumerate(found.signals):
+        own = [k for k, mark in enumerate(marks) if mark.signal in signals and k not in pairs.values()]
         if own:
             pairs[block] = own[0]
     for block, share in enumerate(found.participation):
