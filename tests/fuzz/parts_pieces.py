@@ -128,7 +128,7 @@ class Message(Part):
             author.aside("uncounted")  # a constant matrix may be a frozen weight
             m = F.one_hot(i, T).to(h.dtype).T @ e
         else:
-            m = h.new_zeros(h.shape).index_add(1, i, e)
+            m = h.new_zeros(h.shape).index_add(1, i, e.to(h.dtype))
         return h + author.branch(self.g(m))
 
 
