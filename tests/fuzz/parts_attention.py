@@ -104,16 +104,21 @@ def chunks(weight: Tensor) -> tuple[Tensor, ...]:
 
 @part
 class Modulated(Part):
-    """adaLN: h + g ⊙ f(norm(h) (1 + s) + b), with all s, b, g pieces of one projection of a condition: a block each."""
+    """adaLN: h + g ⊙ f(norm(h) (1 + s) + b), with all s, b, g pieces of one projection of a condition: a block each.
+
+    The layers have pieces of their own, or share them (Flux 2), with a table of parameters added (PixArt) or not.
+    """
 
     choices: ClassVar = {
         "condition": ("constant", "from h", "mean token", "second input"),
-        "pieces": ("chunk", "weights", "unbind"),
+        "pieces": ("chunk", "weights", "unbind", "shared", "shared, table"),
         "layers": (1, 2),
     }
 
     def make(self) -> None:
-        self.ada, self.c = linear(D, 3 * self.layers * D), nn.Parameter(torch.randn(D))
+        self.own = 1 if self.pieces.startswith("shared") else self.layers
+        self.ada, self.c = linear(D, 3 * self.own * D), nn.Parameter(torch.randn(D))
+        self.tables = nn.ParameterList(torch.randn(3 * D) / 2 for _ in range(self.layers))
         self.f = nn.ModuleList(mlp() for _ in range(self.layers))
 
     def run(self, h, author):
@@ -124,7 +129,7 @@ class Modulated(Part):
             "mean token": lambda: h.mean(1, keepdim=True),
             "second input": lambda: second,
         }[self.condition]()
-        n, c = 3 * self.layers, F.silu(c)
+        n, c = 3 * self.own, F.silu(c)
         ways: dict[str, Callable[[], Any]] = {
             "chunk": lambda: self.ada(c).chunk(n, -1),
             "unbind": lambda: self.ada(c).unflatten(-1, (n, D)).unbind(-2),
@@ -132,7 +137,12 @@ class Modulated(Part):
                 F.linear(c, W, b) for W, b in zip(self.ada.weight.split(D), self.ada.bias.split(D), strict=True)
             ],
         }
-        pieces = ways[self.pieces]()
+        if self.own == self.layers:
+            pieces = ways.get(self.pieces, ways["chunk"])()
+        else:
+            tables = self.tables if self.pieces == "shared, table" else torch.zeros(self.layers, 1, dtype=c.dtype)
+            one = self.ada(c)
+            pieces = [piece for table in tables for piece in (one + table).chunk(3, -1)]
         for k, f in enumerate(self.f):
             s, b, g = pieces[3 * k : 3 * k + 3]
             h = h + author.branch(g * f(F.layer_norm(h, (D,)) * (1 + s) + b))

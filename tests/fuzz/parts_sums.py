@@ -246,22 +246,26 @@ class Highway(Part):
 
 @part
 class Projected(Part):
-    """P h + f(h) with an affine P and a nonlinear f: a block with a projected shortcut."""
+    """P h + f(h) with an affine P and a nonlinear f, which may read a condition too: a block, "projected"."""
 
     nests = True
     choices: ClassVar = {
         "by": ("linear", "convolution", "normed", "pooled", "low rank", "lora"),
         "first": (False, True),
         "ends": ("linear", "tanh"),
+        "condition": ("none", "second input"),
     }
 
     def make(self) -> None:
-        self.up, self.down, self.norm = linear(), linear(), nn.LayerNorm(D)
+        self.up, self.down, self.norm, self.c = linear(), linear(), nn.LayerNorm(D), linear()
         self.P = {"convolution": lambda: Over(nn.Conv1d(D, D, 1))}.get(self.by, linear)()
         self.A, self.B = nn.Linear(D, 2, bias=False), nn.Linear(2, D, bias=False)
 
     def run(self, h, author):
-        z = self.down(self.within(torch.tanh(self.up(h)), author))
+        y = self.up(h)
+        if self.condition == "second input" and author.second is not None:
+            y = y + self.c(author.second.mean(1, keepdim=True))
+        z = self.down(self.within(torch.tanh(y), author))
         z = torch.tanh(z) if self.ends == "tanh" else z
         p = {
             "normed": lambda: self.norm(self.P(h)),

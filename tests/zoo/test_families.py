@@ -1,0 +1,42 @@
+"""Each family of models: as many blocks as its source has residual sums, with the reason where it is another number."""
+
+import diffusion
+import of_timm
+import of_torchvision
+import of_transformers
+import peft_methods
+import pytest
+import torch
+
+import skipglass as sg
+from skipglass.graph.forward import prediction
+
+pytestmark = pytest.mark.zoo
+
+FAMILIES = (
+    of_timm.FAMILIES | of_torchvision.FAMILIES | of_transformers.FAMILIES | diffusion.FAMILIES | peft_methods.FAMILIES
+)
+
+
+def reading(outputs):
+    """A random reading of what a model predicts, on which every entry of it bears."""
+    y = prediction(outputs)
+    return (y * torch.randn(y.shape, generator=torch.Generator().manual_seed(1))).sum()
+
+
+@pytest.mark.filterwarnings("ignore")  # the libraries' own
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_family_has_the_blocks_of_its_source(name):
+    family = FAMILIES[name]
+    for package in family.needs:
+        pytest.importorskip(package)
+    model, inputs = family.build()
+    outline = sg.trace(model, inputs, loss_fn=reading).outline
+    names = [block.name for block in outline.blocks]
+    assert len(names) == (family.blocks if family.found is None else family.found), f"{names}\n{outline.summary()}"
+    assert len(set(names)) == len(names)
+    assert all(names)
+    doubts = [*outline.doubts("blocks"), outline.skips_left_out()]
+    # nothing is left out, and nothing is doubtful, without a word and without a reason
+    assert any(doubts) == family.doubtful, doubts
+    assert family.reason or not (any(doubts) or family.found is not None)
