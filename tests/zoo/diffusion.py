@@ -96,7 +96,7 @@ ROWS: dict[str, tuple[str, dict[str, Any], Inputs, int, str]] = {
         },
         {"sample": noise(2, 2, 4, 8, 8), "timestep": TIME, "added_time_ids": noise(2, 3)} | TEXT,
         48,
-        "",
+        "what is mixed of the pictures' and the frames' stream",
     ),
     "Stable Cascade": (
         "StableCascadeUNet",
@@ -459,9 +459,13 @@ ROWS: dict[str, tuple[str, dict[str, Any], Inputs, int, str]] = {
         "",
     ),
 }
+DOUBTFUL = {"UNet of frames"}
 FAMILIES = {
     f"diffusers {name}": Family(
-        lambda made=made, settings=settings, inputs=inputs: network(made, settings, inputs), blocks, reason
+        lambda made=made, settings=settings, inputs=inputs: network(made, settings, inputs),
+        blocks,
+        reason,
+        doubtful=name in DOUBTFUL,
     )
     for name, (made, settings, inputs, blocks, reason) in ROWS.items()
 }

@@ -98,7 +98,7 @@ vit_base_patch16_reg4_gap_256 vit_base_patch16_rope_reg1_gap_256 vit_base_patch1
 vit_dpwee_patch16_reg1_gap_256 vit_dwee_patch16_reg1_gap_256 vit_medium_patch16_rope_reg1_gap_256
 vit_pe_core_tiny_patch16_384 vit_relpos_small_patch16_224 vit_small_patch16_18x2_224
 vit_so400m_patch14_siglip_224 vit_srelpos_small_patch16_224
-""".split()
+"""
 SIZES = {
     "bat_resnext26ts": 256,
     "csatv2": 64,
@@ -134,9 +134,9 @@ def build(name: str) -> tuple[nn.Module, Inputs]:
 
     torch.manual_seed(0)
     size = SIZES.get(name, 32)
-    settings: dict[str, Any] = {"num_classes": 3} | ({"depth": 2} if name in SHALLOW else {})
+    settings: dict[str, Any] = {"num_classes": 3} | ({"depth": 2} if name in SHALLOW.split() else {})
     try:
-        model = timm.create_model(name, img_size=size, **settings)
+        model = timm.create_model(name, **settings | ({} if name.startswith("crossvit") else {"img_size": size}))
     except TypeError:  # a network of convolutions takes pictures of any size
         model = timm.create_model(name, **settings)
     return model.train(), torch.randn(2, 3, size, size)

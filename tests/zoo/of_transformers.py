@@ -221,18 +221,18 @@ MORE["falcon_h1"][2].update(mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8)
 
 # kind: sums of the source, found, reason of the difference or the doubt, settings, inputs
 OTHERS: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any] | None]] = {
-    "fnet": (4, 2, "a Fourier mixer has no weight: both sides are plain, and the note says so", {}, None),
     "mra": (4, 2, "without its kernel for a GPU the attention is zero", {}, None),
-    "poolformer": (24, 12, "pooling has no weight: both sides are plain, and the note says so", {}, None),
 }
-# kind: sums of the source, found, what is doubtful, settings, inputs
+# kind: sums of the source, found, what is doubtful or left out with a note, settings, inputs
 DOUBTFUL: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any] | None]] = {
     "bloom": (4, 4, "its GELU is a custom function", {}, None),
+    "fnet": (4, 2, "a Fourier mixer has no weight: both sides are plain, and the note says so", {}, None),
     "informer": (10, 10, "attention puts some queries' results in the place of the mean", LAGGED, SERIES),
     "inkling2_loop_text": (11, 11, "dense connections, gated by the signal", {}, None),
     "inkling2_text": (11, 11, "dense connections, gated by the signal", {}, None),
     "inkling_text": (12, 12, "experts behind a nonlinearity, beside the shared one", {}, None),
     "phimoe": (4, 4, "the router's product is a custom function", {}, None),
+    "poolformer": (24, 12, "pooling has no weight: both sides are plain, and the note says so", {}, None),
     "recurrent_gemma": (4, 4, "a root with a derivative of its own is a custom function", {}, None),
     "reformer": (
         4,
@@ -248,7 +248,10 @@ DOUBTFUL: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any] | None]]
 
 def build(kind: str, inputs: dict[str, Any] | None, settings: dict[str, Any]) -> Any:
     import recipe
+    from transformers import AutoConfig
 
+    if "backbone_config" in settings:
+        settings = settings | {"backbone_config": AutoConfig.for_model(**settings["backbone_config"])}
     return recipe.built(kind, inputs, **settings)
 
 

@@ -65,7 +65,7 @@ ENDINGS = ("Model", "ForConditionalGeneration", "ForDepthEstimation", "ForUniver
 
 
 def configured(kind: str, **settings: Any) -> Any:
-    """Return a tiny configuration of a type; ``settings`` stay as they are given, those of an inner one as a dict."""
+    """Return a tiny configuration of a type; ``settings`` stay as they are given."""
     made = CONFIG_MAPPING[kind]
     default = made()
     aliases = made.attribute_map
@@ -78,10 +78,9 @@ def configured(kind: str, **settings: Any) -> Any:
     small |= {k: TINY[k] for k in names & {"vocab_size", "use_cache"}}
     for inner in made.sub_configs:
         part = getattr(default, inner, None)
-        if getattr(part, "model_type", "") in CONFIG_MAPPING:
-            own = settings.get(inner, {})
-            small[inner] = configured(part.model_type, **own) if isinstance(own, dict) else own
-    return made(**small | {k: v for k, v in settings.items() if k not in small or not isinstance(v, dict)})
+        if getattr(part, "model_type", "") in CONFIG_MAPPING and inner not in settings:
+            small[inner] = configured(part.model_type)
+    return made(**small | settings)
 
 
 def model_of(config: Any) -> nn.Module:

@@ -31,7 +31,8 @@ def test_each_family_has_the_blocks_of_its_source(name):
     for package in family.needs:
         pytest.importorskip(package)
     model, inputs = family.build()
-    outline = sg.trace(model, inputs, loss_fn=reading).outline
+    t = sg.trace(model, inputs, loss_fn=reading)
+    outline = t.outline
     names = [block.name for block in outline.blocks]
     assert len(names) == (family.blocks if family.found is None else family.found), f"{names}\n{outline.summary()}"
     assert len(set(names)) == len(names)
@@ -39,4 +40,15 @@ def test_each_family_has_the_blocks_of_its_source(name):
     doubts = [*outline.doubts("blocks"), outline.skips_left_out()]
     # nothing is left out, and nothing is doubtful, without a word and without a reason
     assert any(doubts) == family.doubtful, doubts
+    assert not any(name.startswith("block ") for name in names), names  # a name says where
     assert family.reason or not (any(doubts) or family.found is not None)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [*FAMILIES][::5])
+def test_what_the_blocks_carry_sums_to_the_depth_of_the_spectrum(name):
+    model, inputs = FAMILIES[name].build()
+    t = sg.trace(model, inputs, loss_fn=reading)
+    s = sg.paths.spectrum(t)
+    parts = [sg.paths.participation_of(t).effective_depth, sg.paths.moments(t, unit="blocks").mean]
+    assert parts == pytest.approx([s.effective_depth] * 2, rel=1e-4, abs=1e-4 * s.cancellation, nan_ok=True)
