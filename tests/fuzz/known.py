@@ -29,15 +29,7 @@ def each(reason: str, part: str, option: str, *values: Any, **others: Any) -> li
     return [Known(reason, part, {option: value, **others}) for value in values]
 
 
-CANCELLED = "moments compares what cancels with its own size, and refuses (found here)"
-
 KNOWN: list[Known] = [
-    Known(
-        CANCELLED,
-        "weightless",
-        {"mixer": "difference"},
-        ({"part": "weightless", "mixer": "difference"}, {"part": "latents"}),
-    ),
     Known(
         "the frozen weight of an operation that is not understood is not seen (found here)",
         "residual",
