@@ -299,14 +299,16 @@ def test_moments_where_gradients_cancel_behind_a_softmax(kind):
     """Hyper-connections begin with equal streams: what their mixing weights send back is zero up to rounding."""
     torch.manual_seed(0)
     D, n = 6, 2
-    f = nn.ModuleList(nn.Sequential(nn.Linear(D, D), nn.Tanh(), nn.Linear(D, D)) for _ in range(2)).to(kind)
-    mix = nn.ModuleList(nn.Linear(D, n * n + n) for _ in range(2)).to(kind)
+    *f, last = (nn.Sequential(nn.Linear(D, D), nn.Tanh(), nn.Linear(D, D)).to(kind) for _ in range(3))
+    mix = nn.ModuleList(nn.Linear(D, n * n + 2 * n) for _ in range(2)).to(kind)
     x = torch.randn(3, D, dtype=kind, requires_grad=True)
     X = torch.stack([x] * n, 1)
-    for g, w in zip(f, mix, strict=True):
-        A, b = w(X.mean(1)).split([n * n, n], -1)
-        X = A.unflatten(-1, (n, n)).softmax(-1) @ X + b[..., None] * g(X.mean(1))[:, None]
-    loss = X.square().sum()
+    for g, weights in zip(f, mix, strict=True):
+        A, b, w = weights(X.mean(1)).split([n * n, n, n], -1)
+        y = g((w[:, None] @ X)[:, 0])
+        X = A.unflatten(-1, (n, n)).softmax(-1) @ X + b[..., None] * y[:, None]
+    h = X.sum(1)
+    loss = (h + last(h)).square().sum()
     s, m = paths.spectrum(loss, x, "blocks"), paths.moments(loss, x, "blocks")
     assert m.mean == pytest.approx(s.effective_depth, rel=1e-10 if kind == torch.float64 else 1e-4)
     assert m.error <= (1e-12 if kind == torch.float64 else 1e-5)
