@@ -325,6 +325,7 @@ def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
     met = _meeting(branch, shortcut, ways() & ~ways(Way.MIXED, Way.MIXED))
     if met is not None and not shortcut.kinds(met[0]) & WEIGHED:
         gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
+        gated = gated or _is_a_product(s, shortcut, contracted=True)
         apart = gated or s.at_join(branch, ways(Way.GATED)) or is_condition(s.graph, s.node, branch, shortcut, met[0])
         return None if apart else "a nonlinearity is on its shortcut"
     if not shortcut.weighs or any(_is_a_product(s, one) for one in s.sides):
@@ -332,8 +333,17 @@ def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
     together = s.shared_at_join(branch, shortcut, EVERY) is not Shared.NOTHING
     if together and is_preactivated(s.graph, shortcut, branch):
         return "it may have a projected shortcut"
-    bent = s.at_join(branch) & ~AFFINE
-    return "it may update one stream by another" if bent and is_coupled(s.graph, s.node, branch, shortcut) else None
+    # an affine side is no update, and of two depths of one stream both carry it
+    if not s.at_join(branch) & ~AFFINE or _both_carry(s):
+        return None
+    return "it may update one stream by another" if is_coupled(s.graph, s.node, branch, shortcut) else None
+
+
+def _both_carry(s: Sum) -> bool:
+    """Whether both sides carry one signal plainly."""
+    first, second = (one.weightless for one in s.sides)
+    pieces = ((first.piece(place, UNBENT), second.piece(place, UNBENT)) for place in first.places)
+    return any(a is not None and b is not None and shared(a, b) is not Shared.NOTHING for a, b in pieces)
 
 
 def _is_plain_in_part(s: Sum, branch: Side) -> bool:
@@ -348,7 +358,7 @@ def _is_plain_in_part(s: Sum, branch: Side) -> bool:
 
 def _beside(s: Sum) -> Verdict:
     """Why a sum is none of these."""
-    if all(s.at_join(one, UNBENT) for one in s.sides):
+    if _both_carry(s):
         return s.parallel("both plain")
     if into_attention(s.graph, s.node):
         return s.parallel("attention logits")
@@ -370,7 +380,9 @@ def _overlap(s: Sum, place: Place) -> bool:
     return a is not None and b is not None and shared(a, b) is not Shared.NOTHING
 
 
-def _is_a_product(s: Sum, one: Side) -> bool:
-    """Whether a side is a product of two signals, but for plain operations on it alone."""
+def _is_a_product(s: Sum, one: Side, contracted: bool = False) -> bool:
+    """Whether a side is a product of two signals, if asked for a contraction, but for operations on it alone."""
     top = next((v for v in one.nodes if len(s.graph.edges[v]) > 1), None)
-    return top is not None and s.graph.roles[top] == "product"
+    if top is None or s.graph.roles[top] != "product":
+        return False
+    return bool(facts(s.graph.operations[top]).contracts) or not contracted
