@@ -256,7 +256,7 @@ def _projected(s: Sum) -> Verdict | None:
         both = s.shared_at_join(branch, shortcut, EVERY, below)
         given = {place for place in below if shortcut.piece(place) is not None}
         own = join == s.join < len(s.graph.nodes) or starts_at(s.graph, s.node, branch, given)
-        if both is Shared.NOTHING or not own:
+        if both is Shared.NOTHING or not own or (join != s.join and _passes_by(s, branch, join)):
             return s.parallel("different signals")
         if join != s.join and _factors(s.graph, branch):
             return s.parallel("modulation")
@@ -274,6 +274,13 @@ def _projected(s: Sum) -> Verdict | None:
             return s.verdict("block", "projected", branch, shortcut, join)
         return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut)
     return None
+
+
+def _passes_by(s: Sum, branch: Side, join: int) -> bool:
+    """Whether a branch is a stream that passes a node by and is only updated from there, as WaveNet's next one is."""
+    sums = [v for v in branch.nodes if v < join and len(s.graph.edges[v]) == 2 and facts(s.graph.operations[v]).merges]
+    found = (decide(s.graph, v, s.graph.edges[v], s.joins) for v in sums)
+    return any(one.kind == "block" and one.join > join for one in found)
 
 
 def _made_of(s: Sum, branch: Side, shortcut: Side) -> int:
@@ -296,10 +303,10 @@ def _apart_or_carried(branch: Side, shortcut: Side, join: int, ends: Collection[
 
 
 def _mixing(s: Sum) -> Verdict | None:
-    """One side contracts a stream with what is computed from it over weights (hyper-connections)."""
+    """One side contracts a stream with what is computed over weights (hyper-connections)."""
     for branch, shortcut in s.orders:
         met = _meeting(branch, shortcut, ways(Way.MIXED))
-        if met is not None and shortcut.kinds(met[0]) & WEIGHED:
+        if met is not None and shortcut.weighs and not is_condition(s.graph, s.node, branch, shortcut, met[0]):
             return s.verdict("block", "mixing", branch, shortcut, met[0][0])
     return None
 
@@ -364,7 +371,7 @@ def _beside(s: Sum) -> Verdict:
         return s.parallel("attention logits")
     if is_of_the_loss(s.graph, s.node):
         return s.parallel("terms of a loss")
-    if any(_meeting(branch, shortcut, UNBENT | GATED) for branch, shortcut in s.orders):
+    if any(branch.weighs and _is_gated(s, branch, shortcut) for branch, shortcut in s.orders):
         return s.parallel("a gated shortcut")
     if not any(s.at_join(one) & ~AFFINE for one in s.sides):
         return s.parallel("both affine")
@@ -373,6 +380,12 @@ def _beside(s: Sum) -> Verdict:
     if any(_is_a_product(s, one) for one in s.sides):
         return s.parallel("modulation")
     return s.parallel("no side is plain")
+
+
+def _is_gated(s: Sum, branch: Side, shortcut: Side) -> bool:
+    """Whether a shortcut would be one but for products entry by entry with another signal."""
+    carried = s.at_join(shortcut, GATED) and not s.at_join(branch, UNBENT | GATED)
+    return bool(carried) or _meeting(branch, shortcut, UNBENT | GATED) is not None
 
 
 def _overlap(s: Sum, place: Place) -> bool:
