@@ -459,13 +459,11 @@ ROWS: dict[str, tuple[str, dict[str, Any], Inputs, int, str]] = {
         "",
     ),
 }
-DOUBTFUL = {"UNet of frames"}
 FAMILIES = {
     f"diffusers {name}": Family(
         lambda made=made, settings=settings, inputs=inputs: network(made, settings, inputs),
         blocks,
         reason,
-        doubtful=name in DOUBTFUL,
     )
     for name, (made, settings, inputs, blocks, reason) in ROWS.items()
 }

@@ -34,4 +34,3 @@ class Family:
     reason: str = ""
     found: int | None = None
     doubtful: bool = False
-    needs: tuple[str, ...] = ("torch",)

@@ -109,6 +109,7 @@ SIZES = {
     "inception_resnet_v2": 128,
     "inception_v3": 128,
     "inception_v4": 128,
+    "visformer_tiny": 64,  # smaller ones leave batch norms two values each
 }
 
 PLAIN = "pooling has no weight: both sides are plain, and the note says so"
@@ -121,7 +122,7 @@ OTHERS: dict[str, tuple[int, int, str, bool]] = {
     "fastvit_mci0": (45, 63, INNER, False),
     "fastvit_t8": (24, 34, INNER, False),
     "hrnet_w18_small": (23, 23, "where scales are exchanged one stream is added to another", True),
-    "nasnetalarge": (18, 26, "two sums beside a pooled input in each of the four reductions", True),
+    "nasnetalarge": (18, 18, "a sum of the first cell may have a projected shortcut", True),
     "poolformer_s12": (24, 12, PLAIN, True),
     "poolformerv2_s12": (24, 12, PLAIN, True),
     "tnt_s_patch16_224": (49, 49, "the pixels' stream is added to that of the patches", True),

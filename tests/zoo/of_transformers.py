@@ -181,6 +181,7 @@ MORE: dict[str, tuple[int, str, dict[str, Any], dict[str, Any] | None]] = {
         {"depths": [1, 1, 1, 1], "image_size": [64, 64]},
         PICTURE,
     ),
+    "informer": (10, "two layers of encoder and decoder, both live", LAGGED, SERIES),
     "lfm2_moe": (4, "two layers", {"layer_types": ["conv", "full_attention"]}, None),
     "lilt": (
         5,
@@ -227,7 +228,6 @@ OTHERS: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any] | None]] =
 DOUBTFUL: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any] | None]] = {
     "bloom": (4, 4, "its GELU is a custom function", {}, None),
     "fnet": (4, 2, "a Fourier mixer has no weight: both sides are plain, and the note says so", {}, None),
-    "informer": (10, 10, "attention puts some queries' results in the place of the mean", LAGGED, SERIES),
     "inkling2_loop_text": (11, 11, "dense connections, gated by the signal", {}, None),
     "inkling2_text": (11, 11, "dense connections, gated by the signal", {}, None),
     "inkling_text": (12, 12, "experts behind a nonlinearity, beside the shared one", {}, None),
