@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 __all__ = ["KNOWN", "Known", "is_known", "terms"]
@@ -13,30 +12,21 @@ Term = dict[str, Any]
 
 
 class Known(NamedTuple):
-    """A part with options, those of the whole network among them, that is mislabelled.
-
-    ``shown`` are the parts of the network that shows it, if not this one alone; "network" is any part at all.
-    """
+    """A part with options, those of the whole network among them, that is mislabelled; "network" is any part."""
 
     reason: str
     part: str
-    options: Mapping[str, Any] = MappingProxyType({})
-    shown: tuple[Term, ...] = ()
-
-
-def each(reason: str, part: str, option: str, *values: Any, **others: Any) -> list[Known]:
-    """One entry for each value of an option."""
-    return [Known(reason, part, {option: value, **others}) for value in values]
+    options: Mapping[str, Any]
 
 
 KNOWN: list[Known] = [
     Known(
-        "the frozen weight of an operation that is not understood is not seen (found here)",
+        "the frozen weight of an operation that is not understood is not seen",
         "residual",
         {"branch": "bilinear", "ends": "bare", "frozen": True},
     ),
     Known(
-        "an index over the batch that is undone later mixes samples (issue 16, 5)",
+        "samples that are permuted and put back are said not to be independent, which is safe",
         "shuffled",
         {"by": "index", "loss": "bare"},
     ),

@@ -76,7 +76,7 @@ class Wired(Part):
     """A cell wired at random. What the rule's first sentence decides is right; what it leaves is open.
 
     A sum of a and b whose paths all pass the join J: if a reaches J by a path of sums, norms and numbers alone, b by
-    none, and b crosses a weight, then b is the branch of a block.
+    none, and b crosses a weight, then b is the branch of a block; added to several signals it is the branch of one.
     """
 
     choices: ClassVar = {"wiring": tuple(range(40)), "steps": (4, 6, 8)}
@@ -116,7 +116,7 @@ class Wired(Part):
 
     def run(self, h, author):
         author.aside("uncounted")
-        signals = [h]
+        signals, branches = [h], {}
         for k, (kind, operands) in enumerate(self.wires[1:], 1):
             given = [signals[to] for to in operands]
             if kind == "sum":
@@ -125,7 +125,10 @@ class Wired(Part):
                     if branch is None:
                         given[side] = author.branch(given[side], side, None, "free")
                     elif branch == side:
-                        given[side] = author.branch(given[side], side)
+                        to = operands[side]
+                        branches[to] = given[side] = (
+                            branches[to] if to in branches else author.branch(given[side], side)
+                        )
             signals.append(self.made(kind, k, given))
         return signals[-1]
 

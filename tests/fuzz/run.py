@@ -63,7 +63,7 @@ def alone(known):
     """The network that shows a known failure."""
     whole = {key: value for key, value in known.options.items() if key in WHOLE}
     options = {key: value for key, value in known.options.items() if key not in WHOLE}
-    program = simple(*(known.shown or [{"part": known.part, **options}]))
+    program = simple({"part": known.part, **options})
     return {**program, "x": "pair" if "second input" in options.values() else "leaf", **whole}
 
 

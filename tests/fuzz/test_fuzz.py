@@ -9,6 +9,7 @@ from parts import PARTS
 from truth import Mark, Truth
 
 NETWORKS, CHUNK = 200, 20
+pytestmark = pytest.mark.filterwarnings("ignore:index_reduce")  # it is in beta
 
 
 def described(seed, program, wrong):

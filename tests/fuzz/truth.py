@@ -9,7 +9,6 @@ not, so that the gradient g(t_1, …, t_L) is affine in each t_k, and
   for L ≤ 10 the condition number is below 1e4, the error below 1e-11 of Σ‖g_r‖.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -185,7 +184,7 @@ class Found:
     mean: float | str
     doubts: list[str]
     samples_apart: bool
-    verdicts: Counter[str] | None
+    doubtful: int
 
 
 def ask(loss: Tensor, x: tuple[Tensor, ...], model: torch.nn.Module | None) -> Found:
@@ -204,15 +203,13 @@ def ask(loss: Tensor, x: tuple[Tensor, ...], model: torch.nn.Module | None) -> F
         except errors.DecompositionError as refused:
             mean = str(refused)
     graph = s.graph
-    # a branch that is written to several streams has one merge in each
-    merges = [getattr(block, "merges", (block.merge,)) for block in graph.blocks]
     kept = s.gradients if isinstance(s.gradients, tuple) else (s.gradients,)
-    verdicts = getattr(graph, "verdicts", None)  # comes with issue 16: each sum's verdict
     return Found(
         [block.name for block in graph.blocks],
         [block.side for block in graph.blocks],
         [block.shortcut for block in graph.blocks],
-        [[(graph.graph.nodes[m.branch.to], m.branch.output) for m in each if m.branch] for each in merges],
+        # a branch that is written to several streams has one merge in each
+        [[(graph.graph.nodes[m.branch.to], m.branch.output) for m in b.merges if m.branch] for b in graph.blocks],
         list(p.share),
         torch.cat([part.flatten(2) for part in kept], 2),
         [int(r) for r in s.lengths],
@@ -220,7 +217,7 @@ def ask(loss: Tensor, x: tuple[Tensor, ...], model: torch.nn.Module | None) -> F
         mean,
         graph.doubts("blocks"),
         s.independent_samples,
-        None if verdicts is None else Counter(str(getattr(each, "verdict", each)) for each in verdicts),
+        graph.unsure,
     )
 
 
@@ -293,8 +290,7 @@ def _doubts(true: Truth, missing: list[Mark], found: Found) -> list[str]:
     """Doubt where it is due, and none where all is plain."""
     due = [mark for mark in missing if mark.verdict in {"open", "doubtful"}]
     wrong = []
-    doubtful = found.doubts if found.verdicts is None else ["doubtful"] * found.verdicts["doubtful"]
-    if not doubtful and (due or "doubtful" in true.asides):
+    if not found.doubtful and (due or "doubtful" in true.asides):
         wrong.append(f"silent: no doubt names {'; '.join(map(str, due)) or 'a doubtful sum'}")
     if found.doubts and not true.verdicts & (OPTIONAL | DOUBTED | {"uncounted"}):
         wrong.append(f"alarm: {found.doubts}, and there is nothing to doubt")
