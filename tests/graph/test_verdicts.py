@@ -198,7 +198,7 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
 PAIRS: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "pieces of one projection": (
         functools.partial(modulation, shared=False),
-        [(P, "modulation"), (B, "identity")] * 2,
+        [(P, "modulation"), (B, "identity"), (P, "different signals"), (B, "identity")],
     ),
     "a projection that layers share": (
         modulation,

@@ -16,6 +16,7 @@ from skipglass.graph.sides import Side
 from skipglass.graph.sources import source
 
 __all__ = [
+    "are_steps",
     "carried_on",
     "into_attention",
     "is_condition",
@@ -121,14 +122,14 @@ def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place]) 
 
 
 def is_condition(graph: Graph, node: int, branch: Side, shortcut: Side, place: Place) -> bool:
-    """Whether a signal is added to many others and stays as it is, as a time is, and is not where the branch starts."""
+    """Whether a signal was added before to what a branch reads, as a time is, and is not where the branch starts."""
 
     def weightless(_: int, user: int) -> bool:
         return len(graph.edges[user]) == 1 and graph.roles[user] not in {"weight", "constant"}
 
-    own = {node, *shortcut.weightless.nodes}
+    below = {*branch.nodes} - {*shortcut.weightless.nodes}
     again = any(
-        user not in own and len(graph.edges[user]) > 1 and facts(graph.operations[user]).merges == "sum"
+        user in below and len(graph.edges[user]) > 1 and facts(graph.operations[user]).merges == "sum"
         for _, user in above(graph, place[0], weightless)
     )
     return again and not starts_at(graph, node, branch, [place])
@@ -186,6 +187,15 @@ def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
         again |= _used(graph, user) if graph.roles[user] == "weight" and user not in inside else set()
     outermost = min((v for nodes in state.values() for v in nodes), default=-1)
     return bool(again & _used(graph, outermost)) and not again & given.keys()
+
+
+def are_steps(graph: Graph, node: int, join: int) -> bool:
+    """Whether the signals that meet in a node are steps of a recurrence: some weight is used by several of them."""
+    uses: dict[Hashable, set[int]] = {}
+    for e in graph.edges[node]:
+        for p, nodes in _parameters(graph, node, Side(graph, node, e, join)).items():
+            uses.setdefault(p, set()).update(nodes)
+    return any(len(nodes) > 1 for nodes in uses.values())
 
 
 def _parameters(graph: Graph, node: int, one: Side) -> dict[Hashable, set[int]]:
