@@ -21,8 +21,8 @@ __all__ = [
 ]
 
 HOMES = {
-    "chapter": ("Options",),
     "claims": ("CLAIMS", "claims_table"),
+    "experiment": ("Options",),
     "network_page": ("NETWORK_FIGURES", "has_networks"),
     "reproduce": ("FIGURES", "measure", "recorded", "write_report"),
     "resnet_runs": ("LIVE", "both_ways"),

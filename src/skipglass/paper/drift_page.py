@@ -10,9 +10,10 @@ from rich.progress import Progress
 
 from skipglass import record
 from skipglass.errors import StorageError
-from skipglass.paper.chapter import Chapter, Options, Pages
+from skipglass.paper.chapter import Chapter
 from skipglass.paper.drift_reach import condition, correlation, predictions, right, runs_of
-from skipglass.paper.drift_runs import STATIC, Run, drift_run
+from skipglass.paper.drift_runs import Run, drift_run
+from skipglass.paper.experiment import Options, Pages
 from skipglass.paper.finding import Recordings
 from skipglass.paper.scale_panels import banded
 from skipglass.report import Axis, Panel, Rule, Section, Series
@@ -20,12 +21,6 @@ from skipglass.report import Axis, Panel, Rule, Section, Series
 __all__ = ["DRIFT"]
 
 LIVE = Run("digits", epochs=6, seeds=3)
-FORCES = (
-    "Theorems 3 and 4 say what a step of the weights makes of ∂L/∂λ_l and ∂L/∂C, where those are 0. They hold gates "
-    "and statistics, and take the loss to be linear. There the error of the formulas shrinks as the square of the "
-    "learning rate; a gate that flips ends that at once, as paths come and go. Sec. 4.1 has the second moments of "
-    "untrained units rise by one a layer, which depends on how a branch is normalised."
-)
 REACH = (
     "Real training has cross entropy, batch statistics, momentum and weight decay, and ∂L/∂λ_l is not 0. At some steps "
     "of each epoch Theorem 3's force g_p·(g_p + g_m) on every λ_l is set beside how ∂L/∂λ_l changes as the weights "
@@ -41,12 +36,7 @@ SIGNS = {
 
 
 def measure_drift(recordings: Path, options: Options, progress: Progress) -> None:
-    """Check the theorems, and train a small network beside its forces where nothing larger is there."""
-    for name, measure in STATIC.items():
-        if not (options.resume and (recordings / f"{name}.nc").is_file()):
-            task = progress.add_task(name.replace("_", " "), total=1)
-            record.save(measure(), recordings / f"{name}.nc", kind=name)
-            progress.advance(task)
+    """Train a small network beside its forces where nothing larger is there."""
     if not any(recordings.glob("drift-*.nc")):
         task = progress.add_task("forces in training, epochs", total=LIVE.epochs * LIVE.seeds)
         found = drift_run(LIVE, on_epoch=partial(_advance, progress, task))
@@ -55,7 +45,7 @@ def measure_drift(recordings: Path, options: Options, progress: Progress) -> Non
 
 def has_drift(recordings: Path) -> bool:
     """Tell whether a folder has the recordings of the forces."""
-    return all((recordings / f"{name}.nc").is_file() for name in STATIC) and any(recordings.glob("drift-*.nc"))
+    return any(recordings.glob("drift-*.nc"))
 
 
 def load_drift(recordings: Path) -> dict[str, xr.Dataset]:
@@ -69,7 +59,7 @@ def load_drift(recordings: Path) -> dict[str, xr.Dataset]:
     Returns
     -------
     dict
-        The checks of the theorems, and networks in training by "drift-…".
+        Networks in training by "drift-…".
 
     Raises
     ------
@@ -79,58 +69,16 @@ def load_drift(recordings: Path) -> dict[str, xr.Dataset]:
     found = {path.stem: record.load(path, "drift") for path in sorted(recordings.glob("drift-*.nc"))}
     if not found:
         raise StorageError(f"{recordings} has no recording of forces in training; run skipglass reproduce drift")
-    return {name: record.load(recordings / f"{name}.nc", name) for name in STATIC} | found
+    return found
 
 
 def drift_pages(recordings: Recordings, figures: Sequence[str] = ()) -> Pages:
     """Return the sections, and the panels of the combined drawing."""
-    forces = error_panel(recordings["driving_force"]), recursion_panel(recordings["second_moments"])
     runs = runs_of(recordings)
     reach = [panel(run, data) for run, data in runs.items() for panel in PANELS]
     return [
-        Section("What drives the scales: Theorems 3 and 4, Sec. 4.1", FORCES, forces),
         Section("How far Theorem 3 reaches", REACH, tuple(reach)),
-    ], {"drift": (forces[0], *reach[: len(PANELS)])}
-
-
-def error_panel(data: xr.Dataset) -> Panel:
-    """Return the error of the theorems against the learning rate, over the networks where no gate flips."""
-    part = data[["change", "predicted", "flipped"]].transpose("theorem", "network", "step")
-    error = np.abs(part.change / part.predicted - 1).where((part.flipped == 0).all("step"))
-    series = [
-        Series(name, part.step.values, e.median("network"), e.quantile(0.25, "network"), e.quantile(0.75, "network"))
-        for name, e in zip(("Thm 3, unskipped", "Thm 3, skipped", "Thm 4"), error, strict=True)
-    ]
-    return Panel(
-        "theorem-3-and-4-error",
-        "Error of Theorems 3 and 4 after one step, at points with a slope of 0",
-        "Below: the formula is nearer. The relative error of a first-order formula falls in proportion to the step; a "
-        "rise with smaller steps would mean a wrong formula.",
-        Axis("step length μ‖g‖/‖w‖", log=True),
-        Axis("relative error of the new slope", log=True),
-        tuple(series),
-        note=f"Median and quartiles over those of {part.sizes['network']} networks in which no gate flips, depth "
-        f"{data.attrs['depth']}, one shortcut around {data.attrs['skipped']} layers, float64.",
-    )
-
-
-def recursion_panel(data: xr.Dataset) -> Panel:
-    """Return the second moments by layer and way of normalising."""
-    moments = data.second_moment.transpose("variant", "seed", "depth")
-    series = [
-        banded(str(name), data.depth.values, values.values)
-        for name, values in zip(data.variant.values, moments, strict=True)
-    ]
-    return Panel(
-        "second-moments",
-        "Second moment of untrained units by layer (Sec. 4.1)",
-        "A rise means that deeper units are larger, and deep branches weigh less beside what they are added to. By the "
-        "paper's recursion a curve passes through l at layer l: three do, one upon another.",
-        Axis("layer l"),
-        Axis("E[N_l²]", log=True),
-        tuple(series),
-        note=f"λ = 1, width {data.attrs['width']}, {data.attrs['samples']} samples, {data.sizes['seed']} networks.",
-    )
+    ], {"drift": tuple(reach[: len(PANELS)])}
 
 
 def signs_panel(run: str, data: xr.Dataset) -> Panel:

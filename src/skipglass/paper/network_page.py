@@ -9,7 +9,8 @@ from rich.progress import Progress
 from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper import figure2, figure3
-from skipglass.paper.chapter import Chapter, Options, Pages
+from skipglass.paper.chapter import Chapter
+from skipglass.paper.experiment import Options, Pages
 from skipglass.paper.finding import Recordings
 from skipglass.paper.measured_depth import (
     depth_dependence,

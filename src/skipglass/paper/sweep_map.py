@@ -15,7 +15,8 @@ from rich.progress import Progress
 
 from skipglass import record
 from skipglass.errors import StorageError
-from skipglass.paper.chapter import Chapter, Options, Pages
+from skipglass.paper.chapter import Chapter
+from skipglass.paper.experiment import Options, Pages
 from skipglass.paper.finding import Recordings
 from skipglass.report import Axis, Panel, Rule, Section, Series
 from skipglass.training import Grid, sweep
