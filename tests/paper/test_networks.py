@@ -76,7 +76,6 @@ def test_finished_runs_are_not_trained_again_and_others_are(folder, monkeypatch)
     [
         ({"learning_rate": 0.05}, r"s0\.nc.*learning_rate.*0\.1.*0\.05"),
         ({"batch_size": 16}, "batch_size.*32.*16"),
-        ({"precision": "float64"}, "precision.*float32.*float64"),
         ({"weight_decay": 0.0}, "weight_decay"),
     ],
 )
@@ -185,6 +184,22 @@ def test_names_tell_all_runs_of_the_table_apart():
     assert len({runs.run_name(run) for run in every}) == len(every)
     assert {run.depth for run in runs.RUNS["depths"]} == {20, 32, 44, 56}
     assert len(runs.RUNS["depths"]) == 12
+
+
+def test_names_tell_the_precision_and_older_names_are_found(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "train_resnet", lambda *_, **__: pytest.fail("trained"))
+    half = replace(TINY, precision="bfloat16")
+    assert runs.run_name(half) == "resnet-digits-d8-w0.25-e4-n128-bf16-s0"
+    whole = load(folder / "recordings" / f"{runs.run_name(TINY)}.nc")
+    older = tmp_path / "recordings" / f"{runs.run_name(TINY)}.nc"
+    older.parent.mkdir()
+    save(whole.assign_attrs(precision="bfloat16"), older, kind="resnet")
+    runs.train_runs(tmp_path, [half])  # finished, under its older name
+    with pytest.raises(StorageError, match=r"precision = bfloat16, asked for is float32; choose another folder"):
+        runs.train_runs(tmp_path, [TINY])
+    save(whole, older, kind="resnet")  # the name of the run in single precision says nothing of the other
+    with pytest.raises(BaseException, match="trained"):
+        runs.train_runs(tmp_path, [half])
 
 
 def test_seeds_of_one_setting_are_put_together(networks):

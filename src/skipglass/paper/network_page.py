@@ -81,7 +81,9 @@ def load_networks(folder: Path) -> dict[str, xr.Dataset]:
             raise StorageError(f"cannot draw from {folder / name}.nc: its run is unfinished; train it to its end")
     names: dict[tuple, str] = {}
     for name, recording in found.items():
-        first = names.setdefault((*(str(recording.attrs.get(key)) for key in APART), recording.attrs["seed"]), name)
+        first = names.setdefault(
+            (*(str(recording.attrs.get(key)) for key in (*APART, "intervention")), recording.attrs["seed"]), name
+        )
         if first != name:
             raise StorageError(f"{name}.nc and {first}.nc in {folder} are of one setting and seed; move one away")
     return found

@@ -99,7 +99,7 @@ def groups(recordings: Mapping[str, xr.Dataset]) -> list[Group]:
     Parameters
     ----------
     recordings
-        {name: recording}; those of ResNets begin with "resnet-", others are left out.
+        {name: recording}; those of ResNets begin with "resnet-"; others, and interventions, are left out.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def groups(recordings: Mapping[str, xr.Dataset]) -> list[Group]:
     """
     found: dict[tuple, list[xr.Dataset]] = {}
     for name, recording in recordings.items():
-        if name.startswith(PREFIX):
+        if name.startswith(PREFIX) and recording.attrs.get("intervention", "none") == "none":
             found.setdefault(tuple(recording.attrs[key] for key in APART), []).append(recording)
     made = [_group(sorted(same, key=lambda r: r.attrs["seed"])) for same in found.values()]
     return sorted(made, key=_order)
