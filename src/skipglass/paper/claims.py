@@ -3,14 +3,13 @@
 Each verdict is a pure function of stored recordings: the same files give the same verdict, others another.
 """
 
-from skipglass.paper.course_claims import COURSE_CLAIMS
 from skipglass.paper.drift_claims import DRIFT_CLAIMS
 from skipglass.paper.figure1_claims import FIGURE1_CLAIMS
 from skipglass.paper.finding import Claim, Finding, Recordings
 from skipglass.paper.first_layer_claims import FIRST_LAYER_CLAIMS
 from skipglass.paper.landscape_claims import LANDSCAPE_CLAIMS
 from skipglass.paper.lemma_claims import LEMMA_CLAIMS
-from skipglass.paper.network_claims import NETWORK_CLAIMS
+from skipglass.paper.networks import NETWORKS
 from skipglass.paper.slip_claims import SLIP_CLAIMS
 from skipglass.paper.start_claims import START_CLAIMS
 from skipglass.paper.sweep_claims import SWEEP_CLAIMS
@@ -26,8 +25,7 @@ CLAIMS = (
     *FIGURE1_CLAIMS,
     *FIRST_LAYER_CLAIMS,
     *SWEEP_CLAIMS,
-    *NETWORK_CLAIMS,
-    *COURSE_CLAIMS,
+    *NETWORKS.claims,
     *LANDSCAPE_CLAIMS,
     *SLIP_CLAIMS,
 )

@@ -14,7 +14,7 @@ from skipglass.paper.chapter import Chapter, Options, Pages
 from skipglass.paper.drift_reach import condition, correlation, predictions, right, runs_of
 from skipglass.paper.drift_runs import STATIC, Run, drift_run
 from skipglass.paper.finding import Recordings
-from skipglass.paper.scale_panels import banded
+from skipglass.paper.network_panels import banded
 from skipglass.report import Axis, Panel, Rule, Section, Series
 
 __all__ = ["DRIFT"]

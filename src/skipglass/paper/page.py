@@ -7,9 +7,9 @@ from skipglass.paper.chapter import Pages
 from skipglass.paper.claims import claims_table
 from skipglass.paper.figure1 import RUNS
 from skipglass.paper.finding import Recordings
+from skipglass.paper.map import FULL, lacks_full_map
 from skipglass.paper.resnet_group import groups
 from skipglass.paper.survey import EPOCHS
-from skipglass.paper.sweep_map import FULL, lacks_full_map
 from skipglass.report import Panel, Report, Section, Table
 
 __all__ = ["paper_report"]

@@ -8,18 +8,19 @@ from rich.progress import Progress
 from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper.chapter import Chapter, Options
-from skipglass.paper.drift_page import DRIFT
+from skipglass.paper.drift import DRIFT
 from skipglass.paper.figure1_page import FIGURE1
 from skipglass.paper.glass_page import GLASSES
-from skipglass.paper.network_page import NETWORKS
+from skipglass.paper.interventions import INTERVENTIONS
+from skipglass.paper.map import MAP
+from skipglass.paper.networks import NETWORKS
 from skipglass.paper.page import paper_report
-from skipglass.paper.sweep_map import MAP
 from skipglass.paper.theory_page import THEORY
 from skipglass.report import Panel, render_page, save_figures, save_grid
 
 __all__ = ["CHAPTERS", "FIGURES", "measure", "recorded", "write_report"]
 
-CHAPTERS = (THEORY, DRIFT, FIGURE1, MAP, NETWORKS, GLASSES)
+CHAPTERS = (THEORY, DRIFT, FIGURE1, MAP, NETWORKS, INTERVENTIONS, GLASSES)
 """In the order of the page."""
 
 FIGURES = tuple(figure for chapter in CHAPTERS for figure in chapter.figures)

@@ -68,10 +68,13 @@ def run_name(settings: ResNetSettings) -> str:
     >>> run_name(RUNS["resnet20"][1])
     'resnet-cifar10-d20-w1-e30-spared-s0'
     >>> run_name(RUNS["interventions"][2])
-    'resnet-cifar10-d20-w1-e8-bf16-scales_one-s0'
+    'intervention-cifar10-d20-w1-e8-bf16-scales_one-s0'
     """
+    # what interventions are compared with is named like them, and is no further network of Figures 2 and 3
+    control = replace(settings, seed=0, decay_scales=True, intervention="none") == CHANGED
     parts = [
-        f"resnet-{settings.dataset}-d{settings.depth}-w{settings.width:g}-e{settings.epochs}",
+        "intervention" if control else "resnet",
+        f"{settings.dataset}-d{settings.depth}-w{settings.width:g}-e{settings.epochs}",
         f"n{settings.subset}" if settings.subset else "",
         "pre" if settings.preactivation else "",
         "" if settings.decay_scales else "spared",

@@ -14,6 +14,10 @@ VERDICTS = {
     "holds": ("holds", "✓"),
     "fails": ("fails", "✗"),
     "not testable": ("untestable", "○"),
+    "identity": ("holds", "≡"),
+    "supported": ("holds", "✓"),
+    "not supported": ("fails", "✗"),
+    "undetermined": ("untestable", "○"),
 }
 
 
