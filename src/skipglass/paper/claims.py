@@ -3,16 +3,18 @@
 Each verdict is a pure function of stored recordings: the same files give the same verdict, others another.
 """
 
+from skipglass.paper.drift import DRIFT
 from skipglass.paper.drift_claims import DRIFT_CLAIMS
 from skipglass.paper.figure1_claims import FIGURE1_CLAIMS
 from skipglass.paper.finding import Claim, Finding, Recordings
 from skipglass.paper.first_layer_claims import FIRST_LAYER_CLAIMS
 from skipglass.paper.landscape_claims import LANDSCAPE_CLAIMS
 from skipglass.paper.lemma_claims import LEMMA_CLAIMS
+from skipglass.paper.interventions import INTERVENTIONS
+from skipglass.paper.map import MAP
 from skipglass.paper.networks import NETWORKS
 from skipglass.paper.slip_claims import SLIP_CLAIMS
 from skipglass.paper.start_claims import START_CLAIMS
-from skipglass.paper.sweep_claims import SWEEP_CLAIMS
 from skipglass.paper.theorem_claims import THEOREM_CLAIMS
 
 __all__ = ["CLAIMS", "Claim", "Finding", "claims_table"]
@@ -24,8 +26,10 @@ CLAIMS = (
     *DRIFT_CLAIMS,
     *FIGURE1_CLAIMS,
     *FIRST_LAYER_CLAIMS,
-    *SWEEP_CLAIMS,
+    *DRIFT.claims,
+    *MAP.claims,
     *NETWORKS.claims,
+    *INTERVENTIONS.claims,
     *LANDSCAPE_CLAIMS,
     *SLIP_CLAIMS,
 )

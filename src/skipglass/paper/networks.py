@@ -44,8 +44,8 @@ FIRST_STEPS = 20
 ABSORBED = (
     "The paper trains a ResNet-32 on CIFAR-10 and CIFAR-100 for 164 epochs and shows the norm of each convolution, "
     "with the batch norm that follows absorbed into it, growing with the epochs, and faster once the learning rate "
-    "drops. Here are the same panels, and beside them what the paper infers and does not measure: the depth of the ensemble, "
-    "the mean number of residual blocks that the gradient of the loss passes on its way to the input."
+    "drops. Here are the same panels, and beside them what the paper infers and does not measure: the depth of the "
+    "ensemble, the mean number of residual blocks that the gradient of the loss passes on its way to the input."
 )
 MULTIPLIERS = (
     "The norm of each vector of multipliers λ. The recipe decays λ like every weight; the same networks were trained "
