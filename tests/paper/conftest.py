@@ -5,7 +5,7 @@ from rich.progress import Progress
 
 from skipglass.paper import Options, measure, reproduce, write_report
 from skipglass.paper.figure1_page import load_figure1
-from skipglass.paper.theory_page import load_theorems
+from skipglass.paper.reproduce import CHAPTERS
 
 
 @pytest.fixture(scope="session")
@@ -28,4 +28,6 @@ def folder(measured_folder):
 
 @pytest.fixture(scope="session")
 def recordings(measured_folder):
-    return load_theorems(measured_folder / "recordings") | load_figure1(measured_folder / "recordings")
+    places = [chapter for chapter in CHAPTERS if chapter.figures == ("theorems",)]
+    found = [chapter.load(measured_folder / "recordings") for chapter in places]
+    return {k: v for each in found for k, v in each.items()} | load_figure1(measured_folder / "recordings")

@@ -27,7 +27,7 @@ UP, DOWN = [1.0, 1.1, 0.9, 1.05], [-1.0, -1.1, -0.9, -1.05]
 def test_the_finding_has_verdict_numbers_and_seeds():
     found = claim().finding(recordings(a=UP, b=DOWN, c=[0.05, 0.051, 0.049]))
     assert found.verdict == "supported (2 of 3 settings, 1 of them small)"
-    assert "run-a 1.012 ± 0.085; run-b -1.012 ± 0.085; run-c 0.05000 ± 0.00100 (small)" in found.measured
+    assert "1.012 ± 0.085 (run-a); -1.012 ± 0.085 (run-b); 0.05000 ± 0.00100 (run-c, small)" in found.measured
     assert found.measured.startswith("Change of depth, in blocks (mean ± standard deviation): ")
     assert "above 0 in 2 of 3, outside in 1, open in 0 (Student's t, Holm over 3 settings)" in found.measured
     assert found.seeds == "n = 3 to 4 per setting"
@@ -40,7 +40,7 @@ def test_what_is_missing_or_not_finite_is_said():
     assert claim().finding(recordings(a=[1.0, np.nan])).verdict == "undetermined: change of run-a is not finite"
     diverged = claim(lambda _: {"a": [1.0, np.inf]}).finding(recordings(a=UP))
     assert diverged.verdict == "undetermined: 1 number is not finite"
-    assert "a 1 of 2 finite" in diverged.measured
+    assert "1 of 2 finite (a)" in diverged.measured
     alone = claim().finding(recordings(a=[1.0], b=[2.0]))
     assert alone.verdict == "undetermined: one seed per setting"
     assert alone.measured.endswith("one seed each, so nothing is tested")
@@ -60,7 +60,7 @@ def test_other_measures_and_numbers_beside_are_told_and_do_not_decide():
     ).finding(recordings(a=UP))
     assert found.verdict == "supported (1 of 1 setting)"
     assert "By other measures: whole batch, not supported" in found.measured
-    assert "At the start: a 7" in found.measured
+    assert "At the start: 7 (a)" in found.measured
     assert found.measured.endswith("Blocks are those of the network")
 
 
@@ -74,9 +74,9 @@ def test_many_settings_are_counted_not_listed():
 @pytest.mark.parametrize(
     ("rule", "numbers", "text"),
     [
-        (identity(), {"a": [1e-15, -2e-15]}, "error: a at most 2e-15"),
+        (identity(), {"a": [1e-15, -2e-15]}, "error: at most 2e-15 (a)"),
         (identity(), {f"s{k}": [k * 1e-15] for k in range(9)}, "error: at most 8e-15"),
-        (within(high=1), {"a": [0.5, 0.7], "": [0.5]}, "error: a 0.5 to 0.7; 0.5"),
+        (within(high=1), {"a": [0.5, 0.7], "": [0.5]}, "error: 0.5 to 0.7 (a); 0.5"),
     ],
 )
 def test_numbers_without_chance_are_told_by_their_extremes(rule, numbers, text):

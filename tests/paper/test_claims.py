@@ -21,11 +21,6 @@ def changed(recordings, name, **variables):
     return {**recordings, name: recordings[name].assign(variables)}
 
 
-def test_the_theorems_hold_on_what_was_measured(measured):
-    for name in ("Theorem 1", "Theorem 2", "Lemma 4", "Theorem 5", "Sec. 3, start", "Eq. 17", "Sec. 6, dense nets"):
-        assert judge(name, measured).verdict == "holds"
-
-
 @pytest.mark.parametrize(
     ("claim", "panel", "variable"),
     [

@@ -4,8 +4,7 @@ import pytest
 from rich.progress import Progress
 
 from skipglass import record
-from skipglass.paper import figure1, figure1_page, slips, survey
-from skipglass.paper.chapter import Options
+from skipglass.paper import Options, figure1, figure1_page, survey
 from skipglass.paper.drift_runs import Run, drift_run
 from skipglass.training import Interrupted, mlp, train
 
@@ -28,12 +27,6 @@ def stopped(monkeypatch):
 def test_the_survey_is_not_made_of_it():
     with pytest.raises(KeyboardInterrupt):
         survey.survey(survey.GRID[:1])
-
-
-@pytest.mark.usefixtures("stopped")
-def test_the_slips_are_not_made_of_it():
-    with pytest.raises(KeyboardInterrupt):
-        slips._gaussians()
 
 
 def test_the_drift_is_not_recorded_of_it():

@@ -10,10 +10,6 @@ import numpy as np
 import pytest
 import xarray as xr
 from rich.progress import Progress
-
-from skipglass.errors import StorageError
-from skipglass.paper import CLAIMS, LIVE, claims_table, recorded, reproduce, write_report
-from skipglass.paper import resnet_runs as runs
 from skipglass.paper.measured_depth import (
     depth_dependence,
     depth_panel,
@@ -22,6 +18,10 @@ from skipglass.paper.measured_depth import (
     participation_panel,
 )
 from skipglass.paper.network_page import load_networks, network_pages
+
+from skipglass.errors import StorageError
+from skipglass.paper import CLAIMS, LIVE, claims_table, recorded, reproduce, write_report
+from skipglass.paper import resnet_runs as runs
 from skipglass.paper.page import paper_report
 from skipglass.paper.resnet_group import groups
 from skipglass.record import load, save

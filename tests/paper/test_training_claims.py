@@ -300,7 +300,7 @@ def test_the_panels_of_the_drift_show_the_recordings(committed):
     sections, combined = DRIFT.pages(committed, ("drift",))
     panels = {panel.name: panel for section in sections for panel in section.items}
     assert len(panels) == 5 * sum(key.startswith("drift-") for key in committed)
-    assert [panel.name for panel in combined["drift"]][0] == "drift-cifar10-skill"
+    assert combined["drift"][0].name == "drift-cifar10-skill"
     data = committed["drift-digits"]
     force, growth = (values[0, :, 1:] for values in predictions(data)["step"])
     right, wrong, equal = panels["drift-digits-change"].series

@@ -22,8 +22,8 @@ __all__ = [
 ]
 
 HOMES = {
-    "chapter": ("Options",),
     "claims": ("CLAIMS", "claims_table"),
+    "experiment": ("Options",),
     "networks": ("NETWORK_FIGURES", "committed_networks", "has_networks"),
     "reproduce": ("FIGURES", "measure", "recorded", "write_report"),
     "resnet_runs": ("LIVE", "both_ways"),

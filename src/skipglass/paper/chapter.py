@@ -7,41 +7,10 @@ from pathlib import Path
 import xarray as xr
 from rich.progress import Progress
 
+from skipglass.paper.experiment import Options, Pages
 from skipglass.paper.finding import Recordings
-from skipglass.report import Panel, Section
-from skipglass.training import ResNetSettings
 
 __all__ = ["Chapter", "Options", "Pages"]
-
-Pages = tuple[list[Section], dict[str, tuple[Panel, ...]]]
-"""Sections of the page, and {figure: the panels of its combined drawing}."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a user may choose.
-
-    Attributes
-    ----------
-    seeds, epochs
-        Of each run of Figure 1.
-    resume
-        Keep finished recordings that would be measured again.
-    runs
-        The ResNets of Figures 2 and 3; none where recordings of others are to be kept.
-    data, device
-        As for `train_resnet`.
-    recorded
-        The folder of long runs, results/ in the checkout: their recordings are shown beside what is measured.
-    """
-
-    seeds: int = 16
-    epochs: int = 20
-    resume: bool = False
-    runs: Sequence[ResNetSettings] = ()
-    data: Path | None = None
-    device: str = "auto"
-    recorded: Path | None = None
 
 
 @dataclass(frozen=True)

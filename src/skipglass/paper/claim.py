@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skipglass.paper.rules import Judged, Numbers, Rule, Setting
 
-__all__ = ["HOLES", "TABLES", "Claim", "Finding", "Quantity", "Recordings", "sentence"]
+__all__ = ["HOLES", "TABLES", "Claim", "Finding", "Quantity", "Recordings", "Undecided", "sentence"]
 
 Recordings = Mapping[str, xr.Dataset]
 Quantity = Callable[[Recordings], Numbers]
@@ -49,6 +49,10 @@ recording, and comparisons with NaN, which are false, must not become a verdict.
 
 SHOWN = 6
 """Settings that a sentence lists one by one; of more it tells how many lie where."""
+
+
+class Undecided(Exception):
+    """Raised by a quantity where what was recorded cannot decide the claim, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,10 @@ class Claim:
         for name, recording in mine.items():
             if broken := _not_finite(name, recording):
                 return Judged("undetermined", (), f"{broken[0]} of {name} is not finite")
-        return self.rule.judge(quantity(recordings))
+        try:
+            return self.rule.judge(quantity(recordings))
+        except Undecided as why:
+            return Judged("undetermined", (), str(why))
 
 
 def sentence(what: str, judged: Judged, rule: Rule) -> str:
@@ -165,10 +172,15 @@ def sentence(what: str, judged: Judged, rule: Rule) -> str:
     """
     settings = judged.settings
     if rule.exact:
-        told = "; ".join(f"{s.name} {_range(s.values, rule)}".strip() for s in settings)
-        if rule.algebra and len(settings) > SHOWN:
+        told = "; ".join(_of_setting(_range(s.values, rule), s) for s in settings)
+        if len(settings) > SHOWN:
             told = _range(np.concatenate([s.values for s in settings]), rule)
-        return told if not what else f"{what}: {told}"
+            told += (
+                ""
+                if rule.algebra and rule.low == -rule.high
+                else f"; {rule.region} in {judged.count(1)} of {len(settings)} settings"
+            )
+        return f"{what}: {told}"
     told = _listed(settings) if len(settings) <= SHOWN else _extent(settings)
     tested = sum(s.values.size > 1 for s in settings)
     if not tested:
@@ -184,9 +196,13 @@ def _settings(numbers: Numbers) -> tuple[Setting, ...]:
 
 
 def _listed(settings: tuple[Setting, ...]) -> str:
-    """Each setting with its numbers; the name alone may be empty where there is one."""
-    told = [f"{s.name} {_number(s.values)}".strip() + " (small)" * s.small for s in settings]
-    return "; ".join(told)
+    return "; ".join(_of_setting(_number(s.values), s) for s in settings)
+
+
+def _of_setting(told: str, setting: Setting) -> str:
+    """Numbers with the setting in brackets; a setting that is alone may have no name."""
+    aside = ", ".join(word for word in (setting.name, "small" * setting.small) if word)
+    return f"{told} ({aside})" if aside else told
 
 
 def _extent(settings: tuple[Setting, ...]) -> str:
@@ -210,7 +226,7 @@ def _number(values: NDArray[np.float64]) -> str:
 
 def _range(values: NDArray[np.float64], rule: Rule) -> str:
     """From the least to the largest, or the largest error."""
-    if rule.algebra:
+    if rule.algebra and np.abs(values).max() <= rule.high == -rule.low:  # errors, all of them small enough
         return f"at most {_short(np.abs(values).max())}"
     low, high = _short(values.min()), _short(values.max())
     return low if low == high else f"{low} to {high}"
@@ -230,7 +246,7 @@ def _seeds(judged: Judged, rule: Rule) -> str:
 
 def _capital(text: str) -> str:
     """With a capital, unless it begins with a symbol."""
-    return text[0].upper() + text[1:] if text[:2].isascii() and text[:2].isalpha() else text
+    return text[0].upper() + text[1:] if text.startswith("a ") or (text[:2].isascii() and text[:2].isalpha()) else text
 
 
 def _not_finite(name: str, recording: xr.Dataset) -> list[str]:

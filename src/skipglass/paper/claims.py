@@ -3,35 +3,32 @@
 Each verdict is a pure function of stored recordings: the same files give the same verdict, others another.
 """
 
+from skipglass.paper import driving_force, lemmas, readings, slips, theorems
+from skipglass.paper.claim import Claim, Finding, Recordings
 from skipglass.paper.drift import DRIFT
-from skipglass.paper.drift_claims import DRIFT_CLAIMS
 from skipglass.paper.figure1_claims import FIGURE1_CLAIMS
-from skipglass.paper.finding import Claim, Finding, Recordings
+from skipglass.paper.finding import Claim as Former
 from skipglass.paper.first_layer_claims import FIRST_LAYER_CLAIMS
-from skipglass.paper.landscape_claims import LANDSCAPE_CLAIMS
-from skipglass.paper.lemma_claims import LEMMA_CLAIMS
 from skipglass.paper.interventions import INTERVENTIONS
+from skipglass.paper.landscape_claims import LANDSCAPE_CLAIMS
 from skipglass.paper.map import MAP
 from skipglass.paper.networks import NETWORKS
-from skipglass.paper.slip_claims import SLIP_CLAIMS
-from skipglass.paper.start_claims import START_CLAIMS
-from skipglass.paper.theorem_claims import THEOREM_CLAIMS
 
-__all__ = ["CLAIMS", "Claim", "Finding", "claims_table"]
+__all__ = ["CLAIMS", "Claim", "Finding", "Former", "claims_table", "table_of", "verdict_kind"]
 
-CLAIMS = (
-    *LEMMA_CLAIMS,
-    *THEOREM_CLAIMS,
-    *START_CLAIMS,
-    *DRIFT_CLAIMS,
+CLAIMS: tuple[Claim | Former, ...] = (
+    *lemmas.CLAIMS,
+    *readings.CLAIMS,
+    *theorems.CLAIMS,
+    *driving_force.FORCES.claims,
     *FIGURE1_CLAIMS,
     *FIRST_LAYER_CLAIMS,
+    *NETWORKS.claims,
     *DRIFT.claims,
     *MAP.claims,
-    *NETWORKS.claims,
     *INTERVENTIONS.claims,
     *LANDSCAPE_CLAIMS,
-    *SLIP_CLAIMS,
+    *slips.CLAIMS,
 )
 """In the paper's order, its small slips last."""
 
@@ -51,3 +48,16 @@ def claims_table(recordings: Recordings) -> list[tuple[str, str, str, str, str]]
     """
     findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
     return [(c.name, f.verdict, c.statement, f.measured, f.seeds) for c, f in findings]
+
+
+KINDS = ("identity", "supported", "not supported", "undetermined", "holds when", "holds", "fails", "not testable")
+
+
+def table_of(claim: Claim | Former) -> str:
+    """Return the table that a claim belongs to."""
+    return claim.table if isinstance(claim, Claim) else "paper"
+
+
+def verdict_kind(verdict: str) -> str:
+    """Return which of the four words a verdict is."""
+    return next(kind for kind in KINDS if verdict.startswith(kind))

@@ -6,6 +6,7 @@ finished is kept: a file is written whole or not at all, and a training that was
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from skipglass.paper.claim import Claim, Recordings
 from skipglass.report import Panel, Section
 from skipglass.training import ResNetSettings
 
-__all__ = ["Experiment", "Options", "Pages", "Recording", "Tell", "is_there"]
+__all__ = ["Experiment", "Options", "Pages", "Recording", "Tell", "computed", "is_there"]
 
 Tell = Callable[[int, int], None]
 """Told how many of how many steps are done."""
@@ -177,6 +178,39 @@ class Experiment:
             found |= {path.stem: record.load(path, kind) for path in paths}
         self.check(found)
         return found
+
+
+def computed(
+    figure: str,
+    functions: Mapping[str, Callable[[], xr.Dataset]],
+    pages: Callable[[Recordings, Sequence[str]], Pages],
+    claims: tuple[Claim, ...],
+) -> Experiment:
+    """Return an experiment whose recordings take seconds and depend on nothing that a user may choose.
+
+    Parameters
+    ----------
+    figure
+        By which name it is asked for.
+    functions
+        {recording, which is its kind too: what computes it}.
+    pages, claims
+        As for `Experiment`.
+
+    Returns
+    -------
+    Experiment
+        With one recording per function.
+    """
+
+    def recordings(options: Options, folder: Path) -> dict[str, Recording]:
+        return {name: Recording(name, partial(_untold, function)) for name, function in functions.items()}
+
+    return Experiment((figure,), {name: name for name in functions}, recordings, pages, claims)
+
+
+def _untold(function: Callable[[], xr.Dataset], tell: Tell) -> xr.Dataset:
+    return function()
 
 
 def is_there(path: Path, recording: Recording) -> bool:

@@ -10,7 +10,8 @@ from rich.progress import Progress, TaskID
 from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper import figure1, figure1f
-from skipglass.paper.chapter import Chapter, Options, Pages
+from skipglass.paper.chapter import Chapter
+from skipglass.paper.experiment import Options, Pages
 from skipglass.paper.finding import Recordings
 from skipglass.report import Section
 from skipglass.training import train

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from skipglass.paper.claim import HOLES, Finding, Recordings
+
 __all__ = [
     "HOLES",
     "Claim",
@@ -22,46 +24,8 @@ __all__ = [
     "seeds_of",
 ]
 
-Recordings = Mapping[str, xr.Dataset]
-
-HOLES = {
-    "figure1": (  # a network may diverge: `growth` counts those that did
-        "train_loss", "test_loss", "weight_norm", "absorbed_norm", "multiplier_norm", "multiplier_mean",
-        "multiplier_magnitude",
-    ),
-    "sweep": (  # settings with a network that diverged are left out; without a norm there is no λ
-        "multiplier", "absorbed_norm", "weight_norm", "effective_depth", "effective_depth_batch", "train_loss",
-    ),
-    "resnet-": (  # measured at some of the evaluations, or not in every mode
-        "train_loss", "train_error", "cancellation", "share", "share_median", "length_norm",
-        "effective_depth_per_sample", "effective_depth_median_train", "participation_median_train",
-    ),
-    "glass_agreement": ("expected", "mean", "standard_error", "z", "symmetric"),  # a small glass has fewer indices
-    "glass_descent": ("threshold", "minimum", "ground", "pure_energy"),  # not every mixture has them
-}  # fmt: skip
-"""How the names of recordings begin → the variables that may hold NaN or infinity. In all others either means a damaged
-recording, and comparisons with NaN, which are false, must not become a verdict."""
 
 DEPTH = re.compile(r"(?<=ResNet-)\d+|\d+(?= layers)")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What the recordings say about a claim.
-
-    Attributes
-    ----------
-    verdict
-        "holds", "holds when …" or "fails".
-    measured
-        The numbers, with spread.
-    seeds
-        How many networks or draws they rest on; "exact" where nothing is random.
-    """
-
-    verdict: str
-    measured: str
-    seeds: str
 
 
 @dataclass(frozen=True)

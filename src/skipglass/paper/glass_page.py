@@ -9,8 +9,9 @@ from rich.progress import Progress
 
 from skipglass import record
 from skipglass.paper import agreement, glass
-from skipglass.paper.chapter import Chapter, Options, Pages
+from skipglass.paper.chapter import Chapter
 from skipglass.paper.critical_points import agreement_table, layer_panels
+from skipglass.paper.experiment import Options, Pages
 from skipglass.paper.finding import Recordings
 from skipglass.paper.landscape import MIXTURES, landscape
 from skipglass.report import Section

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from skipglass import record
-from skipglass.paper.claim import Claim, Quantity, Recordings
+from skipglass.paper.claim import Claim, Quantity, Recordings, Undecided
 from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell
 from skipglass.paper.rules import above, below, grows
 from skipglass.report import Axis, Panel, Rule, Section, Series
@@ -243,7 +243,7 @@ def loss_leads(recordings: Recordings) -> Mapping[str, Array]:
     rising = _rising(learned, "effective_depth")
     deeper = learned.isel(cell=[rising[cell] for cell in learned.cell.values.tolist()])
     if learned.sizes["epoch"] < 3 or not deeper.sizes["cell"]:
-        return {}
+        raise Undecided("no course to order" if deeper.sizes["cell"] else "the depth grows in no setting")
     lead = _done(deeper.train_loss) - _done(deeper.effective_depth)
     return dict(zip(map(str, deeper.cell.values), lead, strict=True))
 

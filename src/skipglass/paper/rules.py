@@ -30,6 +30,7 @@ __all__ = [
     "above",
     "agrees",
     "below",
+    "exactly",
     "falls",
     "grows",
     "holm",
@@ -264,6 +265,11 @@ def skill(predicted: ArrayLike, actual: ArrayLike) -> NDArray[np.float64]:
 def identity(tolerance: float = 1e-12) -> Rule:
     """Errors of something that is true by algebra or by construction; one above the tolerance refutes it."""
     return Rule(-tolerance, tolerance, exact=True, algebra=True)
+
+
+def exactly(low: float = -math.inf, high: float = math.inf) -> Rule:
+    """Numbers of something that is true by algebra or by construction; one outside refutes it."""
+    return Rule(low, high, exact=True, algebra=True)
 
 
 def within(low: float = -math.inf, high: float = math.inf) -> Rule:

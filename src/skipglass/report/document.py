@@ -14,7 +14,7 @@ VERDICTS = {
     "holds": ("holds", "✓"),
     "fails": ("fails", "✗"),
     "not testable": ("untestable", "○"),
-    "identity": ("holds", "≡"),
+    "identity": ("holds", "="),
     "supported": ("holds", "✓"),
     "not supported": ("fails", "✗"),
     "undetermined": ("untestable", "○"),
