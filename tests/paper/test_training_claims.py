@@ -81,7 +81,7 @@ def following(sign):
     def forge(data):
         ramp = xr.DataArray(np.linspace(0.2, 3.0, data.sizes["cell"]), dims="cell")
         last = data.epoch == data.epoch[-1]
-        noise = 1 + 1e-4 * data.seed * np.sin(np.arange(data.sizes["cell"]))[:, None]
+        noise = 1 + 1e-4 * data.seed * xr.DataArray(np.sin(np.arange(data.sizes["cell"])), dims="cell")
         norm = xr.where(last, data.absorbed_norm.isel(epoch=0) * ramp, data.absorbed_norm)
         scale = xr.where(last, data.multiplier.isel(epoch=0) * ramp, data.multiplier)
         rise = sign * (ramp - 1.6) * noise * (data.depth - 1)
@@ -161,7 +161,7 @@ FORGED = [
     ("Theorem 3, slope", "drift-", signs(up_means_growth=True), "supported"),
     ("Theorem 3, step", "drift-", signs(up_means_growth=True), "supported"),
     ("Theorem 3, epoch", "drift-", signs(up_means_growth=True), "supported"),
-    ("Theorem 3, unskipped", "drift-", lambda d: d.assign(growth=d.growth_decay - abs(d.theorem_force)),
+    ("Theorem 3, unskipped, steps", "drift-", lambda d: d.assign(growth=d.growth_decay - abs(d.theorem_force)),
      "not supported"),
     ("Decay of λ", "drift-", lambda d: d.assign(epoch_growth=d.epoch_decay * (1.1 + 0.01 * d.seed)), "supported"),
 ]  # fmt: skip
@@ -224,7 +224,7 @@ def test_every_claim_has_a_counterfeit():
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_row_is_short_and_says_where_the_paper_stands(committed, name):
     claim = CLAIMS[name]
-    assert claim.source.endswith((".", ").", "”."))
+    assert claim.source.rstrip("”")[-1] in ".?"
     finding = claim.finding(committed)
     assert word(finding.verdict) in ("supported", "not supported", "undetermined")
     assert len(finding.measured) < 900

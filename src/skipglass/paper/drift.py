@@ -162,7 +162,7 @@ CLAIMS = (
         "The same, over an epoch.", "epoch", **{"share of signs right": by_run(partial(right, name="epoch"))},
     ),
     Claim(
-        "Theorem 3, unskipped", "In training |λ_1| of the layer that no shortcut skips grows.",
+        "Theorem 3, unskipped, steps", "In training |λ_1| of the layer that no shortcut skips grows from step to step.",
         "Below Theorem 3: “|λ_l| will increase for layers l that do not have skip-connections.”",
         "share of the measured steps in which |λ_1| grows, weight decay's part left out",
         by_run(partial(right, name="step", layers=UNSKIPPED)), above(0.5, SMALL), PREFIX,

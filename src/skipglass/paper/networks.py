@@ -300,7 +300,7 @@ class LongTrainings(Experiment):
 
     def measure(self, folder: Path, options: Options, progress: Progress) -> None:
         """Where there is none, copy those of the long runs."""
-        if not any(folder.glob(f"{pattern}.nc") for pattern in self.patterns):
+        if not any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns):
             for path in self.committed(options.recorded):
                 shutil.copyfile(path, folder / path.name)
 
