@@ -3,14 +3,13 @@
 Each verdict is a pure function of stored recordings: the same files give the same verdict, others another.
 """
 
-from skipglass.paper import driving_force, lemmas, readings, slips, theorems
+from skipglass.paper import critical_points, driving_force, glass, landscape, lemmas, readings, slips, theorems
 from skipglass.paper.claim import Claim, Finding, Recordings
 from skipglass.paper.drift import DRIFT
 from skipglass.paper.figure1_claims import FIGURE1_CLAIMS
 from skipglass.paper.finding import Claim as Former
 from skipglass.paper.first_layer_claims import FIRST_LAYER_CLAIMS
 from skipglass.paper.interventions import INTERVENTIONS
-from skipglass.paper.landscape_claims import LANDSCAPE_CLAIMS
 from skipglass.paper.map import MAP
 from skipglass.paper.networks import NETWORKS
 
@@ -27,7 +26,9 @@ CLAIMS: tuple[Claim | Former, ...] = (
     *DRIFT.claims,
     *MAP.claims,
     *INTERVENTIONS.claims,
-    *LANDSCAPE_CLAIMS,
+    *landscape.CLAIMS,
+    *critical_points.CLAIMS,
+    *glass.CLAIMS,
     *slips.CLAIMS,
 )
 """In the paper's order, its small slips last."""
