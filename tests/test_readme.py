@@ -107,12 +107,12 @@ def test_the_networks_of_full_width_are_as_the_text_says():
     decayed, spared = groups(names)
     errors = [100 * float(g.data.test_error[0, -1]) for g in (decayed, spared)]
     assert "test errors {:.1f} and {:.1f} %".format(*errors) in text
-    norm = decayed.scale("absorbed_norm")[0]
+    norm = decayed.course("absorbed_norm")[0]
     epoch = {3: "three", 4: "four"}[round(decayed.epochs[norm.argmin()])]
     assert f"from {norm[0]:.1f} to {norm.min():.1f} in {epoch} epochs and then rise, as the paper says," in text
     assert f"to {norm[-1]:.1f}, but not to where they began" in text
-    scales = [(g.scale("multiplier_norm"), g.drops[0], g) for g in (decayed, spared)]
-    change, other = (100 * (m[0, -1] / g.at(m, drop)[0] - 1) for m, drop, g in scales)
+    scale = "multiplier_norm"
+    change, other = (100 * (g.last(scale) / g.at(scale, g.drops[0]) - 1)[0] for g in (decayed, spared))
     assert f"fall by {-change:.1f} % if they are decayed and rise by {other:.1f} % if they are spared" in text
     depth, other = (g.values("effective_depth_median_frozen")[0] for g in (decayed, spared))
     steps = int(decayed.data.step[depth.argmin()])

@@ -61,17 +61,6 @@ def test_verdicts_and_what_was_measured_are_short(recordings):
         assert len(found.measured) <= 700, (claim.name, len(found.measured), found.measured)
 
 
-def test_one_seed_is_shown_and_not_counted_and_the_finding_says_so(recordings):
-    several = {name: data for name, data in recordings.items() if not name.startswith("resnet-cifar10-d20-w1-")}
-    assert len(several) < len(recordings)
-    for claim in CLAIMS:
-        if claim.needs == "resnet-" and claim.name != "Claim 2, depth":
-            found = claim.finding(recordings)
-            assert found.verdict.partition(", but not in single networks of")[0] == claim.finding(several).verdict
-            assert re.search("CIFAR-10 ResNet-20 × 1, [^;]*, one seed", found.measured)
-            assert found.seeds == "1 or 3 a setting; a setting with one seed is shown and not counted"
-
-
 def test_every_command_on_the_page_takes_its_arguments(recordings, monkeypatch):
     parse = argparse.ArgumentParser.parse_args
 

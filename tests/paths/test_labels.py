@@ -115,7 +115,7 @@ def test_a_second_block_of_the_same_weights_is_no_second_use_of_them():
     f = torch.nn.ModuleDict({"f": torch.nn.Linear(4, 4)})
     x = torch.randn(3, 4, requires_grad=True)
     loss = (x + (x + f["f"](x).tanh()).tanh()).square().sum()
-    assert [b.name for b in paths.outline(loss, x, f).blocks] == ["f", "block 1"]
+    assert [b.name for b in paths.outline(loss, x, f).blocks] == ["f", "f (sum 2)"]
 
 
 def test_what_may_hide_a_weight_is_listed():

@@ -14,6 +14,7 @@ __all__ = [
     "Options",
     "both_ways",
     "claims_table",
+    "committed_networks",
     "has_networks",
     "measure",
     "recorded",
@@ -23,7 +24,7 @@ __all__ = [
 HOMES = {
     "claims": ("CLAIMS", "claims_table"),
     "experiment": ("Options",),
-    "network_page": ("NETWORK_FIGURES", "has_networks"),
+    "networks": ("NETWORK_FIGURES", "committed_networks", "has_networks"),
     "reproduce": ("FIGURES", "measure", "recorded", "write_report"),
     "resnet_runs": ("LIVE", "both_ways"),
 }

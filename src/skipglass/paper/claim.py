@@ -34,6 +34,11 @@ HOLES = {
     ),
     "resnet-": (  # measured at some of the evaluations, or not in every mode
         "train_loss", "train_error", "cancellation", "share", "share_median", "length_norm",
+        "effective_depth_per_sample", "effective_depth_per_sample_frozen", "effective_depth_median_train",
+        "participation_median_train",
+    ),
+    "intervention-": (
+        "train_loss", "train_error", "cancellation", "share", "share_median", "length_norm",
         "effective_depth_per_sample", "effective_depth_median_train", "participation_median_train",
     ),
     "glass_agreement": ("expected", "mean", "standard_error", "z", "symmetric"),  # a small glass has fewer indices

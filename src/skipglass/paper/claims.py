@@ -5,14 +5,13 @@ Each verdict is a pure function of stored recordings: the same files give the sa
 
 from skipglass.paper import critical_points, driving_force, glass, landscape, lemmas, readings, slips, theorems
 from skipglass.paper.claim import Claim, Finding, Recordings
-from skipglass.paper.course_claims import COURSE_CLAIMS
-from skipglass.paper.drift_claims import DRIFT_CLAIMS
+from skipglass.paper.drift import DRIFT
 from skipglass.paper.figure1_claims import FIGURE1_CLAIMS
 from skipglass.paper.finding import Claim as Former
 from skipglass.paper.first_layer_claims import FIRST_LAYER_CLAIMS
-from skipglass.paper.network_claims import NETWORK_CLAIMS
-from skipglass.paper.start_claims import START_CLAIMS
-from skipglass.paper.sweep_claims import SWEEP_CLAIMS
+from skipglass.paper.interventions import INTERVENTIONS
+from skipglass.paper.map import MAP
+from skipglass.paper.networks import NETWORKS
 
 __all__ = ["CLAIMS", "Claim", "Finding", "Former", "claims_table", "table_of", "verdict_kind"]
 
@@ -21,13 +20,12 @@ CLAIMS: tuple[Claim | Former, ...] = (
     *readings.CLAIMS,
     *theorems.CLAIMS,
     *driving_force.FORCES.claims,
-    *START_CLAIMS,
-    *DRIFT_CLAIMS,
     *FIGURE1_CLAIMS,
     *FIRST_LAYER_CLAIMS,
-    *SWEEP_CLAIMS,
-    *NETWORK_CLAIMS,
-    *COURSE_CLAIMS,
+    *NETWORKS.claims,
+    *DRIFT.claims,
+    *MAP.claims,
+    *INTERVENTIONS.claims,
     *landscape.CLAIMS,
     *critical_points.CLAIMS,
     *glass.CLAIMS,

@@ -32,11 +32,14 @@ HEADLINES = (
     "Theorem 3",
     "Theorem 4",
     "Sec. 4.1",
-    "Sec. 4, map of λ",
-    "Claim 2, map",
-    "App. C, Fig. 2",
-    "Fig. 3, drop",
+    "Theorem 3, condition",
+    "Theorem 3, step",
+    "Claim 3",
     "Claim 2",
+    "App. C, depth",
+    "Fig. 2",
+    "Fig. 3, drop",
+    "Fig. 3, cause",
     "Theorem 5",
     "Fig. 1(f)",
 )
@@ -68,6 +71,7 @@ SCRIPTS = {
     "resnet_runs.py": "skipglass.paper.resnet_runs",
 }
 """The modules of commands of which a recording kept the file's name alone, as the first ones did."""
+PROTOTYPE = "a prototype of the trainer ([results/README.md](../results/README.md) says how to train anew)"
 DAMAGED = "What our text of the paper does not decide"
 COVERED = (
     "Every equation, definition, lemma, theorem and figure, assumption and claim that the paper numbers; code under "
@@ -114,7 +118,7 @@ def claims_markdown(recordings: Recordings) -> str:
     decided = "".join(f"| {' | '.join(map(_cell, row))} |\n" for row in UNDECIDED)
     parts.append(f"## {DAMAGED}\n\n| where | what is in question | why |\n|---|---|---|\n{decided}")
     for claim, finding in findings:
-        commands = " · ".join(f"`{command}`" for command in _commands(claim, recordings)) or "none yet"
+        commands = " · ".join(_commands(claim, recordings)) or "none yet"
         source = f"> {claim.source}\n\n" if isinstance(claim, Claim) else ""
         parts.append(
             f"### {claim.name}\n\n{claim.statement}\n\n{source}**{_capital(finding.verdict)}.** "
@@ -189,12 +193,14 @@ def _sentence(text: str) -> str:
 
 def _commands(claim: Claim | Former, recordings: Recordings) -> list[str]:
     found = [data.attrs.get("command", "") for name, data in recordings.items() if name.startswith(claim.needs)]
-    return [_runnable(command) for command in dict.fromkeys(found) if command]
+    return list(dict.fromkeys(_runnable(command) for command in found if command))
 
 
 def _runnable(command: str) -> str:
     program, space, arguments = command.replace("results/glass_", "results/glass/recordings/glass_").partition(" ")
-    return f"python -m {SCRIPTS[program]}{space}{arguments}" if program in SCRIPTS else command
+    if program in SCRIPTS:
+        return f"`python -m {SCRIPTS[program]}{space}{arguments}`"
+    return f"`{command}`" if program in ("skipglass", "python") else PROTOTYPE
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

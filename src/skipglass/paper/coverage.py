@@ -50,11 +50,10 @@ class Part:
         return ", ".join((*equations, *self.others))
 
 
-PATHS, DRIVE, MORE = "paper/test_lemmas.py::", "paper/test_driving_force.py::", "paper/test_more_claims.py::"
+PATHS, DRIVE = "paper/test_lemmas.py::", "paper/test_driving_force.py::"
 JUDGED = "paper/test_theory_claims.py::test_the_verdicts_of_what_is_committed"
-ALSO_JUDGED = f"{MORE}test_every_claim_has_its_verdict_from_the_committed_recordings"
 MEASURED_AGAIN = f"{DRIVE}test_the_theorems_are_measured_again_and_hold"
-NETWORKS_JUDGED = "paper/test_counterfeits.py::test_a_counterfeit_turns_its_verdict"
+NETWORKS_JUDGED = "paper/test_training_claims.py::test_a_counterfeit_turns_its_verdict"
 HAMILTONIAN = "glass/test_hamiltonian.py::test_the_covariance_over_disorder_is_size_times_xi"
 BOUND = "theory/test_complexity.py::test_the_papers_bound_50_is_false_and_what_it_proves_is_weaker"
 
@@ -90,14 +89,14 @@ COVERAGE = (
     Part((), ("Lemma 4", "Claim 1"), ("Lemma 4", "Claim 1"), "theory.peak_interval",
          "theory/test_ensemble.py::test_peak_interval_is_lemma_4"),
     Part((20, 21), (), ("Eq. 21", "Sec. 6, no assumptions"), "paths.output_split", JUDGED),
-    Part((22,), ("Claim 3",), ("Sec. 4.1", "Claim 3, start", "Claim 3, start, map", "Claim 3, shallow"),
+    Part((22,), ("Claim 3",), ("Sec. 4.1", "Abstract, start", "Claim 3", "Map, start"),
          "paper.recursion.second_moments",
          f"{DRIVE}test_untrained_networks_of_the_package_have_the_same_second_moments"),
-    Part((), ("Claim 2",), ("Claim 2", "Claim 2, later", "Claim 2, map", "Claim 2, λ", "Claim 2, norms"),
+    Part((), ("Claim 2",), ("Claim 2", "App. C, depth", "Map, depth", "Map, depth by λ"),
          "paths.participation", NETWORKS_JUDGED),
     Part((23, 24, 25, 40, 41, 42, 43, 44), ("Theorem 3",),
-         ("Theorem 3", "Theorem 3, assumptions", "Theorem 3, step", "Theorem 3, first, step", "Theorem 3, "
-         "proof"), "scales.two_paths", MEASURED_AGAIN),
+         ("Theorem 3", "Theorem 3, assumptions", "Theorem 3, condition", "Theorem 3, step",
+          "Theorem 3, unskipped, steps", "Theorem 3, proof"), "scales.two_paths", MEASURED_AGAIN),
     Part((26, 27, 45, 46, 47), ("Theorem 4",), ("Theorem 4", "Theorem 4, prose"), "scales.drift",
          MEASURED_AGAIN),
     Part((31, 33), ("Definition 3",), ("Def. 3, Eq. 33",), "theory.complexity",
@@ -107,16 +106,16 @@ COVERAGE = (
     Part((34, 35, 48, 49, 50), ("Theorem 5",), ("Theorem 5", "Theorem 5, proof"), "paper.theorems.theorems", BOUND),
     Part((), ("Fig. 1(a)", "Fig. 1(b)", "Fig. 1(c)"), ("Fig. 1(a-c)",), "paper.figure1.histograms",
          "paper/test_figure1.py::test_histograms_are_the_ensembles"),
-    Part((), ("Fig. 1(d)",), ("Sec. 4, Fig. 1(d)", "Sec. 4, map of λ", "Fig. 1(d), first layer"),
+    Part((), ("Fig. 1(d)",), ("Sec. 4, Fig. 1(d)", "Map, λ", "Fig. 1(d), first layer"),
          "paper.figure1.multiplier_panel", "paper/test_figure1.py::test_the_multiplier_panel_is_the_recording"),
-    Part((), ("Fig. 1(e)",), ("Sec. 4.2, Fig. 1(e)", "Sec. 4, map of norms"), "paper.figure1.norm_panel",
+    Part((), ("Fig. 1(e)",), ("Sec. 4.2, Fig. 1(e)", "Map, norms"), "paper.figure1.norm_panel",
          "paper/test_figure1.py::test_the_norm_panel_is_the_recording"),
     Part((), ("Fig. 1(f)",), ("Fig. 1(f)",), "paper.landscape.landscape",
          "paper/test_figure1.py::test_figure_1f_is_eq_33_and_rises"),
-    Part((), ("Fig. 2",), ("App. C, Fig. 2", "Fig. 2, later", "Fig. 2, drop", "Fig. 2, waver"), "scales.absorbed_norms",
+    Part((), ("Fig. 2",), ("Fig. 2", "Fig. 2, drop", "Fig. 2, waver"), "scales.absorbed_norms",
          NETWORKS_JUDGED),
-    Part((), ("Fig. 3",), ("Fig. 3, before", "Fig. 3, drop", "Fig. 3, decay", "Fig. 3, share"), "scales.multipliers",
-         ALSO_JUDGED),
+    Part((), ("Fig. 3",), ("Fig. 3, before", "Fig. 3, drop", "Fig. 3, cause"), "scales.multipliers",
+         NETWORKS_JUDGED),
 )  # fmt: skip
 """In the paper's order, what is treated together at its first."""
 

@@ -1,10 +1,7 @@
 """The claims about the first layer, which cannot be skipped: Fig. 1(d), and Theorem 3's first part in training."""
 
-from functools import partial
-
 import numpy as np
 
-from skipglass.paper.drift_reach import predictions, right, runs_of
 from skipglass.paper.finding import Claim, Finding, Recordings, growth
 
 __all__ = ["FIRST_LAYER_CLAIMS"]
@@ -41,19 +38,6 @@ def first_layer_grows(recordings: Recordings) -> Finding:
     return growth({run: change[:, 0] for run, change in _changes(recordings).items()}, "change of |λ_1|")
 
 
-def force_on_first_layer(recordings: Recordings, *, name: str) -> Finding:
-    """How often what comes has the sign that Theorem 3 gives to the first layer: upwards, always."""
-    shares, up = {}, []
-    for run, data in runs_of(recordings).items():
-        predicted, actual = (values[..., :1] for values in predictions(data)[name])
-        whole = np.isfinite(predicted).all() and np.isfinite(actual).all()
-        shares[run] = right(predicted, actual)[:, 0] - 0.5 if whole else np.full(len(predicted), np.nan)
-        up.append((predicted > 0).mean())
-    found = growth(shares, "share of signs right, minus a half, first layer")
-    force = f"‖g_m + g_p‖², the force upwards, is above 0 in {min(up):.0%} of the cases at least"
-    return Finding(found.verdict, f"{found.measured}. {force}", found.seeds)
-
-
 def _changes(recordings: Recordings) -> dict[str, np.ndarray]:
     """{setting: change of |λ_l| from the start to the end, (seed, layer)} in Fig. 1(d)."""
     found = {}
@@ -71,10 +55,4 @@ FIRST_LAYER_CLAIMS = (
           first_layer_differs, PANEL),
     Claim("Theorem 3, unskipped", "|λ_l| of the layer that is not skipped grows while training.",
           first_layer_grows, PANEL),
-    Claim("Theorem 3, first, slope", "In training, ∂L/∂λ_1 of the unskipped layer falls as the weights step.",
-          partial(force_on_first_layer, name="slope"), "drift-"),
-    Claim("Theorem 3, first, step", "In training, |λ_1| of the unskipped layer grows in a step.",
-          partial(force_on_first_layer, name="step"), "drift-"),
-    Claim("Theorem 3, first, epoch", "In training, |λ_1| of the unskipped layer grows over an epoch.",
-          partial(force_on_first_layer, name="epoch"), "drift-"),
 )  # fmt: skip

@@ -7,15 +7,13 @@ from skipglass.paper.chapter import Pages
 from skipglass.paper.claims import claims_table
 from skipglass.paper.figure1 import RUNS
 from skipglass.paper.finding import Recordings
-from skipglass.paper.resnet_group import groups
+from skipglass.paper.map import FULL, lacks_full_map
+from skipglass.paper.resnet_group import groups, is_paper_setting
 from skipglass.paper.survey import EPOCHS
-from skipglass.paper.sweep_map import FULL, lacks_full_map
 from skipglass.report import Panel, Report, Section, Table
 
 __all__ = ["paper_report"]
 
-PAPER = {"depth": 32, "width": 1, "epochs": 164, "images": 50_000}
-"""The networks of Figures 2 and 3."""
 LEAD = (
     "A residual network is an ensemble of paths of many lengths. Littwin and Wolf (2017) say how those lengths are "
     "distributed, why training shifts them deeper, and what that does to the critical points of the loss. This page "
@@ -59,8 +57,8 @@ def _reduced(recordings: Recordings) -> list[str]:
     if shorter:
         said.append(f"REDUCED: Figure 1 (d, e) is trained for {max(shorter)} epochs, not {EPOCHS}.")
     found = groups(recordings)
-    small = dict.fromkeys(g.title for g in found if any(g.attrs[name] < size for name, size in PAPER.items()))
-    if small:
+    if found and not any(map(is_paper_setting, found)):
+        small = dict.fromkeys(group.title for group in found)
         said.append(
             "REDUCED: the paper's Figures 2 and 3 show a ResNet-32 of width 1 after 164 epochs on the 50,000 images of "
             f"CIFAR-10 and CIFAR-100; smaller are {'; '.join(small)}."

@@ -9,25 +9,26 @@ from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper.chapter import Chapter
 from skipglass.paper.critical_points import COUNTS
-from skipglass.paper.drift_page import DRIFT
+from skipglass.paper.drift import DRIFT
 from skipglass.paper.driving_force import FORCES
 from skipglass.paper.experiment import Experiment, Options
 from skipglass.paper.figure1_page import FIGURE1
 from skipglass.paper.glass import GLASS
+from skipglass.paper.interventions import INTERVENTIONS
 from skipglass.paper.landscape import LANDSCAPE
 from skipglass.paper.lemmas import LEMMAS
-from skipglass.paper.network_page import NETWORKS
+from skipglass.paper.map import MAP
+from skipglass.paper.networks import NETWORKS
 from skipglass.paper.page import paper_report
 from skipglass.paper.readings import READINGS
 from skipglass.paper.slips import SLIPS
-from skipglass.paper.sweep_map import MAP
 from skipglass.paper.theorems import THEOREMS
 from skipglass.report import Panel, render_page, save_figures, save_grid
 
 __all__ = ["CHAPTERS", "FIGURES", "measure", "recorded", "write_report"]
 
 CHAPTERS: tuple[Chapter | Experiment, ...] = (
-    READINGS, LEMMAS, THEOREMS, SLIPS, FORCES, DRIFT, FIGURE1, MAP, NETWORKS, LANDSCAPE, COUNTS, GLASS,
+    READINGS, LEMMAS, THEOREMS, SLIPS, FORCES, DRIFT, FIGURE1, MAP, NETWORKS, INTERVENTIONS, LANDSCAPE, COUNTS, GLASS,
 )  # fmt: skip
 """In the order of the page."""
 

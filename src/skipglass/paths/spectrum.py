@@ -122,7 +122,8 @@ class Spectrum(Result):
 
     def headline(self) -> str:
         """Say how long the paths are that carry the gradient."""
-        return depth_sentence(self.lengths, self.share, self.unit)
+        doubtful = 0 if self.graph is None else self.graph.unsure
+        return depth_sentence(self.lengths, self.share, self.unit, doubtful=doubtful)
 
     def panel(self) -> Panel:
         """Squared norms and shares against the length."""
