@@ -365,7 +365,7 @@ def scale_sets_depths(recordings: Recordings) -> Numbers:
 CLAIMS = (
     Claim(
         "Eqs. 14, 15", "With A2-A4 the part of the output on paths of length r has variance ε_r².",
-        "Eqs. 14, 15: “Assuming A4 and denoting the scaled weights […], we can link the distribution of Y to the "
+        "Eqs. 14, 15: “Assuming A4 and […] denoting the scaled weights […], we can link the distribution of Y to the "
         "distribution on x”, with ε_r = (1/Z) C(p-1, r-1) (ρnC/√Λ)^r.",
         "total variation of ε_r² from Eq. 15", coherent, within(high=CLOSE), "readings", figure="reading-coherent",
         beside={"β fitted to weights uniform on their sphere, over |Σ w|/(√Λ C) times that of Eq. 17": fitted},
