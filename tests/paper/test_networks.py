@@ -244,7 +244,7 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
         layers, mean, _ = combined[figure]
         assert "digits ResNet-8 × 0.25, 128 images, 4 epochs" in layers.title
         assert error in layers.note
-        assert mean.names == ("decay on λ", "λ spared")
+        assert mean.names == (f"decay on λ, {decayed.error}", f"λ spared, {spared.error}")
         np.testing.assert_allclose(mean.series[1].y, spared.course(variable).mean(0))
         np.testing.assert_allclose([rule.value for rule in mean.rules], drops)
         assert layers.names[0] == "0"

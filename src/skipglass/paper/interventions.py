@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from skipglass.paper.claim import Claim, Quantity, Recordings
 from skipglass.paper.experiment import Pages
 from skipglass.paper.network_panels import banded
-from skipglass.paper.networks import LongTrainings, check_networks, depth_change
+from skipglass.paper.networks import check_networks, depth_change
 from skipglass.paper.resnet_group import DEPTH, Group, groups
+from skipglass.paper.resnet_runs import LongTrainings
 from skipglass.paper.rules import agrees, below, grows
 from skipglass.report import Axis, Panel, Rule, Section
 
@@ -126,10 +127,13 @@ def course(name: str, variable: str, title: str, axis: Axis, found: Mapping[str,
     return Panel(
         name, f"{title}, by what is changed", "A rise means that the quantity grows while training; the vertical lines "
         "mark where the learning rate is divided by ten.", Axis("epoch"), axis,
-        tuple(banded(KINDS[kind], group.epochs, group.course(variable)) for kind, group in found.items()),
+        tuple(
+            banded(f"{KINDS[kind]}, {group.error}", group.epochs, group.course(variable))
+            for kind, group in found.items()
+        ),
         rules=tuple(Rule(epoch, "rate / 10", axis="x") for epoch in drops),
         note=f"{next(iter(found.values())).title}. "
-        + "; ".join(f"{KINDS[kind]}: n = {group.seeds}, {group.error}" for kind, group in found.items()) + ".",
+        + "; ".join(f"{KINDS[kind]}: n = {group.seeds}" for kind, group in found.items()) + ".",
     )  # fmt: skip
 
 

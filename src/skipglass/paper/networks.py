@@ -1,6 +1,5 @@
 """Networks in training (App. C, Figs. 2 and 3, and claims 2 and 3 of Sec. 4): absorbed norms, multipliers, depth."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.progress import Progress
 
 from skipglass.errors import StorageError
 from skipglass.paper.claim import Claim, Quantity, Recordings
-from skipglass.paper.experiment import Experiment, Options, Pages
+from skipglass.paper.experiment import Options, Pages
 from skipglass.paper.network_panels import (
     compared,
     course_panel,
@@ -22,12 +21,12 @@ from skipglass.paper.network_panels import (
     participation_panel,
 )
 from skipglass.paper.resnet_group import APART, DEPTH, Group, alike, families, groups, is_paper_setting
-from skipglass.paper.resnet_runs import train_runs
+from skipglass.paper.resnet_runs import LongTrainings, train_runs
 from skipglass.paper.rules import above, below, falls, grows
 from skipglass.report import Axis, Panel, Section
 
 __all__ = [
-    "NETWORKS", "NETWORK_FIGURES", "LongTrainings", "check_networks", "committed_networks", "depth_change",
+    "NETWORKS", "NETWORK_FIGURES", "check_networks", "committed_networks", "depth_change",
     "has_networks",
 ]  # fmt: skip
 
@@ -293,26 +292,6 @@ CLAIMS = (
         deepening_by_depth, grows(), "resnet-", table="ours", figure="depths",
     ),
 )  # fmt: skip
-
-
-class LongTrainings(Experiment):
-    """An experiment on recordings of ResNets that take hours to train, and are kept in results/."""
-
-    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
-        """Where there is none, copy those of the long runs."""
-        if not any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns):
-            for path in self.committed(options.recorded):
-                shutil.copyfile(path, folder / path.name)
-
-    @property
-    def patterns(self) -> list[str]:
-        """Of the names of the recordings."""
-        return [*self.finds, *self.optional]
-
-    def committed(self, recorded: Path | None) -> list[Path]:
-        """Return the recordings in a folder of long runs, results/ in a checkout."""
-        place = recorded / "resnets" / "recordings" if recorded else None
-        return sorted(path for pattern in self.patterns for path in place.glob(f"{pattern}.nc")) if place else []
 
 
 class Networks(LongTrainings):

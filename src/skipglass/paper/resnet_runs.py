@@ -14,12 +14,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rich.progress import Progress
+
 from skipglass import check, record
 from skipglass.errors import InputError, StorageError, UserError
+from skipglass.paper.experiment import Experiment, Options
 from skipglass.training import CHECKPOINT, ResNetSettings, train_resnet
 from skipglass.training.resnet_settings import INTERVENTIONS
 
-__all__ = ["LIVE", "RUNS", "both_ways", "is_finished", "is_interrupted", "recording_path", "run_name", "train_runs"]
+__all__ = [
+    "LIVE",
+    "RUNS",
+    "LongTrainings",
+    "both_ways",
+    "is_finished",
+    "is_interrupted",
+    "recording_path",
+    "run_name",
+    "train_runs",
+]
 
 LIVE = ResNetSettings("digits", depth=14, width=0.5, epochs=10, batch_size=64, every=22)
 """What `skipglass reproduce` trains where nothing was recorded: small enough to watch, and in need of no files."""
@@ -187,6 +200,26 @@ def train_runs(
             record.remove_leftovers(path)
             record.save(recording, path, kind="resnet")
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+class LongTrainings(Experiment):
+    """An experiment on recordings of ResNets that take hours to train, and are kept in results/."""
+
+    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
+        """Where there is none, copy those of the long runs."""
+        if not any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns):
+            for path in self.committed(options.recorded):
+                shutil.copyfile(path, folder / path.name)
+
+    @property
+    def patterns(self) -> list[str]:
+        """Of the names of the recordings."""
+        return [*self.finds, *self.optional]
+
+    def committed(self, recorded: Path | None) -> list[Path]:
+        """Return the recordings in a folder of long runs, results/ in a checkout."""
+        place = recorded / "resnets" / "recordings" if recorded else None
+        return sorted(path for pattern in self.patterns for path in place.glob(f"{pattern}.nc")) if place else []
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
