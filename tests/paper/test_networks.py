@@ -337,6 +337,18 @@ def test_an_unfinished_or_damaged_recording_is_named(folder, tmp_path):
         NETWORKS.load(tmp_path)
 
 
+def test_a_recording_that_lacks_something_is_named_with_what_it_lacks(folder, tmp_path):
+    name = runs.run_name(TINY)
+    recording = load(folder / "recordings" / f"{name}.nc")
+    for broken, lacks in (
+        (recording.drop_vars(DEPTH), DEPTH),
+        (recording.drop_attrs(deep=False).assign_attrs(seed=0), "epochs_done"),
+    ):
+        save(broken, tmp_path / f"{name}.nc", kind="resnet")
+        with pytest.raises(StorageError, match=rf"{name}\.nc: it has no .*{lacks}.*train that network again"):
+            NETWORKS.load(tmp_path)
+
+
 def test_two_recordings_of_one_run_are_not_two_seeds(folder, tmp_path):
     name = runs.run_name(TINY)
     for copy in (name, "resnet-copy"):

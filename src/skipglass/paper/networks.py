@@ -182,7 +182,7 @@ def scale_after(group: Group) -> Array:
 
 QUESTION = (
     "The networks at the paper's setting are four of one question, two data sets with and without decay on λ, one seed "
-    "each"
+    "each; those of one data set start alike"
 )
 CLAIMS = (
     Claim(
@@ -321,9 +321,15 @@ def has_networks(recordings: Path) -> bool:
 
 
 def check_networks(found: Recordings) -> None:
-    """Raise StorageError where a run is unfinished, or two are of one setting and seed."""
+    """Raise StorageError where a run is unfinished or not of this kind, or two are of one setting and seed."""
     names: dict[tuple, str] = {}
     for name, recording in found.items():
+        needed = {DEPTH, NORM, SCALE, "test_error", *APART, "seed", "epochs_done", "drop_epochs"} - {"intervention"}
+        if lacking := sorted(needed - {*recording.variables, *recording.attrs}):
+            raise StorageError(
+                f"cannot draw from {name}.nc: it has no {', '.join(lacking)}, as a recording by skipglass train has; "
+                "train that network again, or move the file away"
+            )
         if recording.attrs["epochs_done"] < recording.attrs["epochs"]:
             raise StorageError(f"cannot draw from {name}.nc: its run is unfinished; train it to its end")
         first = names.setdefault(tuple(str(recording.attrs.get(key, "none")) for key in (*APART, "seed")), name)
