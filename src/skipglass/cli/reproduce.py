@@ -52,7 +52,7 @@ def reproduce(
     for training; the page says how to train those networks anew. Finished recordings are never trained again; a
     training that was stopped continues.
     """
-    from skipglass.paper.chapter import Options
+    from skipglass.paper.experiment import Options
     from skipglass.paper.map import lacks_full_map
     from skipglass.paper.networks import NETWORK_FIGURES, committed_networks, has_networks
     from skipglass.paper.reproduce import FIGURES, measure, write_report

@@ -6,22 +6,19 @@ Each verdict is a pure function of stored recordings: the same files give the sa
 from skipglass.paper import critical_points, driving_force, glass, landscape, lemmas, readings, slips, theorems
 from skipglass.paper.claim import Claim, Finding, Recordings
 from skipglass.paper.drift import DRIFT
-from skipglass.paper.figure1_claims import FIGURE1_CLAIMS
-from skipglass.paper.finding import Claim as Former
-from skipglass.paper.first_layer_claims import FIRST_LAYER_CLAIMS
+from skipglass.paper.figure1 import FIGURE1
 from skipglass.paper.interventions import INTERVENTIONS
 from skipglass.paper.map import MAP
 from skipglass.paper.networks import NETWORKS
 
-__all__ = ["CLAIMS", "Claim", "Finding", "Former", "claims_table", "table_of", "verdict_kind"]
+__all__ = ["CLAIMS", "Claim", "Finding", "claims_table", "verdict_kind"]
 
-CLAIMS: tuple[Claim | Former, ...] = (
+CLAIMS: tuple[Claim, ...] = (
     *lemmas.CLAIMS,
     *readings.CLAIMS,
     *theorems.CLAIMS,
     *driving_force.FORCES.claims,
-    *FIGURE1_CLAIMS,
-    *FIRST_LAYER_CLAIMS,
+    *FIGURE1.claims,
     *NETWORKS.claims,
     *DRIFT.claims,
     *MAP.claims,
@@ -51,12 +48,7 @@ def claims_table(recordings: Recordings) -> list[tuple[str, str, str, str, str]]
     return [(c.name, f.verdict, c.statement, f.measured, f.seeds) for c, f in findings]
 
 
-KINDS = ("identity", "supported", "not supported", "undetermined", "holds when", "holds", "fails", "not testable")
-
-
-def table_of(claim: Claim | Former) -> str:
-    """Return the table that a claim belongs to."""
-    return claim.table if isinstance(claim, Claim) else "paper"
+KINDS = ("identity", "supported", "not supported", "undetermined")
 
 
 def verdict_kind(verdict: str) -> str:

@@ -15,10 +15,10 @@ import xarray as xr
 
 from skipglass.errors import StorageError, UserError
 from skipglass.paper.claim import TABLES, Claim, Finding, Recordings
-from skipglass.paper.claims import CLAIMS, Former, table_of, verdict_kind
+from skipglass.paper.claims import CLAIMS, verdict_kind
 from skipglass.paper.coverage import coverage_table
 from skipglass.paper.reproduce import CHAPTERS
-from skipglass.paper.slips import UNDECIDED
+from skipglass.paper.slips import DAMAGED, UNDECIDED
 
 __all__ = ["claims_markdown", "load_results", "summary", "with_summary"]
 
@@ -72,7 +72,6 @@ SCRIPTS = {
 }
 """The modules of commands of which a recording kept the file's name alone, as the first ones did."""
 PROTOTYPE = "a prototype of the trainer ([results/README.md](../results/README.md) says how to train anew)"
-DAMAGED = "What our text of the paper does not decide"
 COVERED = (
     "Every equation, definition, lemma, theorem and figure, assumption and claim that the paper numbers; code under "
     "`skipglass`, tests under `tests/`."
@@ -114,14 +113,13 @@ def claims_markdown(recordings: Recordings) -> str:
     findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
     parts = [HEAD]
     for table, title in TABLES.items():
-        parts.append(f"## {title}\n\n{_table([row for row in findings if table_of(row[0]) == table], '')}")
+        parts.append(f"## {title}\n\n{_table([row for row in findings if row[0].table == table], '')}")
     decided = "".join(f"| {' | '.join(map(_cell, row))} |\n" for row in UNDECIDED)
     parts.append(f"## {DAMAGED}\n\n| where | what is in question | why |\n|---|---|---|\n{decided}")
     for claim, finding in findings:
         commands = " · ".join(_commands(claim, recordings)) or "none yet"
-        source = f"> {claim.source}\n\n" if isinstance(claim, Claim) else ""
         parts.append(
-            f"### {claim.name}\n\n{claim.statement}\n\n{source}**{_capital(finding.verdict)}.** "
+            f"### {claim.name}\n\n{claim.statement}\n\n> {claim.source}\n\n**{_capital(finding.verdict)}.** "
             f"{_sentence(finding.measured)}\n\nSeeds or draws: {finding.seeds}. Recorded by {commands}.\n"
         )
     parts.append(f"## What is treated where\n\n{COVERED}\n\n{coverage_table()}")
@@ -131,7 +129,7 @@ def claims_markdown(recordings: Recordings) -> str:
 def summary(recordings: Recordings) -> str:
     """Return what the README shows: how many claims of the paper have which verdict, and the rows of HEADLINES."""
     findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
-    of_the_paper = [(claim, finding) for claim, finding in findings if table_of(claim) == "paper"]
+    of_the_paper = [(claim, finding) for claim, finding in findings if claim.table == "paper"]
     counts = Counter(verdict_kind(finding.verdict) for _, finding in of_the_paper)
     said = ", ".join(f"*{kind}* {count}" for kind, count in counts.most_common())
     rows = [(claim, finding) for claim, finding in findings if claim.name in HEADLINES]
@@ -164,7 +162,7 @@ def with_summary(text: str, recordings: Recordings) -> str:
     return f"{before}{BEGIN}\n{summary(recordings)}{END}{rest.split(END, 1)[1]}"
 
 
-def _table(findings: Sequence[tuple[Claim | Former, Finding]], page: str) -> str:
+def _table(findings: Sequence[tuple[Claim, Finding]], page: str) -> str:
     """Each name links to its part of ``page``."""
     rows = [
         f"| [{_cell(c.name)}]({page}#{_anchor(c.name)}) | {_cell(c.statement)} | {_cell(f.verdict)} |\n"
@@ -191,7 +189,7 @@ def _sentence(text: str) -> str:
     return f"{_capital(text)}."
 
 
-def _commands(claim: Claim | Former, recordings: Recordings) -> list[str]:
+def _commands(claim: Claim, recordings: Recordings) -> list[str]:
     found = [data.attrs.get("command", "") for name, data in recordings.items() if name.startswith(claim.needs)]
     return list(dict.fromkeys(_runnable(command) for command in found if command))
 

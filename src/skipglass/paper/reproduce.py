@@ -7,12 +7,11 @@ from rich.progress import Progress
 
 from skipglass import record
 from skipglass.errors import StorageError
-from skipglass.paper.chapter import Chapter
 from skipglass.paper.critical_points import COUNTS
 from skipglass.paper.drift import DRIFT
 from skipglass.paper.driving_force import FORCES
 from skipglass.paper.experiment import Experiment, Options
-from skipglass.paper.figure1_page import FIGURE1
+from skipglass.paper.figure1 import FIGURE1
 from skipglass.paper.glass import GLASS
 from skipglass.paper.interventions import INTERVENTIONS
 from skipglass.paper.landscape import LANDSCAPE
@@ -27,7 +26,7 @@ from skipglass.report import Panel, render_page, save_figures, save_grid
 
 __all__ = ["CHAPTERS", "FIGURES", "measure", "recorded", "write_report"]
 
-CHAPTERS: tuple[Chapter | Experiment, ...] = (
+CHAPTERS: tuple[Experiment, ...] = (
     READINGS, LEMMAS, THEOREMS, SLIPS, FORCES, DRIFT, FIGURE1, MAP, NETWORKS, INTERVENTIONS, LANDSCAPE, COUNTS, GLASS,
 )  # fmt: skip
 """In the order of the page."""
@@ -119,6 +118,6 @@ def write_report(folder: Path, figures: Sequence[str], *, progress: Progress) ->
     return page
 
 
-def _of(figures: Sequence[str]) -> list[Chapter | Experiment]:
+def _of(figures: Sequence[str]) -> list[Experiment]:
     """The chapters that show one of the figures."""
     return [chapter for chapter in CHAPTERS if set(chapter.figures) & set(figures)]

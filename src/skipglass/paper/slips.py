@@ -21,7 +21,7 @@ from skipglass.paper.experiment import Pages, computed
 from skipglass.paper.path_sum import enumerate_paths, open_gates
 from skipglass.paper.rules import Numbers, agrees, exactly, identity, within
 
-__all__ = ["CLAIMS", "SHORT", "SLIPS", "UNDECIDED", "force_on_scale", "measure"]
+__all__ = ["CLAIMS", "DAMAGED", "SHORT", "SLIPS", "UNDECIDED", "force_on_scale", "measure"]
 
 Array = NDArray[np.float64]
 
@@ -33,6 +33,7 @@ ORDERS = (3, 10, 100)  # p of Eq. 50
 GATES = (3, 8, 4, 256)  # p, n, d, N of the gates of Eq. 8
 NETWORKS = 16
 
+DAMAGED = "What our text of the paper does not decide"
 UNDECIDED = (
     ("Lemma 4, proof", "β* at which the peak lies at r = p", "a binomial coefficient has lost its inner part"),
     ("Eq. 36", "the sum that the counts of a configuration have, ψ_r/Λ^r", "ψ_r and the power of Λ are missing"),
