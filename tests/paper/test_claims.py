@@ -21,8 +21,9 @@ def test_the_table_has_a_row_for_each_claim(recordings):
 def test_every_claim_says_where_it_stands(claim):
     assert claim.table in TABLES
     assert claim.statement.endswith(".")
-    place = r"Sec\. |Eq\. |Eqs\. |Def\. |App\. |Abstract|[Cc]aption|Lemma|Theorem|Thm|paper|claim|The same"
-    assert re.search(place, claim.source)
+    assert claim.source
+    if claim.table != "ours":
+        assert re.search(r"Sec\. |Eqs?\. |Def\. |App\. |Abstract|[Cc]aption|Theorem|Lemma|The same", claim.source)
 
 
 def test_measuring_the_theorems_is_deterministic(recordings):

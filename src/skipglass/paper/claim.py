@@ -150,7 +150,8 @@ class Claim:
             if broken := _not_finite(name, recording):
                 return Judged("undetermined", (), f"{broken[0]} of {name} is not finite")
         try:
-            return self.rule.judge(quantity(recordings))
+            with np.errstate(invalid="ignore", over="ignore"):  # a diverged network: the rule says so
+                return self.rule.judge(quantity(recordings))
         except Undecided as why:
             return Judged("undetermined", (), str(why))
 

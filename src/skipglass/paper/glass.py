@@ -21,6 +21,7 @@ import xarray as xr
 from skipglass.errors import InputError
 from skipglass.glass import LazyGlass, SphericalGlass, descend
 from skipglass.paper.claim import Claim, Recordings, Undecided
+from skipglass.paper.critical_points import layer_panels
 from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell
 from skipglass.paper.rules import Numbers, below, within
 from skipglass.record import save
@@ -385,10 +386,14 @@ def _recordings(options: Options, folder: Path) -> dict[str, Recording]:
 
 
 def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
-    return [Section("Descents in the glass", TEXT, glass_panels(recordings["glass_descent"]))], {}
+    energies, overlaps, sizes = glass_panels(recordings["glass_descent"])
+    layers = layer_panels(recordings["glass_agreement"])[0]
+    section = Section("Descents in the glass", TEXT, (energies, overlaps, sizes))
+    return [section], {"glass": (layers, energies, overlaps)}
 
 
 GLASS = Experiment(("glass",), {"glass_descent": "glass"}, _recordings, _pages, CLAIMS)
+"""Its combined drawing has the layers of `critical_points` beside the descents."""
 
 
 def _show() -> None:

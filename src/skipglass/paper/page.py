@@ -75,7 +75,8 @@ def _answers(found: Found, panels: dict[str, Panel]) -> Iterable[Answer]:
         for claim, finding in map(named.__getitem__, names):
             if claim.figure in panels and not finding.verdict.startswith("undetermined"):
                 panel = replace(panels[claim.figure], name=f"answer-{number + 1}")
-                yield Answer(question, claim.statement, panel, finding.verdict)
+                seeds = "" if finding.seeds == "exact" else f", {finding.seeds}"
+                yield Answer(question, claim.statement, panel, finding.verdict + seeds)
                 break
 
 
