@@ -98,6 +98,14 @@ def test_that_the_depth_follows_is_judged_by_rank_correlation(claim, name):
     assert judge(claim, recording(**{name: ramp})).verdict == "undetermined: no significant effect"
 
 
+def test_the_summary_of_the_command_counts_what_the_claims_count():
+    fast = np.array([cell[2] == 1.0 for cell in CELLS])
+    data = recording(absorbed_norm=np.where(fast, 1.5, 0.7), effective_depth=1.5, multiplier=0.5)
+    assert paper_map.summary(data) == [
+        ("batch-after", 12, "0 / 12", "4 / 8", "12 / 0"), ("none", 12, "0 / 0", "4 / 8", "12 / 0"),
+    ]  # fmt: skip
+
+
 def test_one_seed_gives_no_verdict():
     for claim in paper_map.MAP.claims:
         found = claim.finding({"sweep": recording(effective_depth=1.5).isel(seed=[0])}).verdict

@@ -244,7 +244,7 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
         layers, mean, _ = combined[figure]
         assert "digits ResNet-8 × 0.25, 128 images, 4 epochs" in layers.title
         assert error in layers.note
-        assert mean.names == ("decay on λ", "λ spared")
+        assert mean.names == (f"decay on λ, {decayed.error}", f"λ spared, {spared.error}")
         np.testing.assert_allclose(mean.series[1].y, spared.course(variable).mean(0))
         np.testing.assert_allclose([rule.value for rule in mean.rules], drops)
         assert layers.names[0] == "0"
@@ -335,6 +335,18 @@ def test_an_unfinished_or_damaged_recording_is_named(folder, tmp_path):
     (tmp_path / f"{name}.nc").write_bytes(b"half")
     with pytest.raises(StorageError, match=f"{name}.nc"):
         NETWORKS.load(tmp_path)
+
+
+def test_a_recording_that_lacks_something_is_named_with_what_it_lacks(folder, tmp_path):
+    name = runs.run_name(TINY)
+    recording = load(folder / "recordings" / f"{name}.nc")
+    for broken, lacks in (
+        (recording.drop_vars(DEPTH), DEPTH),
+        (recording.drop_attrs(deep=False).assign_attrs(seed=0), "epochs_done"),
+    ):
+        save(broken, tmp_path / f"{name}.nc", kind="resnet")
+        with pytest.raises(StorageError, match=rf"{name}\.nc: it has no .*{lacks}.*train that network again"):
+            NETWORKS.load(tmp_path)
 
 
 def test_two_recordings_of_one_run_are_not_two_seeds(folder, tmp_path):

@@ -320,3 +320,11 @@ def test_the_panels_of_the_interventions_show_whatever_is_there(committed):
     assert len(depth.series) == len(found)
     np.testing.assert_allclose(depth.series[0].y, found["none"].course(DEPTH).mean(axis=0))
     assert INTERVENTIONS.pages({}, ()) == ([], {})
+
+
+def test_every_row_leads_to_a_panel_of_its_page(committed):
+    shown = set()
+    for experiment in EVERY:
+        sections, _ = experiment.pages(committed, experiment.figures)
+        shown |= {panel.name for section in sections for panel in section.items}
+    assert {claim.figure for claim in CLAIMS.values() if claim.figure} <= shown

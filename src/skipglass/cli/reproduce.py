@@ -87,6 +87,12 @@ def reproduce(
             "--recorded takes the folder that holds it, results/ in a checkout",
             err=True,
         )
+    if not runs and set(chosen) & set(NETWORK_FIGURES):
+        typer.echo(
+            "figures 2 and 3 are drawn from recordings that were there; skipglass reproduce figure2 figure3 --dataset "
+            "cifar10 --data FOLDER trains such networks anew (hours), and the page has the command for the paper's own",
+            err=True,
+        )
     say_where(page)
 
 

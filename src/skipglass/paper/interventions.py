@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from skipglass.paper.claim import Claim, Quantity, Recordings
 from skipglass.paper.experiment import Pages
 from skipglass.paper.network_panels import banded
-from skipglass.paper.networks import LongTrainings, check_networks, depth_change
+from skipglass.paper.networks import depth_change
 from skipglass.paper.resnet_group import DEPTH, Group, groups
+from skipglass.paper.resnet_runs import LongTrainings, check_networks
 from skipglass.paper.rules import agrees, below, grows
 from skipglass.report import Axis, Panel, Rule, Section
 
@@ -41,9 +42,9 @@ TEXT = (
     "it; what it changes is how far a step turns the weights. So the absorbed norm can be held through λ alone, and "
     "rescaling λ after each step to that end makes the training diverge: at step 138 if it is held from the first step "
     "on, and in epoch 3 if λ follows by at most 1 % per step from the end of epoch 1 (one trial each, without a "
-    "recording, as there is nothing left to measure). Held λ and held norms of the weights together keep the absorbed "
-    "norm as far as the statistics of the inputs let them.\n\n"
-    "To train these networks anew: `python -m skipglass.paper.resnet_runs FOLDER interventions`, 20 to 40 minutes each "
+    "recording, as there is nothing left to measure). With λ and the norms of the weights held together only σ is left "
+    "to move the absorbed norm, by the direction of the weights and the size of their inputs; and it does.\n\n"
+    "To train these networks anew: python -m skipglass.paper.resnet_runs FOLDER interventions, 20 to 40 minutes each "
     "on one core."
 )
 
@@ -126,10 +127,13 @@ def course(name: str, variable: str, title: str, axis: Axis, found: Mapping[str,
     return Panel(
         name, f"{title}, by what is changed", "A rise means that the quantity grows while training; the vertical lines "
         "mark where the learning rate is divided by ten.", Axis("epoch"), axis,
-        tuple(banded(KINDS[kind], group.epochs, group.course(variable)) for kind, group in found.items()),
+        tuple(
+            banded(f"{KINDS[kind]}, {group.error}", group.epochs, group.course(variable))
+            for kind, group in found.items()
+        ),
         rules=tuple(Rule(epoch, "rate / 10", axis="x") for epoch in drops),
         note=f"{next(iter(found.values())).title}. "
-        + "; ".join(f"{KINDS[kind]}: n = {group.seeds}, {group.error}" for kind, group in found.items()) + ".",
+        + "; ".join(f"{KINDS[kind]}: n = {group.seeds}" for kind, group in found.items()) + ".",
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from skipglass.paper.rules import above, below, grows
 from skipglass.report import Axis, Panel, Rule, Section, Series
 from skipglass.training import Grid, sweep
 
-__all__ = ["FULL", "LIVE", "MAP", "changes", "lacks_full_map", "learned_cells", "map_panels"]
+__all__ = ["FULL", "LIVE", "MAP", "changes", "lacks_full_map", "learned_cells", "map_panels", "summary"]
 
 Array = NDArray[np.float64]
 KIND = NAME = "sweep"
@@ -103,7 +103,9 @@ def map_panels(recording: xr.Dataset) -> tuple[Panel, ...]:
     """
     learned, note = learned_cells(recording), _note(recording)
     variants = list(dict.fromkeys(recording.variant.values.tolist()))
-    rising = {name: _rising(learned, name) for name in ("scale", "effective_depth")}
+    rising = {
+        name: {cell: side == 1 for cell, side in _sides(learned, name).items()} for name in ("scale", "effective_depth")
+    }
     maps = [_map(recording, rising, variant, note) for variant in variants]
     scatters = []
     depth = changes(learned, "effective_depth").mean(axis=1)
@@ -125,10 +127,23 @@ def map_panels(recording: xr.Dataset) -> tuple[Panel, ...]:
     return (*maps, *scatters)
 
 
-def _rising(learned: xr.Dataset, name: str) -> dict[str, bool]:
-    """{cell: whether a quantity grows there}, by the test that the claims use."""
-    judged = grows().judge(dict(zip(learned.cell.values.tolist(), changes(learned, name), strict=True)))
-    return {setting.name: setting.side == 1 for setting in judged.settings}
+def summary(recording: xr.Dataset) -> list[tuple[object, ...]]:
+    """Return for each normalisation how many cells learn, and in how many |λ|, norms and depth grow and shrink."""
+    learned = learned_cells(recording)
+    sides = [_sides(learned, name) for name in ("multiplier", "absorbed_norm", "effective_depth")]
+    rows: list[tuple[object, ...]] = []
+    for variant in dict.fromkeys(recording.variant.values.tolist()):
+        mine = learned.cell.values[learned.variant.values == variant].tolist()
+        counts = [[sum(side.get(cell) == way for cell in mine) for way in (1, -1)] for side in sides]
+        rows.append((variant, len(mine), *(f"{up} / {down}" for up, down in counts)))
+    return rows
+
+
+def _sides(learned: xr.Dataset, name: str) -> dict[str, int]:
+    """{cell: 1 where a quantity grows, -1 where it shrinks, 0 where neither is shown}, by the test of the claims."""
+    numbers = dict(zip(learned.cell.values.tolist(), changes(learned, name), strict=True))
+    judged = grows().judge({cell: values for cell, values in numbers.items() if np.isfinite(values).all()})
+    return {setting.name: setting.side for setting in judged.settings}
 
 
 def _map(recording: xr.Dataset, rising: Mapping[str, Mapping[str, bool]], variant: str, note: str) -> Panel:
@@ -240,8 +255,8 @@ def starts(recordings: Recordings) -> Mapping[str, Array]:
 def loss_leads(recordings: Recordings) -> Mapping[str, Array]:
     """{cell where the depth grows: part of the loss's fall done after an epoch minus that of the depth's rise}."""
     learned = learned_cells(map_of(recordings))
-    rising = _rising(learned, "effective_depth")
-    deeper = learned.isel(cell=[rising[cell] for cell in learned.cell.values.tolist()])
+    sides = _sides(learned, "effective_depth")
+    deeper = learned.isel(cell=[sides[cell] == 1 for cell in learned.cell.values.tolist()])
     if learned.sizes["epoch"] < 3 or not deeper.sizes["cell"]:
         raise Undecided("no course to order" if deeper.sizes["cell"] else "the depth grows in no setting")
     lead = _done(deeper.train_loss) - _done(deeper.effective_depth)

@@ -69,7 +69,10 @@ def course_panel(name: str, figure: str, same: Sequence[Group], *, by_step: bool
         f"A rise means that {what}. The vertical lines mark where the learning rate is divided by ten.",
         Axis("training step + 1", log=True) if by_step else Axis("epoch"),
         axis,
-        tuple(banded(group.decay, scale * group.epochs + shift, group.course(variable)) for group in same),
+        tuple(
+            banded(f"{group.decay}, {group.error}", scale * group.epochs + shift, group.course(variable))
+            for group in same
+        ),
         rules=tuple(marks),
         note=f"{_note(same)}{' ' + DEPTH_NOTE if figure == 'depth' else ''}",
     )
@@ -95,7 +98,9 @@ def compared(name: str, variable: str, axis: Axis, title: str, families: dict[st
         )
         spared = "" if any(group.attrs["decay_scales"] for group in same) else ", λ spared"
         name_of = same[0].network.partition(",")[0].removeprefix("CIFAR-10 ")
-        series.append(banded(name_of + spared, progress, values if "depth" in variable else values / values[:, :1]))
+        error = np.mean([group.data.test_error.isel(epoch=-1).mean() for group in same])
+        label = f"{name_of}{spared}, error {error:.0%}"
+        series.append(banded(label, progress, values if "depth" in variable else values / values[:, :1]))
     return Panel(
         name, title, "A rise means that the quantity grows while training.", Axis("part of the training"), axis,
         tuple(series), note=f"Mean and standard deviation. {'; '.join(families)}.",

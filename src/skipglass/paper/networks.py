@@ -1,7 +1,7 @@
 """Networks in training (App. C, Figs. 2 and 3, and claims 2 and 3 of Sec. 4): absorbed norms, multipliers, depth."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +10,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from rich.progress import Progress
 
-from skipglass.errors import StorageError
 from skipglass.paper.claim import Claim, Quantity, Recordings
-from skipglass.paper.experiment import Experiment, Options, Pages
+from skipglass.paper.experiment import Options, Pages
 from skipglass.paper.network_panels import (
     compared,
     course_panel,
@@ -21,13 +20,13 @@ from skipglass.paper.network_panels import (
     lengths_panel,
     participation_panel,
 )
-from skipglass.paper.resnet_group import APART, DEPTH, Group, alike, families, groups, is_paper_setting
-from skipglass.paper.resnet_runs import train_runs
+from skipglass.paper.resnet_group import DEPTH, Group, alike, families, groups, is_paper_setting
+from skipglass.paper.resnet_runs import LongTrainings, check_networks, train_runs
 from skipglass.paper.rules import above, below, falls, grows
 from skipglass.report import Axis, Panel, Section
 
 __all__ = [
-    "NETWORKS", "NETWORK_FIGURES", "LongTrainings", "check_networks", "committed_networks", "depth_change",
+    "NETWORKS", "NETWORK_FIGURES", "committed_networks", "depth_change",
     "has_networks",
 ]  # fmt: skip
 
@@ -56,9 +55,9 @@ MULTIPLIERS = (
 DEPTHS = "Which path lengths carry the gradient at growing epochs, and which blocks it passes."
 OTHERS = "Other depths, and trainings of another regime: few images and few steps, whose test errors stand beside them."
 ANEW = (
-    "To train these networks anew: `python -m skipglass.paper.resnet_runs FOLDER resnet32` with the folder of CIFAR in "
-    "$SKIPGLASS_DATA (a GPU; `resnet20-seeds`, `resnet56`, `depths` and `digits` are the other sets, results/README.md "
-    "has them all), then `skipglass report FOLDER`."
+    "To train these networks anew: python -m skipglass.paper.resnet_runs FOLDER resnet32 with the folder of CIFAR in "
+    "$SKIPGLASS_DATA (on a GPU; the other sets are resnet20-seeds, resnet56, depths and digits, results/README.md has "
+    "them all), then skipglass report FOLDER."
 )
 
 
@@ -183,7 +182,7 @@ def scale_after(group: Group) -> Array:
 
 QUESTION = (
     "The networks at the paper's setting are four of one question, two data sets with and without decay on λ, one seed "
-    "each"
+    "each; those of one data set start alike"
 )
 CLAIMS = (
     Claim(
@@ -295,26 +294,6 @@ CLAIMS = (
 )  # fmt: skip
 
 
-class LongTrainings(Experiment):
-    """An experiment on recordings of ResNets that take hours to train, and are kept in results/."""
-
-    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
-        """Where there is none, copy those of the long runs."""
-        if not any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns):
-            for path in self.committed(options.recorded):
-                shutil.copyfile(path, folder / path.name)
-
-    @property
-    def patterns(self) -> list[str]:
-        """Of the names of the recordings."""
-        return [*self.finds, *self.optional]
-
-    def committed(self, recorded: Path | None) -> list[Path]:
-        """Return the recordings in a folder of long runs, results/ in a checkout."""
-        place = recorded / "resnets" / "recordings" if recorded else None
-        return sorted(path for pattern in self.patterns for path in place.glob(f"{pattern}.nc")) if place else []
-
-
 class Networks(LongTrainings):
     """Figures 2 and 3, which a user may train anew."""
 
@@ -341,17 +320,6 @@ def has_networks(recordings: Path) -> bool:
     return NETWORKS.is_recorded(recordings)
 
 
-def check_networks(found: Recordings) -> None:
-    """Raise StorageError where a run is unfinished, or two are of one setting and seed."""
-    names: dict[tuple, str] = {}
-    for name, recording in found.items():
-        if recording.attrs["epochs_done"] < recording.attrs["epochs"]:
-            raise StorageError(f"cannot draw from {name}.nc: its run is unfinished; train it to its end")
-        first = names.setdefault(tuple(str(recording.attrs.get(key, "none")) for key in (*APART, "seed")), name)
-        if first != name:
-            raise StorageError(f"{name}.nc and {first}.nc are of one setting and seed; move one of them away")
-
-
 def network_pages(recordings: Recordings, figures: Sequence[str]) -> Pages:
     """Return the sections of the chosen figures, and the panels of their combined drawings."""
     found = groups(recordings)
@@ -372,9 +340,11 @@ def network_pages(recordings: Recordings, figures: Sequence[str]) -> Pages:
             rows: list[Panel] = []
             for letters, pair, depth in zip(("ab", "cd"), shown, beside, strict=False):
                 by_layer, mean = (name + letter for letter in letters)
-                rows += [layer_panel(by_layer, name, pair[0]), course_panel(mean, name, pair), depth]
+                panels = layer_panel(by_layer, name, pair[0]), course_panel(mean, name, pair)
+                rows += [*(_numbered(panel, pair[0]) for panel in panels), depth]
             combined[name] = tuple(rows)
-            sections.append(Section(heading, f"{text}\n\n{ANEW}", combined[name]))
+            own = [panel for panel in rows if panel not in beside]
+            sections.append(Section(heading, f"{text}\n\n{ANEW}", (*own, *beside)))
     parts = [participation_panel("participation", shown[0][0])]
     if _has_lengths(shown[0][0].data):
         parts.insert(0, lengths_panel("lengths", shown[0][0]))
@@ -384,6 +354,13 @@ def network_pages(recordings: Recordings, figures: Sequence[str]) -> Pages:
         sections.append(Section("Other networks in training", OTHERS, others))
         combined["networks"] = others
     return sections, combined
+
+
+def _numbered(panel: Panel, group: Group) -> Panel:
+    """The panel under the paper's own number, where the network is the paper's."""
+    if not is_paper_setting(group):
+        return panel
+    return replace(panel, title=f"Fig. {panel.name[-2]}({panel.name[-1]}): {panel.title}")
 
 
 def _others(found: Sequence[Group]) -> tuple[Panel, ...]:

@@ -62,14 +62,6 @@ class Group:
         return f"test error {self.data.test_error.transpose('seed', 'epoch').values[:, -1].mean():.1%}"
 
     @property
-    def slug(self) -> str:
-        """The setting as a part of a file's name."""
-        a = self.attrs
-        kind = "pre" if a["preactivation"] else "post"
-        width = f"{a['width']:g}".replace(".", "_")
-        return f"{a['dataset']}-{kind}{a['depth']}-w{width}-e{a['epochs']}-n{a['images']}"
-
-    @property
     def seeds(self) -> int:
         """How many networks."""
         return int(self.data.sizes["seed"])

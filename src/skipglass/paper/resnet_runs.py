@@ -14,12 +14,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rich.progress import Progress
+
 from skipglass import check, record
 from skipglass.errors import InputError, StorageError, UserError
+from skipglass.paper.claim import Recordings
+from skipglass.paper.experiment import Experiment, Options
+from skipglass.paper.resnet_group import APART, DEPTH
 from skipglass.training import CHECKPOINT, ResNetSettings, train_resnet
 from skipglass.training.resnet_settings import INTERVENTIONS
 
-__all__ = ["LIVE", "RUNS", "both_ways", "is_finished", "is_interrupted", "recording_path", "run_name", "train_runs"]
+__all__ = [
+    "LIVE", "RUNS", "LongTrainings", "both_ways", "check_networks", "is_finished", "is_interrupted", "recording_path",
+    "run_name", "train_runs",
+]  # fmt: skip
 
 LIVE = ResNetSettings("digits", depth=14, width=0.5, epochs=10, batch_size=64, every=22)
 """What `skipglass reproduce` trains where nothing was recorded: small enough to watch, and in need of no files."""
@@ -187,6 +195,52 @@ def train_runs(
             record.remove_leftovers(path)
             record.save(recording, path, kind="resnet")
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check_networks(found: Recordings) -> None:
+    """Raise StorageError where a run is unfinished or not of this kind, or two are of one setting and seed."""
+    names: dict[tuple, str] = {}
+    for name, recording in found.items():
+        needed = {
+            DEPTH,
+            "absorbed_norm",
+            "multiplier_norm",
+            "test_error",
+            *APART,
+            "seed",
+            "epochs_done",
+            "drop_epochs",
+        } - {"intervention"}
+        if lacking := sorted(needed - {*recording.variables, *recording.attrs}):
+            raise StorageError(
+                f"cannot draw from {name}.nc: it has no {', '.join(lacking)}, as a recording by skipglass train has; "
+                "train that network again, or move the file away"
+            )
+        if recording.attrs["epochs_done"] < recording.attrs["epochs"]:
+            raise StorageError(f"cannot draw from {name}.nc: its run is unfinished; train it to its end")
+        first = names.setdefault(tuple(str(recording.attrs.get(key, "none")) for key in (*APART, "seed")), name)
+        if first != name:
+            raise StorageError(f"{name}.nc and {first}.nc are of one setting and seed; move one of them away")
+
+
+class LongTrainings(Experiment):
+    """An experiment on recordings of ResNets that take hours to train, and are kept in results/."""
+
+    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
+        """Where there is none, copy those of the long runs."""
+        if not any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns):
+            for path in self.committed(options.recorded):
+                shutil.copyfile(path, folder / path.name)
+
+    @property
+    def patterns(self) -> list[str]:
+        """Of the names of the recordings."""
+        return [*self.finds, *self.optional]
+
+    def committed(self, recorded: Path | None) -> list[Path]:
+        """Return the recordings in a folder of long runs, results/ in a checkout."""
+        place = recorded / "resnets" / "recordings" if recorded else None
+        return sorted(path for pattern in self.patterns for path in place.glob(f"{pattern}.nc")) if place else []
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
