@@ -50,8 +50,8 @@ def test_every_chart_is_drawn_and_nothing_complains_or_overflows(browser, folder
 
 def test_claims_are_filtered_by_verdict_and_unfold(browser, folder, panels):
     open_page(browser, folder, panels, 390)
-    shown = "return [...document.querySelectorAll('#claims tbody tr')].filter(row => !row.hidden).map(row => "
-    "row.dataset.kind)"
+    rows = "[...document.querySelectorAll('#claims tbody tr')]"
+    shown = f"return {rows}.filter(row => !row.hidden).map(row => row.dataset.kind)"
     assert len(set(browser.execute_script(shown))) > 1
     browser.execute_script("document.querySelector('#claims button[data-kind=identity]').click()")
     assert set(browser.execute_script(shown)) == {"identity"}
