@@ -36,7 +36,9 @@ DEFAULTS = {
 def reproduce(
     figures: Annotated[
         list[str] | None,
-        typer.Argument(help="theorems, drift, figure1, map, figure2, figure3, glass; all if none is named."),
+        typer.Argument(
+            help="theorems, drift, figure1, map, figure2, figure3, interventions, glass; all if none is named."
+        ),
     ] = None,
     out: Annotated[str, folder("Folder for recordings, figures and the page.")] = "out",
     resume: Annotated[bool, typer.Option("--resume", help="Keep finished recordings of figure1, too.")] = False,

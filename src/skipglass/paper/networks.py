@@ -182,7 +182,7 @@ def scale_after(group: Group) -> Array:
 
 QUESTION = (
     "The networks at the paper's setting are four of one question, two data sets with and without decay on λ, one seed "
-    "each; those of one data set start alike"
+    "each, the same one, so that they start alike"
 )
 CLAIMS = (
     Claim(
@@ -191,7 +191,8 @@ CLAIMS = (
         "effective depth over the number of blocks before the first step, λ = 1",
         by_family(start, chosen=decayed),  # decay does nothing before the first step
         below(0.5, SMALL), "resnet-", figure="depth-steps-a",
-        note="By the gradient of the loss at the input; other measures start elsewhere",
+        note="By the gradient of the loss at the input; other measures start elsewhere. The two at the paper's setting "
+        "have the same first weights and different images",
     ),
     Claim(
         "Claim 3", "With λ = 1 the ensemble starts extremely shallow.",
