@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from skipglass.cli.main import main
-from skipglass.paper.resnet_group import groups
+from skipglass.paper.drift import DRIFT
+from skipglass.paper.map import MAP
+from skipglass.paper.resnet_group import DEPTH, groups
 from skipglass.paper.resnet_runs import RUNS, run_name
 from skipglass.paper.survey import counts
 from skipglass.record import load
@@ -100,26 +102,43 @@ def test_the_trained_networks_are_as_the_text_says():
     assert (resnet.distance.argmin("reading").values == [1, 0]).all()
 
 
-def test_the_networks_of_full_width_are_as_the_text_says():
+def test_the_networks_at_the_paper_s_setting_are_as_the_text_says():
     text = " ".join(README.split())
     folder = ROOT / "results" / "resnets" / "recordings"
-    names = {run_name(run): load(folder / f"{run_name(run)}.nc", "resnet") for run in RUNS["resnet20"] if run.seed == 0}
-    decayed, spared = groups(names)
-    errors = [100 * float(g.data.test_error[0, -1]) for g in (decayed, spared)]
-    assert "test errors {:.1f} and {:.1f} %".format(*errors) in text
-    norm = decayed.scale("absorbed_norm")[0]
-    epoch = {3: "three", 4: "four"}[round(decayed.epochs[norm.argmin()])]
-    assert f"from {norm[0]:.1f} to {norm.min():.1f} in {epoch} epochs and then rise, as the paper says," in text
-    assert f"to {norm[-1]:.1f}, but not to where they began" in text
-    scales = [(g.scale("multiplier_norm"), g.drops[0], g) for g in (decayed, spared)]
-    change, other = (100 * (m[0, -1] / g.at(m, drop)[0] - 1) for m, drop, g in scales)
-    assert f"fall by {-change:.1f} % if they are decayed and rise by {other:.1f} % if they are spared" in text
-    depth, other = (g.values("effective_depth_median_frozen")[0] for g in (decayed, spared))
-    steps = int(decayed.data.step[depth.argmin()])
-    assert (
-        f"from {depth[0]:.1f} to {depth.min():.1f} of {decayed.data.sizes['block']} blocks within {steps} steps" in text
+    found = groups({run_name(run): load(folder / f"{run_name(run)}.nc", "resnet") for run in RUNS["resnet32"]})
+    errors = [100 * float(g.data.test_error[0, -1]) for g in found]
+    assert "test errors {:.1f} and {:.1f} %, {:.1f} and {:.1f} %".format(*errors) in text
+    depths = [15 * np.array([g.at(DEPTH, epoch)[0] for epoch in (0, 1, 164)]) for g in found]
+    after = "{:.1f}, {:.1f}, {:.1f} and {:.1f} blocks to ".format(*(depth[1] for depth in depths))
+    assert after + "{:.1f}, {:.1f}, {:.1f} and {:.1f}".format(*(depth[2] for depth in depths)) in text
+    assert {f"{depth[0]:.1f}" for depth in depths} == {"6.5", "6.6"}
+    falls = [-100 * (g.last("multiplier_norm") / g.at("multiplier_norm", 81) - 1)[0] for g in found]
+    assert f"by {falls[0]:.0f} and {falls[2]:.0f} % where weight decay acts on them" in text
+    assert max(falls[1], falls[3]) < 0
+
+
+def test_the_map_and_the_force_are_as_the_text_says():
+    text = " ".join(README.split())
+    recordings = MAP.load(ROOT / "results" / "sweep" / "recordings") | DRIFT.load(
+        ROOT / "results" / "drift" / "recordings"
     )
-    assert f"ends at {depth[-1]:.1f} (λ spared: {other[-1]:.1f})" in text
+    claims = {claim.name: claim for claim in (*MAP.claims, *DRIFT.claims)}
+    growing = claims["Map, λ"].judged(recordings)
+    assert f"grows in {growing.count(1)} of the {len(growing.settings)} settings that learn" in text
+    depth = claims["Map, depth"]
+    small = depth.rule.judge(depth.variants["no norm, C = 0.1"](recordings))
+    assert f"the depth grows in {small.count(1)} of {len(small.settings)}" in text
+    low, high = zip(*[
+        (min(means), max(means))
+        for name in ("Map, depth by λ", "Map, depth by norms")
+        for means in [[float(np.mean(v)) for v in claims[name].quantity(recordings).values()]]
+    ], strict=True)  # fmt: skip
+    ranges = [f"{a:.1f} to {b:.1f}" for a, b in zip(low, high, strict=True)]
+    assert f"rank correlations of {ranges[0]} and {ranges[1]})" in text
+    step = claims["Theorem 3, step"]
+    rank = {name: float(values.mean()) for name, values in step.beside["rank correlation"](recordings).items()}
+    assert f"{rank.pop('CIFAR-10'):+.1f} on CIFAR-10 and negative elsewhere" in text
+    assert max(rank.values()) < 0
 
 
 def test_the_spin_glass_is_the_one_described():
