@@ -155,6 +155,20 @@ def written_side_by_side(h, w):
     return y
 
 
+def values_beside(h, w):
+    v = w[2](h)
+    return torch.softmax(w[0](h) @ w[1](h).mT, -1) @ v + w[3](v)
+
+
+def inner_and_outer(h, w):
+    x, t = h
+    y = w[0](x)
+    for k in (1, 5):
+        attended = F.layer_norm(y + torch.sigmoid(w[9](t)) * f(y, w, k), (D,))
+        y = y + w[k + 3](torch.tanh(w[k + 2](attended)))
+    return y
+
+
 B, P, Q = "block", "parallel", "doubtful"
 TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "identity": (lambda h, w: h + f(h, w), [(B, "identity")]),
@@ -180,6 +194,7 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
         [(B, "identity")],
     ),
     "query residual": (query_residual, [(B, "projected")]),
+    "values beside attention": (values_beside, [(P, "different signals")]),
     "attention logits": (content_bias, [(P, "attention logits")]),
     "hyper-connections": (hyper_connections, [(P, "no side is plain"), (B, "mixing")]),
     "attention residuals": (attention_residuals, [(Q, "a gated dense connection"), (Q, "a sum of several signals")]),
@@ -204,6 +219,7 @@ PAIRS: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
         modulation,
         [(P, "different signals"), (B, "identity"), (P, "modulation"), (B, "identity")],
     ),
+    "a stream added twice": (inner_and_outer, [(B, "identity")] * 4),
     "a projected shortcut beside a time": (
         projected_with_time,
         [(P, "different signals"), (B, "projected"), (P, "no side is plain"), (B, "projected")],

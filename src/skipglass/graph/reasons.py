@@ -190,12 +190,9 @@ def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
 
 
 def are_steps(graph: Graph, node: int, join: int) -> bool:
-    """Whether the signals that meet in a node are steps of a recurrence: some weight is used by several of them."""
-    uses: dict[Hashable, set[int]] = {}
-    for e in graph.edges[node]:
-        for p, nodes in _parameters(graph, node, Side(graph, node, e, join)).items():
-            uses.setdefault(p, set()).update(nodes)
-    return any(len(nodes) > 1 for nodes in uses.values())
+    """Whether the signals that meet in a node are steps of a recurrence: one of them crosses some weight repeatedly."""
+    sides = (Side(graph, node, e, join) for e in graph.edges[node])
+    return any(len(uses) > 1 for one in sides for uses in _parameters(graph, node, one).values())
 
 
 def _parameters(graph: Graph, node: int, one: Side) -> dict[Hashable, set[int]]:

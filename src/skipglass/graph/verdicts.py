@@ -249,7 +249,7 @@ def _projected(s: Sum) -> Verdict | None:
     for branch, shortcut in s.orders:
         if not (branch.weighs and shortcut.weighs):
             continue
-        join = _made_of(s, branch, shortcut)
+        join = _made_of(s, shortcut)
         below = ends(s.graph, join)
         if s.at_join(shortcut, EVERY, below) & ~AFFINE or not s.at_join(branch, EVERY, below) & ~AFFINE:
             continue
@@ -283,10 +283,10 @@ def _passes_by(s: Sum, branch: Side, join: int) -> bool:
     return any(one.kind == "block" and one.join > join for one in found)
 
 
-def _made_of(s: Sum, branch: Side, shortcut: Side) -> int:
-    """The nearest node that all paths of a shortcut pass, over a weight, and whose result the branch reads as well."""
+def _made_of(s: Sum, shortcut: Side) -> int:
+    """The nearest node that all paths of a shortcut pass and whose result both sides read over a weight."""
     v = shortcut.edge.to
-    while v != s.join and not any(branch.kinds(p) and shortcut.kinds(p) & WEIGHED for p in ends(s.graph, v)):
+    while v != s.join and not any(all(one.kinds(p) & WEIGHED for one in s.sides) for p in ends(s.graph, v)):
         v = s.joins[v]
     return v
 
@@ -304,6 +304,8 @@ def _apart_or_carried(branch: Side, shortcut: Side, join: int, ends: Collection[
 
 def _mixing(s: Sum) -> Verdict | None:
     """One side contracts a stream with what is computed over weights (hyper-connections)."""
+    if into_attention(s.graph, s.node):
+        return None
     for branch, shortcut in s.orders:
         met = _meeting(branch, shortcut, ways(Way.MIXED))
         if met is not None and shortcut.weighs and not is_condition(s.graph, s.node, branch, shortcut, met[0]):
