@@ -56,7 +56,8 @@ ALIKE: tuple[tuple[int, str, str], ...] = (
         smolvlm_vision solar_open splinter squeezebert stablelm starcoder2 step3p5 step3p5_vision step3p7 tapas tipsv2
         tipsv2_text_model tipsv2_vision_model trocr ultrabert ultravbert unlimited_ocr unlimited_ocr_text vaultgemma
         video_llama_3 video_llava videoprism_text_model vipllava vision-text-dual-encoder visual_bert vit vit_mae
-        vit_msn vitdet voxtral voxtral_encoder whisper xclip_text_model xglm xlm xlm-roberta xlm-roberta-xl youtu
+        vit_msn vitdet voxtral voxtral_encoder whisper xclip_text_model xglm xlm xlm-roberta xlm-roberta-xl xlnet yolos
+        youtu mlcd
         """,
     ),
     (4, "two layers, and in each y + D u beside the state space", "falcon_mamba mamba"),
@@ -230,6 +231,7 @@ DOUBTFUL: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any] | None]]
     "fnet": (4, 2, "a Fourier mixer has no weight: both sides are plain, and the note says so", {}, None),
     "inkling2_loop_text": (11, 11, "dense connections, gated by the signal", {}, None),
     "inkling2_text": (11, 11, "dense connections, gated by the signal", {}, None),
+    "inkling_mm_model": (12, 12, "experts behind a nonlinearity, beside the shared one", {}, None),
     "inkling_text": (12, 12, "experts behind a nonlinearity, beside the shared one", {}, None),
     "phimoe": (4, 4, "the router's product is a custom function", {}, None),
     "poolformer": (24, 12, "pooling has no weight: both sides are plain, and the note says so", {}, None),
@@ -242,7 +244,96 @@ DOUBTFUL: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any] | None]]
         {"input_ids": EIGHT},
     ),
     "sew-d": (5, 5, "its softmax is a custom function", {}, None),
+    "xlstm": (4, 4, "the states of its matrix memory", {}, None),
     "yoso": (4, 4, "its attention is a custom function", {}, None),
+}
+DELTA = """
+    lara_mini minicpm_ocr minicpmv4_6 minicpmv4_7 olmo_hybrid qwen3_5_moe_text qwen3_5_text qwen3_next qwen4_exp_text
+"""
+DOUBTFUL |= {
+    kind: (4, 4, "the delta rule's v - k S, where v has passed a triangular system", {}, None) for kind in DELTA.split()
+}
+
+
+# why a type is not built -> the types
+NOT_BUILT: dict[str, str] = {
+    "no class of its own takes the configuration: it is a part of another model": """
+        blt_global_transformer blt_local_decoder blt_local_encoder blt_patcher canary_decoder
+        chameleon_vqgan clvp_decoder clvp_encoder colmodernvbert colpali colqwen2 deepseek_ocr2_encoder
+        deepseek_ocr2_sam_vision_model dia_decoder dia_encoder edgetam_mask_decoder edgetam_prompt_encoder
+        edgetam_video_mask_decoder edgetam_video_prompt_encoder emu3_vqgan ernie4_5_vl_moe_vision
+        fastspeech2_conformer_hifigan flava_image_codebook florence_vision gemma4_unified_audio
+        gemma4_unified_vision got_ocr2_vision granite_speech_encoder granite_speech_plus_encoder
+        idefics2_perceiver idefics2_vision idefics_perciever idefics_vision janus_vqgan jev layoutxlm
+        molmo2_adapter moonshine_streaming_encoder moshi_depth musicgen_decoder musicgen_melody_decoder
+        pp_chart2table pp_chart2table_vision pp_lcnet pp_lcnet_v3 pp_lcnet_v4 qwen2_5_omni_audio_encoder
+        qwen2_5_omni_bigvgan qwen2_5_omni_dit qwen2_5_omni_text qwen2_5_omni_vision_encoder qwen2_vl_vision
+        qwen3_omni_moe_audio_encoder qwen3_omni_moe_talker_text qwen3_omni_moe_text
+        qwen3_omni_moe_vision_encoder rf_detr_dinov2 rt_detr_resnet sam2_mask_decoder sam2_prompt_encoder
+        sam2_video_mask_decoder sam2_video_prompt_encoder sam3_detr_decoder sam3_detr_encoder
+        sam3_geometry_encoder sam3_lite_text_detr_decoder sam3_lite_text_detr_encoder
+        sam3_lite_text_geometry_encoder sam3_lite_text_mask_decoder sam3_mask_decoder
+        sam3_tracker_mask_decoder sam3_tracker_prompt_encoder sam3_tracker_video_mask_decoder
+        sam3_tracker_video_prompt_encoder sam_hq_mask_decoder sam_hq_prompt_encoder sam_mask_decoder
+        sam_prompt_encoder sapiens2_head shieldgemma2 slanet slanext slanext_vision speecht5_hifigan
+        superglue superpoint t5_gemma_module t5gemma2_decoder t5gemma2_text unlimited_ocr_sam_vision_model
+        unlimited_ocr_vision_encoder upernet uvdoc_backbone vibevoice_diffusion vitmatte vitpose
+        vitpose_backbone voxtral_realtime_text
+    """,
+    "it takes inputs that the recipe does not make, several at once, in sizes of their own": """
+        apertus1p5_vision_tokenizer audioflamingo3_encoder bark blip-2 blip_2_qformer blt bros canine chmv2
+        clap clvp cohere_compass_vision cosmos3_edge_vision deepseek_ocr2_vision deimv2 depth_anything
+        edgetam edgetam_video edgetam_vision_model efficientnet encodec encoder-decoder eomt eomt_dinov3
+        esmfold2 exaone4_5_vision flava_multimodal_model fun_asr_nano_encoder gemma3n_audio gemma4_audio
+        gemma4_vision glm46v glm4v glm4v_moe glm4v_moe_text glm4v_moe_vision glm4v_text glm4v_vision
+        glm5_next_vision glm_image glm_image_text glm_image_vision glm_image_vqmodel glm_ocr glm_ocr_text
+        glm_ocr_vision glmga hgnet_v2 hunyuan_vl hunyuan_vl_text hunyuan_vl_vision hy_v4_vl_vision idefics
+        inkling2_vision inkling_audio inkling_vision instructblip instructblipvideo kimi_k25_vision kosmos-2
+        kosmos_2_5_vision_model lfm3_vl_vision lightglue llama4_vision_model mask2former mgp-str
+        mimo_v2_flash minicpm_ocr_vision minicpmv4_6_vision minicpmv4_7_vision minimax_m3_vl_vision mistral4
+        mllama_vision_model mobilevitv2 molmo2_vision muse_glimmer_assistant muse_glimmer_vision
+        muse_spark_audio muse_spark_vision paddleocr_vl paddleocr_vl_text paddleocr_vl_vision pe_audio
+        pe_audio_encoder pe_audio_video pe_audio_video_encoder pe_video pe_video_encoder
+        phi4_multimodal_audio pi0 pix2struct pix2struct_vision_model pp_doclayout_v2 pp_doclayout_v3
+        pp_doclayout_v4 pp_formulanet pp_ocrv5_mobile_det pp_ocrv6_small_det prompt_depth_anything
+        qwen2_5_omni qwen2_5_omni_talker qwen2_5_omni_thinker qwen2_5_omni_token2wav qwen2_5_vl
+        qwen2_5_vl_text qwen2_5_vl_vision qwen2_vl qwen2_vl_text qwen3_5_moe_vision qwen3_5_vision
+        qwen3_asr_encoder qwen3_omni_moe_talker_code_predictor qwen3_vl_moe_vision qwen3_vl_vision
+        qwen4_exp_vision rt_detr rt_detr_v2 sam sam2 sam2_hiera_det_model sam2_video sam2_vision_model sam3
+        sam3_lite_text sam3_tracker sam3_tracker_video sam3_video sam_hq seggpt siglip2 siglip2_vision_model
+        speech-encoder-decoder speecht5 timesfm timesfm2_5 tipsv2_dpt tvp udop video_llama_3_vision videomt
+        videoprism videoprism_vision_model vilt vision-encoder-decoder vjepa2 voxtral_realtime
+        voxtral_realtime_encoder wav2vec2-bert wav2vec2-conformer xclip xclip_vision_model zoedepth
+        vibevoice_acoustic_tokenizer_decoder vibevoice_acoustic_tokenizer_encoder
+    """,
+    "its configuration, or its model, refuses the small sizes: they must fit each other, or name a backbone": """
+        apertus1p5 autoformer bridgetower bridgetower_vision_model chameleon cohere_compass
+        cohere_compass_text cosmos3_edge cosmos3_edge_text csm d_fine dab-detr dbrx deepseek_ocr2
+        deepseek_ocr2_text deformable_detr depth_pro dia diffusion_gemma diffusion_gemma_text dots3_note
+        dots3_note_audio_encoder dots3_note_vision_encoder efficientloftr embedding_gemma2 emu3
+        ernie4_5_vl_moe ernie4_5_vl_moe_text fast_vlm fun_asr_nano gemma3n_text gemma4_assistant
+        gemma4_unified gemma4_unified_assistant gemma4_unified_text glm5_next glm5_next_text
+        gradium_phonon_tts granite4_vision granite_docling granite_speech5_ctc granite_speech5_encoder
+        grounding-dino hy_v4_vl hy_v4_vl_text inkling2 inkling2_loop kyutai_speech_to_text llama4 lw_detr
+        lw_detr_vit mimi mm-grounding-dino molmo2 moonshine_streaming muse_spark musicgen musicgen_melody
+        nemo_speechlm nemotron3_5_transcribe_audio nemotron3_5_transcribe_word_timestamp
+        nemotron3_diarization nemotron_h_omni neomme neucodec nougat omdet-turbo oneformer perception_lm
+        pix2struct_text_model pocket_tts pocket_tts_audio_tokenizer pp_ocrv5_server_det pp_ocrv6_medium_det
+        qwen3_5 qwen3_5_moe qwen3_omni_moe qwen4_exp t5gemma2_encoder table-transformer timm_backbone
+        wavtokenizer xcodec2 zamba zamba2 zaya mimi_decoder pocket_tts_audio_tokenizer_decoder
+        wavtokenizer_encoder
+    """,
+    "it takes seconds, or memory, also where the recipe has made it small": """
+        gpt-sw3 align align_vision_model dac dinov3_convnext evolla fastspeech2_conformer_with_hifigan
+        florence2 gemma3n gemma3n_vision groupvit groupvit_vision_model janus kimi_linear maskformer
+        mobilevit perceiver rag swin2sr univnet unlimited_ocr_vision uvdoc vibevoice
+        vibevoice_acoustic_tokenizer vibevoice_asr vits xcodec EvollaModel mimi_encoder
+        pocket_tts_audio_tokenizer_encoder
+    """,
+    "it needs another package, or has no source of its own that was read": """
+        dinat fastspeech2_conformer higgs_audio_v2_tokenizer layoutlmv2 pp_ocrv5_mobile_rec rf_detr
+        timm_wrapper
+    """,
 }
 
 
