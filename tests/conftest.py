@@ -27,6 +27,26 @@ _SWITCHES = [
 ]
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--packages",
+        choices=["dev", "zoo"],
+        help="the environment that make has set up: no test may skip for lack of a package that is in it",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With --packages, a skip for lack of a package is a failure; with "dev" not where a test is marked zoo."""
+    report = yield
+    made = item.config.getoption("--packages")
+    lacking = report.skipped and isinstance(report.longrepr, tuple) and "import" in report.longrepr[2]
+    if lacking and (made == "zoo" or (made == "dev" and not item.get_closest_marker("zoo"))):
+        report.outcome = "failed"
+        report.longrepr = f"{report.longrepr[2]}: the environment lacks it, or the test is not marked zoo"
+    return report
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """Headless Chromium; where there is none: a skip, with SKIPGLASS_REQUIRE_BROWSER=1 a failure."""

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 from case import joined
-from cases import CASES
+from cases import CASES, NAMES
 
 from skipglass import paths
 
 pytestmark = pytest.mark.filterwarnings("ignore:what these operations may hold")
 
 
-@pytest.fixture(params=CASES, ids=str)
+@pytest.fixture(params=NAMES, ids=str)
 def case(request):
     torch.manual_seed(0)
     return CASES[request.param]

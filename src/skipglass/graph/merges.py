@@ -13,6 +13,7 @@ from skipglass.graph.joins import above, between, plain_source, weighs
 from skipglass.graph.joins import joins as joins_of
 from skipglass.graph.nodes import Edge, Graph
 from skipglass.graph.operations import TABLE, facts
+from skipglass.graph.reasons import are_steps
 from skipglass.graph.sides import Side
 from skipglass.graph.stacks import fate
 from skipglass.graph.verdicts import decide
@@ -108,7 +109,10 @@ def _merge(graph: Graph, node: int, joins: Sequence[int]) -> Merge | None:
     if kind == "fused":
         pairs = [(edges[0], e) for e in edges[1:]]
     for pair in pairs:
-        if decide(graph, node, pair, joins).kind == "block" or _decisive(graph, node, pair, joins):
+        found = decide(graph, node, pair, joins).kind
+        may_be = found == "block" or (found == "doubtful" and len(edges) == 2) or _decisive(graph, node, pair, joins)
+        # the steps of a recurrence, averaged, skip nothing
+        if may_be and (len(edges) == 2 or not are_steps(graph, node, join)):
             return Merge(node, join, "doubtful", _doubt(graph, node, kind))
     return Merge(node, join, "parallel" if kind else "apart", _beside(kind)) if adds else None
 

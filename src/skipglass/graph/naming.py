@@ -103,19 +103,21 @@ def names_of_blocks(
     known = {i: name for i, name in weights.items() if name and not name.startswith(UNKNOWN)}
     containers = {name for name, m in modules.items() if type(m) in CONTAINERS}
     ends = {m.node for m in residual}
-    inside = [_weights_inside(graph, merge, known) for merge in residual]
+    inside = [_weights_inside(graph, merge, known, _stream(graph, merge) & ends) for merge in residual]
     held = [[known[v] for v in crossed] for crossed in inside]
     uses = Counter(known.values())
-    names = []
-    for merge, own in zip(residual, held, strict=True):
-        # the module that holds all weights of the branch, or those above the next blocks, or of these the unshared ones
-        name = common_prefix(own)
-        if not name or name in containers:
-            above = [known[v] for v in _weights_inside(graph, merge, known, ends)]
-            alone = [name for name in above if uses[name] == 1]
-            fits = [prefix for prefix in map(common_prefix, (above, alone)) if prefix and prefix not in containers]
-            name = fits[0] if fits else _parts(own, name, containers)
-        names.append(name)
+    names = [common_prefix(own) for own in held]
+    # the module that holds all weights of the branch, or those above the next blocks, or of these the unshared ones
+    vague = {k for k, name in enumerate(names) if not name or name in containers}
+    nearest = {k: _weights_inside(graph, residual[k], known, ends) for k in vague}
+    shared_by = Counter(v for crossed in nearest.values() for v in crossed)
+    for k, above in nearest.items():
+        alone = [v for v in above if uses[known[v]] == 1 and shared_by[v] == 1]
+        prefixes = [common_prefix([known[v] for v in some]) for some in (above, alone)]
+        # or else that of its last weight, if others share some
+        prefixes += [common_prefix([known[v]]) for v in alone[-1:] if len(alone) < len(above)]
+        fits = [prefix for prefix in prefixes if prefix and prefix not in containers]
+        names[k] = fits[0] if fits else _parts(held[k], names[k], containers)
     # where several blocks lie in one module, those that hold only some of its weights go by their parts of it
     sharing: dict[str, list[set[str]]] = {}
     for name, own in zip(names, held, strict=True):
@@ -123,7 +125,9 @@ def names_of_blocks(
     for k, (name, own) in enumerate(zip(names, held, strict=True)):
         whole = all(other <= set(own) for other in sharing[name])
         if not whole and all(weight.startswith(f"{name}.") for weight in own):
-            names[k] = _parts(own, name)
+            shared = {weight for j, other in enumerate(held) if j != k for weight in other}
+            private = common_prefix([weight for weight in own if weight not in shared])
+            names[k] = private if private.startswith(f"{name}.") and private not in containers else _parts(own, name)
     places = [name or _place(graph, merge.node, known) for name, merge in zip(names, residual, strict=True)]
     return _unique(names, places, inside, [set(own) for own in held])
 
@@ -190,17 +194,22 @@ def _unique(names: list[str], places: list[str], inside: list[list[int]], held: 
 
 
 def _weights_inside(graph: Graph, merge: Merge, weights: Collection[int], stops: Collection[int] = ()) -> list[int]:
-    """A branch's weights, from the input up: those that lead to the join; with ``stops`` all those above them."""
+    """A branch's weights, from the input up: those that lead to the join or to one of the nodes in ``stops``."""
     if merge.branch is None:
         return []
     inside = []
-    leading = {merge.join, *(graph.at_end if merge.join == len(graph.nodes) else ())}
+    leading = {merge.join, *stops, *(graph.at_end if merge.join == len(graph.nodes) else ())}
     for v in reversed(between(graph, merge.branch, merge.join, stops)):
-        if stops or v in leading or any(e.to in leading for e in graph.edges[v]):
+        if v in leading or any(e.to in leading for e in graph.edges[v]):
             leading.add(v)
             inside += [v] if v in weights else []
     own_step = merge.node in weights and graph.contracts(merge.node, merge.branch)
     return [*inside, merge.node] if own_step else inside
+
+
+def _stream(graph: Graph, merge: Merge) -> set[int]:
+    """The nodes that the shortcut of a block passes."""
+    return set() if merge.shortcut is None else set(between(graph, merge.shortcut, merge.join))
 
 
 def _parts(names: Sequence[str], prefix: str = "", containers: Collection[str] = ()) -> str:

@@ -171,6 +171,9 @@ _say("linear", "Addmm SparseAddmm", merges="fused", bias=0, **_matrices(1, 2, "m
 _say("linear", "Addmv", merges="fused", bias=0, **_matrices(1, 2, "vec", "mat"))
 _say("linear", "Addbmm Baddbmm", merges="fused", bias=0, **_matrices(1, 2, "batch2", "batch1"))
 
+# A⁻¹ b, a product of two signals; by A it is no linear map
+_say("linear", "LinalgSolveTriangular TriangularSolve LinalgSolveEx", nonlinear_in={0})
+
 # contractions of a signal with a weight, and a bias that is added
 WEIGHTED: dict[str, Any] = {"contracts": ((0, 1, "weight"),), "factors": _product([0], [1]), "bias": 2}
 _say("linear", "Linear MkldnnLinear", **WEIGHTED)

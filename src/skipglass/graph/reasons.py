@@ -16,13 +16,16 @@ from skipglass.graph.sides import Side
 from skipglass.graph.sources import source
 
 __all__ = [
+    "are_steps",
     "carried_on",
     "into_attention",
+    "is_condition",
     "is_coupled",
     "is_noise",
     "is_of_the_loss",
     "is_preactivated",
     "recurs",
+    "starts_at",
     "weighs_above",
 ]
 
@@ -100,6 +103,38 @@ def is_coupled(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
     return read and any(_goes_on(graph, place, WHOLE, inside) for place in sources)
 
 
+def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place]) -> bool:
+    """Whether a branch reads a signal by a path of which nothing is read outside of the branch.
+
+    In W f(h) + U t the one side starts at h, which others read, though it is made of t as well.
+    """
+    inside, wanted = {*branch.nodes, node}, {v for v, _ in places}
+    seen, stack = {branch.edge.to}, [branch.edge.to]
+    while stack:
+        v = stack.pop()
+        if v in wanted:
+            return True
+        if inside.issuperset(graph.users[v]):
+            following = {e.to for e in graph.edges[v]} - seen
+            seen |= following
+            stack += following
+    return False
+
+
+def is_condition(graph: Graph, node: int, branch: Side, shortcut: Side, place: Place) -> bool:
+    """Whether a signal was added before to what a branch reads, as a time is, and is not where the branch starts."""
+
+    def weightless(_: int, user: int) -> bool:
+        return len(graph.edges[user]) == 1 and graph.roles[user] not in {"weight", "constant"}
+
+    below = {*branch.nodes} - {*shortcut.weightless.nodes}
+    again = any(
+        user in below and len(graph.edges[user]) > 1 and facts(graph.operations[user]).merges == "sum"
+        for _, user in above(graph, place[0], weightless)
+    )
+    return again and not starts_at(graph, node, branch, [place])
+
+
 def into_attention(graph: Graph, node: int) -> bool:
     """Whether a sum goes into a softmax by linear operations, and from there into a product: logits of an attention."""
 
@@ -152,6 +187,12 @@ def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
         again |= _used(graph, user) if graph.roles[user] == "weight" and user not in inside else set()
     outermost = min((v for nodes in state.values() for v in nodes), default=-1)
     return bool(again & _used(graph, outermost)) and not again & given.keys()
+
+
+def are_steps(graph: Graph, node: int, join: int) -> bool:
+    """Whether the signals that meet in a node are steps of a recurrence: one of them crosses some weight repeatedly."""
+    sides = (Side(graph, node, e, join) for e in graph.edges[node])
+    return any(len(uses) > 1 for one in sides for uses in _parameters(graph, node, one).values())
 
 
 def _parameters(graph: Graph, node: int, one: Side) -> dict[Hashable, set[int]]:

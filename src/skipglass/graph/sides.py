@@ -76,8 +76,8 @@ def crossed(graph: Graph, node: int, edge: Edge, fixed: Collection[int] = ()) ->
         return (Way.MIXED if known.contracts or _contracts(graph, node, edge) else Way.GATED), False
     if role == "custom" or name not in TABLE:
         return Way.UNKNOWN, False
-    if name == "Div" and edge.slot == 0:
-        return Way.GATED, False
+    if known.nonlinear_in and edge.slot not in known.nonlinear_in:
+        return (Way.GATED if known.entrywise else Way.MIXED), False
     return (Way.LARGEST if known.largest else Way.BENT), False
 
 

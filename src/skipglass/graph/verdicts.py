@@ -17,18 +17,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from skipglass.graph.joins import ends
+from skipglass.graph.joins import ends, plain_source
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import Shared, shared
 from skipglass.graph.reasons import (
     carried_on,
     into_attention,
+    is_condition,
     is_coupled,
     is_noise,
     is_of_the_loss,
     is_preactivated,
     recurs,
+    starts_at,
     weighs_above,
 )
 from skipglass.graph.sides import EVERY, Side, Way, Ways, ways
@@ -72,6 +74,7 @@ class Sum:
 
     graph: Graph
     node: int
+    joins: Sequence[int]
     join: int
     sides: tuple[Side, Side]
 
@@ -86,19 +89,22 @@ class Sum:
         """The signals of the join."""
         return ends(self.graph, self.join)
 
-    def at_join(self, one: Side, among: Ways = EVERY) -> Ways:
-        """The kinds of path by which a side reaches the join, of those that are asked for."""
+    def at_join(self, one: Side, among: Ways = EVERY, below: Collection[Place] | None = None) -> Ways:
+        """The kinds of path by which a side reaches the join, or signals above it, of those that are asked for."""
         part, kinds = one if among & WEIGHED else one.weightless, 0
-        for place in self.ends:
+        for place in self.ends if below is None else below:
             kinds |= part.kinds(place) & among
         return kinds
 
-    def shared_at_join(self, branch: Side, shortcut: Side, among: Ways) -> Shared:
+    def shared_at_join(
+        self, branch: Side, shortcut: Side, among: Ways, below: Collection[Place] | None = None
+    ) -> Shared:
         """How much a branch that weighs reads of what the shortcut has of the join by some kinds of path."""
-        if len(self.ends) == 1 and not branch.pieces:
+        met = self.ends if below is None else below
+        if len(met) == 1 and not branch.pieces:
             return Shared.ONE
         part = shortcut if among & WEIGHED else shortcut.weightless
-        pieces = [(part.piece(place, among), branch.piece(place, WEIGHED)) for place in self.ends]
+        pieces = [(part.piece(place, among), branch.piece(place, WEIGHED)) for place in met]
         return max((shared(a, b) for a, b in pieces if a is not None and b is not None), default=Shared.NOTHING)
 
     def verdict(self, kind: str, reason: str, branch: Side, shortcut: Side, join: int | None = None) -> Verdict:
@@ -122,7 +128,7 @@ def decide(
         while _is_apart(graph, sides, join):
             join = joins[join]
             sides = [Side(graph, node, e, join, True, fixed) for e in edges]
-    found = Sum(graph, node, join, (sides[0], sides[1]))
+    found = Sum(graph, node, joins, join, (sides[0], sides[1]))
     for form in (_weightless, _around_the_join, _around_a_stream, _projected, _mixing, _almost):
         if (verdict := form(found)) is not None:
             return verdict
@@ -190,6 +196,10 @@ def _around_a_stream(s: Sum) -> Verdict | None:
         if met is None or s.at_join(branch, ways(Way.GATED)):
             continue
         place, both = met
+        if _modulates(s, branch, shortcut, place):
+            return s.parallel("modulation")
+        if is_condition(s.graph, s.node, branch, shortcut, place):
+            return s.parallel("different signals")
         if both is Shared.ONE:
             return s.verdict("block", "identity", branch, shortcut, place[0])
         return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut, place[0])
@@ -215,46 +225,90 @@ def _meeting(branch: Side, shortcut: Side, carried: Ways) -> tuple[Place, Shared
     return None
 
 
+def _modulates(s: Sum, branch: Side, shortcut: Side, place: Place) -> bool:
+    """Whether a branch is another stream times a signal, n(h) (1 + a) beside a shift b of the same condition."""
+    factors = _factors(s.graph, branch)
+    for source in factors:
+        scale, shift = branch.piece(source, PLAIN | GATED), shortcut.piece(place, UNBENT)
+        apart = scale is not None and shift is not None and shared(scale, shift) is Shared.NOTHING
+        if source[0] == place[0] and apart:
+            return True
+    streams = [v for v, _ in factors if len(s.graph.edges[v]) == 2 and facts(s.graph.operations[v]).merges == "sum"]
+    return any(decide(s.graph, v, s.graph.edges[v], s.joins).kind == "block" for v in streams)
+
+
+def _factors(graph: Graph, one: Side) -> list[Place]:
+    """The signals whose product entry by entry a side is, all but for plain operations on them alone."""
+    top = plain_source(graph, one.edge.place)[0]
+    product = graph.roles[top] == "product" and not facts(graph.operations[top]).contracts and not one.own_step
+    return [plain_source(graph, e.place) for e in graph.edges[top]] if product else []
+
+
 def _projected(s: Sum) -> Verdict | None:
-    """Both sides weigh, and one is affine down to the join."""
+    """Both sides weigh, and one is affine down to the join, or to the nearest signal that it is made of alone."""
     for branch, shortcut in s.orders:
-        if not (branch.weighs and shortcut.weighs) or s.at_join(shortcut) & ~AFFINE or not s.at_join(branch) & ~AFFINE:
+        if not (branch.weighs and shortcut.weighs):
             continue
-        both = s.shared_at_join(branch, shortcut, EVERY)
-        if both is Shared.NOTHING:
+        join = _made_of(s, shortcut)
+        below = ends(s.graph, join)
+        if s.at_join(shortcut, EVERY, below) & ~AFFINE or not s.at_join(branch, EVERY, below) & ~AFFINE:
+            continue
+        both = s.shared_at_join(branch, shortcut, EVERY, below)
+        given = {place for place in below if shortcut.piece(place) is not None}
+        own = join == s.join < len(s.graph.nodes) or starts_at(s.graph, s.node, branch, given)
+        if both is Shared.NOTHING or not own or (join != s.join and _passes_by(s, branch, join)):
             return s.parallel("different signals")
+        if join != s.join and _factors(s.graph, branch):
+            return s.parallel("modulation")
         if into_attention(s.graph, s.node):
             return s.parallel("attention logits")
         if recurs(s.graph, s.node, branch, shortcut):
             return s.parallel("a recurrence")
-        if not _apart_or_carried(branch, shortcut, s.ends):
+        if not _apart_or_carried(branch, shortcut, join, below):
             return s.parallel("both share a weight")
         if is_noise(s.graph, branch):
             return s.parallel("a random sample")
         if is_of_the_loss(s.graph, s.node):
             return s.parallel("terms of a loss")
         if both is Shared.ONE:
-            return s.verdict("block", "projected", branch, shortcut)
+            return s.verdict("block", "projected", branch, shortcut, join)
         return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut)
     return None
 
 
-def _apart_or_carried(branch: Side, shortcut: Side, ends: Collection[Place]) -> bool:
+def _passes_by(s: Sum, branch: Side, join: int) -> bool:
+    """Whether a branch is a stream that passes a node by and is only updated from there, as WaveNet's next one is."""
+    sums = [v for v in branch.nodes if v < join and len(s.graph.edges[v]) == 2 and facts(s.graph.operations[v]).merges]
+    found = (decide(s.graph, v, s.graph.edges[v], s.joins) for v in sums)
+    return any(one.kind == "block" and one.join > join for one in found)
+
+
+def _made_of(s: Sum, shortcut: Side) -> int:
+    """The nearest node that all paths of a shortcut pass and whose result both sides read over a weight."""
+    v = shortcut.edge.to
+    while v != s.join and not any(all(one.kinds(p) & WEIGHED for one in s.sides) for p in ends(s.graph, v)):
+        v = s.joins[v]
+    return v
+
+
+def _apart_or_carried(branch: Side, shortcut: Side, join: int, ends: Collection[Place]) -> bool:
     """Whether sides read no signal above their join in common, or the nearest is what the shortcut carries plainly.
 
     The values v of an attention, in softmax(q k) v + W v, are nothing that is skipped; its queries, in
     q + softmax(q k) v, are.
     """
-    common = (p for p in shortcut.places if p not in ends and branch.piece(p) is not None)
+    common = (p for p in shortcut.places if p[0] < join and p not in ends and branch.piece(p) is not None)
     nearest = next(common, None)
     return nearest is None or shortcut.weightless.piece(nearest, UNBENT) is not None
 
 
 def _mixing(s: Sum) -> Verdict | None:
-    """One side contracts a stream with what is computed from it over weights (hyper-connections)."""
+    """One side contracts a stream with what is computed over weights (hyper-connections)."""
+    if into_attention(s.graph, s.node):
+        return None
     for branch, shortcut in s.orders:
         met = _meeting(branch, shortcut, ways(Way.MIXED))
-        if met is not None and shortcut.kinds(met[0]) & WEIGHED:
+        if met is not None and shortcut.weighs and not is_condition(s.graph, s.node, branch, shortcut, met[0]):
             return s.verdict("block", "mixing", branch, shortcut, met[0][0])
     return None
 
@@ -280,14 +334,25 @@ def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
     met = _meeting(branch, shortcut, ways() & ~ways(Way.MIXED, Way.MIXED))
     if met is not None and not shortcut.kinds(met[0]) & WEIGHED:
         gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
-        return None if gated or s.at_join(branch, ways(Way.GATED)) else "a nonlinearity is on its shortcut"
+        gated = gated or _is_a_product(s, shortcut, contracted=True)
+        apart = gated or s.at_join(branch, ways(Way.GATED)) or is_condition(s.graph, s.node, branch, shortcut, met[0])
+        return None if apart else "a nonlinearity is on its shortcut"
     if not shortcut.weighs or any(_is_a_product(s, one) for one in s.sides):
         return None
     together = s.shared_at_join(branch, shortcut, EVERY) is not Shared.NOTHING
     if together and is_preactivated(s.graph, shortcut, branch):
         return "it may have a projected shortcut"
-    bent = s.at_join(branch) & ~AFFINE
-    return "it may update one stream by another" if bent and is_coupled(s.graph, s.node, branch, shortcut) else None
+    # an affine side is no update, and of two depths of one stream both carry it
+    if not s.at_join(branch) & ~AFFINE or _both_carry(s):
+        return None
+    return "it may update one stream by another" if is_coupled(s.graph, s.node, branch, shortcut) else None
+
+
+def _both_carry(s: Sum) -> bool:
+    """Whether both sides carry one signal plainly."""
+    first, second = (one.weightless for one in s.sides)
+    pieces = ((first.piece(place, UNBENT), second.piece(place, UNBENT)) for place in first.places)
+    return any(a is not None and b is not None and shared(a, b) is not Shared.NOTHING for a, b in pieces)
 
 
 def _is_plain_in_part(s: Sum, branch: Side) -> bool:
@@ -302,13 +367,13 @@ def _is_plain_in_part(s: Sum, branch: Side) -> bool:
 
 def _beside(s: Sum) -> Verdict:
     """Why a sum is none of these."""
-    if all(s.at_join(one, UNBENT) for one in s.sides):
+    if _both_carry(s):
         return s.parallel("both plain")
     if into_attention(s.graph, s.node):
         return s.parallel("attention logits")
     if is_of_the_loss(s.graph, s.node):
         return s.parallel("terms of a loss")
-    if any(_meeting(branch, shortcut, UNBENT | GATED) for branch, shortcut in s.orders):
+    if any(branch.weighs and _is_gated(s, branch, shortcut) for branch, shortcut in s.orders):
         return s.parallel("a gated shortcut")
     if not any(s.at_join(one) & ~AFFINE for one in s.sides):
         return s.parallel("both affine")
@@ -319,12 +384,20 @@ def _beside(s: Sum) -> Verdict:
     return s.parallel("no side is plain")
 
 
+def _is_gated(s: Sum, branch: Side, shortcut: Side) -> bool:
+    """Whether a shortcut would be one but for products entry by entry with another signal."""
+    carried = s.at_join(shortcut, GATED) and not s.at_join(branch, UNBENT | GATED)
+    return bool(carried) or _meeting(branch, shortcut, UNBENT | GATED) is not None
+
+
 def _overlap(s: Sum, place: Place) -> bool:
     a, b = (one.piece(place) for one in s.sides)
     return a is not None and b is not None and shared(a, b) is not Shared.NOTHING
 
 
-def _is_a_product(s: Sum, one: Side) -> bool:
-    """Whether a side is a product of two signals, but for plain operations on it alone."""
+def _is_a_product(s: Sum, one: Side, contracted: bool = False) -> bool:
+    """Whether a side is a product of two signals, if asked for a contraction, but for operations on it alone."""
     top = next((v for v in one.nodes if len(s.graph.edges[v]) > 1), None)
-    return top is not None and s.graph.roles[top] == "product"
+    if top is None or s.graph.roles[top] != "product":
+        return False
+    return bool(facts(s.graph.operations[top]).contracts) or not contracted
