@@ -18,8 +18,10 @@ from skipglass.record import load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+GUIDE, FINDINGS = ((ROOT / "docs" / name).read_text() for name in ("guide.md", "findings.md"))
 MEASURED, CODE, GLASS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = re.findall(r"^(skipglass [a-z].*)", README, re.MULTILINE) + re.findall(r"`(skipglass [a-z][^`\[]*)", README)
+TEXTS = README + GUIDE + FINDINGS
+COMMANDS = re.findall(r"^(skipglass [a-z].*)", TEXTS, re.MULTILINE) + re.findall(r"`(skipglass [a-z][^`\[]*)", TEXTS)
 PRINTED = re.search(r"```\n(The gradient passes .*?)```", README, re.DOTALL).group(1)
 
 
@@ -55,8 +57,9 @@ def test_the_make_targets_and_files_it_names_exist():
     root = ROOT
     targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)) <= targets
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("http") or (root / target.partition("#")[0]).exists(), target
+    for folder, text in ((root, README), (root / "docs", GUIDE), (root / "docs", FINDINGS)):
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            assert target.startswith("http") or (folder / target.partition("#")[0]).exists(), target
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -72,7 +75,7 @@ def test_the_commands_it_names_have_these_options(line, monkeypatch, capsys):
 def test_the_survey_s_numbers_are_those_of_the_recording():
     table = load(ROOT / "results" / "figure1_survey.nc", kind="survey")
     (learn, up, down), (few, rise, fall) = (counts(table, "d", task) for task in ("gaussians", "digits"))
-    text = " ".join(README.split())
+    text = " ".join(FINDINGS.split())
     assert f"in {up} of the {learn} Gaussian settings that learn and below it in {down}" in text
     assert f"on digits in {rise} and {fall} of {few}" in text
     (learn, up, down), (few, rise, fall) = (counts(table, "e", task) for task in ("gaussians", "digits"))
@@ -103,7 +106,7 @@ def test_the_trained_networks_are_as_the_text_says():
 
 
 def test_the_networks_at_the_paper_s_setting_are_as_the_text_says():
-    text = " ".join(README.split())
+    text = " ".join(FINDINGS.split())
     folder = ROOT / "results" / "resnets" / "recordings"
     found = groups({run_name(run): load(folder / f"{run_name(run)}.nc", "resnet") for run in RUNS["resnet32"]})
     errors = [100 * float(g.data.test_error[0, -1]) for g in found]
@@ -118,7 +121,7 @@ def test_the_networks_at_the_paper_s_setting_are_as_the_text_says():
 
 
 def test_the_map_and_the_force_are_as_the_text_says():
-    text = " ".join(README.split())
+    text = " ".join(FINDINGS.split())
     recordings = MAP.load(ROOT / "results" / "sweep" / "recordings") | DRIFT.load(
         ROOT / "results" / "drift" / "recordings"
     )
@@ -150,8 +153,32 @@ def test_the_spin_glass_is_the_one_described():
     assert f"is {exact:.2f}" in GLASS
     assert float(scope["run"].energy) < -1.6
     counted = load(ROOT / "results" / "glass" / "recordings" / "glass_agreement.nc", "agreement")
-    assert f"largest |z| {counted.largest_z:.2f}" in README
-    assert f"in all {counted.sizes['case']} cases" in " ".join(README.split())
+    assert f"largest |z| {counted.largest_z:.2f}" in GUIDE
+    assert f"in all {counted.sizes['case']} cases" in " ".join(GUIDE.split())
+
+
+def test_the_depths_in_training_are_as_the_texts_say():
+    folder = ROOT / "results" / "resnets" / "recordings"
+    readme, findings = (" ".join(text.split()) for text in (README, FINDINGS))
+    for data, text in (("cifar10", "On CIFAR-10 the depth"), ("cifar100", "on CIFAR-100 it")):
+        depth = load(folder / f"resnet-{data}-d32-w1-e164-bf16-s0.nc", "resnet").effective_depth_median_frozen
+        assert f"{text} falls from {float(depth[0]):.1f} to {float(depth.min()):.1f}" in readme
+        assert f"ends at {float(depth[-1]):.1f}" in readme
+    paper = [load(folder / f"{run_name(run)}.nc", "resnet") for run in RUNS["resnet32"]]
+    for data in paper:
+        depth = data.effective_depth_median_frozen
+        first = int(np.argmin(abs(data.step.values - data.attrs["steps_per_epoch"])))
+        assert depth[first] < depth[-1] < depth[0]
+    ends = {}
+    for depth, seeds in ((20, (1, 2, 3, 4)), (56, (0, 1))):
+        found = [load(folder / f"resnet-cifar10-d{depth}-w1-e30-bf16-s{seed}.nc", "resnet") for seed in seeds]
+        rows = [data.effective_depth_median_frozen.values[[0, -1]] for data in found]
+        ends[depth] = np.sort(np.array(rows), axis=0), [100 * float(data.test_error[-1]) for data in found]
+    start, end = ends[20][0].T
+    assert f"begin at {start[0]:.1f} to {start[-1]:.1f} of 9 blocks and end at {end[0]:.1f} to {end[-1]:.1f}," in findings
+    (start, end), errors = ends[56][0].T, ends[56][1]
+    assert f"begin at {start[0]:.1f} and {start[1]:.1f} of 27 and end at {end[0]:.1f} and {end[1]:.1f}" in findings
+    assert "(test errors {:.1f} and {:.1f} %)".format(*errors) in findings
 
 
 def test_the_table_of_results_names_every_recording():
