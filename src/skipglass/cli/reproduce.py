@@ -37,7 +37,8 @@ def reproduce(
     figures: Annotated[
         list[str] | None,
         typer.Argument(
-            help="theorems, drift, figure1, map, figure2, figure3, interventions, glass; all if none is named."
+            help="theorems, drift, figure1, map, figure2, figure3, interventions, measures, glass; all where none is "
+            "named."
         ),
     ] = None,
     out: Annotated[str, folder("Folder for recordings, figures and the page.")] = "out",

@@ -1,14 +1,29 @@
 """What the recording of depth by several measures shows: every measure, fresh and trained, and where signs differ."""
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from rich.progress import Progress
 
+from skipglass.paper.claim import Recordings
+from skipglass.paper.experiment import Experiment, Options, Pages
+from skipglass.paper.measures import KIND
 from skipglass.paths import MEASURES
-from skipglass.report import Axis, Panel, Series, Table
+from skipglass.report import Axis, Panel, Section, Series, Table
 
-__all__ = ["DRAWN", "agreement_table", "change", "course_panel", "layers_panel", "measure_panels", "null_table"]
+__all__ = [
+    "DEPTHS",
+    "DRAWN",
+    "agreement_table",
+    "change",
+    "course_panel",
+    "layers_panel",
+    "measure_panels",
+    "null_table",
+]
 
 DRAWN = (
     "input, shares, median",
@@ -21,6 +36,12 @@ DRAWN = (
 """The measures that are drawn: of each kind one, a median over samples where there is one."""
 STEPS = 390  # of an epoch, at the paper's setting
 COURSE = "ResNet-32, CIFAR-10, 164 epochs, seed 0"
+TEXT = (
+    "The paper speaks of the variance of the output, of the gradients of the weights, and of the ensemble itself. Each "
+    "has a mean path length of its own, and they need not agree: whether a network has deepened can depend on which of "
+    "them is meant. All are exact or have error bars, on the same samples, with batch norm's statistics held. The "
+    "weights of these networks are not part of the package; `python -m skipglass.paper.measures` measures one's own."
+)
 Change = tuple[float, float]
 """A change of depth and its standard error."""
 
@@ -204,3 +225,31 @@ def _agreement(changes: Sequence[Change]) -> str:
     if len(signs) > 1:
         return "depends on the measure"
     return "deeper" if signs == {1.0} else "shallower" if signs == {-1.0} else "no sign"
+
+
+def depths_pages(recordings: Recordings, _figures: Sequence[str] = ()) -> Pages:
+    """Return the section, and the panels of its combined drawing; nothing where the recording is not there."""
+    if KIND not in recordings:
+        return [], {}
+    data = recordings[KIND]
+    panels = measure_panels(data)
+    course = (course_panel(data), layers_panel(data))
+    items = (*panels, agreement_table(data), *course, null_table(data))
+    return [Section("How deep is it? Several measures", TEXT, items)], {"measures": panels}
+
+
+class Depths(Experiment):
+    """Its recording needs the weights of trained networks, and so is taken from the folder of long runs."""
+
+    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
+        """Copy the recording where there is none."""
+        path = options.recorded / f"{KIND}.nc" if options.recorded else None
+        if path is not None and path.is_file() and not self.is_recorded(folder):
+            shutil.copyfile(path, folder / path.name)
+
+    def is_recorded(self, folder: Path) -> bool:
+        """Tell whether a folder has the recording."""
+        return (folder / f"{KIND}.nc").is_file()
+
+
+DEPTHS = Depths(("measures",), {}, lambda options, folder: {}, depths_pages, (), {KIND: KIND})

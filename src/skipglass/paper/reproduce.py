@@ -17,6 +17,7 @@ from skipglass.paper.interventions import INTERVENTIONS
 from skipglass.paper.landscape import LANDSCAPE
 from skipglass.paper.lemmas import LEMMAS
 from skipglass.paper.map import MAP
+from skipglass.paper.measures_page import DEPTHS
 from skipglass.paper.networks import NETWORKS
 from skipglass.paper.page import paper_report
 from skipglass.paper.readings import READINGS
@@ -27,7 +28,7 @@ from skipglass.report import Panel, render_page, save_figures, save_grid
 __all__ = ["CHAPTERS", "FIGURES", "measure", "recorded", "write_report"]
 
 CHAPTERS: tuple[Experiment, ...] = (
-    READINGS, LEMMAS, THEOREMS, SLIPS, FORCES, DRIFT, FIGURE1, MAP, NETWORKS, INTERVENTIONS, LANDSCAPE, COUNTS, GLASS,
+    READINGS, LEMMAS, THEOREMS, SLIPS, FORCES, DRIFT, FIGURE1, MAP, NETWORKS, INTERVENTIONS, DEPTHS, LANDSCAPE, COUNTS, GLASS,
 )  # fmt: skip
 """In the order of the page."""
 
