@@ -233,8 +233,8 @@ def depths_pages(recordings: Recordings, _figures: Sequence[str] = ()) -> Pages:
         return [], {}
     data = recordings[KIND]
     panels = measure_panels(data)
-    course = (course_panel(data), layers_panel(data))
-    items = (*panels, agreement_table(data), *course, null_table(data))
+    items: tuple[Panel | Table, ...] = (*panels, agreement_table(data), course_panel(data), layers_panel(data))
+    items = (*items, null_table(data))
     return [Section("How deep is it? Several measures", TEXT, items)], {"measures": panels}
 
 

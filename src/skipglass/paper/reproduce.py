@@ -28,7 +28,8 @@ from skipglass.report import Panel, render_page, save_figures, save_grid
 __all__ = ["CHAPTERS", "FIGURES", "measure", "recorded", "write_report"]
 
 CHAPTERS: tuple[Experiment, ...] = (
-    READINGS, LEMMAS, THEOREMS, SLIPS, FORCES, DRIFT, FIGURE1, MAP, NETWORKS, INTERVENTIONS, DEPTHS, LANDSCAPE, COUNTS, GLASS,
+    READINGS, LEMMAS, THEOREMS, SLIPS, FORCES, DRIFT, FIGURE1, MAP, NETWORKS, INTERVENTIONS, DEPTHS, LANDSCAPE, COUNTS,
+    GLASS,
 )  # fmt: skip
 """In the order of the page."""
 
