@@ -11,6 +11,7 @@ import pytest
 from skipglass.cli.main import main
 from skipglass.paper.drift import DRIFT
 from skipglass.paper.map import MAP
+from skipglass.paper.measures_page import DRAWN, change
 from skipglass.paper.resnet_group import DEPTH, groups
 from skipglass.paper.resnet_runs import RUNS, run_name
 from skipglass.paper.survey import counts
@@ -179,6 +180,17 @@ def test_the_depths_in_training_are_as_the_texts_say():
     (start, end), errors = ends[56][0].T, ends[56][1]
     assert f"begin at {start[0]:.1f} and {start[1]:.1f} of 27 and end at {end[0]:.1f} and {end[1]:.1f}" in findings
     assert "(test errors {:.1f} and {:.1f} %)".format(*errors) in findings
+
+
+def test_the_measures_of_depth_say_what_the_findings_say():
+    data = load(ROOT / "results" / "measures.nc", "measures")
+    names = list(dict.fromkeys(data.network.values.tolist()))
+    weights = [change(data, name, "fresh", "trained", "all weights, energy") for name in names]
+    assert [k for k, (value, error) in enumerate(weights, 1) if value <= 2 * error] == [7]
+    inputs = [change(data, name, "fresh", "trained", "input, shares, median")[0] > 0 for name in names]
+    assert [k for k, deeper in enumerate(inputs, 1) if deeper] == [1, 2, 3, 4, 12]
+    later = [change(data, names[4], "epoch 1", "trained", measure) for measure in DRAWN]
+    assert all(value > 0 for value, error in later if abs(value) > 2 * error)
 
 
 def test_the_table_of_results_names_every_recording():
