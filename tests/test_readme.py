@@ -176,7 +176,7 @@ def test_the_depths_in_training_are_as_the_texts_say():
         rows = [data.effective_depth_median_frozen.values[[0, -1]] for data in found]
         ends[depth] = np.sort(np.array(rows), axis=0), [100 * float(data.test_error[-1]) for data in found]
     start, end = ends[20][0].T
-    assert f"begin at {start[0]:.1f} to {start[-1]:.1f} of 9 blocks and end at {end[0]:.1f} to {end[-1]:.1f}" in findings
+    assert f"at {start[0]:.1f} to {start[-1]:.1f} of 9 blocks and end at {end[0]:.1f} to {end[-1]:.1f}" in findings
     (start, end), errors = ends[56][0].T, ends[56][1]
     assert f"begin at {start[0]:.1f} and {start[1]:.1f} of 27 and end at {end[0]:.1f} and {end[1]:.1f}" in findings
     assert "(test errors {:.1f} and {:.1f} %)".format(*errors) in findings
