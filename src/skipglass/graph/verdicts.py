@@ -308,7 +308,11 @@ def _mixing(s: Sum) -> Verdict | None:
         return None
     for branch, shortcut in s.orders:
         met = _meeting(branch, shortcut, ways(Way.MIXED))
-        if met is not None and shortcut.weighs and not is_condition(s.graph, s.node, branch, shortcut, met[0]):
+        # a state that is constant so far is no weight, as in a delta rule
+        true = met is not None and any(s.graph.roles[v] == "weight" for v in branch.nodes if v < met[0][0])
+        if met is None or not true or not shortcut.weighs:
+            continue
+        if not is_condition(s.graph, s.node, branch, shortcut, met[0]):
             return s.verdict("block", "mixing", branch, shortcut, met[0][0])
     return None
 
