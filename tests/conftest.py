@@ -35,13 +35,20 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_modifyitems(config, items):
+    """What is marked zoo runs with --packages zoo alone."""
+    if config.getoption("--packages") != "zoo":
+        zoo = [item for item in items if item.get_closest_marker("zoo")]
+        config.hook.pytest_deselected(items=zoo)
+        items[:] = [item for item in items if not item.get_closest_marker("zoo")]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """With --packages, a skip for lack of a package is a failure; with "dev" not where a test is marked zoo."""
+    """With --packages, a skip for lack of a package is a failure."""
     report = yield
-    made = item.config.getoption("--packages")
     lacking = report.skipped and isinstance(report.longrepr, tuple) and "import" in report.longrepr[2]
-    if lacking and (made == "zoo" or (made == "dev" and not item.get_closest_marker("zoo"))):
+    if lacking and item.config.getoption("--packages"):
         report.outcome = "failed"
         report.longrepr = f"{report.longrepr[2]}: the environment lacks it, or the test is not marked zoo"
     return report

@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 import torch
-from cases import CASES
+from cases import CASES, NAMES
 from torch import nn
 
 from skipglass import paths, trace
@@ -118,7 +118,7 @@ def test_a_resnet_has_one_path_without_branches_and_one_through_all():
     assert (s.norm[1:9] * [comb(9, k) for k in range(1, 9)] > 0).all()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_path_through_no_branch_and_that_through_all(name):
     """Those two lengths have one path each, so its norm is that of the spectrum; other networks are refused."""
     case = CASES[name]

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from cases import CASES, Checkpointed, Shared
+from cases import CASES, NAMES, Checkpointed, Shared
 from torch import nn
 
 from skipglass import paths, trace
@@ -236,7 +236,7 @@ UNSEEN = {"around a fused LSTM", "bilinear"}
 """Cases whose weights lie inside what cannot be seen."""
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_parts_sum_to_the_gradient_of_every_weight(name):
     case = CASES[name]
     torch.manual_seed(0)
