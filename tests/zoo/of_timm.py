@@ -122,7 +122,12 @@ OTHERS: dict[str, tuple[int, int, str, bool]] = {
     "fastvit_mci0": (45, 63, INNER, False),
     "fastvit_t8": (24, 34, INNER, False),
     "hrnet_w18_small": (23, 23, "where scales are exchanged one stream is added to another", True),
-    "nasnetalarge": (18, 26, "the max pools of its four reducing cells are shortcuts, and a sum of the first may be", True),
+    "nasnetalarge": (
+        18,
+        26,
+        "the max pools of its four reducing cells are shortcuts, and a sum of the first may be",
+        True,
+    ),
     "poolformer_s12": (24, 12, PLAIN, True),
     "poolformerv2_s12": (24, 12, PLAIN, True),
     "tnt_s_patch16_224": (49, 49, "the pixels' stream is added to that of the patches", True),
