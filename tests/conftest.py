@@ -75,6 +75,22 @@ def browser(tmp_path_factory):
     session.quit()
 
 
+@pytest.fixture
+def stopped(monkeypatch):
+    """Ctrl-C in the third evaluation of whatever trains."""
+    from skipglass.training import mlp
+
+    evaluate, calls = mlp.evaluate, []
+
+    def interrupted(*arguments):
+        calls.append(1)  # on the training set and on the test set: two for each evaluation
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(mlp, "evaluate", interrupted)
+
+
 @pytest.fixture(scope="session")
 def skipglass():
     """Run the command in this process, where torch is imported already; return status, stdout and stderr."""

@@ -6,21 +6,7 @@ from rich.progress import Progress
 from skipglass import record
 from skipglass.paper import Options, figure1, survey
 from skipglass.paper.drift_runs import Run, drift_run
-from skipglass.training import Interrupted, mlp, train
-
-
-@pytest.fixture
-def stopped(monkeypatch):
-    """Ctrl-C in an evaluation after the first steps of whatever trains."""
-    evaluate, calls = mlp.evaluate, []
-
-    def interrupted(*arguments):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return evaluate(*arguments)
-
-    monkeypatch.setattr(mlp, "evaluate", interrupted)
+from skipglass.training import Interrupted, train
 
 
 @pytest.mark.usefixtures("stopped")

@@ -7,44 +7,12 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES, NAMES
+from chains import Chain
 from torch import nn
 
 from skipglass import paths, trace
 from skipglass.errors import InputError
 from skipglass.models import CifarResNet
-
-
-class Scaled(torch.autograd.Function):
-    """The identity, with a gradient that is multiplied by a number."""
-
-    @staticmethod
-    def forward(ctx, a, number):
-        ctx.number = number
-        return a.clone()
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad * ctx.number, None
-
-
-class Chain(nn.Module):
-    """L residual blocks; with ``taken`` the gradient passes the branches of these and the shortcuts of the others."""
-
-    def __init__(self, L, width=4):
-        super().__init__()
-        self.stem, self.head = nn.Linear(3, width), nn.Linear(width, 2)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width)) for _ in range(L)
-        )
-
-    def forward(self, x, taken=None):
-        h = self.stem(x)
-        for l, f in enumerate(self.blocks):
-            branch = f(h)
-            if taken is not None:
-                branch, h = Scaled.apply(branch, float(l in taken)), Scaled.apply(h, float(l not in taken))
-            h = torch.relu(h + branch)
-        return self.head(h).square().sum()
 
 
 def every_path(model, L, x):
@@ -61,7 +29,7 @@ def every_path(model, L, x):
 
 def chain(L, seed=0):
     torch.manual_seed(seed)
-    return Chain(L).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    return Chain(L, post=True).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
 
 
 @pytest.mark.parametrize("L", [1, 6])

@@ -6,44 +6,12 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES, NAMES, Checkpointed, Shared
+from chains import Chain
 from torch import nn
 
 from skipglass import paths, trace
 from skipglass.errors import InputError
 from skipglass.models import CifarResNet
-
-
-class Scaled(torch.autograd.Function):
-    """The identity, with a gradient that is multiplied by a number."""
-
-    @staticmethod
-    def forward(ctx, a, number):
-        ctx.number = number
-        return a.clone()
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad * ctx.number, None
-
-
-class Chain(nn.Module):
-    """L residual blocks; with ``taken`` the gradient passes the branches of these and the shortcuts of the others."""
-
-    def __init__(self, L, width=4):
-        super().__init__()
-        self.stem, self.head = nn.Linear(3, width), nn.Linear(width, 2)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width)) for _ in range(L)
-        )
-
-    def forward(self, x, taken=None):
-        h = self.stem(x)
-        for l, f in enumerate(self.blocks):
-            branch = f(h)
-            if taken is not None:
-                branch, h = Scaled.apply(branch, float(l in taken)), Scaled.apply(h, float(l not in taken))
-            h = torch.relu(h + branch)
-        return self.head(h).square().sum()
 
 
 def summed_over_paths(model, L, x, name, p):
@@ -62,7 +30,7 @@ def summed_over_paths(model, L, x, name, p):
 @pytest.mark.parametrize("L", [1, 5])
 def test_the_parts_are_the_sums_over_all_paths_of_a_length(L):
     torch.manual_seed(0)
-    model, x = Chain(L).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    model, x = Chain(L, post=True).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     s = paths.weight_spectrum(model(x), x, model=model, keep=True)
     parameters = dict(model.named_parameters())
     assert s.weights == tuple(name for name in sorted(parameters, key=order(L)) if name.endswith("weight"))
@@ -182,7 +150,7 @@ def test_shared_weights_and_checkpoints(make):
 
 def test_frozen_weights_are_listed_and_the_others_split_as_before():
     torch.manual_seed(4)
-    model, x = Chain(3).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    model, x = Chain(3, post=True).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     before = paths.weight_spectrum(model(x), x, model=model, keep=True)
     model.blocks[1][0].weight.requires_grad_(False)
     after = paths.weight_spectrum(model(x), x, model=model, keep=True)
@@ -198,7 +166,7 @@ def test_frozen_weights_are_listed_and_the_others_split_as_before():
 
 def test_autocast_in_half_precision():
     torch.manual_seed(5)
-    model, x = Chain(3, width=16), torch.randn(8, 3, requires_grad=True)
+    model, x = Chain(3, width=16, post=True), torch.randn(8, 3, requires_grad=True)
     full = paths.weight_spectrum(model(x), x, model=model)
     with torch.autocast("cpu", torch.bfloat16):
         half = paths.weight_spectrum(model(x).float(), x, model=model)
@@ -259,7 +227,7 @@ def test_parts_sum_to_the_gradient_of_every_weight(name):
 
 def test_a_result_is_printed_drawn_and_stored(tmp_path):
     torch.manual_seed(8)
-    model, x = Chain(3), torch.randn(5, 3, requires_grad=True)
+    model, x = Chain(3, post=True), torch.randn(5, 3, requires_grad=True)
     s = paths.weight_spectrum(model(x), x, model=model)
     assert str(s).startswith("Above a weight the gradient has passed")
     assert "blocks.1.0.weight" in s._repr_html_()
@@ -275,7 +243,7 @@ def test_a_result_is_printed_drawn_and_stored(tmp_path):
 def test_a_penalty_on_the_weights_is_no_path():
     """‖W‖² in the loss adds to W.grad, and nothing to what W gets as a weight."""
     torch.manual_seed(9)
-    model, x = Chain(2).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    model, x = Chain(2, post=True).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     plain = paths.weight_spectrum(model(x), x, model=model, keep=True)
     penalty = sum(p.square().sum() for p in model.parameters())
     s = paths.weight_spectrum(model(x) + penalty, x, model=model, keep=True)
@@ -286,7 +254,7 @@ def test_a_penalty_on_the_weights_is_no_path():
 
 def test_a_hook_on_what_a_weight_gives_out_fires_once():
     torch.manual_seed(10)
-    model, x = Chain(1).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    model, x = Chain(1, post=True).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
 
     def run():
         h = model.stem(x)
