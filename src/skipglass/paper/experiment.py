@@ -4,7 +4,7 @@ Recordings lie in one folder, one file each, named by the recording. Ctrl-C rais
 finished is kept: a file is written whole or not at all, and a training that was stopped leaves its checkpoints.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from skipglass.paper.claim import Claim, Recordings
 from skipglass.report import Panel, Section
 from skipglass.training import ResNetSettings
 
-__all__ = ["Experiment", "Options", "Pages", "Recording", "Tell", "computed", "is_there"]
+__all__ = ["Experiment", "Options", "Pages", "Recording", "Tell", "computed", "copied", "is_there"]
 
 Tell = Callable[[int, int], None]
 """Told how many of how many steps are done."""
@@ -211,6 +211,22 @@ def computed(
 
 def _untold(function: Callable[[], xr.Dataset], tell: Tell) -> xr.Dataset:
     return function()
+
+
+def copied(paths: Iterable[Path], folder: Path) -> None:
+    """Copy recordings of long runs into a folder, whole or not at all, where no file of that name lies there.
+
+    Parameters
+    ----------
+    paths
+        The recordings; those that are not there are left out.
+    folder
+        Where to.
+    """
+    for path in paths:
+        if path.is_file() and not (folder / path.name).is_file():
+            with record.write_atomically(folder / path.name) as temporary:
+                temporary.write_bytes(path.read_bytes())
 
 
 def is_there(path: Path, recording: Recording) -> bool:

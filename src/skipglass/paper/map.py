@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from rich.progress import Progress
 from scipy.stats import rankdata
 
-from skipglass import record
 from skipglass.paper.claim import Claim, Quantity, Recordings, Undecided
-from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell
+from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell, copied
 from skipglass.paper.rules import above, below, grows
 from skipglass.report import Axis, Panel, Rule, Section, Series
 from skipglass.training import Grid, sweep
@@ -328,13 +328,11 @@ CLAIMS = (
 class MapExperiment(Experiment):
     """The map, either grid of which will do."""
 
-    def measure(self, folder: Path, options: Options, progress: object) -> None:
+    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
         """Train the small grid, and take the recording of the large one from where long runs are kept."""
-        super().measure(folder, options, progress)  # type: ignore[arg-type]
-        long = None if options.recorded is None else options.recorded / "sweep" / "recordings" / f"{NAME}.nc"
-        if long is not None and long.is_file() and not (folder / f"{NAME}.nc").is_file():
-            with record.write_atomically(folder / f"{NAME}.nc") as temporary:
-                temporary.write_bytes(long.read_bytes())
+        super().measure(folder, options, progress)
+        if options.recorded is not None:
+            copied([options.recorded / "sweep" / "recordings" / f"{NAME}.nc"], folder)
 
 
 def _small(options: Options, folder: Path) -> Mapping[str, Recording]:

@@ -1,6 +1,5 @@
 """What the recording of depth by several measures shows: every measure, fresh and trained, and where signs differ."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import xarray as xr
 from rich.progress import Progress
 
 from skipglass.paper.claim import Recordings
-from skipglass.paper.experiment import Experiment, Options, Pages
+from skipglass.paper.experiment import Experiment, Options, Pages, copied
 from skipglass.paper.measures import KIND
 from skipglass.paths import MEASURES
 from skipglass.report import Axis, Panel, Section, Series, Table
@@ -233,8 +232,8 @@ def depths_pages(recordings: Recordings, _figures: Sequence[str] = ()) -> Pages:
         return [], {}
     data = recordings[KIND]
     panels = measure_panels(data)
-    items: tuple[Panel | Table, ...] = (*panels, agreement_table(data), course_panel(data), layers_panel(data))
-    items = (*items, null_table(data))
+    agreement, course, layers, nulls = (f(data) for f in (agreement_table, course_panel, layers_panel, null_table))
+    items = (*panels, agreement, course, layers, nulls)
     return [Section("How deep is it? Several measures", TEXT, items)], {"measures": panels}
 
 
@@ -243,9 +242,8 @@ class Depths(Experiment):
 
     def measure(self, folder: Path, options: Options, progress: Progress) -> None:
         """Copy the recording where there is none."""
-        path = options.recorded / f"{KIND}.nc" if options.recorded else None
-        if path is not None and path.is_file() and not self.is_recorded(folder):
-            shutil.copyfile(path, folder / path.name)
+        if options.recorded is not None:
+            copied([options.recorded / f"{KIND}.nc"], folder)
 
     def is_recorded(self, folder: Path) -> bool:
         """Tell whether a folder has the recording."""

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from skipglass import check, record
 from skipglass.errors import InputError, StorageError, UserError
 from skipglass.paper.claim import Recordings
-from skipglass.paper.experiment import Experiment, Options
+from skipglass.paper.experiment import Experiment, Options, copied
 from skipglass.paper.resnet_group import APART, DEPTH
 from skipglass.training import CHECKPOINT, ResNetSettings, train_resnet
 from skipglass.training.resnet_settings import INTERVENTIONS
@@ -229,8 +229,7 @@ class LongTrainings(Experiment):
     def measure(self, folder: Path, options: Options, progress: Progress) -> None:
         """Where there is none, copy those of the long runs."""
         if not any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns):
-            for path in self.committed(options.recorded):
-                shutil.copyfile(path, folder / path.name)
+            copied(self.committed(options.recorded), folder)
 
     @property
     def patterns(self) -> list[str]:
