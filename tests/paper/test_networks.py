@@ -211,7 +211,7 @@ def test_families_tell_settings_and_their_errors(networks):
     found = families(groups(networks))
     assert [label.partition(", n =")[0] for label in found] == [
         "digits ResNet-14 × 0.25, 128 images, 4 epochs", "digits ResNet-8 × 0.25, 128 images, 4 epochs",
-        "digits ResNet-8 × 0.25, 128 images, 4 epochs, λ spared",
+        "digits ResNet-8 × 0.25, 128 images, 4 epochs, no decay on λ",
     ]  # fmt: skip
     errors = [100 * float(data.test_error[-1]) for data in networks.values() if data.attrs["depth"] == 14]
     assert f"n = 1, test error {errors[0]:.0f}%" in next(iter(found))
@@ -244,7 +244,7 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
         layers, mean, _ = combined[figure]
         assert "digits ResNet-8 × 0.25, 128 images, 4 epochs" in layers.title
         assert error in layers.note
-        assert mean.names == (f"decay on λ, {decayed.error}", f"λ spared, {spared.error}")
+        assert mean.names == (f"decay on λ, {decayed.error}", f"no decay on λ, {spared.error}")
         np.testing.assert_allclose(mean.series[1].y, spared.course(variable).mean(0))
         np.testing.assert_allclose([rule.value for rule in mean.rules], drops)
         assert layers.names[0] == "0"

@@ -199,7 +199,7 @@ KINDS = {
 HELD = {"λ held": "scales_one", "Norms of weights held": "weights_held", "λ and norms held": "both_held"}
 OTHER = {
     **{name: (kind, down, up) for name, kind in HELD.items()},
-    "λ spared from decay": ("no_decay", lambda t, _: 2 + 3 * t, down),
+    "No decay on λ": ("no_decay", lambda t, _: 2 + 3 * t, down),
     "Learning rate 0": ("rate_zero", lambda t, _: 3 + 0 * t, up),
     "Labels shuffled": ("random_labels", up, down),
 }

@@ -60,8 +60,8 @@ Where chance is involved, a setting counts if its mean over seeds differs from t
 n - 1 degrees of freedom and corrected for the number of settings of the row (Holm). An agreement has to be shown: the
 whole confidence interval has to lie within the margin. Signs are compared with their base rate. Effects that are
 significant and small are called small.
-"λ spared" is a training without weight decay on λ. *Nearest* and *contrary* are those of the settings that the paper
-leaves open which come nearest to its Fig. 1(d, e) and contradict it most.
+"No decay on λ" is a training in which weight decay acts on all parameters but λ. *Nearest* and *contrary* are those of
+the settings that the paper leaves open which come nearest to its Fig. 1(d, e) and contradict it most.
 Commands that train on CIFAR look for it in `$SKIPGLASS_DATA`.
 """
 SCRIPTS = {

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 PREFIX = "intervention-"
 KINDS = {
     "none": "as it is",
-    "no_decay": "λ spared from decay",
+    "no_decay": "no decay on λ",
     "scales_one": "λ held at 1",
     "weights_held": "norms of weights held",
     "both_held": "λ and norms held",
@@ -101,8 +101,8 @@ CLAIMS = (
     _held("λ and norms held", "With λ and the norms of the convolutions held the ensemble does not deepen.",
           "both_held"),
     Claim(
-        "λ spared from decay", "Without weight decay on λ the ensemble deepens more.",
-        "The larger the scales, the deeper the ensemble (Sec. 4, claims 1 and 3); spared λ stay larger.",
+        "No decay on λ", "Without weight decay on λ the ensemble deepens more.",
+        "The larger the scales, the deeper the ensemble (Sec. 4, claims 1 and 3); without decay the λ stay larger.",
         "change of the effective depth from epoch 1 to the end, minus that with decay, seed by seed, as a fraction of "
         "the blocks", beyond_control("no_decay"), grows(SMALL), PREFIX, "ours", figure="interventions-depth",
     ),

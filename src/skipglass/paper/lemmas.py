@@ -383,8 +383,9 @@ CLAIMS = (
     Claim(
         "Eq. 15, second line", "The sum over path lengths may start from r = 2.",
         "Eq. 15: its first line sums from r = 1, its second from r = 2.",
-        "variance that is left out, ε_1²", without_field, identity(), "lemmas", "slips",
-        note="it matters for shallow ensembles only; kept, it is a field that leaves one minimum below β_c ≈ 1/p",
+        "variance that the second line omits, ε_1²", without_field, identity(), "lemmas", "slips",
+        note="it matters for shallow ensembles only; if it is kept, it acts as a magnetic field, and below β_c ≈ 1/p "
+        "one minimum is left",
     ),
 )  # fmt: skip
 

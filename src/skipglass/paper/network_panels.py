@@ -96,7 +96,7 @@ def compared(name: str, variable: str, axis: Axis, title: str, families: dict[st
         values = np.concatenate(
             [[np.interp(progress * g.attrs["epochs"], g.epochs, row) for row in g.course(variable)] for g in same]
         )
-        spared = "" if any(group.attrs["decay_scales"] for group in same) else ", λ spared"
+        spared = "" if any(group.attrs["decay_scales"] for group in same) else ", no decay on λ"
         name_of = same[0].network.partition(",")[0].removeprefix("CIFAR-10 ")
         error = np.mean([group.data.test_error.isel(epoch=-1).mean() for group in same])
         label = f"{name_of}{spared}, error {error:.0%}"

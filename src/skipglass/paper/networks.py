@@ -48,7 +48,7 @@ ABSORBED = (
 )
 MULTIPLIERS = (
     "The norm of each vector of multipliers λ. The recipe decays λ like every weight; the same networks were trained "
-    "with λ spared from weight decay, too. What turns λ down after the drop, which the paper leaves to future work, is "
+    "without weight decay on λ, too. What turns λ down after the drop, which the paper leaves to future work, is "
     "seen by comparing the two. Beside them stands the depth by step, on a logarithmic axis: within a few steps the "
     "ensemble collapses to short paths, which epochs cannot show."
 )
@@ -273,7 +273,7 @@ CLAIMS = (
             scale_after, chosen=lambda group: not is_paper_setting(group) and decayed(group))},
     ),
     Claim(
-        "Fig. 3, cause", "That fall is weight decay's: with λ spared from it, λ does not fall.",
+        "Fig. 3, cause", "That fall is weight decay's: without decay on λ, λ does not fall.",
         "The paper leaves open why the coefficients fall: “A complete analysis is left for future work” (App. C).",
         "relative change of ‖λ_l‖ from the first drop to the end without decay on λ, minus that with it",
         spared_minus_decayed, grows(SMALL), "resnet-", table="ours", figure="figure3b",

@@ -49,7 +49,7 @@ class Group:
     @property
     def decay(self) -> str:
         """Whether weight decay acts on λ."""
-        return "decay on λ" if self.attrs["decay_scales"] else "λ spared"
+        return "decay on λ" if self.attrs["decay_scales"] else "no decay on λ"
 
     @property
     def title(self) -> str:
@@ -159,7 +159,7 @@ def families(found: Sequence[Group], *, by_decay: bool = False) -> dict[str, lis
     for same in alike(paper, "dataset", *NUMERICS, *(() if by_decay else ("decay_scales",))):
         together["ResNet-32 at the paper's setting" + f", {same[0].decay}" * by_decay] = same
     for same in alike(others, *NUMERICS):
-        together[same[0].title + ("" if same[0].attrs["decay_scales"] else ", λ spared")] = same
+        together[same[0].title + ("" if same[0].attrs["decay_scales"] else ", no decay on λ")] = same
     return {f"{label}, {_networks(same)}": same for label, same in together.items()}
 
 
