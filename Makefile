@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+ZOO    := .venv-zoo
 OUT    ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser reproduce test lint bench wheel clean
+.PHONY: help setup setup-zoo browser reproduce test test-zoo lint bench wheel clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 12
 
 setup: $(VENV)/.installed ## Create .venv and install everything
 
@@ -19,6 +20,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
+setup-zoo: $(ZOO)/.installed ## Create .venv-zoo, where the libraries of models import (5.5 GB)
+
+$(ZOO)/.installed: pyproject.toml constraints-zoo.txt
+	$(PYTHON) -m venv $(ZOO)
+	$(ZOO)/bin/python -m pip install --quiet --upgrade pip
+	$(ZOO)/bin/python -m pip install --quiet -c constraints-zoo.txt -e '.[dev,zoo]'
+	@touch $@
+
 browser: ## Install Chromium for the page's tests (Debian or Ubuntu, as root)
 	@command -v chromedriver >/dev/null && command -v chromium >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq chromium chromium-driver; }
@@ -27,7 +36,10 @@ reproduce: setup ## Compute and draw everything: open $(OUT)/report.html
 	$(BIN)/skipglass reproduce --out $(OUT)
 
 test: setup ## Run the tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --packages dev
+
+test-zoo: setup-zoo ## Run the tests on models of timm, torchvision, transformers, diffusers and peft
+	$(ZOO)/bin/python -m pytest -q -n 2 --packages zoo -m zoo tests
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .
@@ -41,4 +53,4 @@ wheel: setup ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
 clean: ## Remove everything that make creates
-	rm -rf $(VENV) build dist $(OUT) src/*.egg-info
+	rm -rf $(VENV) $(ZOO) build dist $(OUT) src/*.egg-info

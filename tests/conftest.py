@@ -27,6 +27,33 @@ _SWITCHES = [
 ]
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--packages",
+        choices=["dev", "zoo"],
+        help="the environment that make has set up: no test may skip for lack of a package that is in it",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """What is marked zoo runs with --packages zoo alone."""
+    if config.getoption("--packages") != "zoo":
+        zoo = [item for item in items if item.get_closest_marker("zoo")]
+        config.hook.pytest_deselected(items=zoo)
+        items[:] = [item for item in items if not item.get_closest_marker("zoo")]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With --packages, a skip for lack of a package is a failure."""
+    report = yield
+    lacking = report.skipped and isinstance(report.longrepr, tuple) and "import" in report.longrepr[2]
+    if lacking and item.config.getoption("--packages"):
+        report.outcome = "failed"
+        report.longrepr = f"{report.longrepr[2]}: the environment lacks it, or the test is not marked zoo"
+    return report
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """Headless Chromium; where there is none: a skip, with SKIPGLASS_REQUIRE_BROWSER=1 a failure."""
@@ -46,6 +73,22 @@ def browser(tmp_path_factory):
     session = webdriver.Chrome(options=options, service=Service(driver))
     yield session
     session.quit()
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """Ctrl-C in the third evaluation of whatever trains."""
+    from skipglass.training import mlp
+
+    evaluate, calls = mlp.evaluate, []
+
+    def interrupted(*arguments):
+        calls.append(1)  # on the training set and on the test set: two for each evaluation
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(mlp, "evaluate", interrupted)
 
 
 @pytest.fixture(scope="session")

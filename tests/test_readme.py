@@ -9,15 +9,20 @@ import numpy as np
 import pytest
 
 from skipglass.cli.main import main
-from skipglass.paper.resnet_group import groups
+from skipglass.paper.drift import DRIFT
+from skipglass.paper.map import MAP
+from skipglass.paper.measures_page import DRAWN, change
+from skipglass.paper.resnet_group import DEPTH, groups
 from skipglass.paper.resnet_runs import RUNS, run_name
 from skipglass.paper.survey import counts
 from skipglass.record import load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+GUIDE, FINDINGS = ((ROOT / "docs" / name).read_text() for name in ("guide.md", "findings.md"))
 MEASURED, CODE, GLASS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = re.findall(r"^(skipglass [a-z].*)", README, re.MULTILINE) + re.findall(r"`(skipglass [a-z][^`\[]*)", README)
+TEXTS = README + GUIDE + FINDINGS
+COMMANDS = re.findall(r"^(skipglass [a-z].*)", TEXTS, re.MULTILINE) + re.findall(r"`(skipglass [a-z][^`\[]*)", TEXTS)
 PRINTED = re.search(r"```\n(The gradient passes .*?)```", README, re.DOTALL).group(1)
 
 
@@ -53,8 +58,9 @@ def test_the_make_targets_and_files_it_names_exist():
     root = ROOT
     targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)) <= targets
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("http") or (root / target.partition("#")[0]).exists(), target
+    for folder, text in ((root, README), (root / "docs", GUIDE), (root / "docs", FINDINGS)):
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            assert target.startswith("http") or (folder / target.partition("#")[0]).exists(), target
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -70,7 +76,7 @@ def test_the_commands_it_names_have_these_options(line, monkeypatch, capsys):
 def test_the_survey_s_numbers_are_those_of_the_recording():
     table = load(ROOT / "results" / "figure1_survey.nc", kind="survey")
     (learn, up, down), (few, rise, fall) = (counts(table, "d", task) for task in ("gaussians", "digits"))
-    text = " ".join(README.split())
+    text = " ".join(FINDINGS.split())
     assert f"in {up} of the {learn} Gaussian settings that learn and below it in {down}" in text
     assert f"on digits in {rise} and {fall} of {few}" in text
     (learn, up, down), (few, rise, fall) = (counts(table, "e", task) for task in ("gaussians", "digits"))
@@ -100,26 +106,43 @@ def test_the_trained_networks_are_as_the_text_says():
     assert (resnet.distance.argmin("reading").values == [1, 0]).all()
 
 
-def test_the_networks_of_full_width_are_as_the_text_says():
-    text = " ".join(README.split())
+def test_the_networks_at_the_paper_s_setting_are_as_the_text_says():
+    text = " ".join(FINDINGS.split())
     folder = ROOT / "results" / "resnets" / "recordings"
-    names = {run_name(run): load(folder / f"{run_name(run)}.nc", "resnet") for run in RUNS["resnet20"] if run.seed == 0}
-    decayed, spared = groups(names)
-    errors = [100 * float(g.data.test_error[0, -1]) for g in (decayed, spared)]
-    assert "test errors {:.1f} and {:.1f} %".format(*errors) in text
-    norm = decayed.scale("absorbed_norm")[0]
-    epoch = {3: "three", 4: "four"}[round(decayed.epochs[norm.argmin()])]
-    assert f"from {norm[0]:.1f} to {norm.min():.1f} in {epoch} epochs and then rise, as the paper says," in text
-    assert f"to {norm[-1]:.1f}, but not to where they began" in text
-    scales = [(g.scale("multiplier_norm"), g.drops[0], g) for g in (decayed, spared)]
-    change, other = (100 * (m[0, -1] / g.at(m, drop)[0] - 1) for m, drop, g in scales)
-    assert f"fall by {-change:.1f} % if they are decayed and rise by {other:.1f} % if they are spared" in text
-    depth, other = (g.values("effective_depth_median_frozen")[0] for g in (decayed, spared))
-    steps = int(decayed.data.step[depth.argmin()])
-    assert (
-        f"from {depth[0]:.1f} to {depth.min():.1f} of {decayed.data.sizes['block']} blocks within {steps} steps" in text
+    found = groups({run_name(run): load(folder / f"{run_name(run)}.nc", "resnet") for run in RUNS["resnet32"]})
+    errors = [100 * float(g.data.test_error[0, -1]) for g in found]
+    assert "test errors {:.1f} and {:.1f} %, {:.1f} and {:.1f} %".format(*errors) in text
+    depths = [15 * np.array([g.at(DEPTH, epoch)[0] for epoch in (0, 1, 164)]) for g in found]
+    after = "{:.1f}, {:.1f}, {:.1f} and {:.1f} blocks to ".format(*(depth[1] for depth in depths))
+    assert after + "{:.1f}, {:.1f}, {:.1f} and {:.1f}".format(*(depth[2] for depth in depths)) in text
+    assert {f"{depth[0]:.1f}" for depth in depths} == {"6.5", "6.6"}
+    falls = [-100 * (g.last("multiplier_norm") / g.at("multiplier_norm", 81) - 1)[0] for g in found]
+    assert f"by {falls[0]:.0f} and {falls[2]:.0f} % where weight decay acts on them" in text
+    assert max(falls[1], falls[3]) < 0
+
+
+def test_the_map_and_the_force_are_as_the_text_says():
+    text = " ".join(FINDINGS.split())
+    recordings = MAP.load(ROOT / "results" / "sweep" / "recordings") | DRIFT.load(
+        ROOT / "results" / "drift" / "recordings"
     )
-    assert f"ends at {depth[-1]:.1f} (λ spared: {other[-1]:.1f})" in text
+    claims = {claim.name: claim for claim in (*MAP.claims, *DRIFT.claims)}
+    growing = claims["Map, λ"].judged(recordings)
+    assert f"grows in {growing.count(1)} of the {len(growing.settings)} settings that learn" in text
+    depth = claims["Map, depth"]
+    small = depth.rule.judge(depth.variants["no norm, C = 0.1"](recordings))
+    assert f"the depth grows in {small.count(1)} of {len(small.settings)}" in text
+    low, high = zip(*[
+        (min(means), max(means))
+        for name in ("Map, depth by λ", "Map, depth by norms")
+        for means in [[float(np.mean(v)) for v in claims[name].quantity(recordings).values()]]
+    ], strict=True)  # fmt: skip
+    ranges = [f"{a:.1f} to {b:.1f}" for a, b in zip(low, high, strict=True)]
+    assert f"rank correlations of {ranges[0]} and {ranges[1]})" in text
+    step = claims["Theorem 3, step"]
+    rank = {name: float(values.mean()) for name, values in step.beside["rank correlation"](recordings).items()}
+    assert f"{rank.pop('CIFAR-10'):+.1f} on CIFAR-10 and negative elsewhere" in text
+    assert max(rank.values()) < 0
 
 
 def test_the_spin_glass_is_the_one_described():
@@ -131,8 +154,43 @@ def test_the_spin_glass_is_the_one_described():
     assert f"is {exact:.2f}" in GLASS
     assert float(scope["run"].energy) < -1.6
     counted = load(ROOT / "results" / "glass" / "recordings" / "glass_agreement.nc", "agreement")
-    assert f"largest |z| {counted.largest_z:.2f}" in README
-    assert f"in all {counted.sizes['case']} cases" in " ".join(README.split())
+    assert f"largest |z| {counted.largest_z:.2f}" in GUIDE
+    assert f"in all {counted.sizes['case']} cases" in " ".join(GUIDE.split())
+
+
+def test_the_depths_in_training_are_as_the_texts_say():
+    folder = ROOT / "results" / "resnets" / "recordings"
+    readme, findings = (" ".join(text.split()) for text in (README, FINDINGS))
+    for data, text in (("cifar10", "On CIFAR-10 the depth"), ("cifar100", "on CIFAR-100 it")):
+        depth = load(folder / f"resnet-{data}-d32-w1-e164-bf16-s0.nc", "resnet").effective_depth_median_frozen
+        assert f"{text} falls from {float(depth[0]):.1f} to {float(depth.min()):.1f}" in readme
+        assert f"ends at {float(depth[-1]):.1f}" in readme
+    paper = [load(folder / f"{run_name(run)}.nc", "resnet") for run in RUNS["resnet32"]]
+    for data in paper:
+        depth = data.effective_depth_median_frozen
+        first = int(np.argmin(abs(data.step.values - data.attrs["steps_per_epoch"])))
+        assert depth[first] < depth[-1] < depth[0]
+    ends = {}
+    for depth, seeds in ((20, (1, 2, 3, 4)), (56, (0, 1))):
+        found = [load(folder / f"resnet-cifar10-d{depth}-w1-e30-bf16-s{seed}.nc", "resnet") for seed in seeds]
+        rows = [data.effective_depth_median_frozen.values[[0, -1]] for data in found]
+        ends[depth] = np.sort(np.array(rows), axis=0), [100 * float(data.test_error[-1]) for data in found]
+    start, end = ends[20][0].T
+    assert f"at {start[0]:.1f} to {start[-1]:.1f} of 9 blocks and end at {end[0]:.1f} to {end[-1]:.1f}" in findings
+    (start, end), errors = ends[56][0].T, ends[56][1]
+    assert f"begin at {start[0]:.1f} and {start[1]:.1f} of 27 and end at {end[0]:.1f} and {end[1]:.1f}" in findings
+    assert "(test errors {:.1f} and {:.1f} %)".format(*errors) in findings
+
+
+def test_the_measures_of_depth_say_what_the_findings_say():
+    data = load(ROOT / "results" / "measures.nc", "measures")
+    names = list(dict.fromkeys(data.network.values.tolist()))
+    weights = [change(data, name, "fresh", "trained", "all weights, energy") for name in names]
+    assert [k for k, (value, error) in enumerate(weights, 1) if value <= 2 * error] == [7]
+    inputs = [change(data, name, "fresh", "trained", "input, shares, median")[0] > 0 for name in names]
+    assert [k for k, deeper in enumerate(inputs, 1) if deeper] == [1, 2, 3, 4, 12]
+    later = [change(data, names[4], "epoch 1", "trained", measure) for measure in DRAWN]
+    assert all(value > 0 for value, error in later if abs(value) > 2 * error)
 
 
 def test_the_table_of_results_names_every_recording():

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skipglass.paper import reproduce, sweep_map
+from skipglass.paper import map as landscape_map
+from skipglass.paper import reproduce
 from skipglass.record import load
 from skipglass.theory import DepthEnsemble
 from skipglass.training import Grid
@@ -148,7 +149,7 @@ def test_reproduce_measures_draws_and_redraws(skipglass, tmp_path, monkeypatch):
 
 
 def test_reproduce_without_the_full_map_says_so_in_one_line(skipglass, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep_map, "LIVE", Grid([8.0], [0.05], ["none"], [2, 3], seeds=[0, 1], epochs=1, width=4))
+    monkeypatch.setattr(landscape_map, "LIVE", Grid([8.0], [0.05], ["none"], [2, 3], seeds=[0, 1], epochs=1, width=4))
     for draw in ("save_figures", "save_grid"):
         monkeypatch.setattr(reproduce, draw, lambda *_: None)
     status, _, err = skipglass("reproduce", "map", "--out", tmp_path, "--recorded", tmp_path / "nowhere")

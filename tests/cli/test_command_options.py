@@ -14,8 +14,8 @@ NAMES = {
     "glass": "orders depth beta field size samples starts steps max-starts seed workers out json",
     "measure": "input targets unit train eval batch tokens shape seed out json",
     "train": "out epochs seed depth width learning-rate momentum weight-decay batch-size resume overwrite seeds "
-    "normalization placement scale separation dtype data download preactivation subset no-scale-decay device precision "
-    "compile every tensorboard",
+    "normalization placement scale classes separation dtype data download preactivation subset "
+    "no-scale-decay intervention device precision compile every tensorboard",
     "sweep": "out separations rates variants depths seeds seed epochs width workers cluster json",
     "reproduce": "out seeds epochs resume dataset depth width subset data device recorded",
     "report": "",

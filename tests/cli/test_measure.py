@@ -251,6 +251,7 @@ def test_a_missing_package_is_named_with_its_remedy(run, monkeypatch, package):
     assert f"pip install {package}" in err
 
 
+@pytest.mark.zoo
 @pytest.mark.parametrize("package", ["timm", "torchvision"])
 def test_models_of_libraries(run, package):
     pytest.importorskip(package)

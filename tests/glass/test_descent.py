@@ -140,6 +140,17 @@ def test_langevin_keeps_the_gibbs_law_whatever_the_time_step(order, time_step):
     assert (run.end.norm(dim=-1) - math.sqrt(3)).abs().max() < 1e-12
 
 
+@pytest.mark.parametrize(("temperature", "steps"), [(1.0, 2000), (1.5, 600), (2.0, 600)])
+def test_the_default_step_equilibrates_the_3_spin(temperature, steps):
+    """Above the glass transition the mean energy is that of the annealed model, H/Λ = -1/T up to O(1/Λ)."""
+    means = []
+    for seed in range(6):
+        h = SphericalGlass(Mixture.pure(3), 100, seed=seed)
+        run = langevin(h, h.random_points(8, seed=seed), temperature, steps=steps, seed=seed)
+        means.append(run.energies[:, steps // 2 :].mean())
+    assert np.mean(means) == pytest.approx(-1 / temperature, abs=0.035)
+
+
 def test_langevin_is_hot_at_a_high_temperature_and_cold_at_a_low_one():
     m = Mixture({1: 0.6, 3: 0.4})
     h, z = SphericalGlass(m, 40, seed=0), LazyGlass(m, 40, seed=0)

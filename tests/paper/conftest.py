@@ -4,8 +4,7 @@ import pytest
 from rich.progress import Progress
 
 from skipglass.paper import Options, measure, reproduce, write_report
-from skipglass.paper.figure1_page import load_figure1
-from skipglass.paper.theory_page import load_theorems
+from skipglass.paper.reproduce import CHAPTERS
 
 
 @pytest.fixture(scope="session")
@@ -28,4 +27,6 @@ def folder(measured_folder):
 
 @pytest.fixture(scope="session")
 def recordings(measured_folder):
-    return load_theorems(measured_folder / "recordings") | load_figure1(measured_folder / "recordings")
+    places = [chapter for chapter in CHAPTERS if set(chapter.figures) & {"theorems", "figure1"}]
+    found = [chapter.load(measured_folder / "recordings") for chapter in places]
+    return {k: v for each in found for k, v in each.items()}

@@ -110,6 +110,7 @@ def test_the_page_shows_the_committed_recordings(tmp_path):
     with Progress(disable=True) as progress:
         page = write_report(tmp_path, ["glass"], progress=progress).read_text()
     assert {p.stem for p in (tmp_path / "figures").glob("*.png")} == {
+        "glass",
         "glass-layers-3",
         "glass-layers-4",
         "glass-depth",

@@ -4,36 +4,15 @@ import pytest
 from rich.progress import Progress
 
 from skipglass import record
-from skipglass.paper import figure1, figure1_page, slips, survey
-from skipglass.paper.chapter import Options
+from skipglass.paper import Options, figure1, survey
 from skipglass.paper.drift_runs import Run, drift_run
-from skipglass.training import Interrupted, mlp, train
-
-
-@pytest.fixture
-def stopped(monkeypatch):
-    """Ctrl-C in an evaluation after the first steps of whatever trains."""
-    evaluate, calls = mlp.evaluate, []
-
-    def interrupted(*arguments):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return evaluate(*arguments)
-
-    monkeypatch.setattr(mlp, "evaluate", interrupted)
+from skipglass.training import Interrupted, train
 
 
 @pytest.mark.usefixtures("stopped")
 def test_the_survey_is_not_made_of_it():
     with pytest.raises(KeyboardInterrupt):
         survey.survey(survey.GRID[:1])
-
-
-@pytest.mark.usefixtures("stopped")
-def test_the_slips_are_not_made_of_it():
-    with pytest.raises(KeyboardInterrupt):
-        slips._gaussians()
 
 
 def test_the_drift_is_not_recorded_of_it():
@@ -55,5 +34,5 @@ def test_figure_1_trains_again_what_was_stopped(tmp_path, monkeypatch):
     with pytest.raises(Interrupted) as early:
         train(figure1.settings_of(name, seeds=2, epochs=2), on_epoch=interrupt)
     path = record.save(early.value.recording, tmp_path / f"{name}.nc", kind="training")
-    figure1_page.measure_figure1(tmp_path, Options(seeds=2, epochs=2, resume=True), Progress(disable=True))
+    figure1.FIGURE1.measure(tmp_path, Options(seeds=2, epochs=2, resume=True), Progress(disable=True))
     assert record.load(path).attrs["epochs_done"] == 2

@@ -1,4 +1,4 @@
-"""Figures 2 and 3, the measured depth and their claims: functions of recordings, which a counterfeit changes."""
+"""Figures 2 and 3 and the measured depth: trained once, kept, drawn from recordings."""
 
 import signal
 import subprocess
@@ -12,20 +12,15 @@ import xarray as xr
 from rich.progress import Progress
 
 from skipglass.errors import StorageError
-from skipglass.paper import CLAIMS, LIVE, claims_table, recorded, reproduce, write_report
+from skipglass.paper import LIVE, Options, recorded, reproduce, write_report
 from skipglass.paper import resnet_runs as runs
-from skipglass.paper.measured_depth import (
-    depth_dependence,
-    depth_panel,
-    first_steps_panel,
-    participation_course,
-    participation_panel,
-)
-from skipglass.paper.network_page import load_networks, network_pages
+from skipglass.paper.interventions import INTERVENTIONS
+from skipglass.paper.networks import NETWORKS, committed_networks
 from skipglass.paper.page import paper_report
-from skipglass.paper.resnet_group import groups
+from skipglass.paper.resnet_group import DEPTH, families, groups
 from skipglass.record import load, save
 
+RESULTS = Path(__file__).parents[2] / "results"
 TINY = replace(LIVE, depth=8, width=0.25, epochs=4, subset=128, batch_size=32, every=4)
 SETTINGS = runs.both_ways(TINY, range(2))
 
@@ -39,23 +34,19 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def networks(folder):
-    return load_networks(folder / "recordings")
+    return NETWORKS.load(folder / "recordings")
 
 
 def judge(name, recordings):
-    return next(claim for claim in CLAIMS if claim.name == name).finding(recordings)
+    return next(claim for claim in NETWORKS.claims if claim.name == name).finding(recordings)
 
 
-def forged(networks, course, variable, *, spared=None):
-    """The recordings with a variable that follows ``course(epoch)``, other seeds a little apart."""
+def forged(networks, course):
+    """The recordings with a depth that follows ``course(epoch, blocks)``, other seeds a little apart."""
     out = {}
-    for name, recording in networks.items():
-        chosen = course if recording.attrs["decay_scales"] or spared is None else spared
-        value = recording[variable]
-        curve = xr.apply_ufunc(np.vectorize(chosen, otypes=[float]), recording.watched_epoch) * (
-            1 + 1e-3 * recording.attrs["seed"]
-        )
-        out[name] = recording.assign({variable: curve.broadcast_like(value).transpose(*value.dims)})
+    for name, data in networks.items():
+        depth = course(data.watched_epoch, data.sizes["block"]) * (1 + 1e-3 * data.attrs["seed"])
+        out[name] = data.assign({DEPTH: depth.broadcast_like(data[DEPTH])})
     return out
 
 
@@ -76,7 +67,6 @@ def test_finished_runs_are_not_trained_again_and_others_are(folder, monkeypatch)
     [
         ({"learning_rate": 0.05}, r"s0\.nc.*learning_rate.*0\.1.*0\.05"),
         ({"batch_size": 16}, "batch_size.*32.*16"),
-        ({"precision": "float64"}, "precision.*float32.*float64"),
         ({"weight_decay": 0.0}, "weight_decay"),
     ],
 )
@@ -99,10 +89,10 @@ def test_an_unfinished_recording_is_not_replaced(folder, tmp_path, monkeypatch):
 
 
 def test_the_committed_recordings_are_runs_of_the_table():
-    recordings = Path(__file__).parents[2] / "results" / "resnets" / "recordings"
+    recordings = RESULTS / "resnets" / "recordings"
     table = {runs.run_name(run): run for some in runs.RUNS.values() for run in some}
-    found = sorted(recordings.glob("resnet-*.nc"))
-    assert len(found) >= 18
+    found = sorted(recordings.glob("*.nc"))
+    assert len(found) >= 33
     assert all(runs.is_finished(path, table[path.stem]) for path in found)
 
 
@@ -187,6 +177,22 @@ def test_names_tell_all_runs_of_the_table_apart():
     assert len(runs.RUNS["depths"]) == 12
 
 
+def test_names_tell_the_precision_and_older_names_are_found(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "train_resnet", lambda *_, **__: pytest.fail("trained"))
+    half = replace(TINY, precision="bfloat16")
+    assert runs.run_name(half) == "resnet-digits-d8-w0.25-e4-n128-bf16-s0"
+    whole = load(folder / "recordings" / f"{runs.run_name(TINY)}.nc")
+    older = tmp_path / "recordings" / f"{runs.run_name(TINY)}.nc"
+    older.parent.mkdir()
+    save(whole.assign_attrs(precision="bfloat16"), older, kind="resnet")
+    runs.train_runs(tmp_path, [half])  # finished, under its older name
+    with pytest.raises(StorageError, match=r"precision = bfloat16, asked for is float32; choose another folder"):
+        runs.train_runs(tmp_path, [TINY])
+    save(whole, older, kind="resnet")  # the name of the run in single precision says nothing of the other
+    with pytest.raises(BaseException, match="trained"):
+        runs.train_runs(tmp_path, [half])
+
+
 def test_seeds_of_one_setting_are_put_together(networks):
     found = groups(networks)
     assert [(g.attrs["depth"], g.attrs["decay_scales"], g.seeds) for g in found] == [(14, 1, 1), (8, 1, 2), (8, 0, 2)]
@@ -194,165 +200,114 @@ def test_seeds_of_one_setting_are_put_together(networks):
     for row, seed in enumerate((0, 1)):
         recording = networks[runs.run_name(replace(TINY, seed=seed))]
         expected = recording.absorbed_norm.values[:, recording.layer.values != "linear"].mean(1)
-        np.testing.assert_allclose(decayed.scale("absorbed_norm")[row], expected)
-        np.testing.assert_allclose(decayed.values("effective_depth")[row], recording.effective_depth)
-        np.testing.assert_allclose(
-            decayed.at(decayed.values("effective_depth"), 1.0)[row],
-            recording.effective_depth.values[recording.step.values == 4],
-        )
+        np.testing.assert_allclose(decayed.course("absorbed_norm")[row], expected)
+        np.testing.assert_allclose(decayed.course("effective_depth")[row], recording.effective_depth / 3)
+        after = recording.effective_depth.values[recording.step.values == 4] / 3
+        np.testing.assert_allclose(decayed.at("effective_depth", 1.0)[row], after)
+        np.testing.assert_allclose(decayed.last("effective_depth")[row], recording.effective_depth[-1] / 3)
+
+
+def test_families_tell_settings_and_their_errors(networks):
+    found = families(groups(networks))
+    assert [label.partition(", n =")[0] for label in found] == [
+        "digits ResNet-14 × 0.25, 128 images, 4 epochs", "digits ResNet-8 × 0.25, 128 images, 4 epochs",
+        "digits ResNet-8 × 0.25, 128 images, 4 epochs, no decay on λ",
+    ]  # fmt: skip
+    errors = [100 * float(data.test_error[-1]) for data in networks.values() if data.attrs["depth"] == 14]
+    assert f"n = 1, test error {errors[0]:.0f}%" in next(iter(found))
 
 
 def test_a_reduced_size_is_said_at_the_head_of_the_page(networks):
     lead = paper_report(networks, [])[0].lead
     assert lead.split("\n\n")[1].startswith("REDUCED: ")
-    assert "digits, ResNet-14, width 0.25, 4 epochs, 128 images; digits, ResNet-8" in lead
-    whole = {"depth": 32, "width": 1.0, "epochs": 164, "images": 50_000}
-    assert "REDUCED" not in paper_report({k: r.assign_attrs(whole) for k, r in networks.items()}, [])[0].lead
-    for name, size in whole.items():
-        one_less = {k: r.assign_attrs({**whole, name: size - 0.5}) for k, r in networks.items()}
-        assert "REDUCED" in paper_report(one_less, [])[0].lead
+    assert "digits ResNet-14 × 0.25, 128 images, 4 epochs; digits ResNet-8" in lead
+    only = {name: data for name, data in networks.items() if data.attrs["depth"] == 8}
+    whole = {"dataset": "cifar10", "depth": 32, "width": 1.0, "epochs": 164, "images": 50_000}
+    assert "REDUCED" not in paper_report({k: r.assign_attrs(whole) for k, r in only.items()}, [])[0].lead
+    for name in whole:
+        other = {k: r.assign_attrs({**whole, name: r.attrs[name]}) for k, r in only.items()}
+        assert "REDUCED" in paper_report(other, [])[0].lead
 
 
 def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
-    found = groups(networks)
-    sections, combined = network_pages(networks, ["figure2", "figure3"])
+    """Where nothing is at the paper's setting, the first networks stand in Figures 2 and 3, and say what they are."""
+    only = {name: data for name, data in networks.items() if data.attrs["depth"] == 8}
+    decayed, spared = groups(only)
+    sections, combined = NETWORKS.pages(only, ["figure2", "figure3"])
     panels = {panel.name: panel for section in sections for panel in section.items}
-    assert set(combined) == {"figure2", "figure3", "depth"}
-    for panel in panels.values():
-        assert "digits, ResNet" in panel.title
-        assert "width 0.25, 4 epochs, 128 images" in panel.title
-    for name, variable in (("figure2", "absorbed_norm"), ("figure3", "multiplier_norm")):
-        mean = next(p for key, p in panels.items() if key.startswith(f"{name}-digits-post8") and key.endswith("mean"))
-        assert mean.names == ("decay on λ", "λ spared")
-        np.testing.assert_allclose(mean.series[1].y, found[2].scale(variable).mean(0))
-        np.testing.assert_allclose([rule.value for rule in mean.rules], [4 * 81 / 164, 4 * 122 / 164])
-        layers = next(p for key, p in panels.items() if key.startswith(f"{name}-digits-post8") and "-decayed" in key)
-        assert layers.names[0] == "0"
-        np.testing.assert_allclose(layers.series[-1].y, found[1].layers(variable)[:, -1].mean(0))
-    depth = depth_panel(found[1])
-    assert len(depth.series) == 4
-    np.testing.assert_allclose(depth.series[0].y, found[1].values("effective_depth_median_frozen").mean(0))
+    assert set(combined) == {"figure2", "figure3", "depth", "networks"}
+    assert [panel.name for panel in combined["figure2"]] == ["figure2a", "figure2b", "depth-a"]
+    assert [panel.name for panel in combined["figure3"]] == ["figure3a", "figure3b", "depth-steps-a"]
+    error = f"test error {decayed.data.test_error.values[:, -1].mean():.1%}"
     drops = [4 * 81 / 164, 4 * 122 / 164]
-    np.testing.assert_allclose(depth.series[0].x, found[1].epochs)
-    np.testing.assert_allclose([rule.value for rule in depth.rules], drops)
-    steps = first_steps_panel(found[1])
+    for figure, variable in (("figure2", "absorbed_norm"), ("figure3", "multiplier_norm")):
+        layers, mean, _ = combined[figure]
+        assert "digits ResNet-8 × 0.25, 128 images, 4 epochs" in layers.title
+        assert error in layers.note
+        assert mean.names == (f"decay on λ, {decayed.error}", f"no decay on λ, {spared.error}")
+        np.testing.assert_allclose(mean.series[1].y, spared.course(variable).mean(0))
+        np.testing.assert_allclose([rule.value for rule in mean.rules], drops)
+        assert layers.names[0] == "0"
+        np.testing.assert_allclose(layers.series[-1].y, decayed.layers(variable)[:, -1].mean(0))
+    depth, steps = panels["depth-a"], panels["depth-steps-a"]
+    np.testing.assert_allclose(depth.series[0].y, decayed.values(DEPTH).mean(0) / 3)
+    np.testing.assert_allclose(depth.series[0].x, decayed.epochs)
     np.testing.assert_allclose(steps.series[0].y, depth.series[0].y)
-    np.testing.assert_allclose(steps.series[0].x, found[1].data.step.values + 1)
+    np.testing.assert_allclose(steps.series[0].x, decayed.data.step.values + 1)
     np.testing.assert_allclose([rule.value for rule in steps.rules], [4 + 1, 16 * 81 / 164 + 1, 16 * 122 / 164 + 1])
-    train, frozen = (found[1].values(f"effective_depth_{mode}") for mode in ("train", "frozen"))
-    assert f"batch figure to within {abs(train - frozen).max():.2f})" in depth.note
-    assert "N = 32" in depth.note
-    parts = participation_panel(found[1])
-    assert len(parts.series[0].x) == 3
-    course = participation_course(found[1])
-    assert (course.x.log, depth.x.log, steps.x.log) == (False, False, True)
-    np.testing.assert_allclose([rule.value for rule in course.rules], drops)
-    shares = found[1].values("participation_median_frozen").mean(0)
-    for block, series in enumerate(course.series):
-        assert series.name == f"{block + 1}"
-        np.testing.assert_allclose(series.x, found[1].epochs)
-        np.testing.assert_allclose(series.y, shares[:, block])
-    assert [panel.name.split("-digits")[0] for panel in combined["depth"]] == [
-        "depth", "depth-steps", "participation-epochs", "participation", "depths",
+    assert (depth.x.log, steps.x.log) == (False, True)
+    shares = decayed.values("participation_median_frozen").mean(0)
+    np.testing.assert_allclose(panels["participation"].series[-1].y, shares[-1])
+    few = panels["networks-few-norm"]
+    np.testing.assert_allclose(few.series[0].y[[0, -1]], [1, np.mean(
+        decayed.last("absorbed_norm") / decayed.course("absorbed_norm")[:, 0])])  # fmt: skip
+    assert "n = 2, test error" in few.note
+
+
+def test_figures_2_and_3_are_drawn_from_the_committed_recordings(tmp_path):
+    """Panel for panel as in the paper, with the depth beside."""
+    with Progress(disable=True) as progress:
+        NETWORKS.measure(tmp_path, Options(recorded=RESULTS), progress)
+        INTERVENTIONS.measure(tmp_path, Options(recorded=RESULTS), progress)
+    copied = {path.name for path in tmp_path.iterdir()}
+    assert copied == {path.name for path in (RESULTS / "resnets" / "recordings").glob("*.nc")}
+    assert {path.name for path in committed_networks(RESULTS)} < copied
+    found = NETWORKS.load(tmp_path)
+    _, combined = NETWORKS.pages(found, ["figure2", "figure3"])
+    assert [p.name for p in combined["figure2"]] == [
+        "figure2a", "figure2b", "depth-a", "figure2c", "figure2d", "depth-b",
     ]  # fmt: skip
-    both = depth_dependence([found[0], found[1]])
-    np.testing.assert_allclose(
-        both.series[2].y,
-        [found[k].values("effective_depth_median_frozen")[:, -1].mean() / blocks for k, blocks in ((1, 3), (0, 6))],
-    )
+    for panel, data in zip(combined["figure3"][1::3], ("CIFAR-10", "CIFAR-100"), strict=True):
+        assert f"{data} ResNet-32 × 1, 164 epochs" in panel.title
+        assert [rule.value for rule in panel.rules] == [81, 122]
+    mean = combined["figure2"][1].series[0]
+    np.testing.assert_allclose([mean.y[0], mean.y.min(), mean.y[-1]], [7.5, 3.9, 6.3], atol=0.1)
 
 
-@pytest.mark.parametrize(
-    ("claim", "variable", "grows", "shrinks"),
-    [
-        ("App. C, Fig. 2", "absorbed_norm", lambda t: 1 + t, lambda t: 9 - t),
-        ("Fig. 2, later", "absorbed_norm", lambda t: t + 9 * max(0, 1 - t), lambda t: 9 - t - 9 * max(0, 1 - t)),
-        ("Fig. 2, drop", "absorbed_norm", lambda t: 1 + t + max(0, t - 1.97), lambda t: 9 - t + 0.5 * max(0, t - 1.97)),
-        ("Fig. 2, drop", "absorbed_norm", lambda t: 1 + max(0, t - 1.97), lambda t: 1 + t - 0.5 * max(0, t - 1.97)),
-        ("Fig. 3, drop", "multiplier_norm", lambda t: 9 + t - 2 * max(0, t - 1.97), lambda t: 1 + t),
-        ("Claim 2", "effective_depth_median_frozen", lambda t: 1 + t, lambda t: 9 - t),
-        ("Claim 2, batch", "effective_depth_frozen", lambda t: 1 + t, lambda t: 9 - t),
-        ("Claim 2, train mode", "effective_depth_train", lambda t: 1 + t, lambda t: 9 - t),
-        ("Claim 2, eval mode", "effective_depth_median", lambda t: 1 + t, lambda t: 9 - t),
-        ("Claim 2, eval, batch", "effective_depth", lambda t: 1 + t, lambda t: 9 - t),
-        (
-            "Claim 2, later",
-            "effective_depth_median_frozen",
-            lambda t: t + 9 * max(0, 1 - t),
-            lambda t: 9 - t - 9 * max(0, 1 - t),
-        ),
-    ],
-)
-def test_a_counterfeit_flips_each_verdict(networks, claim, variable, grows, shrinks):
-    assert judge(claim, forged(networks, grows, variable)).verdict == "holds"
-    assert judge(claim, forged(networks, shrinks, variable)).verdict == "fails"
-
-
-def test_decay_is_held_responsible_only_if_sparing_lambda_ends_the_fall(networks):
-    def falling(t):
-        return 9 + t - 2 * max(0, t - 1.97)
-
-    def rising(t):
-        return 1 + t
-
-    name = "Fig. 3, decay"
-    assert judge(name, forged(networks, falling, "multiplier_norm", spared=rising)).verdict == "holds"
-    assert judge(name, forged(networks, falling, "multiplier_norm")).verdict == "fails"
-    assert judge(name, forged(networks, rising, "multiplier_norm", spared=falling)).verdict == "fails"
-    one_way = {key: value for key, value in networks.items() if "spared" not in key}
-    assert judge(name, one_way).verdict.startswith("not testable")
+def test_training_anew_is_told_where_figures_are_drawn(networks):
+    sections, _ = NETWORKS.pages(networks, ["figure2"])
+    assert "python -m skipglass.paper.resnet_runs FOLDER resnet32" in sections[0].text
+    assert "resnet32" in runs.RUNS
 
 
 def test_one_seed_or_none_proves_nothing(networks):
     single = {name: recording for name, recording in networks.items() if recording.attrs["seed"] == 0}
-    for claim in CLAIMS:
-        if claim.needs == "resnet-":
-            assert claim.finding(single).verdict.startswith("not testable with one seed"), claim.name
-            assert claim.finding({}).verdict == "not testable: no recording"
+    for claim in NETWORKS.claims:
+        assert claim.finding(single).verdict.startswith("undetermined"), claim.name
+        assert claim.finding({}).verdict == "undetermined: no recording"
 
 
-def test_the_depth_s_course_is_told(networks):
-    course = forged(networks, lambda t: 2 - t if t <= 0.5 else 1 + t, "effective_depth_median_frozen")
-    measured = judge("Claim 2", course).measured
-    assert "N = 32 images" in measured
-    assert "2.00 → 2.00 → 5.00 of 3" in measured
-
-
-@pytest.mark.parametrize(
-    ("claim", "variable"),
-    [
-        ("Claim 2, first steps", "effective_depth_median_frozen"),
-        ("Claim 2, first, eval", "effective_depth_median"),
-    ],
-)
-def test_a_dip_is_a_fall_within_fifty_steps_and_a_rise_after_it(networks, claim, variable):
-    def judged(course):
-        later = {name: data.assign_coords(step=20 * data.step) for name, data in networks.items()}
-        return judge(claim, forged(later, course, variable))
-
-    dip = judged(lambda t: 2 + abs(t - 0.5))
-    assert dip.verdict == "holds"
-    assert "digits ResNet-8, 14 × 0.25, 4 epochs, 128 images: -0.50 at 40, +3.50 (+0.50025 ± 0.00035)" in dip.measured
-    for course in (lambda t: 9 - t, lambda t: 9 + t):
-        assert judged(course).verdict == "fails"
-
-
-@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "holds"), (-1.0, "fails")])
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "supported"), (-1.0, "not supported")])
 def test_dependence_on_depth_is_judged_over_networks_that_differ_in_depth_alone(networks, factor, verdict):
-    """The change is a half block for each block, here and there a little more: 1.5 of 3 and 3 of 6."""
-    flat = forged(networks, lambda t: 1.0, "effective_depth_median_frozen")
-    deep = next(data for data in flat.values() if data.attrs["depth"] == 14)
-    flat["resnet-another"] = deep.assign_attrs(seed=1, drop_epochs=deep.attrs["drop_epochs"])
-    course = {}
-    for name, data in flat.items():
-        change = factor * (0.5 + 0.001 * data.attrs["seed"]) * data.sizes["block"]
-        depth = data.effective_depth_median_frozen + change * data.watched_epoch / 4
-        course[name] = data.assign(effective_depth_median_frozen=depth)
-    finding = judge("Claim 2, depth", course)
-    assert finding.verdict == verdict
-    assert f"ResNet-8 to 14 × 0.25, 4 epochs, 128 images: {factor * 0.5005:+.5f} ± 0.00071" in finding.measured
+    """The change is a half block for each block, in a second seed a little more: 1.5 of 3 and 3 of 6."""
+    deep = next(data for data in networks.values() if data.attrs["depth"] == 14)
+    two = {**networks, "resnet-another": deep.assign_attrs(seed=1, drop_epochs=deep.attrs["drop_epochs"])}
+    course = forged(two, lambda t, n: 9 + factor * 0.5 * n * t / 4)
+    finding = judge("Deeper networks", course)
+    assert finding.verdict.startswith(verdict)
+    assert f"{factor * 0.5:.2f}" in finding.measured
     only = {name: data for name, data in course.items() if data.attrs["depth"] == 8}
-    assert judge("Claim 2, depth", only).verdict.startswith("not testable")
+    assert judge("Deeper networks", only).verdict.startswith("undetermined")
 
 
 def test_the_page_is_redrawn_from_recordings(folder, tmp_path, monkeypatch):
@@ -364,23 +319,34 @@ def test_the_page_is_redrawn_from_recordings(folder, tmp_path, monkeypatch):
     assert recorded(tmp_path) == ["figure2", "figure3"]
     with Progress(disable=True) as progress:
         page = write_report(tmp_path, ["figure2", "figure3"], progress=progress).read_text()
-    for text in ("Absorbed norms while training", "The depth itself", "ResNet-8", "not testable: no recording"):
+    for text in ("absorbed norms while training", "The depth itself", "ResNet-8", "undetermined: no recording"):
         assert text in page
     assert {"figure2.png", "figure3.pdf", "depth.png"} <= {path.name for path in (tmp_path / "figures").iterdir()}
-    assert len(claims_table({})) == len(CLAIMS)
 
 
 def test_an_unfinished_or_damaged_recording_is_named(folder, tmp_path):
     with pytest.raises(StorageError, match=tmp_path.name):
-        load_networks(tmp_path)
+        NETWORKS.load(tmp_path)
     name = runs.run_name(TINY)
     recording = load(folder / "recordings" / f"{name}.nc")
     save(recording.assign_attrs(epochs_done=2), tmp_path / f"{name}.nc", kind="resnet")
     with pytest.raises(StorageError, match=f"{name}.nc.*unfinished"):
-        load_networks(tmp_path)
+        NETWORKS.load(tmp_path)
     (tmp_path / f"{name}.nc").write_bytes(b"half")
     with pytest.raises(StorageError, match=f"{name}.nc"):
-        load_networks(tmp_path)
+        NETWORKS.load(tmp_path)
+
+
+def test_a_recording_that_lacks_something_is_named_with_what_it_lacks(folder, tmp_path):
+    name = runs.run_name(TINY)
+    recording = load(folder / "recordings" / f"{name}.nc")
+    for broken, lacks in (
+        (recording.drop_vars(DEPTH), DEPTH),
+        (recording.drop_attrs(deep=False).assign_attrs(seed=0), "epochs_done"),
+    ):
+        save(broken, tmp_path / f"{name}.nc", kind="resnet")
+        with pytest.raises(StorageError, match=rf"{name}\.nc: it has no .*{lacks}.*train that network again"):
+            NETWORKS.load(tmp_path)
 
 
 def test_two_recordings_of_one_run_are_not_two_seeds(folder, tmp_path):
@@ -388,4 +354,4 @@ def test_two_recordings_of_one_run_are_not_two_seeds(folder, tmp_path):
     for copy in (name, "resnet-copy"):
         (tmp_path / f"{copy}.nc").write_bytes((folder / "recordings" / f"{name}.nc").read_bytes())
     with pytest.raises(StorageError, match=rf"{name}\.nc.* resnet-copy\.nc"):
-        load_networks(tmp_path)
+        NETWORKS.load(tmp_path)

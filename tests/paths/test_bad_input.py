@@ -18,6 +18,8 @@ MEASURES = {
     "spectrum in weights": lambda loss, x: paths.spectrum(loss, x, "weights"),
     "moments": lambda loss, x: paths.moments(loss, x, "blocks"),
     "participation": paths.participation_of,
+    "weight spectrum": paths.weight_spectrum,
+    "sampled paths": paths.sampled_paths,
     "outline": paths.outline,
     "census": paths.census,
 }

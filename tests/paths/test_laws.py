@@ -292,3 +292,34 @@ def test_the_census_of_attention_goes_through_queries_keys_and_values(attention,
         h = h + layer(h, h)
     assert paths.census(h.square().sum(), x, unit="weights") == {2 * k: math.comb(3, k) * ways**k for k in range(4)}
     assert paths.census(h.square().sum(), x, "blocks") == {k: math.comb(3, k) for k in range(4)}
+
+
+def test_energies_are_squared_norms_over_their_sum_of_the_batch_and_of_each_sample():
+    torch.manual_seed(0)
+    s = paths.spectrum(Chain(4).double()(x := inputs(3, 3)).square().sum(), x, keep=True)
+    square = s.gradients.flatten(1).square().sum(1)
+    np.testing.assert_allclose(s.energy, square / square.sum(), rtol=1e-12)
+    assert s.energy_depth == pytest.approx(float(s.lengths @ s.energy), rel=1e-12)
+    rows = s.gradients.square().sum(2)
+    slow = (torch.arange(5.0)[:, None] * rows).sum(0) / rows.sum(0)
+    np.testing.assert_allclose(s.energy_depth_per_sample, slow, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32])
+def test_moments_where_gradients_cancel_behind_a_softmax(kind):
+    """Hyper-connections begin with equal streams: what their mixing weights send back is zero up to rounding."""
+    torch.manual_seed(0)
+    D, n = 6, 2
+    *f, last = (nn.Sequential(nn.Linear(D, D), nn.Tanh(), nn.Linear(D, D)).to(kind) for _ in range(3))
+    mix = nn.ModuleList(nn.Linear(D, n * n + 2 * n) for _ in range(2)).to(kind)
+    x = torch.randn(3, D, dtype=kind, requires_grad=True)
+    X = torch.stack([x] * n, 1)
+    for g, weights in zip(f, mix, strict=True):
+        A, b, w = weights(X.mean(1)).split([n * n, n, n], -1)
+        y = g((w[:, None] @ X)[:, 0])
+        X = A.unflatten(-1, (n, n)).softmax(-1) @ X + b[..., None] * y[:, None]
+    h = X.sum(1)
+    loss = (h + last(h)).square().sum()
+    s, m = paths.spectrum(loss, x, "blocks"), paths.moments(loss, x, "blocks")
+    assert m.mean == pytest.approx(s.effective_depth, rel=1e-10 if kind == torch.float64 else 1e-4)
+    assert m.error <= (1e-12 if kind == torch.float64 else 1e-5)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from skipglass import paths
+from skipglass.errors import InputError
 
 f64 = torch.float64
 
@@ -57,7 +58,7 @@ def test_a_custom_function_is_listed_and_warned_of_wherever_it_is(h, blocks):
         assert p.effective_depth == pytest.approx(paths.spectrum(loss, x, "blocks").effective_depth, abs=1e-10)
 
 
-def test_a_profile_notes_what_may_hide_blocks():
+def test_no_block_but_a_doubtful_sum_is_refused_unless_asked_for():
     class Custom(nn.Module):
         def __init__(self):
             super().__init__()
@@ -66,9 +67,11 @@ def test_a_profile_notes_what_may_hide_blocks():
         def forward(self, x):
             return Add.apply(x) + self.f(x).tanh()
 
-    notes = paths.measure(Custom(), torch.randn(3, 4)).notes
-    assert any("custom Add" in note for note in notes)
+    said = r"Add after f \(a custom function is on its shortcut\).*blocks=.*sg.register.*unit='weights'"
+    with pytest.raises(InputError, match=said):
+        paths.measure(Custom(), torch.randn(3, 4))
     assert paths.measure(Custom(), torch.randn(3, 4), blocks=["f"]).blocks == ("f",)
+    assert any("custom Add" in note for note in paths.measure(Custom(), torch.randn(3, 4), unit="weights").notes)
 
 
 CONSTANTS = {

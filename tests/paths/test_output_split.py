@@ -202,3 +202,82 @@ def test_mistakes_and_what_is_left_behind():
     ]:
         with pytest.raises(InputError, match=words):
             paths.output_split(*arguments)
+
+
+def test_an_output_for_each_input_against_all_subsets_of_branches():
+    """Y_r of each input by inclusion and exclusion, and the statistics over inputs that follow from it."""
+    torch.manual_seed(0)
+    L, model, x = 4, Chain().double(), torch.randn(7, 3, dtype=torch.float64)
+    split = paths.output_split(model, x, output=lambda y: y[:, 1])
+    with torch.no_grad():
+        closed = {s: model.gated(x, set(s))[:, 1].numpy() for k in range(L + 1) for s in combinations(range(L), k)}
+        whole = model(x)[:, 1].numpy()
+    slow = np.zeros((L + 1, 7))
+    for s in closed:
+        for k in range(len(s) + 1):
+            slow[len(s)] += sum((-1) ** (len(s) - k) * closed[t] for t in combinations(s, k))
+    np.testing.assert_allclose(split.parts_per_sample, slow, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(split.outputs, whole, rtol=1e-12)
+    np.testing.assert_allclose(split.parts, slow.sum(1), rtol=1e-10, atol=1e-12)
+    covariance = np.cov(np.vstack([slow, whole]), ddof=0)
+    np.testing.assert_allclose(split.variance, np.diag(covariance)[:-1], rtol=1e-10)
+    np.testing.assert_allclose(split.share, covariance[-1, :-1] / covariance[-1, -1], rtol=1e-9, atol=1e-12)
+    assert split.share.sum() == pytest.approx(1, abs=1e-12)
+    assert split.energy.sum() == pytest.approx(1, abs=1e-12)
+    assert split.effective_depth == pytest.approx(float(np.arange(L + 1) @ split.share), rel=1e-12)
+    assert split.energy_depth == pytest.approx(float(np.arange(L + 1) @ split.energy), rel=1e-12)
+    alone = paths.output_split(model, x[2:3], output=lambda y: y[:, 1].sum())
+    np.testing.assert_allclose(split.parts_per_sample[:, 2], alone.parts, rtol=1e-10, atol=1e-12)
+    assert "varies over 7 inputs" in str(split)
+
+
+@pytest.mark.parametrize("unit", ["blocks", "weights"])
+def test_convolutions_and_batch_norm_input_by_input(unit, tmp_path):
+    torch.manual_seed(2)
+    model, x = trained_statistics(ConvNet(False), 5, 3, 8, 8)
+    split = paths.output_split(model, x, output=lambda y: y[:, 0], unit=unit)
+    for n in range(5):
+        alone = paths.output_split(model, x[n : n + 1], output=lambda y: y[0, 0], unit=unit)
+        np.testing.assert_allclose(split.parts_per_sample[:, n], alone.parts, rtol=1e-9, atol=1e-11)
+        assert alone.outputs is None
+        assert alone.share is None
+        assert alone.energy_depth is None
+    again = paths.OutputSplit.load(split.save(tmp_path / "split.nc"))
+    np.testing.assert_array_equal(again.share, split.share)
+
+
+def test_rows_of_several_places_belong_to_their_input():
+    """A network that works on tokens, folded into rows: (N·T, features)."""
+
+    class Folded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.f, self.g = nn.Linear(3, 4), nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self.g(self.f(x.reshape(-1, 3)).relu()).reshape(*x.shape[:2]).sum(1)
+
+    torch.manual_seed(5)
+    model, x = Folded().double(), torch.randn(4, 3, 3, dtype=torch.float64)
+    split = paths.output_split(model, x, output=lambda y: y, unit="weights")
+    for n in range(4):
+        alone = paths.output_split(model, x[n : n + 1], unit="weights")
+        np.testing.assert_allclose(split.parts_per_sample[:, n], alone.parts, rtol=1e-10, atol=1e-12)
+
+
+def test_samples_that_the_network_mixes_are_refused():
+    class Mixed(nn.Module):
+        def forward(self, x):
+            return (x - x.mean(0)).relu().sum(1) + x[:, 0]
+
+    with pytest.raises(DecompositionError, match="mixes"):
+        paths.output_split(Mixed(), torch.randn(4, 3, dtype=torch.float64), output=lambda y: y)
+
+
+def test_a_smooth_activation_is_refused_in_one_line_before_anything_is_measured():
+    with pytest.raises(DecompositionError) as caught:
+        paths.output_split(small(nn.GELU()), torch.ones(5, 3, dtype=torch.float64))
+    assert str(caught.value) == (
+        "output_split needs a piecewise-linear network (ReLU, max pooling, batch norm with fixed statistics), and "
+        "found Gelu at 0; split the network's gradient with spectrum"
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from case import joined
-from cases import CASES
+from cases import CASES, NAMES
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -14,12 +14,8 @@ from skipglass import paths
 from skipglass.errors import DecompositionError
 from skipglass.models import ResidualMLP
 
-TRANSFORMERS = set(list(CASES)[list(CASES).index("BERT") :])
-
 
 def made(name, kernel=SDPBackend.MATH):
-    if name in TRANSFORMERS:
-        pytest.importorskip("transformers")
     torch.manual_seed(0)
     with sdpa_kernel(kernel):
         return CASES[name].make()
@@ -49,7 +45,7 @@ NOT_PUSHED = {
 """Cases that take a slower way."""
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_each_block_has_the_share_that_scaling_its_edge_shows(name):
     model, loss, x = made(name)
     p = paths.participation_of(loss, x, model)
@@ -63,7 +59,7 @@ def test_each_block_has_the_share_that_scaling_its_edge_shows(name):
         np.testing.assert_allclose(p.share_per_sample, rows, rtol=1e-8, atol=max(1e-9, tolerance))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_shares_sum_to_the_mean_of_spectrum_and_moments(name):
     model, loss, x = made(name)
     p = paths.participation_of(loss, x, model)

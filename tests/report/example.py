@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skipglass.report import Axis, Panel, Report, Rule, Section, Series, Slider, Table
+from skipglass.report import Answer, Axis, Panel, Report, Rule, Section, Series, Slider, Table
 
 NASTY = "</script><script>alert('x')</script><b>&"
 BETAS = (0.1, 0.5, 2.0)
@@ -25,9 +25,10 @@ def report():
     runs = tuple(Series(str(k), x, x + k) for k in range(12))
     captions = [f"frame {NASTY} {beta}" for beta in BETAS]
     table = Table(
-        "claims", "Claims", "✓ means that it holds.", ("claim", "value", "verdict"),
-        [(NASTY, 1.23456, "holds"), ("b", 2.0, "holds when β > 1"), ("c", 3.0, "fails"),
-         ("d", 4, "not testable")],
+        "claims", "Claims", "✓ means that it is supported.", ("claim", "value", "verdict", "statement"),
+        [(NASTY, 1.23456, "identity", "a = a"), ("b", 2.0, "supported (2 of 3 settings)", "b > 1"),
+         ("c", 3.0, "not supported", "c"), ("d", 4, "undetermined: β < 1", "d")],
+        details=[(NASTY, "two"), ("one",), (), ()], links=["lines", "", "", ""],
     )  # fmt: skip
     panels = (
         panel("lines", two, rules=(Rule(1.5, NASTY, "x"), Rule(2.0, "level")), note=NASTY),
@@ -38,4 +39,5 @@ def report():
         panel("slider", marks="bar", slider=Slider("β", BETAS, [bars(b) for b in BETAS], captions), shown=0),
     )  # fmt: skip
     sections = (Section("Claims " + NASTY, "One.\n\nTwo.", (table,)), Section("Panels", items=panels))
-    return Report("Title " + NASTY, NASTY, sections, "made by a test")
+    answers = (Answer("Why? " + NASTY, NASTY, panel("answer", two), "supported (2 of 3 settings)"),)
+    return Report("Title " + NASTY, NASTY, sections, "made by a test", answers)

@@ -28,7 +28,7 @@ def page(browser, address):
     browser.get_log("browser")
     browser.get(address)
     drawn = "return document.querySelectorAll('.chart.drawn').length"
-    WebDriverWait(browser, 60).until(lambda driver: driver.execute_script(drawn) == 5)
+    WebDriverWait(browser, 60).until(lambda driver: driver.execute_script(drawn) == 6)
     return browser
 
 
@@ -70,7 +70,7 @@ def test_nothing_overflows_sideways(page, width):
     size(page, width)
     page.refresh()
     drawn = "return document.querySelectorAll('.chart.drawn').length"
-    WebDriverWait(page, 60).until(lambda driver: driver.execute_script(drawn) == 5)
+    WebDriverWait(page, 60).until(lambda driver: driver.execute_script(drawn) == 6)
     root = "document.documentElement"
     assert page.execute_script(f"return {root}.scrollWidth <= {root}.clientWidth")
     ends = "return [...document.querySelectorAll('.chart svg')].map(s => s.getBoundingClientRect().right)"

@@ -50,7 +50,7 @@ def test_text_stays_text(html):
 def test_the_charts_come_back_from_the_page(html):
     (data,) = re.findall(r'<script id="charts" type="application/json">(.*?)</script>', html, re.S)
     charts = json.loads(data)
-    assert list(charts) == ["lines", "points", "bars", "epochs", "slider"]
+    assert list(charts) == ["answer", "lines", "points", "bars", "epochs", "slider"]
     assert "$schema" not in data
     assert charts["slider"]["labels"] == ["β = 0.1", "β = 0.5", "β = 2"]
     assert example.NASTY in charts["slider"]["captions"][0]
@@ -58,18 +58,27 @@ def test_the_charts_come_back_from_the_page(html):
 
 def test_each_panel_says_how_to_read_it_and_has_a_still_picture(html):
     assert html.count("<b>How to read:</b>") == 6
-    assert html.count("<noscript><img src=") == 5
+    assert html.count("<noscript><img src=") == 6
 
 
 def test_a_verdict_is_said_by_sign_and_words(html):
     for look, sign, words in (
-        ("holds", "✓", "holds"),
-        ("when", "◐", "holds when β &gt; 1"),
-        ("fails", "✗", "fails"),
-        ("untestable", "○", "not testable"),
+        ("identity", "=", "identity"),
+        ("supported", "✓", "supported (2 of 3 settings)"),
+        ("unsupported", "✗", "not supported"),
+        ("undetermined", "○", "undetermined: β &lt; 1"),
     ):
         assert f'class="verdict {look}"><span aria-hidden="true">{sign}</span> {words}<' in html
     assert ">1.235<" in html
+
+
+def test_rows_unfold_filter_and_lead_to_their_figure(html):
+    tags = Elements(html).found
+    kinds = [attributes["data-kind"] for tag, attributes in tags if tag == "button"]
+    assert kinds == ["", "identity", "supported", "unsupported", "undetermined"]
+    assert [a["data-kind"] for tag, a in tags if tag == "tr" and "data-kind" in a] == kinds[1:]
+    assert '<a href="#lines">' in html
+    assert html.count("<details") == 1 + 4
 
 
 def test_a_chart_stands_alone_with_its_title_and_slider():

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skipglass.training import Interrupted, Settings, cell, fit, mlp, sweep, train
+from skipglass.training import Interrupted, Settings, cell, fit, sweep, train
 from skipglass.training.callbacks import Recorder, scheduled
 
 SETTINGS = Settings("digits", depth=2, width=4, epochs=3, seeds=[0])
@@ -66,20 +66,6 @@ def test_what_a_callback_raises_ends_the_training(error):
 
     with pytest.raises(error):
         fit(*task(), [stop], epochs=1)
-
-
-@pytest.fixture
-def stopped(monkeypatch):
-    """Ctrl-C in the third evaluation of whatever trains."""
-    evaluate, calls = mlp.evaluate, []
-
-    def interrupted(*arguments):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return evaluate(*arguments)
-
-    monkeypatch.setattr(mlp, "evaluate", interrupted)
 
 
 @pytest.mark.usefixtures("stopped")

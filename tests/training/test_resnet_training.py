@@ -33,6 +33,7 @@ from skipglass.training.batches import ImageBatches
 from skipglass.training.callbacks import watched
 from skipglass.training.processes import launched
 from skipglass.training.resnet import ResNet, evaluate, parameter_groups
+from skipglass.training.resnet_settings import INTERVENTIONS
 
 HERE = Path(__file__).parent
 TINY = ResNetSettings("digits", depth=8, width=0.25, epochs=3, batch_size=32, subset=128, every=100)
@@ -397,3 +398,39 @@ def test_cifar_without_a_folder_says_what_to_do(monkeypatch, tmp_path):
         train_resnet(replace(TINY, dataset="cifar10"), data=tmp_path, device="cpu")
     with pytest.raises(InputError, match=r"1\.\.1437"):
         train_resnet(replace(TINY, subset=5000), device="cpu")
+
+
+def test_what_an_intervention_holds_stays_and_all_else_moves():
+    def end(kind, epochs=1):
+        settings = replace(TINY, epochs=epochs, intervention=kind)
+        training = start(settings)
+        begin = {name: value.clone() for name, value in training.model.state_dict().items()}
+        training.fit([training.losses, training.hold, training.schedule])
+        return begin, training.model.state_dict()
+
+    for kind in INTERVENTIONS:
+        begin, now = end(kind)
+        scales = [name for name in now if name.endswith(("bn1.weight", "bn2.weight"))]
+        convolutions = [name for name in now if now[name].ndim == 4]
+        assert scales
+        assert convolutions
+        held = kind in ("scales_one", "both_held", "rate_zero")
+        assert all(bool((now[name] == 1).all()) == held for name in scales), kind
+        held = kind in ("weights_held", "both_held", "rate_zero")
+        norms = [float(now[name].norm() / begin[name].norm()) - 1 for name in convolutions]
+        assert all((abs(change) < 1e-5) == held for change in norms), (kind, norms)
+        assert all(torch.equal(now[name], begin[name]) == (kind == "rate_zero") for name in convolutions), kind
+        assert not torch.equal(now["bn1.running_mean"], begin["bn1.running_mean"])
+
+
+def test_random_labels_are_those_of_the_images_shuffled_by_the_seed():
+    plain, shuffled = (replace(TINY, intervention=kind, seed=3).images() for kind in ("none", "random_labels"))
+    assert torch.equal(plain.inputs, shuffled.inputs)
+    assert torch.equal(plain.targets.sort().values, shuffled.targets.sort().values)
+    same = (plain.targets == shuffled.targets).double().mean()
+    assert same < 0.3  # chance is a tenth
+    assert torch.equal(plain.test_targets, shuffled.test_targets)
+    again = replace(TINY, intervention="random_labels", seed=3).images()
+    assert torch.equal(again.targets, shuffled.targets)
+    other = replace(TINY, intervention="random_labels", seed=4, subset=None).images()
+    assert not torch.equal(other.targets[:128], shuffled.targets)

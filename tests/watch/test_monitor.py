@@ -473,6 +473,8 @@ def test_hugging_face_steps_with_the_optimizer():
     assert monitor.steps == 4
 
 
+@pytest.mark.zoo
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")  # Lightning's own
 def test_lightning_steps_with_the_optimizer_and_keeps_the_state(tmp_path):
     lightning = pytest.importorskip("lightning.pytorch")
 
@@ -501,3 +503,31 @@ def test_lightning_steps_with_the_optimizer_and_keeps_the_state(tmp_path):
     other = sg.Monitor(network(), probe=batch(), every=2)
     other.load_state_dict(next(s for s in states if "rows" in s))
     assert len(other.recording.rows) == 4
+
+
+@pytest.mark.zoo
+def test_the_trainer_of_hugging_face_is_watched(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    settings = transformers.LlamaConfig(
+        vocab_size=11, hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2
+    )
+    tokens = torch.randint(11, (16, 6))
+    states = []
+    for watched in (True, False):
+        torch.manual_seed(0)
+        model = transformers.LlamaForCausalLM(settings)
+        monitor = sg.Monitor(model, probe=({"input_ids": tokens[:4], "labels": tokens[:4]}, None), every=2)
+        arguments = transformers.TrainingArguments(
+            tmp_path, max_steps=4, per_device_train_batch_size=2, gradient_accumulation_steps=2, report_to=[],
+            use_cpu=True, disable_tqdm=True, logging_strategy="no", save_strategy="no",
+        )  # fmt: skip
+        data = [{"input_ids": row, "labels": row} for row in tokens]
+        callbacks = [huggingface_callback(monitor)] if watched else []
+        transformers.Trainer(model, arguments, train_dataset=data, callbacks=callbacks).train()
+        states.append(model.state_dict())
+        if watched:
+            assert [row["step"] for row in monitor.recording.rows] == [0, 1, 2, 4]
+            assert monitor.recording.to_xarray().sizes["block"] == 4
+    for name, value in states[0].items():
+        torch.testing.assert_close(value, states[1][name], rtol=0, atol=0)  # watching changes no step

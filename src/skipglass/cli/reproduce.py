@@ -36,26 +36,30 @@ DEFAULTS = {
 def reproduce(
     figures: Annotated[
         list[str] | None,
-        typer.Argument(help="theorems, drift, figure1, map, figure2, figure3, glass; all if none is named."),
+        typer.Argument(
+            help="theorems, drift, figure1, map, figure2, figure3, interventions, measures, glass; all where none is "
+            "named."
+        ),
     ] = None,
     out: Annotated[str, folder("Folder for recordings, figures and the page.")] = "out",
     resume: Annotated[bool, typer.Option("--resume", help="Keep finished recordings of figure1, too.")] = False,
     recorded: Annotated[
-        Path, typer.Option(help="Folder of long runs; their map is shown, too, if it is there.")
+        Path, typer.Option(help="Folder of long runs; their ResNets and their map are shown if they are there.")
     ] = Path("results"),
     *,
     given: dict[str, Any],
 ) -> None:
     """Train and compute what the paper's figures show, draw it, and write FOLDER/report.html.
 
-    Figures 2 and 3 are drawn from the recordings in FOLDER/recordings, unless there are none or options ask for
-    training. Finished recordings are never trained again; a training that was stopped continues.
+    Figures 2 and 3 are drawn from the recordings in FOLDER/recordings, or from those of long runs, unless options ask
+    for training; the page says how to train those networks anew. Finished recordings are never trained again; a
+    training that was stopped continues.
     """
-    from skipglass.paper.chapter import Options
-    from skipglass.paper.network_page import NETWORK_FIGURES, has_networks
+    from skipglass.paper.experiment import Options
+    from skipglass.paper.map import lacks_full_map
+    from skipglass.paper.networks import NETWORK_FIGURES, committed_networks, has_networks
     from skipglass.paper.reproduce import FIGURES, measure, write_report
     from skipglass.paper.resnet_runs import is_interrupted
-    from skipglass.paper.sweep_map import lacks_full_map
     from skipglass.record import output_folder
     from skipglass.report import page_extra
 
@@ -64,8 +68,9 @@ def reproduce(
     count, epochs = (check.integer(k, given.get(k, DEFAULTS["figure1"][k]["default"]), 1) for k in ("seeds", "epochs"))
     place = check.path(out)
     runs = _runs(given) if set(chosen) & set(NETWORK_FIGURES) else []
-    # whoever asks for nothing gets what lies there, but for a training that was stopped
-    if not given and has_networks(place / "recordings") and not is_interrupted(place, runs):
+    # whoever asks for nothing gets what lies there or was recorded before, but for a training that was stopped
+    kept = has_networks(place / "recordings") or bool(committed_networks(recorded))
+    if not given and kept and not is_interrupted(place, runs):
         runs = []
     asked = Options(seeds=count, epochs=epochs, resume=resume, runs=runs, data=data, device=device, recorded=recorded)
     output_folder(place)
@@ -83,6 +88,12 @@ def reproduce(
         typer.echo(
             f"the page has the small map alone: the recording of the full one is not in {recorded / 'sweep'}; "
             "--recorded takes the folder that holds it, results/ in a checkout",
+            err=True,
+        )
+    if not runs and set(chosen) & set(NETWORK_FIGURES):
+        typer.echo(
+            "figures 2 and 3 are drawn from recordings that were there; skipglass reproduce figure2 figure3 --dataset "
+            "cifar10 --data FOLDER trains such networks anew (hours), and the page has the command for the paper's own",
             err=True,
         )
     say_where(page)

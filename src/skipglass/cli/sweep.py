@@ -38,7 +38,7 @@ def sweep(
     if cluster is not None and workers is not None:
         raise InputError("--workers counts processes of this machine, --cluster has its own: give one of them")
     grid = Grid(**with_seeds(given, GRID))
-    from skipglass.paper.sweep_map import map_panels, summary
+    from skipglass.paper.map import map_panels, summary
     from skipglass.record import output_folder, save
     from skipglass.report import page_extra, save_grid
     from skipglass.training import check_recording, cores
@@ -71,7 +71,7 @@ def sweep(
         print_json({"recording": str(path), "seeds": recording.seed.values, "cells": _first_and_last(recording)})
         return
     print_table(
-        f"{path}: settings whose mean over seeds ends above / below its start, by more than two standard errors",
+        f"{path}: settings whose mean over seeds ends above / below its start, by Student's t with Holm's correction",
         ["normalisation", "settings that learn", "|λ|", "absorbed norm", "effective depth"],
         summary(recording),
     )

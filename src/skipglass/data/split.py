@@ -67,6 +67,12 @@ class Images(Split):
         chosen = torch.randperm(len(self.targets), generator=generator)[:samples].to(self.targets.device)
         return replace(self, inputs=self.inputs[chosen], targets=self.targets[chosen])
 
+    def shuffled(self, seed: int = 0) -> "Images":
+        """Return the same images with the labels of the training images in random order."""
+        generator = torch.Generator().manual_seed(check.seed("seed", seed))
+        order = torch.randperm(len(self.targets), generator=generator).to(self.targets.device)
+        return replace(self, targets=self.targets[order])
+
     def normalized(self, images: Tensor) -> Tensor:
         """Convert bytes (B, 3, H, W) to float32 with mean 0 and standard deviation 1 over the training set."""
         mean, std = (torch.tensor(colours, device=images.device).view(3, 1, 1) for colours in (self.mean, self.std))

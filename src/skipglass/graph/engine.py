@@ -4,7 +4,7 @@ A *place* is (node, output): where a gradient enters a node.
 """
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -16,7 +16,7 @@ from torch.autograd.graph import GradientEdge, Node
 from skipglass.errors import InputError, UserError, one_line
 from skipglass.graph.nodes import Graph, Meta
 
-__all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "in_one_line", "through", "zero"]
+__all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "fit", "in_one_line", "leaving", "through", "zero"]
 
 Graded = dict[int, Tensor]
 """A graded gradient: channel (a length, a power of t - 1) → tensor."""
@@ -45,21 +45,28 @@ def through(
 
 def call(graph: Graph, head: int, at: Arrived) -> list[Graded]:
     """Call one node by hand, one channel after the other."""
-    node, edges = graph.nodes[head], graph.edges[head]
-    backward: Callable = node if callable(node) else node.apply  # type: ignore[attr-defined] # custom functions
-    slots = _given(node)
+    edges = graph.edges[head]
     left: list[Graded] = [{} for _ in edges]
     for r in sorted({r for graded in at.values() for r in graded}):
-        # a node wants one gradient for each output, None where there is none; a custom function wants zeros
-        entering = [at.get(output, {}).get(r) for output in range(len(graph.metas[head]))]
-        if isinstance(node, BackwardCFunction):
-            entering = [zero(m) if v is None else v for v, m in zip(entering, graph.metas[head], strict=True)]
-        leaving = backward(*entering)
-        gradients = leaving if isinstance(leaving, tuple) else (leaving,)
+        gradients = leaving(graph, head, {output: graded[r] for output, graded in at.items() if r in graded})
         for graded, e in zip(left, edges, strict=True):
-            if (gradient := gradients[slots.get(e.slot, e.slot)]) is not None:
+            if (gradient := gradients(e.slot)) is not None:
                 graded[r] = fit(gradient, graph.metas[e.to][e.output])
     return left
+
+
+def leaving(graph: Graph, head: int, entering: Mapping[int, Tensor]) -> Callable[[int], Tensor | None]:
+    """Call one node by hand with a gradient for some outputs; return what leaves it, by operand."""
+    node = graph.nodes[head]
+    backward: Callable = node if callable(node) else node.apply  # type: ignore[attr-defined] # custom functions
+    slots = _given(node)
+    # a node wants one gradient for each output, None where there is none; a custom function wants zeros
+    given = [entering.get(output) for output in range(len(graph.metas[head]))]
+    if isinstance(node, BackwardCFunction):
+        given = [zero(m) if v is None else v for v, m in zip(given, graph.metas[head], strict=True)]
+    left = backward(*given)
+    gradients = left if isinstance(left, tuple) else (left,)
+    return lambda slot: gradients[slots.get(slot, slot)]
 
 
 def zero(meta: Meta) -> Tensor:

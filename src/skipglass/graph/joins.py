@@ -1,36 +1,13 @@
 """Where paths that part at a node of the graph meet again, and what lies in between."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
 
 from skipglass.graph.nodes import Edge, Graph, Place
 
-__all__ = ["PLAIN", "Side", "between", "joins", "plainly_reached", "reached", "side", "weighs"]
+__all__ = ["PLAIN", "above", "between", "ends", "joins", "plain_source", "weighs"]
 
 PLAIN = {"linear", "norm"}
 """Roles of the operations that keep a signal *plain*: no weight, no nonlinearity and no product of two signals."""
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the signals that a sum adds.
-
-    Attributes
-    ----------
-    edge
-        The edge by which it comes.
-    nodes
-        The nodes between the edge and the join, in topological order.
-    own_step
-        Whether the sum itself contracts it with a weight, as Addmm does with its second and third operand.
-    weighs
-        Whether it crosses a weight.
-    """
-
-    edge: Edge
-    nodes: list[int]
-    own_step: bool
-    weighs: bool
 
 
 def joins(graph: Graph) -> list[int]:
@@ -54,6 +31,13 @@ def joins(graph: Graph) -> list[int]:
     return join
 
 
+def ends(graph: Graph, join: int) -> set[Place]:
+    """The signals of a join: what its node computes, or the tensors of x."""
+    if join == len(graph.nodes):
+        return set(graph.targets)
+    return {(join, k) for k in range(len(graph.nodes[join]._input_metadata))}
+
+
 def between(graph: Graph, edge: Edge, join: int, stops: Collection[int] = ()) -> list[int]:
     """The nodes between an edge and a join, in topological order; the join and the ``stops`` are left out."""
     met = {join, *stops}
@@ -70,10 +54,19 @@ def between(graph: Graph, edge: Edge, join: int, stops: Collection[int] = ()) ->
     return sorted(inside)
 
 
-def side(graph: Graph, node: int, edge: Edge, join: int) -> Side:
-    """Return what a sum adds by one of its edges, down to a join."""
-    inside, own_step = between(graph, edge, join), graph.contracts(node, edge)
-    return Side(edge, inside, own_step, own_step or any(weighs(graph, v) for v in inside))
+def above(graph: Graph, node: int, passes: Callable[[int, int], bool]) -> Iterator[tuple[int, int]]:
+    """Yield what reads a node's result, as (what is read, what reads it), and on from all that ``passes`` lets through.
+
+    ``passes`` is asked for the same pair, once for each.
+    """
+    seen, stack = {node}, [node]
+    while stack:
+        below = stack.pop()
+        for user in dict.fromkeys(graph.users[below]):
+            yield below, user
+            if user not in seen and passes(below, user):
+                seen.add(user)
+                stack.append(user)
 
 
 def weighs(graph: Graph, node: int) -> bool:
@@ -83,24 +76,10 @@ def weighs(graph: Graph, node: int) -> bool:
     return graph.roles[node] in {"weight", "constant"}
 
 
-def reached(graph: Graph, edge: Edge, nodes: Sequence[int], passes: Callable[[int], bool]) -> set[Place]:
-    """The places that an edge leads to by those of the nodes, in topological order, that ``passes`` lets through.
-
-    The place (len(graph.nodes), 0) stands for x.
-    """
-    places, heads = {edge.place}, {edge.to}
-    # in topological order: whether a node is reached is known before its turn
-    for v in nodes:
-        if v not in heads:
-            continue
-        if v in graph.at_end:
-            places.add((len(graph.nodes), 0))
-        if passes(v):
-            places.update(e.place for e in graph.edges[v])
-            heads.update(e.to for e in graph.edges[v])
-    return places
-
-
-def plainly_reached(graph: Graph, edge: Edge, nodes: Sequence[int]) -> set[Place]:
-    """The places that an edge leads to by plain paths."""
-    return reached(graph, edge, nodes, lambda v: graph.roles[v] in PLAIN)
+def plain_source(graph: Graph, place: Place) -> Place:
+    """The signal that a signal is, but for plain operations on it alone."""
+    node, _ = place
+    while graph.roles[node] in PLAIN and len(graph.edges[node]) == 1 and place not in graph.targets:
+        place = graph.edges[node][0].place
+        node, _ = place
+    return place

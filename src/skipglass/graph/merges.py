@@ -1,36 +1,36 @@
-"""Which sums of two signals are residual, and which of the two is the branch.
+"""Every node that adds signals, or may stand for a sum of them, and what it is: block, parallel sum or doubtful.
 
-Let the *join* of a sum be the first node that every path from it to x passes (see `joins`). The sum is a *residual
-merge* when one side, the *shortcut*, reaches the join by a *plain* path, one that crosses no weight, no nonlinearity
-and no product of two signals, while the other side, the *branch*, has no such path and crosses a weight; or when both
-cross weights, exactly one is affine throughout and they share nothing, a projected shortcut (attention scores and
-their relative positions share the queries). The two may also meet nearer than at the join: the *stream* is what the
-shortcut carries plainly, and the *meeting* the nearest signal of it that the branch reads over a weight. Where both
-sides see only pieces of the join, and different ones, there is no common signal to skip (a recurrence; see `pieces`).
-Every other sum is a *parallel* one.
+A sum of two signals is what `verdicts` says. Of more than two, or where signals are not plainly added (a maximum, a
+write in place of entries, an operation that no table knows), none can say which is the shortcut: it is doubtful if any
+two of them would make a block. A difference that only says how far two signals are apart is no block either.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from skipglass.graph.joins import PLAIN, Side, between, joins, plainly_reached, reached, side, weighs
+from skipglass.graph.joins import above, between, plain_source, weighs
+from skipglass.graph.joins import joins as joins_of
 from skipglass.graph.nodes import Edge, Graph
-from skipglass.graph.operations import facts
-from skipglass.graph.pieces import Seen, seen
+from skipglass.graph.operations import TABLE, facts
+from skipglass.graph.reasons import are_steps
+from skipglass.graph.sides import Side
 from skipglass.graph.stacks import fate
+from skipglass.graph.verdicts import decide
 
-__all__ = ["Merge", "classify", "sums_around"]
+__all__ = ["TOLD", "Merge", "classify", "one_branch", "sums_around"]
 
-AFFINE = {*PLAIN, "weight", "constant"}
-"""A constant is most often a weight that was frozen and then cast or computed: it is taken for one."""
+TOLD = {"a custom function is on its shortcut"}
+"""Reasons of doubt that are said of another operation already."""
+GATE = "an interpolation by a signal"
+"""Of torch.lerp with a signal for a weight: a gated shortcut in one operation."""
 SUMMING = {"linear", "weight", "constant"}
 """Roles of the operations that add their signals, if they have several."""
 
 
 @dataclass(frozen=True)
 class Merge:
-    """A node that sums two signals or more.
+    """A node in which two signals meet or more.
 
     Attributes
     ----------
@@ -38,153 +38,199 @@ class Merge:
         Its number in the graph.
     join
         The number of the join; the number of nodes stands for x itself.
+    verdict
+        "block"; "parallel", a sum that is none; "doubtful", what may be one; or "apart", signals that are not added.
+    reason
+        Why, in a few fixed words; of a block what its shortcut is: "identity", "projected", "mixing".
     branch, shortcut
-        The live edges of a residual merge; None for a parallel sum.
-    projected
-        Whether the shortcut crosses a weight.
-    unsure
-        Whether it may be residual, though it is not counted.
+        The live edges of a block; None for all else.
+    likely
+        Of a doubtful sum of two signals the edges that would be branch and shortcut.
     constants
         Contractions with a constant that decide what is the branch: whether each is a weight cannot be seen.
+    by_form
+        Whether the same function written otherwise would have another verdict.
+    skips
+        Whether it looks like a skip connection, though it is not counted.
     """
 
     node: int
     join: int
+    verdict: str = "parallel"
+    reason: str = ""
     branch: Edge | None = None
     shortcut: Edge | None = None
-    projected: bool = False
-    unsure: bool = False
+    likely: tuple[Edge, Edge] | None = None
     constants: frozenset[int] = frozenset()
+    by_form: bool = False
+    skips: bool = False
+
+    @property
+    def plainly(self) -> bool:
+        """Whether the signals are added, if at all, without a product."""
+        return self.reason != GATE
+
+    @property
+    def projected(self) -> bool:
+        """Whether the shortcut crosses a weight."""
+        return self.reason == "projected"
+
+    @property
+    def unsure(self) -> bool:
+        """Whether it may be a block, though it is not counted."""
+        return self.verdict == "doubtful"
 
 
 def classify(graph: Graph) -> list[Merge]:
-    """Every sum of two signals or more, residual or parallel, from the loss down."""
-    join = joins(graph)
+    """Every node in which signals are added or may be, from the loss down."""
+    join = joins_of(graph)
     several = [i for i, edges in enumerate(graph.edges) if len(edges) > 1]
-    merges = [merge for i in several if (merge := _merge(graph, i, join[i])) is not None]
-    residual = [merge for merge in merges if merge.branch is not None]
-    return [Merge(m.node, m.join) if _only_a_difference(graph, m, residual) else m for m in merges]
+    merges = [merge for i in several if (merge := _merge(graph, i, join)) is not None]
+    # differences that only say how far two signals are apart
+    sums = {merge.node: merge for merge in merges}
+    by_form: set[int] = set()
+    for merge in merges:
+        reason = _only_a_difference(graph, merge, sums, by_form)
+        if reason:
+            sums[merge.node] = Merge(merge.node, join[merge.node], "parallel", reason)
+    return [replace(merge, by_form=True) if merge.node in by_form else merge for merge in sums.values()]
 
 
-def _merge(graph: Graph, node: int, join: int) -> Merge | None:
+def _merge(graph: Graph, node: int, joins: Sequence[int]) -> Merge | None:
     """What becomes of the signals that meet in a node; None where they are not summed."""
-    edges, adds = graph.edges[node], graph.roles[node] in SUMMING
+    edges, adds, join = graph.edges[node], graph.roles[node] in SUMMING, joins[node]
     kind = _kind(graph, node)
     if adds and len(edges) == 2 and kind in {"sum", "difference", "fused"}:
-        return replace(_verdict(graph, node, edges, join), constants=_decisive(graph, node, edges, join))
+        return _of_two(graph, node, edges, joins)
+    if kind == "gated":
+        return Merge(node, join, "parallel", GATE, by_form=True)
     # whether one of several signals, or of those that are not plainly added, is a shortcut is a matter of view
     pairs: Iterable[Sequence[Edge]] = combinations(edges, 2) if kind else ()
     if kind == "fused":
         pairs = [(edges[0], e) for e in edges[1:]]
-    unsure = any(
-        _verdict(graph, node, pair, join).branch is not None or _decisive(graph, node, pair, join) for pair in pairs
+    for pair in pairs:
+        found = decide(graph, node, pair, joins).kind
+        may_be = found == "block" or (found == "doubtful" and len(edges) == 2) or _decisive(graph, node, pair, joins)
+        # the steps of a recurrence, averaged, skip nothing
+        if may_be and (len(edges) == 2 or not are_steps(graph, node, join)):
+            return Merge(node, join, "doubtful", _doubt(graph, node, kind))
+    return Merge(node, join, "parallel" if kind else "apart", _beside(kind)) if adds else None
+
+
+def _of_two(graph: Graph, node: int, edges: Sequence[Edge], joins: Sequence[int]) -> Merge:
+    found = decide(graph, node, edges, joins)
+    likely = None if found.branch is None or found.shortcut is None else (found.branch, found.shortcut)
+    constants = _decisive(graph, node, edges, joins)
+    if found.kind == "block":
+        return Merge(node, found.join, "block", found.reason, found.branch, found.shortcut, None, constants)
+    by_form = found.reason == "a gated shortcut"
+    return Merge(
+        node,
+        joins[node],
+        found.kind,
+        found.reason,
+        likely=likely,
+        constants=constants,
+        by_form=by_form,
+        skips=found.skips,
     )
-    return Merge(node, join, unsure=unsure) if adds or unsure else None
+
+
+def _doubt(graph: Graph, node: int, kind: str) -> str:
+    """Why signals that may be added are doubtful."""
+    if kind == "gated sum":
+        return "a gated dense connection"
+    if kind == "overwritten":
+        return "entries of one signal in the place of another's"
+    if graph.operations[node] not in TABLE:
+        return "an operation that is not known"
+    return "it may stand for a sum" if len(graph.edges[node]) == 2 else "a sum of several signals"
+
+
+def _beside(kind: str) -> str:
+    return {"overwritten": "entries of one signal in the place of another's", "": "side by side"}.get(
+        kind, "no side is plain"
+    )
 
 
 def _kind(graph: Graph, node: int) -> str:
     """How a node merges its signals: as `Operation.merges` says, but for signals side by side that are summed later."""
     name = graph.operations[node]
-    if name in {"Stack", "Cat"}:
+    known = facts(name)
+    if known.joins or name == "Complex":
         return fate(graph, node)
-    kind = facts(name).merges
+    if node in graph.writes:
+        write = graph.writes[node]
+        return ("sum" if write.whole else "alike") if write.adds else ("" if write.fresh else "overwritten")
+    if name == "CopySlices" or (name not in TABLE and not name.startswith("custom ")):
+        return "alike"
+    kind = known.merges
     if kind == "fused":
         return kind if graph.edges[node][0].slot == 0 else ""
-    return "" if kind in {"sum", "difference"} and graph.roles[node] not in SUMMING else kind
+    if kind in {"sum", "difference"} and graph.roles[node] not in SUMMING:
+        return "gated" if graph.roles[node] == "product" else "alike"
+    return kind
 
 
-def _verdict(graph: Graph, node: int, edges: Sequence[Edge], join: int) -> Merge:
-    """Whether a sum of two signals is residual, and which is the branch."""
-    sides = [side(graph, node, e, join) for e in edges]
-    view = seen(graph, sides, join)
-    if view is Seen.APART:
-        return Merge(node, join)
-    first, second = sides
-    plain = {s.edge: _plain(graph, s, join) for s in sides}
-    # one side is plain down to the join: it is the shortcut
-    for branch, shortcut in ((first, second), (second, first)):
-        skips = plain[shortcut.edge] and not plain[branch.edge] and branch.weighs
-        if skips and (view is Seen.WHOLE or _meeting(graph, branch, shortcut) is not None):
-            return Merge(node, join, branch.edge, shortcut.edge)
-    # or it is plain down to where the other meets it
-    for branch, shortcut in ((first, second), (second, first)):
-        meeting = _meeting(graph, branch, shortcut) if view is Seen.WHOLE and not shortcut.own_step else None
-        if meeting is not None:
-            return Merge(node, meeting, branch.edge, shortcut.edge)
-    # or both cross weights, and one is affine
-    affine = [all(graph.roles[v] in AFFINE for v in s.nodes) for s in sides]
-    if first.weighs and second.weighs and affine[0] != affine[1] and not {*first.nodes} & {*second.nodes}:
-        branch, shortcut = (second, first) if affine[0] else (first, second)
-        return Merge(node, join, branch.edge, shortcut.edge, projected=True)
-    return Merge(node, join)
-
-
-def _plain(graph: Graph, s: Side, join: int) -> bool:
-    """Whether a side reaches the join by a plain path."""
-    if s.own_step:
-        return False
-    return join in {node for node, _ in plainly_reached(graph, s.edge, s.nodes)}
-
-
-def _meeting(graph: Graph, branch: Side, shortcut: Side) -> int | None:
-    """The node whose result the shortcut carries plainly and the branch reads over a weight, if there is one.
-
-    It may lie nearer than the join: a decoder's stream, or the queries of a cross attention, starts from
-    something else than x, and each branch may read x on its own.
-    """
-    stream = plainly_reached(graph, shortcut.edge, shortcut.nodes)
-    common = stream & reached(graph, branch.edge, branch.nodes, lambda v: True)
-    common.discard((len(graph.nodes), 0))  # two tensors of x are two signals
-    if not common:
-        return None
-    meeting = min(common)
-    # the nodes of the branch that lead there
-    leading: set[int] = set()
-    for v in reversed(branch.nodes):
-        if any(e.place == meeting or e.to in leading for e in graph.edges[v]):
-            leading.add(v)
-    if branch.own_step:
-        return meeting[0]
-    # it must lead there over a weight, and not plainly as well
-    if any(weighs(graph, v) for v in leading) and meeting not in plainly_reached(graph, branch.edge, sorted(leading)):
-        return meeting[0]
-    return None
-
-
-def _decisive(graph: Graph, node: int, edges: Sequence[Edge], join: int) -> frozenset[int]:
+def _decisive(graph: Graph, node: int, edges: Sequence[Edge], joins: Sequence[int]) -> frozenset[int]:
     """The contractions with a constant that decide what is the branch, by whether those of each side are weights."""
-    if "constant" not in graph.roles:
+    if not graph.constants:
         return frozenset()
     own = []
-    for one in [side(graph, node, e, join) for e in edges]:
+    for one in [Side(graph, node, e, joins[node]) for e in edges]:
         crossed = [*one.nodes, node] if one.own_step else one.nodes
         own.append({v for v in crossed if graph.roles[v] == "constant"})
     either = own[0] | own[1]
     # the verdict if all of them are weights, and if those of one side or both are none
     branches = set()
     for fixed in (set(), *own, either) if either else ():
-        roles = ["linear" if v in fixed else role for v, role in enumerate(graph.roles)]
-        branches.add(_verdict(replace(graph, roles=roles), node, edges, join).branch)
+        found = decide(graph, node, edges, joins, fixed)
+        branches.add(found.branch if found.kind == "block" else None)
     return frozenset(either) if len(branches) > 1 else frozenset()
 
 
-def _only_a_difference(graph: Graph, merge: Merge, residual: Sequence[Merge]) -> bool:
-    """Whether a residual merge is a subtraction that only says how far two signals are apart.
+def _only_a_difference(graph: Graph, merge: Merge, sums: Mapping[int, Merge], by_form: set[int]) -> str:
+    """Why a block is only a subtraction that says how far two signals are apart; nothing where it is more than that.
 
-    So it is in h + t(f(h) - h), a highway around h, and where a loss takes the size of net(x) - x.
+    The sums whose verdict depends on how an interpolation is written are noted in ``by_form``.
     """
     if merge.branch is None or facts(graph.operations[merge.node]).merges != "difference":
-        return False
-    around = [outer for outer in residual if outer.join == merge.join and outer.node < merge.node]
-    return _is_measured(graph, merge) or any(_holds(graph, outer, merge.node) for outer in around)
+        return ""
+    for over, gated in _interpolations(graph, merge.node):
+        outer = sums.get(over)
+        if gated:
+            by_form.add(over)
+        if gated or (
+            outer is not None and outer.shortcut is not None and _is_one_of(graph, outer.shortcut, merge.node)
+        ):
+            return "an interpolation"
+    return "a measured difference" if _is_measured(graph, merge) else ""
 
 
-def _holds(graph: Graph, outer: Merge, node: int) -> bool:
-    """Whether a node lies on a residual merge's branch with no weight in between."""
-    if outer.branch is None:
-        return False
-    branch = between(graph, outer.branch, outer.join)
-    return node in {v for v, _ in reached(graph, outer.branch, branch, lambda v: not weighs(graph, v))}
+def _interpolations(graph: Graph, node: int) -> Iterator[tuple[int, bool]]:
+    """The sums around a difference a - b, as b + t(a - b), that add a or b to what becomes of it without a weight.
+
+    With each whether a product with a signal lies in between.
+    """
+    alone, gated = {node}, set[int]()
+
+    def passes(below: int, user: int) -> bool:
+        product = graph.roles[user] == "product"
+        if weighs(graph, user) or (len(graph.edges[user]) > 1 and not product):
+            return False
+        alone.add(user)
+        gated.update({user} if product or below in gated else ())
+        return True
+
+    for below, user in above(graph, node, passes):
+        others = [e for e in graph.edges[user] if e.to not in alone]
+        if len(others) == 1 and graph.roles[user] == "linear" and _is_one_of(graph, others[0], node):
+            yield user, below in gated
+
+
+def _is_one_of(graph: Graph, edge: Edge, node: int) -> bool:
+    """Whether a signal is one of those that a node adds, but for plain operations on it alone."""
+    return plain_source(graph, edge.place) in {plain_source(graph, e.place) for e in graph.edges[node]}
 
 
 def _is_measured(graph: Graph, merge: Merge) -> bool:
@@ -211,6 +257,26 @@ def _takes_the_size(graph: Graph, node: int) -> bool:
     return bool(graph.users[node])
 
 
+def one_branch(residual: Sequence[Merge], graph: Graph) -> list[tuple[Merge, ...]]:
+    """Put together the blocks whose branch is one signal, written to several streams."""
+    same: dict[object, list[Merge]] = {}
+    for merge in residual:
+        same.setdefault(_written(graph, merge), []).append(merge)
+    return [tuple(merges) for merges in same.values()]
+
+
+def _written(graph: Graph, merge: Merge) -> object:
+    """The signal that a branch is, but for plain operations on it alone that give entry for entry."""
+    if merge.branch is None or graph.contracts(merge.node, merge.branch):
+        return merge.node
+    place = merge.branch.place
+    node = place[0]
+    while graph.roles[node] == "linear" and len(graph.edges[node]) == 1 and facts(graph.operations[node]).entrywise:
+        place = graph.edges[node][0].place
+        node = place[0]
+    return place
+
+
 def sums_around(graph: Graph, merges: Sequence[Merge], weights: Mapping[int, str], wanted: set[str]) -> list[Merge]:
     """The sums one side of which crosses exactly the wanted weights, by name, with that side as the branch.
 
@@ -219,9 +285,9 @@ def sums_around(graph: Graph, merges: Sequence[Merge], weights: Mapping[int, str
     around: list[tuple[Merge, list[int]]] = []
     for merge in merges:
         for e in graph.edges[merge.node]:
-            one = side(graph, merge.node, e, merge.join)
+            one = Side(graph, merge.node, e, merge.join)
             crossed = [*one.nodes, merge.node] if one.own_step else one.nodes
             if wanted and {weights[v] for v in crossed if v in weights} == wanted:
                 other = next(other for other in graph.edges[merge.node] if other != e)
-                around.append((Merge(merge.node, merge.join, e, other), one.nodes))
+                around.append((replace(merge, branch=e, shortcut=other), one.nodes))
     return [merge for merge, inside in around if not any(other.node in inside for other, _ in around)]

@@ -8,16 +8,17 @@ Terms that the whole package uses:
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node
 
 from skipglass.graph.operations import Contraction, contraction
+from skipglass.graph.writes import Write, asked
 
 __all__ = ["Edge", "Graph", "Meta", "Place", "Target", "leaves", "near"]
 
@@ -93,6 +94,31 @@ class Graph:
             for e in edges:
                 users[e.to].append(i)
         return users
+
+    @cached_property
+    def writes(self) -> dict[int, Write]:
+        """What the writes to slices do, of those that are understood."""
+        writes: dict[int, Write] = {}
+        for i in range(len(self.nodes) - 1, -1, -1):
+            if self.operations[i] != "CopySlices" or len(self.nodes[i].next_functions) != 2:
+                continue
+            slots = {e.slot: e.to for e in self.edges[i]}
+            if 1 in slots:
+                below = writes.get(slots.get(0, -1))
+                write = asked(self.nodes[i], 0 in slots, 0 not in slots or (below is not None and below.fresh))
+                if write is not None:
+                    writes[i] = write
+        return writes
+
+    @cached_property
+    def constants(self) -> bool:
+        """Whether anything is contracted with a constant, as soon as the weights are named."""
+        return "constant" in self.roles
+
+    @cached_property
+    def known(self) -> dict[tuple[Hashable, ...], Any]:
+        """What was found out about single operations and is asked for again."""
+        return {}
 
     @cached_property
     def at_end(self) -> set[int]:

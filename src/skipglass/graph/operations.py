@@ -3,7 +3,8 @@
 An operation goes by the name of autograd's node without its last "Backward" and the number of the overload: "Add",
 "Addmm", "NativeLayerNorm". "TanhBackward" is what computes the gradient of a Tanh: it stands in the graph of a loss
 that holds gradients (gradient penalties, forces). An operation that is not in the table counts as a nonlinearity, so
-that an unknown one never makes a shortcut. What a custom function does is told by `skipglass.register`.
+that an unknown one never makes a shortcut; where it would be one if it were plain, or a sum if it were one, that is
+said to be doubtful. What a custom function does is told by `skipglass.register`.
 That the table is right is tested by asking the nodes themselves (tests/graph/test_operations.py): whether what a node
 passes on depends on x, whether it works entry by entry, whether it is its own transpose.
 """
@@ -71,6 +72,14 @@ class Operation:
         f(c z) = c f(z) for a positive factor c of each channel, by the first operand.
     picks
         It takes a piece of a signal.
+    joins
+        It puts signals side by side, along the axis that is saved.
+    along
+        It works along the axes that are saved, and gives entry for entry along all others.
+    transforms
+        It is a Fourier transform, or a sum of all entries up to each.
+    largest
+        It gives the largest, or smallest, entries, and changes none: a maximum over windows or along axes.
     pools
         It works within each channel, the second dimension.
     resizes
@@ -112,6 +121,10 @@ class Operation:
     piecewise_linear: bool = False
     homogeneous: bool = False
     picks: bool = False
+    joins: bool = False
+    along: bool = False
+    transforms: bool = False
+    largest: bool = False
     pools: bool = False
     resizes: bool = False
     sums: bool = False
@@ -158,6 +171,9 @@ _say("linear", "Addmm SparseAddmm", merges="fused", bias=0, **_matrices(1, 2, "m
 _say("linear", "Addmv", merges="fused", bias=0, **_matrices(1, 2, "vec", "mat"))
 _say("linear", "Addbmm Baddbmm", merges="fused", bias=0, **_matrices(1, 2, "batch2", "batch1"))
 
+# A⁻¹ b, a product of two signals; by A it is no linear map
+_say("linear", "LinalgSolveTriangular TriangularSolve LinalgSolveEx", nonlinear_in={0})
+
 # contractions of a signal with a weight, and a bias that is added
 WEIGHTED: dict[str, Any] = {"contracts": ((0, 1, "weight"),), "factors": _product([0], [1]), "bias": 2}
 _say("linear", "Linear MkldnnLinear", **WEIGHTED)
@@ -174,7 +190,7 @@ EITHER = {0: (1, ""), 1: (0, "")}
 _say("linear entrywise self_adjoint", "Add", merges="sum", spreads=EITHER)
 _say("linear entrywise self_adjoint", "Sub Rsub", merges="difference", spreads=EITHER)
 _say("linear entrywise self_adjoint", "Lerp", merges="sum", factors=_product([0, 1], [2]))
-_say("linear", "IndexAdd ScatterAdd", merges="sum")
+_say("linear", "IndexAdd ScatterAdd IndexReduce ScatterReduce", merges="sum")  # the last two: of a sum or a mean
 _say("linear", "Addr", merges="fused", factors=_product([1], [2]))
 SECOND_AND_THIRD = {1: (2, "tensor2"), 2: (1, "tensor1")}
 _say("linear entrywise self_adjoint", "Addcmul", merges="fused", factors=_product([1], [2]), spreads=SECOND_AND_THIRD)
@@ -197,14 +213,15 @@ _say(
 # shapes and places
 _say("linear views", "View UnsafeView Reshape ReshapeAlias ReshapeCopy MkldnnReshape")
 _say("linear permutes", "T Transpose Permute")
+_say("linear along", "Expand Squeeze Unsqueeze Flip Roll")
 _say(
     "linear",
-    "AsStrided Movedim Expand Repeat Squeeze Unsqueeze Unfold Im2Col Col2Im Roll Flip Rot90 "
+    "AsStrided Movedim Repeat Unfold Im2Col Col2Im Rot90 MaxUnpool2D MaxUnpool3D "
     "Diagonal DiagEmbed Tril Triu BlockDiag ChannelShuffle PixelShuffle PixelUnshuffle SliceInverse IndexFill "
     "Embedding UnsafeMaskedIndex UnsafeMaskedIndexPutAccumulate ConstantPadNd ReflectionPad1D ReflectionPad2D "
     "ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D",
 )
-_say("linear resizes", "Cat Stack")
+_say("linear resizes joins", "Cat Stack")
 _say(
     "linear picks resizes",
     "Select Slice Split SplitWithSizes UnsafeSplit UnsafeSplitWithSizes Unbind Chunk Index UnsafeIndex IndexSelect "
@@ -220,7 +237,8 @@ _say(
 
 # sums over axes, resampling, and what a fixed matrix does
 _say("linear sums", "Sum Mean Nansum")
-_say("linear", "Cumsum Trace FftC2C FftC2R FftR2C")
+_say("linear along transforms", "Cumsum FftC2C FftC2R FftR2C")
+_say("linear", "Trace")
 _say(
     "linear pools homogeneous",
     "AvgPool2D AvgPool3D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D MkldnnAdaptiveAvgPool2D "
@@ -241,9 +259,13 @@ _say("norm", "NativeLayerNorm LayerNorm FusedRmsNorm RmsNorm NativeGroupNorm Gro
 _say("nonlinear piecewise_linear homogeneous entrywise self_adjoint", "Relu LeakyRelu")
 _say("nonlinear piecewise_linear homogeneous entrywise self_adjoint size", "Abs")
 _say("nonlinear piecewise_linear homogeneous entrywise", "PreluKernel")
-MAXIMA = "MaxPool1D MaxPool2DWithIndices MaxPool3DWithIndices AdaptiveMaxPool2D"
-_say("nonlinear piecewise_linear homogeneous pools", MAXIMA)
-_say("nonlinear piecewise_linear", "Max Min Amax Amin Sort Topk")
+_say(
+    "nonlinear piecewise_linear homogeneous pools largest",
+    "MaxPool1D MaxPool2D MaxPool2DWithIndices MaxPool3DWithIndices MkldnnMaxPool2D MkldnnMaxPool3D AdaptiveMaxPool2D "
+    "AdaptiveMaxPool3D FractionalMaxPool2D FractionalMaxPool3D",
+)
+_say("nonlinear piecewise_linear along largest", "Max Min Amax Amin")
+_say("nonlinear piecewise_linear along", "Sort Topk")
 _say("nonlinear piecewise_linear entrywise self_adjoint", "Maximum Minimum", merges="alike")
 _say("nonlinear piecewise_linear entrywise", "Fmax Fmin", merges="alike")
 _say("nonlinear entrywise", "Hypot Logaddexp Logaddexp2", merges="alike")
@@ -254,10 +276,10 @@ _say(
     "Gelu Silu Mish Sigmoid Tanh Exp Log Sqrt Rsqrt Reciprocal Sin Cos Erf Softplus Elu Hardtanh Hardswish Hardsigmoid "
     "Clamp",
 )
-_say("nonlinear size", "LinalgVectorNorm Norm")
-_say("nonlinear self_adjoint", "Softmax SafeSoftmax")  # symmetric: diag(s) - s sᵀ
-_say("nonlinear resizes", "Glu")
-_say("nonlinear", "LogSoftmax Prod")
+_say("nonlinear size along", "LinalgVectorNorm Norm")
+_say("nonlinear self_adjoint along", "Softmax SafeSoftmax")  # symmetric: diag(s) - s sᵀ
+_say("nonlinear resizes along", "Glu")
+_say("nonlinear along", "LogSoftmax Prod")
 _say(
     "nonlinear",
     "ScaledDotProductFlashAttention ScaledDotProductFlashAttentionForCpu ScaledDotProductEfficientAttention "

@@ -1,6 +1,6 @@
 """An outline of a network as its gradient sees it: weights, residual blocks, parallel sums, and what is doubtful."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -8,13 +8,16 @@ from torch import nn
 
 from skipglass import check
 from skipglass.errors import InputError, warn
-from skipglass.graph.merges import Merge, classify, sums_around
+from skipglass.graph import listing
+from skipglass.graph.listing import Sum
+from skipglass.graph.merges import TOLD, Merge, classify, one_branch, sums_around
 from skipglass.graph.naming import (
     common_prefix,
     name_of_operands,
     names_of_blocks,
     names_of_parameters,
     names_of_weights,
+    places_of_sums,
 )
 from skipglass.graph.nodes import Edge, Graph
 from skipglass.graph.operations import facts
@@ -33,19 +36,25 @@ class Block:
     ----------
     name
         The module that holds its weights, the modules ("bottom+up") where it is none alone, or "block 3" (forward
-        order) where no model names them or the name is another block's. "step#2" is the second use of a module.
+        order) where no model names them. "step#2" is the second use of a module, "stage (sum 2)" the second block of
+        those that a module holds and that no weights of their own tell apart.
     side
         Which operand of the addition is the branch: 0 the first, 1 the second, ….
     shortcut
         "identity", "projected", or "parallel" where ``blocks`` made a block of a parallel sum.
-    merge
-        Where it is in the graph.
+    merges
+        Where it is in the graph: one sum, or several where its branch is written to several streams.
     """
 
     name: str
     side: int
     shortcut: str
-    merge: Merge
+    merges: tuple[Merge, ...]
+
+    @property
+    def merge(self) -> Merge:
+        """The first of its sums."""
+        return self.merges[0]
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,8 @@ class Doubt:
     ----------
     what
         The operation, with the module whose parameters it takes.
+    why
+        Of a sum the module in which it stands, and the reason.
     kind
         "sum", which may be residual; "slice", a write to a part of a signal, which may be such a sum and may hold
         weights; "constant", a contraction with one, which may be a frozen weight; "decisive", the same where a block
@@ -64,6 +75,7 @@ class Doubt:
 
     what: str
     kind: str
+    why: str = ""
 
     def __str__(self) -> str:
         if self.kind in {"sum", "slice"}:
@@ -109,6 +121,8 @@ class PathGraph:
         count it, and whether a sum is residual is decided as if it were a weight.
     graph
         The live part of the autograd graph.
+    verdicts
+        Every node in which signals are added, or may be, with what it is, why and where.
     """
 
     blocks: tuple[Block, ...]
@@ -117,6 +131,7 @@ class PathGraph:
     norms: tuple[str, ...]
     doubtful: tuple[Doubt, ...]
     graph: Graph
+    verdicts: tuple[Sum, ...] = ()
 
     @property
     def opaque(self) -> tuple[str, ...]:
@@ -128,7 +143,7 @@ class PathGraph:
         for doubt in self.doubts(unit):
             warn(doubt)
         if unit == "blocks":
-            return {(b.merge.node, b.merge.branch.slot) for b in self.blocks if b.merge.branch}
+            return {(m.node, m.branch.slot) for b in self.blocks for m in b.merges if m.branch}
         graph = self.graph
         weights = (i for i, role in enumerate(graph.roles) if role == "weight")
         return {(i, e.slot) for i in weights for e in graph.edges[i] if graph.contracts(i, e)}
@@ -138,9 +153,32 @@ class PathGraph:
         check.choice("unit", unit, UNITS)
         lines = []
         for said, kinds in CONCERNS[unit]:
-            listed = dict.fromkeys(doubt.what for doubt in self.doubtful if doubt.kind in kinds)
+            listed = dict.fromkeys(f"{doubt.what}{doubt.why}" for doubt in self.doubtful if doubt.kind in kinds)
             lines += [f"{said}: {', '.join(listed)}"] if listed else []
         return lines
+
+    def summary(self) -> str:
+        """Return in one line how many sums are blocks, parallel and doubtful, and name the doubtful ones."""
+        return listing.summary(len(self.blocks), self.verdicts)
+
+    @property
+    def unsure(self) -> int:
+        """The number of doubtful sums, on which a depth in blocks rests."""
+        return sum(one.verdict == "doubtful" for one in self.verdicts)
+
+    def skips_left_out(self) -> str:
+        """Return a note on the sums that look like skip connections and are not counted; "" where there are none."""
+        return listing.note_of_skips(self.verdicts)
+
+    def require_blocks(self) -> None:
+        """Refuse a network in which no block was found but doubtful sums were.
+
+        Raises
+        ------
+        InputError
+            If so; the line names the sums and what to do.
+        """
+        listing.require_blocks(len(self.blocks), self.verdicts)
 
     def __str__(self) -> str:
         width = max([len(b.name) for b in self.blocks] + [5])
@@ -151,7 +189,7 @@ class PathGraph:
             names = list(dict.fromkeys(listed))
             shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
             lines.append(f"{what}: {len(listed)}{f' ({shown})' if names else ''}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *listing.lines(self.verdicts)])
 
 
 def _operand(side: int) -> str:
@@ -174,48 +212,64 @@ def read_outline(graph: Graph, model: nn.Module | None = None, blocks: Sequence[
     backwards = range(len(graph.nodes) - 1, -1, -1)
     hidden = {i: name_of_operands(graph, i, names) for i in backwards if graph.roles[i] in {"opaque", "custom"}}
     merges = classify(graph)[::-1]
-    residual = [m for m in merges if m.branch is not None]
+    residual = one_branch([m for m in merges if m.branch is not None], graph)
     modules = {} if model is None else dict(model.named_modules())
-    called = names_of_blocks(graph, residual, weights | hidden, modules)
-    found = [_block(merge, name) for merge, name in zip(residual, called, strict=True)]
+    called = names_of_blocks(graph, [same[0] for same in residual], weights | hidden, modules)
+    found = [_block(same, name) for same, name in zip(residual, called, strict=True)]
     if blocks is not None:
         found = _chosen(graph, merges, weights, found, blocks)
-    counted = {b.merge.node for b in found}
+    counted = {m.node: b.name for b in found for m in b.merges}
     others = [m for m in merges if m.node not in counted]
-    doubts = _doubts(graph, hidden, {m.node for m in others if m.unsure}, {i for m in merges for i in m.constants})
+    places = places_of_sums(graph, [m for m in others if m.verdict != "apart"], weights, modules) | counted
+    sums = {m.node: _sum(graph, m, places, m.node in counted) for m in merges if m.verdict != "apart"}
     return PathGraph(
         tuple(found),
         tuple(weights.values()),
-        tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in others),
+        tuple(f"{graph.operations[m.node]} ({len(graph.edges[m.node])})" for m in others if m.plainly or m.unsure),
         tuple(graph.operations[i] for i in backwards if graph.roles[i] == "norm"),
-        tuple(doubts[i] for i in backwards if i in doubts),
+        tuple(_doubts(graph, hidden, sums, {i for m in merges for i in m.constants})),
         graph,
+        tuple(sums.values()),
     )
 
 
-def _block(merge: Merge, name: str) -> Block:
+def _sum(graph: Graph, merge: Merge, places: Mapping[int, str], counted: bool) -> Sum:
+    """What is said of one sum; one that is counted because it was asked for is a block."""
+    verdict = "block" if counted else "parallel" if merge.verdict == "block" else merge.verdict
+    reason = "not asked for" if merge.verdict == "block" and not counted else merge.reason
+    signals = len(graph.edges[merge.node])
+    where = places.get(merge.node, "")
+    return Sum(
+        graph.operations[merge.node], signals, verdict, reason, where, merge.by_form, merge.skips and not counted
+    )
+
+
+def _block(merges: tuple[Merge, ...], name: str) -> Block:
+    merge = merges[0]
     side = 0 if merge.branch and merge.shortcut and merge.branch.slot < merge.shortcut.slot else 1
-    return Block(name, side, "projected" if merge.projected else "identity", merge)
+    return Block(name, side, merge.reason, merges)
 
 
-def _doubts(graph: Graph, hidden: Mapping[int, str], unsure: set[int], decisive: set[int]) -> dict[int, Doubt]:
-    """What is doubtful, by node."""
-    doubts = {}
-    for i, (name, role) in enumerate(zip(graph.operations, graph.roles, strict=True)):
-        if name == "CopySlices" and len(graph.edges[i]) > 1:
-            doubts[i] = Doubt("CopySlices in place on a slice", "slice")
-        elif i in unsure:
-            advice = facts(name).hidden
-            doubts[i] = Doubt(f"{name}, which {advice}" if advice else name, "sum")
+def _doubts(graph: Graph, hidden: Mapping[int, str], sums: Mapping[int, Sum], decisive: set[int]) -> Iterator[Doubt]:
+    """What is doubtful, in forward order."""
+    for i in range(len(graph.nodes) - 1, -1, -1):
+        name, role, advice = graph.operations[i], graph.roles[i], facts(graph.operations[i]).hidden
+        shown = f"{name}, which {advice}" if advice else name
+        unsure = i in sums and sums[i].verdict == "doubtful" and sums[i].reason not in TOLD
+        if name == "CopySlices" and len(graph.edges[i]) > 1 and (role == "opaque" or unsure):
+            yield Doubt("CopySlices in place on a slice", "slice", _why(sums.get(i)))
+        elif unsure:
+            yield Doubt(shown, "sum", _why(sums[i]))
         elif role in {"opaque", "custom"}:
             module = common_prefix([hidden[i]])
-            advice = facts(name).hidden
             kind = "custom" if name.startswith("custom ") or advice else "opaque"
-            shown = f"{name}, which {advice}" if advice else name
-            doubts[i] = Doubt(f"{shown} ({module})" if module else shown, kind)
+            yield Doubt(f"{shown} ({module})" if module else shown, kind)
         elif role == "constant":
-            doubts[i] = Doubt(f"{name} with a constant", "decisive" if i in decisive else "constant")
-    return doubts
+            yield Doubt(f"{name} with a constant", "decisive" if i in decisive else "constant")
+
+
+def _why(one: Sum | None) -> str:
+    return "" if one is None else f"{one.place} ({one.reason})"
 
 
 def _chosen(
@@ -232,7 +286,7 @@ def _chosen(
         except InputError as unknown:
             own = {weight for weight in weights.values() if weight.startswith(f"{name}.")}
             fits = [
-                Block(f"{name}#{k}" if k > 1 else name, graph.edges[m.node].index(m.branch), "parallel", m)
+                Block(f"{name}#{k}" if k > 1 else name, graph.edges[m.node].index(m.branch), "parallel", (m,))
                 for k, m in enumerate(sums_around(graph, merges, weights, own), 1)
                 if m.branch is not None
             ]
@@ -266,7 +320,7 @@ def named(blocks: Sequence[Block], names: Sequence[str]) -> tuple[Block, ...]:
     known = [b.name for b in blocks]
     chosen: set[str] = set()
     for name in names:
-        fits = {name} if name in known else {b for b in known if b.startswith((f"{name}.", f"{name}#"))}
+        fits = {name} if name in known else {b for b in known if b.startswith((f"{name}.", f"{name}#", f"{name} ("))}
         if not fits:
             near = get_close_matches(name, known, n=3, cutoff=0.4) or known[:3]
             hint = f"nearest: {', '.join(near)}" if near else "so there is none to choose"

@@ -1,61 +1,52 @@
-"""Whether the two sides of a sum see the same signal, or only pieces of one: then there may be nothing to skip.
+"""Which piece of a signal is read, where only a part of it goes on.
 
-So it is with the steps of a recurrence over a sequence, each of which reads another piece of the input.
+A *piece* says for each axis of a signal which entries along it are read: a set of numbers, or None for all of them. It
+does not matter by which operation it was taken: of five entries x[:, 0], x[:, -5] and x.split([1, 4], 1)[0] are one
+piece. The piece of a complex signal has one axis more, its real and imaginary parts. What is no product of sets, such
+as the entries under a mask, is taken for the smallest product that holds it.
 """
 
-from collections.abc import Sequence
-from enum import Enum
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from itertools import zip_longest
 
-from skipglass.graph.joins import PLAIN, Side, reached
-from skipglass.graph.nodes import Graph, Place
-from skipglass.graph.operations import facts
+__all__ = ["WHOLE", "Axis", "Piece", "Shared", "shared", "tidy", "together"]
 
-__all__ = ["Seen", "seen"]
-
-
-class Seen(Enum):
-    """What the sides of a sum see of their join."""
-
-    WHOLE = 1  # one side at least sees all of it
-    PIECES = 2  # both see pieces, and some piece is in both
-    APART = 3  # both see pieces, and different ones
+Axis = frozenset[int] | None
+Piece = tuple[Axis, ...]
+"""One entry for each axis, or `WHOLE`."""
+WHOLE: Piece = ()
 
 
-def seen(graph: Graph, sides: Sequence[Side], join: int) -> Seen:
-    """Say what the two sides of a sum see of the join."""
-    if join == len(graph.nodes):  # x itself, whose pieces are the tensors of a tuple
-        tensors = [{target for target in graph.targets if target[0] in side.nodes} for side in sides]
-        if not tensors[0] & tensors[1]:
-            return Seen.APART
-    elif facts(graph.operations[join]).picks:  # an operation each of whose outputs is a piece
-        outputs = [_places_of(graph, join, side) for side in sides]
-        return Seen.PIECES if outputs[0] & outputs[1] else Seen.APART
-    # the picks on plain paths to the join
-    leading: set[int] = set()
-    for v in sorted({*sides[0].nodes, *sides[1].nodes}, reverse=True):
-        if graph.roles[v] in PLAIN and any(e.to == join or e.to in leading for e in graph.edges[v]):
-            leading.add(v)
-    picks = {v for v in leading if facts(graph.operations[v]).picks}
-    # a side that goes around them sees the whole
-    if not picks or any(_reaches_around(graph, side, join, picks) for side in sides):
-        return Seen.WHOLE
-    pieces = [{_piece(graph, v) for v in picks.intersection(side.nodes)} for side in sides]
-    return Seen.PIECES if pieces[0] & pieces[1] else Seen.APART
+class Shared(IntEnum):
+    """What two pieces of one signal have in common."""
+
+    NOTHING = 0
+    SOME = 1  # each has entries that the other lacks
+    ONE = 2  # one of them lies in the other
 
 
-def _places_of(graph: Graph, node: int, side: Side) -> set[Place]:
-    """The places of one node that a side reads."""
-    edges = [side.edge, *(e for v in side.nodes for e in graph.edges[v])]
-    return {e.place for e in edges if e.to == node}
+def shared(a: Piece, b: Piece) -> Shared:
+    """Say what two pieces have in common."""
+    if WHOLE in {a, b}:
+        return Shared.ONE
+    axes = list(zip_longest(a, b))  # only one of the two may tell parts of a complex number apart
+    if any(s is not None and t is not None and not s & t for s, t in axes):
+        return Shared.NOTHING
+    within = all(t is None or (s is not None and s <= t) for s, t in axes)
+    around = all(s is None or (t is not None and t <= s) for s, t in axes)
+    return Shared.ONE if within or around else Shared.SOME
 
 
-def _reaches_around(graph: Graph, side: Side, join: int, picks: set[int]) -> bool:
-    return join in {node for node, _ in reached(graph, side.edge, side.nodes, lambda v: v not in picks)}
+def together(a: Piece, b: Piece, shape: Sequence[int]) -> Piece:
+    """The smallest piece of a signal of this shape that holds both."""
+    if WHOLE in {a, b}:
+        return WHOLE
+    return tidy((None if s is None or t is None else s | t for s, t in zip_longest(a, b)), shape)
 
 
-def _piece(graph: Graph, node: int) -> tuple[object, ...]:
-    """What a pick takes, so that the same piece taken twice is known as one."""
-    taken = graph.nodes[node]
-    names = [name for name in dir(taken) if name.startswith("_saved_")]
-    numbers = [(name, value) for name in names if isinstance(value := getattr(taken, name), int)]
-    return (graph.operations[node], *graph.edges[node], *numbers) if numbers else (node,)
+def tidy(piece: Iterable[Axis], shape: Sequence[int]) -> Piece:
+    """A piece of a signal of this shape, with None for every axis that is read as a whole."""
+    sizes = (*shape, 2)
+    axes = tuple(None if s is None or len(s) >= sizes[d] else s for d, s in enumerate(piece))
+    return WHOLE if all(s is None for s in axes) else axes

@@ -70,6 +70,8 @@ def read(loss: Tensor, x: Target, model: nn.Module | None = None) -> Graph:
         steps = taken_apart(steps, (root.node, root.output_nr), [(e.node, e.output_nr) for e in ends])
     graph = _numbered(steps, root, ends)
     _require_something_to_see(graph, model)
+    for i in graph.writes:
+        graph.roles[i] = "linear"
     for i in written_out(graph):
         graph.roles[i] = "opaque"
     return graph
@@ -154,6 +156,8 @@ def _live(root: Node, wanted: set[tuple[Node, int]]) -> dict[Node, Sequence[Oper
 
 def _role(node: Node, name: str, signals: set[int]) -> str:
     """What a node does to the signals that enter by these operands; see `Graph`."""
+    if name in {"IndexReduce", "ScatterReduce"} and node._saved_reduce not in {"sum", "mean"}:  # type: ignore[attr-defined]
+        return "nonlinear"
     if name == "CopySlices":  # in place on a view; with one operand alone it can hold neither a weight nor a sum
         return "opaque" if sum(after is not None for after, _ in node.next_functions) > 1 else "nonlinear"
     if (way := contraction(name, signals)) is not None:

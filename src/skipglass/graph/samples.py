@@ -78,7 +78,9 @@ def uppermost(loss: Tensor, outline: PathGraph, n: int, hooked: set[Place]) -> l
 def _uppermost(outline: PathGraph, n: int, hooked: set[Place]) -> list[Place]:
     """The uppermost places of the network whose shape counts n samples, and weights and blocks above any such."""
     graph = outline.graph
-    weights = {b.merge.node for b in outline.blocks} | {i for i, role in enumerate(graph.roles) if role == "weight"}
+    weights = {m.node for b in outline.blocks for m in b.merges} | {
+        i for i, role in enumerate(graph.roles) if role == "weight"
+    }
     network = weights | {i for i, role in enumerate(graph.roles) if role in {"constant", "opaque", "custom"}}
     top = 0, graph.loss.output_nr
     if 0 in weights and top not in hooked:

@@ -14,6 +14,7 @@ __all__ = [
     "Options",
     "both_ways",
     "claims_table",
+    "committed_networks",
     "has_networks",
     "measure",
     "recorded",
@@ -21,9 +22,9 @@ __all__ = [
 ]
 
 HOMES = {
-    "chapter": ("Options",),
     "claims": ("CLAIMS", "claims_table"),
-    "network_page": ("NETWORK_FIGURES", "has_networks"),
+    "experiment": ("Options",),
+    "networks": ("NETWORK_FIGURES", "committed_networks", "has_networks"),
     "reproduce": ("FIGURES", "measure", "recorded", "write_report"),
     "resnet_runs": ("LIVE", "both_ways"),
 }

@@ -3,33 +3,30 @@
 Each verdict is a pure function of stored recordings: the same files give the same verdict, others another.
 """
 
-from skipglass.paper.course_claims import COURSE_CLAIMS
-from skipglass.paper.drift_claims import DRIFT_CLAIMS
-from skipglass.paper.figure1_claims import FIGURE1_CLAIMS
-from skipglass.paper.finding import Claim, Finding, Recordings
-from skipglass.paper.first_layer_claims import FIRST_LAYER_CLAIMS
-from skipglass.paper.landscape_claims import LANDSCAPE_CLAIMS
-from skipglass.paper.lemma_claims import LEMMA_CLAIMS
-from skipglass.paper.network_claims import NETWORK_CLAIMS
-from skipglass.paper.slip_claims import SLIP_CLAIMS
-from skipglass.paper.start_claims import START_CLAIMS
-from skipglass.paper.sweep_claims import SWEEP_CLAIMS
-from skipglass.paper.theorem_claims import THEOREM_CLAIMS
+from skipglass.paper import critical_points, driving_force, glass, landscape, lemmas, readings, slips, theorems
+from skipglass.paper.claim import Claim, Finding, Recordings
+from skipglass.paper.drift import DRIFT
+from skipglass.paper.figure1 import FIGURE1
+from skipglass.paper.interventions import INTERVENTIONS
+from skipglass.paper.map import MAP
+from skipglass.paper.networks import NETWORKS
 
-__all__ = ["CLAIMS", "Claim", "Finding", "claims_table"]
+__all__ = ["CLAIMS", "Claim", "Finding", "claims_table", "verdict_kind"]
 
-CLAIMS = (
-    *LEMMA_CLAIMS,
-    *THEOREM_CLAIMS,
-    *START_CLAIMS,
-    *DRIFT_CLAIMS,
-    *FIGURE1_CLAIMS,
-    *FIRST_LAYER_CLAIMS,
-    *SWEEP_CLAIMS,
-    *NETWORK_CLAIMS,
-    *COURSE_CLAIMS,
-    *LANDSCAPE_CLAIMS,
-    *SLIP_CLAIMS,
+CLAIMS: tuple[Claim, ...] = (
+    *lemmas.CLAIMS,
+    *readings.CLAIMS,
+    *theorems.CLAIMS,
+    *driving_force.FORCES.claims,
+    *FIGURE1.claims,
+    *NETWORKS.claims,
+    *DRIFT.claims,
+    *MAP.claims,
+    *INTERVENTIONS.claims,
+    *landscape.CLAIMS,
+    *critical_points.CLAIMS,
+    *glass.CLAIMS,
+    *slips.CLAIMS,
 )
 """In the paper's order, its small slips last."""
 
@@ -49,3 +46,11 @@ def claims_table(recordings: Recordings) -> list[tuple[str, str, str, str, str]]
     """
     findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
     return [(c.name, f.verdict, c.statement, f.measured, f.seeds) for c, f in findings]
+
+
+KINDS = ("identity", "supported", "not supported", "undetermined")
+
+
+def verdict_kind(verdict: str) -> str:
+    """Return which of the four words a verdict is."""
+    return next(kind for kind in KINDS if verdict.startswith(kind))

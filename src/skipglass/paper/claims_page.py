@@ -14,10 +14,11 @@ from pathlib import Path
 import xarray as xr
 
 from skipglass.errors import StorageError, UserError
-from skipglass.paper.claims import CLAIMS
+from skipglass.paper.claim import TABLES, Claim, Finding, Recordings
+from skipglass.paper.claims import CLAIMS, verdict_kind
 from skipglass.paper.coverage import coverage_table
-from skipglass.paper.finding import Claim, Finding, Recordings
 from skipglass.paper.reproduce import CHAPTERS
+from skipglass.paper.slips import DAMAGED, UNDECIDED
 
 __all__ = ["claims_markdown", "load_results", "summary", "with_summary"]
 
@@ -25,43 +26,42 @@ BEGIN, END = "<!-- claims: made by skipglass.paper.claims_page -->", "<!-- end o
 PAGE = "docs/claims.md"
 """The page, from where the README lies."""
 HEADLINES = (
-    "Eq. 9",
-    "Lemma 2, lower",
-    "Eqs. 14-15",
+    "Eqs. 14, 15",
     "Eq. 15 on Eq. 8",
     "Theorem 1",
-    "Theorem 2",
-    "Lemma 4",
     "Theorem 3",
-    "Theorem 3, step",
     "Theorem 4",
     "Sec. 4.1",
-    "Sec. 4, map of λ",
-    "Claim 2, map",
-    "Claim 2, λ",
-    "App. C, Fig. 2",
-    "Fig. 2, later",
-    "Fig. 3, drop",
-    "Fig. 3, decay",
+    "Theorem 3, condition",
+    "Theorem 3, step",
+    "Claim 3",
     "Claim 2",
-    "Claim 2, later",
+    "App. C, depth",
+    "Fig. 2",
+    "Fig. 3, drop",
+    "Fig. 3, cause",
     "Theorem 5",
     "Fig. 1(f)",
-    "Sec. 5, field",
 )
 """The claims that the README shows."""
 HEAD = """# The claims of the paper
 
-Every equation, lemma, theorem and figure of Littwin & Wolf (2017), what was measured, and the verdict. This page is
-made by `python -m skipglass.paper.claims_page results docs/claims.md README.md` from the recordings in `results/`; each
-verdict is a function of those files alone (`src/skipglass/paper/`), and the tests recompute it. *holds*: in every
-setting that was tried, by more than two standard errors where seeds differ; *holds when*: in some, which are named;
-*fails*: in none, or an exact counterexample; *not testable*: the numbers cannot tell, and why. Means
-and standard deviations (s.d.) are over seeds; a setting with one seed has no spread: it is shown and not counted, and
-named in the verdict where it goes the other way.
-ResNet-20 × 0.5 is a ResNet of 20 layers at half the usual width; "λ spared" is the same without weight decay on λ.
-*Nearest* and *contrary* are those of 125 settings, which the paper leaves open, that come nearest to its Fig. 1(d, e)
-and contradict it most.
+Every equation, lemma, theorem and figure of Littwin & Wolf (2017): the paper's sentence, what was measured, and the
+verdict. This page is made by `python -m skipglass.paper.claims_page results docs/claims.md README.md` from the
+recordings in `results/`; each verdict is a function of those files alone (`src/skipglass/paper/`), and the tests
+recompute it.
+
+- *identity*: true by algebra or by construction, and computed without an exception.
+- *supported*: more settings speak for the claim than against it; their number is given.
+- *not supported*: at least as many speak against it, or there is an exact counterexample.
+- *undetermined*: no significant effect, or too few seeds, or a recording that cannot decide.
+
+Where chance is involved, a setting counts if its mean over seeds differs from the bound by Student's t at 5 %, with
+n - 1 degrees of freedom and corrected for the number of settings of the row (Holm). An agreement has to be shown: the
+whole confidence interval has to lie within the margin. Signs are compared with their base rate. Effects that are
+significant and small are called small.
+"No decay on λ" is a training in which weight decay acts on all parameters but λ. *Nearest* and *contrary* are those of
+the settings that the paper leaves open which come nearest to its Fig. 1(d, e) and contradict it most.
 Commands that train on CIFAR look for it in `$SKIPGLASS_DATA`.
 """
 SCRIPTS = {
@@ -71,6 +71,7 @@ SCRIPTS = {
     "resnet_runs.py": "skipglass.paper.resnet_runs",
 }
 """The modules of commands of which a recording kept the file's name alone, as the first ones did."""
+PROTOTYPE = "a prototype of the trainer ([results/README.md](../results/README.md) says how to train anew)"
 COVERED = (
     "Every equation, definition, lemma, theorem and figure, assumption and claim that the paper numbers; code under "
     "`skipglass`, tests under `tests/`."
@@ -108,27 +109,31 @@ def load_results(folder: Path) -> dict[str, xr.Dataset]:
 
 
 def claims_markdown(recordings: Recordings) -> str:
-    """Return the page: one part a claim, with its verdict, what was measured, seeds and commands."""
+    """Return the page: three tables, then one part per claim, and what of the paper is treated where."""
     findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
-    parts = [HEAD, _table(findings, "")]
+    parts = [HEAD]
+    for table, title in TABLES.items():
+        parts.append(f"## {title}\n\n{_table([row for row in findings if row[0].table == table], '')}")
+    decided = "".join(f"| {' | '.join(map(_cell, row))} |\n" for row in UNDECIDED)
+    parts.append(f"## {DAMAGED}\n\n| where | what is in question | why |\n|---|---|---|\n{decided}")
     for claim, finding in findings:
-        commands = " · ".join(f"`{command}`" for command in _commands(claim, recordings)) or "none yet"
+        commands = " · ".join(_commands(claim, recordings)) or "none yet"
         parts.append(
-            f"## {claim.name}\n\n{claim.statement}\n\n**{finding.verdict}.** {_sentence(finding.measured)}\n\n"
-            f"Seeds or draws: {finding.seeds}. Recorded by {commands}.\n"
+            f"### {claim.name}\n\n{claim.statement}\n\n> {claim.source}\n\n**{_capital(finding.verdict)}.** "
+            f"{_sentence(finding.measured)}\n\nSeeds or draws: {finding.seeds}. Recorded by {commands}.\n"
         )
     parts.append(f"## What is treated where\n\n{COVERED}\n\n{coverage_table()}")
     return "\n".join(parts)
 
 
 def summary(recordings: Recordings) -> str:
-    """Return what the README shows: how many claims hold, and the rows of HEADLINES."""
+    """Return what the README shows: how many claims of the paper have which verdict, and the rows of HEADLINES."""
     findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
-    kinds = ("holds", "holds when", "fails", "not testable")
-    counts = Counter(max((k for k in kinds if f.verdict.startswith(k)), key=len) for _, f in findings)
-    said = ", ".join(f"*{kind}* {counts[kind]}" for kind in kinds)
+    of_the_paper = [(claim, finding) for claim, finding in findings if claim.table == "paper"]
+    counts = Counter(verdict_kind(finding.verdict) for _, finding in of_the_paper)
+    said = ", ".join(f"*{kind}* {count}" for kind, count in counts.most_common())
     rows = [(claim, finding) for claim, finding in findings if claim.name in HEADLINES]
-    return f"Of {len(findings)} claims: {said}. The main ones:\n\n{_table(rows, PAGE)}"
+    return f"Of {len(of_the_paper)} claims of the paper: {said}. The main ones:\n\n{_table(rows, PAGE)}"
 
 
 def with_summary(text: str, recordings: Recordings) -> str:
@@ -175,19 +180,25 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def _capital(text: str) -> str:
+    """With a capital, unless it begins with a symbol."""
+    return f"{text[0].upper() if text[:2].isascii() and text[:2].isalpha() else text[0]}{text[1:]}"
+
+
 def _sentence(text: str) -> str:
-    """With a capital, unless it begins with a symbol, and a full stop."""
-    return f"{text[0].upper() if text[:2].isascii() and text[:2].isalpha() else text[0]}{text[1:]}."
+    return f"{_capital(text)}."
 
 
 def _commands(claim: Claim, recordings: Recordings) -> list[str]:
     found = [data.attrs.get("command", "") for name, data in recordings.items() if name.startswith(claim.needs)]
-    return [_runnable(command) for command in dict.fromkeys(found) if command]
+    return list(dict.fromkeys(_runnable(command) for command in found if command))
 
 
 def _runnable(command: str) -> str:
     program, space, arguments = command.replace("results/glass_", "results/glass/recordings/glass_").partition(" ")
-    return f"python -m {SCRIPTS[program]}{space}{arguments}" if program in SCRIPTS else command
+    if program in SCRIPTS:
+        return f"`python -m {SCRIPTS[program]}{space}{arguments}`"
+    return f"`{command}`" if program in ("skipglass", "python") else PROTOTYPE
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

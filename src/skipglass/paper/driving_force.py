@@ -8,7 +8,8 @@ Then the assumptions are dropped one by one, still at points where the true slop
 with the true one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,14 +20,27 @@ from torch import Tensor, nn
 from skipglass import paths, scales
 from skipglass.errors import InputError
 from skipglass.models import ResidualLayer, ResidualMLP
+from skipglass.paper.claim import Claim, Recordings, Undecided
+from skipglass.paper.experiment import Pages, computed
+from skipglass.paper.recursion import CLAIMS as RECURSION_CLAIMS
+from skipglass.paper.recursion import recursion_panel, second_moments
+from skipglass.paper.rules import Numbers, identity, skill, within
+from skipglass.report import Axis, Panel, Section, Series
 
-__all__ = ["ASSUMPTIONS", "SingleSkip", "driving_force", "stationary"]
+__all__ = ["ASSUMPTIONS", "CLAIMS", "FORCES", "SingleSkip", "driving_force", "stationary"]
 
 WIDTH, FEATURES, SAMPLES = 8, 6, 40
 DEPTH, SKIPPED = 5, (2, 4)  # p, and the layers that the shortcut skips, from 0
 STEPS = 2.0 ** -np.arange(14, 21)  # μ‖g‖/‖w‖: so small that a gate flips in few of the networks
 ASSUMPTIONS = ("none", "linear loss", "constant statistics", "both", "both, and λ and shifts step too")
 """Which of the theorem's assumptions is dropped: the loss is cross entropy, batch statistics are live, more steps."""
+TEXT = (
+    "Theorems 3 and 4 say what a step of the weights makes of ∂L/∂λ_l and ∂L/∂C, where those are 0. They hold gates "
+    "and statistics, and take the loss to be linear. There the error of the formulas shrinks as the square of the "
+    "learning rate; a gate that flips ends that at once, as paths come and go. Sec. 4.1 has the second moments of "
+    "untrained units rise by one a layer, which depends on how a branch is normalised."
+)
+STILL = 1e-6  # of a step's change: how much of the slope may be left at a point that counts as stationary
 KINDS = ("unskipped", "skipped", "global")
 
 
@@ -260,3 +274,136 @@ def _relaxed(dropped: str, seed: int) -> tuple[float, float]:
     if dropped != ASSUMPTIONS[-1]:
         return theorem, float(scales.drift(model, x, y, loss_fn).force[l])
     return theorem, scales.inner([scale], scales.twice(loss_fn(model(x), y), [scale], own)[1])
+
+
+def error_panel(data: xr.Dataset) -> Panel:
+    """Return the error of the theorems against the learning rate, over the networks where no gate flips."""
+    part = data[["change", "predicted", "flipped"]].transpose("theorem", "network", "step")
+    error = np.abs(part.change / part.predicted - 1).where((part.flipped == 0).all("step"))
+    series = [
+        Series(name, part.step.values, e.median("network"), e.quantile(0.25, "network"), e.quantile(0.75, "network"))
+        for name, e in zip(("Thm 3, unskipped", "Thm 3, skipped", "Thm 4"), error, strict=True)
+    ]
+    return Panel(
+        "theorem-3-and-4-error",
+        "Error of Theorems 3 and 4 after one step, at points with a slope of 0",
+        "Below: the formula is nearer. The relative error of a first-order formula falls in proportion to the step; a "
+        "rise with smaller steps would mean a wrong formula.",
+        Axis("step length μ‖g‖/‖w‖", log=True),
+        Axis("relative error of the new slope", log=True),
+        tuple(series),
+        note=f"Median and quartiles over those of {part.sizes['network']} networks in which no gate flips, depth "
+        f"{data.attrs['depth']}, one shortcut around {data.attrs['skipped']} layers, float64.",
+    )
+
+
+def first_order(recordings: Recordings, *, kinds: Sequence[str]) -> Numbers:
+    """The order of the theorem's error in μ minus 2, where no gate flips, and how often its sign is wrong."""
+    data = recordings["driving_force"]
+    part = data.drop_dims("dropped").sel(theorem=list(kinds)).transpose("theorem", "network", "step", ...)
+    predicted = _predicted(part)
+    if float((abs(part.rest) / abs(predicted).min("step")).max()) > STILL:
+        raise Undecided("the points are not stationary")
+    held = part.flipped.values == 0
+    pairs = held[..., :-1] & held[..., 1:]
+    if not pairs.any():
+        raise Undecided("every step flips a gate")
+    rest = np.abs(part.change - predicted).values
+    order = -np.diff(np.log2(np.maximum(rest, 1e-300)), axis=-1) / -np.diff(np.log2(part.step.values))
+    wrong = (np.sign(part.change) != np.sign(predicted)).values
+    return {
+        "order of the error in μ, minus 2": order[pairs] - 2,
+        "share of wrong signs": float(wrong[held].mean()),
+    }
+
+
+def _predicted(part: xr.Dataset) -> xr.DataArray:
+    """The right-hand sides of Eqs. 24, 25 and 27, times λ_l or C, from the gradients along the two kinds of paths."""
+    p, m = part.attrs["depth"], part.attrs["depth"] - part.attrs["skipped"]
+    through, around, both = part.norm_p**2, part.norm_m**2, part["product"]
+    force = {
+        "unskipped": around + through + 2 * both,
+        "skipped": through + both,
+        "global": m * around + p * through + (m + p) * both,
+    }
+    rows = [force[str(kind)].sel(theorem=kind) for kind in part.theorem.values]
+    return -(part.rate * xr.concat(rows, dim="theorem")).transpose("theorem", "network", "step")
+
+
+def equation_21(recordings: Recordings) -> Numbers:
+    """The relative difference between C ∂L/∂C and Σ r L_r."""
+    data = recordings["driving_force"]
+    return {"": (np.abs(data.slope_c - data.eq21) / np.abs(data.slope_c)).values}
+
+
+def signs_kept(recordings: Recordings) -> Numbers:
+    """How much more often than by chance the force has the theorem's sign, by what is dropped."""
+    data = recordings["driving_force"]
+    return {
+        f"dropped: {name}": skill(
+            *(data[kind].sel(dropped=name).values[None] for kind in ("theorem_force", "true_force"))
+        )
+        for name in data.dropped.values.tolist()
+    }
+
+
+def forces(recordings: Recordings) -> Numbers:
+    """The relative error of the theorem's force, by what is dropped."""
+    data = recordings["driving_force"]
+    error = np.abs(data.theorem_force / data.true_force - 1)
+    return {f"dropped: {name}": error.sel(dropped=name).values for name in data.dropped.values.tolist()}
+
+
+def force_is_off(recordings: Recordings) -> Numbers:
+    """The relative error of the theorem's force where the loss is cross entropy and all else is as assumed."""
+    return {"": forces(recordings)["dropped: linear loss"]}
+
+
+CLAIMS = (
+    Claim(
+        "Theorem 3", "At ∂L/∂λ_l = 0 a step gives ∂L/∂λ_l = -(μ/λ_l) g_p·(g_p + g_m), for an unskipped layer "
+        "-(μ/λ_l) ‖g_p + g_m‖².",
+        "Eqs. 24, 25: |λ_l| grows in the step, for a skipped layer “if ‖g_p‖² + g_p·g_m > 0”.",
+        "at points where the slope is 0, while no gate flips", partial(first_order, kinds=["unskipped", "skipped"]),
+        identity(0.1), "driving_force", figure="theorem-3-and-4-error",
+        note="statistics and gates are held and the loss is linear in the output, as the theorem assumes",
+    ),
+    Claim(
+        "Theorem 4", "At ∂L/∂C = 0 a step gives -(μ/C)(m‖g_m‖² + p‖g_p‖² + (m+p) g_p·g_m).",
+        "Eq. 27.",
+        "at points where the slope is 0, while no gate flips", partial(first_order, kinds=["global"]), identity(0.1),
+        "driving_force", figure="theorem-3-and-4-error",
+    ),
+    Claim(
+        "Eq. 21", "C ∂L/∂C weighs each path by its length.",
+        "Sec. 4: “the addition of a multiplier r indicates that the derivative is increasingly influenced by deeper "
+        "networks.”",
+        "relative difference between C ∂L/∂C and Σ r L_r", equation_21, identity(1e-10), "driving_force",
+    ),
+    Claim(
+        "Theorem 3, assumptions", "The theorem's force on λ_l is the true one where its assumptions do not hold.",
+        "Theorem 3 needs a loss linear in the output and constant statistics. What is left without them, where the "
+        "true "
+        "slope is 0?",
+        "relative error of the theorem's force", forces, within(high=0.1), "driving_force", "ours",
+        beside={"share of signs right minus the base rate": signs_kept},
+    ),
+    Claim(
+        "Sec. 6, no assumptions", "The analysis of Sec. 4 assumes none of A1-A4.",
+        "Sec. 6: “the analysis of the dynamic behavior of residual nets (Sec. 4) does not assume any of the above "
+        "assumptions.”",
+        "relative error of Theorem 3's force with cross "
+        "entropy", force_is_off, identity(1e-6), "driving_force", "slips",
+        note="Eq. 20 is the form of Lemma 3, which has A2-A4 and a loss linear in the output",
+    ),
+)  # fmt: skip
+
+
+def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
+    shown = error_panel(recordings["driving_force"]), recursion_panel(recordings["second_moments"])
+    return [Section("What drives the scales: Theorems 3 and 4, Sec. 4.1", TEXT, shown)], {}
+
+
+FORCES = computed(
+    "drift", {"driving_force": driving_force, "second_moments": second_moments}, _pages, (*CLAIMS, *RECURSION_CLAIMS)
+)

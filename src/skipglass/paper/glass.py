@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,12 @@ import xarray as xr
 
 from skipglass.errors import InputError
 from skipglass.glass import LazyGlass, SphericalGlass, descend
+from skipglass.paper.claim import Claim, Recordings, Undecided
+from skipglass.paper.critical_points import layer_panels
+from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell
+from skipglass.paper.rules import Numbers, below, within
 from skipglass.record import save
-from skipglass.report import Axis, Panel, Rule, Series
+from skipglass.report import Axis, Panel, Rule, Section, Series
 from skipglass.theory import (
     DepthEnsemble,
     Mixture,
@@ -28,9 +33,17 @@ from skipglass.theory import (
     threshold_energy,
     trivialization_threshold,
 )
+from skipglass.threads import one_thread
 
-__all__ = ["depth_sweep", "finite_size", "glass_panels", "landmarks", "lazy_descents", "quick", "run_all"]
+__all__ = [
+    "CLAIMS", "GLASS", "depth_sweep", "finite_size", "glass_panels", "landmarks", "lazy_descents", "quick", "run_all",
+]  # fmt: skip
 
+TEXT = (
+    "What the number of critical points means for an optimiser: descents in sampled glasses. Those of deep networks "
+    "have interactions of a hundred orders, whose couplings nobody could store; they are drawn only where the "
+    "descents look, exactly in law. Below β_c every start comes to the one minimum; above it they part."
+)
 DEPTH, SIZE, STEPS = 100, 4000, 40
 FACTORS = (0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.35, 1.7, 2.5, 5.0, 15.0, 50.0)
 """β/β_c: close around the threshold, up to β = 0.5."""
@@ -302,6 +315,85 @@ def _sizes(recording: xr.Dataset) -> Panel:
         note=f"Mean and standard deviation over {', '.join(map(str, glasses))} glasses, two starts each; {minima} of "
         f"{int(u.notnull().sum())} end points are minima by their Hessian.",
     )
+
+
+def one_minimum(recordings: Recordings) -> Numbers:
+    """How far from 1 the overlap of two descents' ends is below β_c/2, and H/Λ from -√ν′; and above 2 β_c, from 0.9."""
+    data, threshold = recordings["glass_descent"], recordings["glass_descent"].attrs["threshold_beta"]
+    kept = data.sel(field=True)
+    low, high = (kept.isel(beta=np.flatnonzero(c)) for c in (kept.beta < threshold / 2, kept.beta > 2 * threshold))
+    if not low.beta.size or not high.beta.size or not np.isfinite(low.minimum).all():
+        raise Undecided("minimum of glass_descent is not finite below β_c/2")
+    return {
+        "1 - overlap, below β_c/2": 1 - low.overlap.values,
+        "|H/Λ + √ν′|, below β_c/2": np.abs(low.energy - low.minimum).values,
+        "overlap beyond 0.9, above 2 β_c": np.maximum(high.overlap.values - 0.9, 0),
+    }
+
+
+def overlaps(recordings: Recordings) -> Numbers:
+    """The overlap of two descents' ends by β/β_c, the field kept."""
+    kept = recordings["glass_descent"].sel(field=True)
+    ratio = kept.beta.values / kept.attrs["threshold_beta"]
+    return {f"{r:.3g} β_c": kept.overlap.isel(beta=k).values for k, r in enumerate(ratio) if r < 0.6 or 2 < r < 20}
+
+
+def ends(recordings: Recordings) -> Numbers:
+    """The index of the point where each converged descent ends, by size."""
+    data = recordings["glass_descent"]
+    ran = np.isfinite(data.pure_energy)
+    if not bool(ran.any()) or bool((data.pure_converged & ~ran).any()):
+        raise Undecided("pure_energy of glass_descent is not finite")
+    found = {}
+    for size in data.pure_size.values:
+        one = data.sel(pure_size=size)
+        found[f"Λ = {int(size)}"] = one.pure_index.values[one.pure_converged.values]
+    return {name: index for name, index in found.items() if index.size}
+
+
+CLAIMS = (
+    Claim(
+        "Sec. 5, low index", "Descent avoids critical points of high index.",
+        "Sec. 5: “It is presumed that the SGD algorithm will easily avoid critical points with a high index that "
+        "have many "
+        "descent directions, and maneuver towards low index critical points.”",
+        "index of the critical point at which descent in the 3-spin ends, of Λ - 1 directions", ends, below(1.0),
+        "glass_descent", figure="glass-size", note="descent without noise; descents that had not converged are left "
+        "out",
+    ),
+    Claim(
+        "Sec. 5, field", "With the paths of length 1, which the paper drops, β < β_c ≈ 1/p leaves one minimum.",
+        "Eq. 28 sums from r = 2. What does the field r = 1 change?",
+        f"descents in the glass of a network of depth {DEPTH}", one_minimum, within(high=0.01), "glass_descent", "ours",
+        beside={"overlap of the ends of two descents": overlaps}, figure="glass-overlap",
+    ),
+)  # fmt: skip
+
+
+def _descend(tell: Tell) -> xr.Dataset:
+    done: list[int] = []
+
+    def on_run() -> None:
+        done.append(1)
+        tell(len(done), QUICK_RUNS)
+
+    with one_thread():  # small products, ten times slower on two
+        return quick(on_run)
+
+
+def _recordings(options: Options, folder: Path) -> dict[str, Recording]:
+    return {"glass_descent": Recording("glass", _descend)}
+
+
+def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
+    energies, overlaps, sizes = glass_panels(recordings["glass_descent"])
+    layers = layer_panels(recordings["glass_agreement"])[0]
+    section = Section("Descents in the glass", TEXT, (energies, overlaps, sizes))
+    return [section], {"glass": (layers, energies, overlaps)}
+
+
+GLASS = Experiment(("glass",), {"glass_descent": "glass"}, _recordings, _pages, CLAIMS)
+"""Its combined drawing has the layers of `critical_points` beside the descents."""
 
 
 def _show() -> None:

@@ -6,6 +6,8 @@ gates (Lemma 3) are exact sums.
 
 import itertools
 import math
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,11 +15,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from skipglass.models import GatedMLP, evenly_spread, unique_weights
+from skipglass.paper.claim import Claim, Recordings
+from skipglass.paper.experiment import Pages, computed
 from skipglass.paper.path_sum import configuration_sum, copies, mass, open_gates, path_sum
-from skipglass.report import Axis, Panel, Rule, Series
+from skipglass.paper.rules import Numbers, identity, within
+from skipglass.report import Axis, Panel, Rule, Section, Series
 from skipglass.theory import DepthEnsemble
 
-__all__ = ["PLACEMENTS", "measure", "panels"]
+__all__ = ["CLAIMS", "LEMMAS", "PLACEMENTS", "measure", "panels"]
 
 Array = NDArray[np.float64]
 
@@ -35,18 +40,21 @@ PLACEMENTS = {
     "weights shuffled, Λ = n": ("shuffled", 6),
 }
 """Where the unique weights stand. Shuffled: each layer holds each value equally often, anywhere."""
-CORRELATIONS = (-0.5, -0.25, 0.0, 0.5, 1.0)  # of any two inputs; -1/(d-1) is the least there is
 
 GATED = (3, 3, 3)  # p, n, d of Lemma 3: 2^9 patterns of gates
 GATE = 0.3  # ρ; not ½, where open and closed weigh the same
 SCALES = np.geomspace(0.03, 3, 9)  # C of Lemma 3, from outputs that never reach the margin to ones that mostly do
 INPUTS = 64
-TIE_DEPTH = 200
+TEXT = (
+    "Paths with the same weights are gathered (Lemma 1), the inputs that they carry are summed (Lemma 2), and the "
+    "losses "
+    "become linear in the output (Lemma 3). Networks with at most 1,536 paths let each statement be checked exactly."
+)
 DROPPED = ((10, 0.1), (10, 0.5), (100, 0.01), (100, 0.1), (100, 0.5))  # p, β
 
 
 def measure(seed: int = 0) -> xr.Dataset:
-    """Measure Eq. 9, Lemmas 1-3 and what the paper says beside them.
+    """Measure Eq. 9 and Lemmas 1-3.
 
     Parameters
     ----------
@@ -58,14 +66,13 @@ def measure(seed: int = 0) -> xr.Dataset:
     xarray.Dataset
         By network and draw: the errors of ``path_sum`` and ``configuration_sum`` relative to the largest output, and
         ``uneven``, the largest deviation of a configuration's copies from ψ_r/Λ^r. By placement, draw and length:
-        E[ξ²]/(ψ_r/Λ^r)², ``low`` (of those that occur), ``mean`` and ``high`` over the ``configurations``; ``rank`` of
-        the covariance of the ξ, and their mean ``correlation``. By loss, scale and draw: the ``gap`` to C_1 + C_2 E[Y]
-        relative to the loss, and ``reached``, how probably gates bring it to its kink. ``slope`` is C_2 by label.
+        E[ξ²]/(ψ_r/Λ^r)², ``low`` (of those that occur), ``mean`` and ``high`` over the configurations. By loss, scale
+        and draw: the ``gap`` to C_1 + C_2 E[Y] relative to the loss, and ``reached``, how probably gates bring it to
+        its kink. ``slope`` is C_2 by label; ``dropped`` is ε_1², which Eq. 15 leaves out, by ensemble.
     """
     generator = torch.Generator().manual_seed(seed)
     return xr.merge(
-        [_sums(generator), _spread(generator), _correlated(generator), _losses(generator), _asides()],
-        combine_attrs="drop_conflicts",
+        [_sums(generator), _spread(generator), _losses(generator), _dropped()], combine_attrs="drop_conflicts"
     )
 
 
@@ -105,7 +112,7 @@ def _error(found: Array, forward: torch.Tensor) -> float:
 def _spread(generator: torch.Generator) -> xr.Dataset:
     """Lemma 2 by counting copies: ξ = Σ_i α_i x_i, so that E[ξ²] = ‖α‖² for uncorrelated inputs of unit variance."""
     p, _, d = SPREAD
-    names = ("low", "mean", "high", "rank", "correlation")
+    names = ("low", "mean", "high")
     table = np.empty((len(PLACEMENTS), DRAWS, p, len(names)))
     for k, (kind, unique) in enumerate(PLACEMENTS.values()):
         for draw in range(DRAWS):
@@ -113,10 +120,8 @@ def _spread(generator: torch.Generator) -> xr.Dataset:
             for r in range(1, p + 1):
                 alpha = _thrown(unique, r, generator) if kind == "thrown" else copies(labels, unique, r)
                 table[k, draw, r - 1] = _moments(alpha, mass(*SPREAD, r) / unique**r)
-    count = [[unique**r for r in range(1, p + 1)] for _, unique in PLACEMENTS.values()]
     return xr.Dataset(
-        {name: (("placement", "draw", "length"), table[..., k]) for k, name in enumerate(names)}
-        | {"configurations": (("placement", "length"), count)},
+        {name: (("placement", "draw", "length"), table[..., k]) for k, name in enumerate(names)},
         coords={"placement": list(PLACEMENTS), "draw": np.arange(DRAWS), "length": np.arange(1, p + 1)},
         attrs={"inputs": d},
     )
@@ -142,22 +147,7 @@ def _thrown(unique: int, length: int, generator: torch.Generator) -> NDArray[np.
 
 def _moments(alpha: NDArray[np.int64], wanted: float) -> tuple[float, ...]:
     square = (alpha**2).sum(axis=1) / wanted**2
-    unit = alpha[square > 0] / np.linalg.norm(alpha[square > 0], axis=1, keepdims=True)
-    number = len(unit)
-    correlation = (np.square(unit.sum(axis=0)).sum() - number) / (number * (number - 1)) if number > 1 else 1.0
-    return square[square > 0].min(), square.mean(), square.max(), float(np.linalg.matrix_rank(alpha)), correlation
-
-
-def _correlated(generator: torch.Generator) -> xr.Dataset:
-    """E[ξ²] = αᵀRα over the lower bound, evenly spread copies, inputs that all correlate by c."""
-    p, _, d = SPREAD
-    alpha = copies(_places("even", 3, generator), 3, p)
-    wanted = mass(*SPREAD, p) / 3**p
-    values = []
-    for c in CORRELATIONS:
-        R = (1 - c) * np.eye(d) + c
-        values.append(np.einsum("ki,ij,kj->k", alpha, R, alpha).min() * d / wanted**2)
-    return xr.Dataset({"correlated": ("input_correlation", values)}, coords={"input_correlation": list(CORRELATIONS)})
+    return square[square > 0].min(), square.mean(), square.max()
 
 
 def _losses(generator: torch.Generator) -> xr.Dataset:
@@ -208,19 +198,10 @@ def _all_outputs(W: list[Array], x: Array, patterns: Array) -> Array:
     return h.sum(axis=1)
 
 
-def _asides() -> xr.Dataset:
-    """What Theorem 1 assumes (pβ/(1+β) a whole number k: ε_k and ε_{k+1} tie), and ε_1², which Eq. 15 drops."""
-    k = np.arange(1, TIE_DEPTH)
-    weights = [DepthEnsemble(TIE_DEPTH, j / (TIE_DEPTH - j)).weights for j in k]
+def _dropped() -> xr.Dataset:
+    """ε_1², which the second line of Eq. 15 drops."""
     dropped = [DepthEnsemble(p, beta).weights[0] ** 2 for p, beta in DROPPED]
-    return xr.Dataset(
-        {
-            "tie": ("peak", [abs(math.log(w[j] / w[j - 1])) for j, w in zip(k, weights, strict=True)]),
-            "dropped": ("ensemble", dropped),
-        },
-        coords={"peak": k, "ensemble": [f"p = {p}, β = {beta:g}" for p, beta in DROPPED]},
-        attrs={"tie_depth": TIE_DEPTH},
-    )
+    return xr.Dataset({"dropped": ("ensemble", dropped)}, {"ensemble": [f"p = {p}, β = {b:g}" for p, b in DROPPED]})
 
 
 def panels(recording: xr.Dataset) -> tuple[Panel, ...]:
@@ -278,3 +259,139 @@ def _loss_panel(recording: xr.Dataset) -> Panel:
         f"{recording.attrs['patterns']} patterns of gates; labels ±1, or ± the largest |Y|. "
         f"Bands: least to largest of {recording.sizes['seed']} draws.",
     )
+
+
+def equation_9(recordings: Recordings) -> Numbers:
+    """The sum over listed paths minus the forward pass."""
+    return _by(recordings["lemmas"].path_sum, "network")
+
+
+def lemma_1(recordings: Recordings) -> Numbers:
+    """The sum over configurations minus the forward pass, and how far a configuration's copies are from ψ_r/Λ^r."""
+    data = recordings["lemmas"]
+    return {"sum": data.configuration_sum.values, "copies": data.uneven.values}
+
+
+def lemma_2(recordings: Recordings) -> Numbers:
+    """By how much E[ξ²] leaves its two bounds, and misses them where the lemma says that it reaches them."""
+    data = recordings["lemmas"]
+    d = data.attrs["inputs"]
+    # shuffled weights have other numbers of copies than ψ_r/Λ^r: the lemma does not speak of them
+    covered = data.isel(placement=["shuffled" not in str(name) for name in data.placement.values])
+    even = covered.isel(placement=["evenly" in str(name) for name in covered.placement.values])
+    one = data.sel(placement="all from one input")
+    return {
+        "below the lower bound": np.maximum(1 - covered.low.values * d, 0),
+        "above the upper bound": np.maximum(covered.high.values - 1, 0),
+        "off the lower bound, copies evenly spread": np.array([even.low.values, even.high.values]) * d - 1,
+        "off the upper bound, copies of one input": np.array([one.low.values, one.high.values]) - 1,
+    }
+
+
+def lower_bound(recordings: Recordings, *, spread: bool) -> Numbers:
+    """How far E[ξ²] is from its lower bound with Λ = n, and otherwise, as far as copies are spread evenly or not."""
+    data = recordings["lemmas"]
+    ends = data[["low", "high"]].to_dataarray() * data.attrs["inputs"] - 1
+    exact = "evenly spread, Λ = n"
+    return {str(name): ends.sel(placement=name).values for name in data.placement.values if (name == exact) == spread}
+
+
+def expectation(recordings: Recordings) -> Numbers:
+    """The mean output over all patterns of gates minus the sum over paths with ρ^r."""
+    return {"": recordings["lemmas"].expectation.values}
+
+
+def lemma_3(recordings: Recordings) -> Numbers:
+    """How far the mean of each loss over all gates is from C_1 + C_2 E[Y], by loss and scale of the weights."""
+    gap = recordings["lemmas"].gap
+    return {f"{loss}, C = {float(C):.2g}": gap.sel(loss=loss, scale=C).values
+            for loss in gap.loss.values.tolist() for C in gap.scale.values}  # fmt: skip
+
+
+def kink(recordings: Recordings) -> Numbers:
+    """The same gap where no pattern of gates brings an output to the kink of the loss."""
+    data = recordings["lemmas"]
+    apart = data.gap.where(data.reached == 0)
+    return {name: v[np.isfinite(v)] for name, v in _by(apart, "loss").items() if np.isfinite(v).any()}
+
+
+def slopes(recordings: Recordings) -> Numbers:
+    """C_2 of the hinge: -Y_x times the probability of a margin above 0."""
+    slope = recordings["lemmas"].slope
+    return {f"label {int(label):+d}": slope.sel(label=label).values for label in slope.label.values}
+
+
+def without_field(recordings: Recordings) -> Numbers:
+    """The difference between the two lines of Eq. 15: ε_1²."""
+    return _by(recordings["lemmas"].dropped, "ensemble")
+
+
+def _by(values: xr.DataArray, dim: str) -> dict[str, Array]:
+    return {str(name): values.sel({dim: name}).values for name in values[dim].values}
+
+
+CLAIMS = (
+    Claim(
+        "Eq. 9", "The output is a sum over paths of input × gates × weights.",
+        "Sec. 3: “the scalar output of the network is the sum of the outputs of the output layer p and is expressed "
+        "as” "
+        "Y = Σ_r Σ_i Σ_j x_ij A_ij Π_k w_ij^(k).",
+        "error of the sum over all paths, over the largest output", equation_9, identity(), "lemmas",
+    ),
+    Claim(
+        "Eqs. 2, 11", "With independent gates, open with probability ρ, E[Y] is the sum over paths with ρ^r.",
+        "Sec. 3: “Making the modeling assumption that the ReLU gates are independent Bernoulli random variables with "
+        "probability ρ, we obtain that for every path of length r, E[A] = ρ^r”.",
+        "difference between the mean over all patterns of gates and the sum, over the largest output",
+        expectation, identity(), "lemmas",
+    ),
+    Claim(
+        "Lemma 1", "With Λ unique weights, evenly spread, the output is a sum over configurations of weights.",
+        "Sec. 3: “Assuming assumptions A2-A4 hold […], then the output can be expressed after reindexing as” Eq. 10.",
+        "relative error", lemma_1, identity(), "lemmas",
+    ),
+    Claim(
+        "Lemma 2", "(1/d)(ψ_r/Λ^r)² ≤ E[ξ²] ≤ (ψ_r/Λ^r)².",
+        "Eq. 13: “Assuming A2-A3 hold […] the following holds”. Its proof reaches the lower end where all α_i are "
+        "equal "
+        "and the upper one where all copies start from one input.",
+        "relative deviation of E[ξ²]", lemma_2, identity(), "lemmas", figure="lemma2",
+        note="inputs are uncorrelated, with unit variance",
+    ),
+    Claim(
+        "Below Lemma 2", "With Λ = n the lower bound of Lemma 2 is reached exactly.",
+        "Sec. 3, below Eq. 13: “This approximation holds exactly when Λ = n, since all weight configurations of a "
+        "particular length in Eq. 10 will appear the same number of times.”",
+        "relative deviation of E[ξ²] from the lower bound", partial(lower_bound, spread=True), identity(), "lemmas",
+        beside={"for other placements": partial(lower_bound, spread=False)}, figure="lemma2",
+        note="what makes it exact is that every unit sends each weight out equally often: a smaller Λ that divides n "
+        "does as well, and weights shuffled within each layer do not, with Λ = n either",
+    ),
+    Claim(
+        "Lemma 3", "The mean of the hinge loss and of the absolute loss over gates is C_1 + C_2 E[Y].",
+        "Eq. 16: “both the losses L^h and L^a can be generalized to a distribution of the form” C_1 + C_2 Y.",
+        "|E[L] - (C_1 + C_2 E[Y])| / E[L]", lemma_3, within(high=1e-12), "lemmas", figure="lemma3",
+        beside={"where no gates bring an output to the kink of the loss": kink},
+        note="it holds where no pattern of gates brings Y_x Y to 1 (hinge), or |Y| beyond |Y_x| (absolute)",
+    ),
+    Claim(
+        "Lemma 3, constants", "C_1 and C_2 are positive constants.",
+        "Below Eq. 16: “where C_1, C_2 are positive constants that do not affect the optimization process”.",
+        "C_2 of the hinge loss", slopes, within(low=0.0), "lemmas", "slips",
+        note="C_2 is -Y_x times the probability that the margin is violated: it has the sign opposite to the label",
+    ),
+    Claim(
+        "Eq. 15, second line", "The sum over path lengths may start from r = 2.",
+        "Eq. 15: its first line sums from r = 1, its second from r = 2.",
+        "variance that the second line omits, ε_1²", without_field, identity(), "lemmas", "slips",
+        note="it matters for shallow ensembles only; if it is kept, it acts as a magnetic field, and below β_c ≈ 1/p "
+        "one minimum is left",
+    ),
+)  # fmt: skip
+
+
+def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
+    return [Section("Lemmas 1 to 3", TEXT, panels(recordings["lemmas"]))], {}
+
+
+LEMMAS = computed("theorems", {"lemmas": measure}, _pages, CLAIMS)

@@ -1,26 +1,42 @@
-"""The page: the table of claims, then what each chapter shows."""
+"""The page: three answers first, then what each chapter shows, then the claims."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from skipglass import __version__
-from skipglass.paper.chapter import Pages
-from skipglass.paper.claims import claims_table
+from skipglass.paper.claim import TABLES, Claim, Finding, Recordings
+from skipglass.paper.claims import CLAIMS
+from skipglass.paper.experiment import Pages
 from skipglass.paper.figure1 import RUNS
-from skipglass.paper.finding import Recordings
-from skipglass.paper.resnet_group import groups
+from skipglass.paper.map import FULL, lacks_full_map
+from skipglass.paper.resnet_group import groups, is_paper_setting
+from skipglass.paper.slips import DAMAGED, UNDECIDED
 from skipglass.paper.survey import EPOCHS
-from skipglass.paper.sweep_map import FULL, lacks_full_map
-from skipglass.report import Panel, Report, Section, Table
+from skipglass.report import Answer, Panel, Report, Section, Table
 
-__all__ = ["paper_report"]
+__all__ = ["QUESTIONS", "paper_report"]
 
-PAPER = {"depth": 32, "width": 1, "epochs": 164, "images": 50_000}
-"""The networks of Figures 2 and 3."""
 LEAD = (
     "A residual network is an ensemble of paths of many lengths. Littwin and Wolf (2017) say how those lengths are "
-    "distributed, why training shifts them deeper, and what that does to the critical points of the loss. This page "
-    "computes and measures its figures and the theorems behind them, and says which claims hold."
+    "distributed, why training shifts them deeper, and what that does to the critical points of the loss. Here their "
+    "figures are made anew, the length of the paths is measured, and each of their claims is tested."
 )
+QUESTIONS = {
+    "Does the ensemble deepen?": ("App. C, depth", "Claim 2"),
+    "What drives it?": ("λ and norms held", "Map, depth by λ", "Theorem 3"),
+    "What does it do to the landscape?": ("Fig. 1(f)",),
+}
+"""Question → the claims that may answer it: the first whose figure is on the page and whose verdict is determined."""
+READING = (
+    "Unfold a row to read the paper's sentence, what was measured and on how many seeds; its name leads to its figure. "
+    "Identity: true by algebra or construction. Supported and not supported: in how many settings, by Student's t with "
+    "Holm's correction where chance is involved. Undetermined: no significant effect, or too few seeds."
+)
+INTRODUCTION = (
+    "Each verdict is computed from the recordings. The paper's claims come first; then questions of our own, and slips "
+    "of the paper beside its results."
+)
+Found = list[tuple[Claim, Finding]]
 
 
 def paper_report(recordings: Recordings, chapters: Sequence[Pages]) -> tuple[Report, dict[str, tuple[Panel, ...]]]:
@@ -38,18 +54,46 @@ def paper_report(recordings: Recordings, chapters: Sequence[Pages]) -> tuple[Rep
     tuple
         The report, and {figure: the panels of its combined drawing}.
     """
-    table = Table(
-        "claims",
-        "What holds",
-        "One row a claim of the paper: what was measured, on how many seeds or draws, and the verdict.",
-        ("claim", "verdict", "statement", "measured", "seeds"),
-        claims_table(recordings),
-    )
-    sections = [Section("Claims", "", (table,)), *(section for found, _ in chapters for section in found)]
+    sections = [section for found, _ in chapters for section in found]
+    panels = {item.name: item for section in sections for item in section.items if isinstance(item, Panel)}
+    shown = {item.name for section in sections for item in section.items}
+    found = [(claim, claim.finding(recordings)) for claim in CLAIMS]
     combined = {name: panels for _, drawings in chapters for name, panels in drawings.items()}
-    title = "The loss surface of residual networks, measured"
-    lead = "\n\n".join([LEAD, *_reduced(recordings)])
-    return Report(title, lead, tuple(sections), footer=_footer(recordings)), combined
+    return Report(
+        "The loss surface of residual networks, measured",
+        "\n\n".join([LEAD, *_reduced(recordings)]),
+        (*sections, Section("The claims", INTRODUCTION, tuple(_tables(found, shown)))),
+        footer=_footer(recordings),
+        answers=tuple(_answers(found, panels)),
+    ), combined
+
+
+def _answers(found: Found, panels: dict[str, Panel]) -> Iterable[Answer]:
+    """One figure and one sentence for each question that what was recorded can answer."""
+    named = {claim.name: (claim, finding) for claim, finding in found}
+    for number, (question, names) in enumerate(QUESTIONS.items()):
+        for claim, finding in map(named.__getitem__, names):
+            if claim.figure in panels and not finding.verdict.startswith("undetermined"):
+                panel = replace(panels[claim.figure], name=f"answer-{number + 1}")
+                seeds = "" if finding.seeds == "exact" else f", {finding.seeds}"
+                yield Answer(question, claim.statement, panel, finding.verdict + seeds)
+                break
+
+
+def _tables(found: Found, shown: set[str]) -> Iterable[Table]:
+    """The claims of the paper, our own questions, its slips, and what its text does not decide."""
+    for number, (name, title) in enumerate(TABLES.items()):
+        mine = [(claim, finding) for claim, finding in found if claim.table == name]
+        yield Table(
+            "claims" if name == "paper" else f"claims-{name}", title, READING, ("claim", "verdict", "statement"),
+            [(claim.name, finding.verdict, claim.statement) for claim, finding in mine],
+            details=[(claim.source, f"{f.measured}.", f"Seeds or draws: {f.seeds}.") for claim, f in mine],
+            links=[claim.figure if claim.figure in shown else "" for claim, _ in mine],
+            folded=number > 0,
+        )  # fmt: skip
+    reading = "Where our text of the paper has lost a letter or a bracket, nobody can tell whether the paper has a "
+    "slip."
+    yield Table("undecided", DAMAGED, reading, ("where", "what is in question", "why"), UNDECIDED, folded=True)
 
 
 def _reduced(recordings: Recordings) -> list[str]:
@@ -59,8 +103,8 @@ def _reduced(recordings: Recordings) -> list[str]:
     if shorter:
         said.append(f"REDUCED: Figure 1 (d, e) is trained for {max(shorter)} epochs, not {EPOCHS}.")
     found = groups(recordings)
-    small = dict.fromkeys(g.title for g in found if any(g.attrs[name] < size for name, size in PAPER.items()))
-    if small:
+    if found and not any(map(is_paper_setting, found)):
+        small = dict.fromkeys(group.title for group in found)
         said.append(
             "REDUCED: the paper's Figures 2 and 3 show a ResNet-32 of width 1 after 164 epochs on the 50,000 images of "
             f"CIFAR-10 and CIFAR-100; smaller are {'; '.join(small)}."

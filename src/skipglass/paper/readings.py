@@ -11,6 +11,8 @@ square of Y_r over them is ‖(∂Y/∂x)_r‖², exactly.
 """
 
 import math
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,11 +20,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from skipglass.models import GatedMLP, redundant_weights
+from skipglass.paper.claim import Claim, Recordings
+from skipglass.paper.experiment import Pages, computed
+from skipglass.paper.rules import Numbers, grows, within
 from skipglass.paths import spectrum
-from skipglass.report import Axis, Panel, Rule, Series, Slider
+from skipglass.report import Axis, Panel, Rule, Section, Series, Slider
 from skipglass.theory import DepthEnsemble, fit
 
-__all__ = ["NETWORKS", "census", "distance", "measure", "measured", "panels", "reading_of"]
+__all__ = ["CLAIMS", "NETWORKS", "READINGS", "census", "distance", "measure", "measured", "panels", "reading_of"]
 
 Array = NDArray[np.float64]
 
@@ -40,6 +45,15 @@ NETWORKS = {
     "independent, Eq. 8": ("independent", "relu"),
 }
 """Weights and gates."""
+CLOSE = 0.05
+"""Total variation up to which a network counts as described by its reading: our choice. It is the distance of the means
+over all networks, so that their scatter can only add to it."""
+TEXT = (
+    "The analysis takes the network for a sum over paths (Eq. 9), gathers paths with the same weights (Lemmas 1 and 2) "
+    "and reads the output's variance off their numbers (Eqs. 14, 15). On networks built to its assumptions the output, "
+    "split exactly by path length, is what the theory says; on Eq. 8 itself, whose gates depend on its weights, the "
+    "shape is right and β is not."
+)
 UNIQUES = (1, 4, 16, 32, 64, 128)  # Λ up to n
 
 
@@ -66,7 +80,8 @@ def measure(seed: int = 0) -> xr.Dataset:
     xarray.Dataset
         ``power``, the mean of Y_r² over inputs, by network, β (b, for independent weights), seed and length;
         ``by_unique``, the same for redundant weights with drawn gates at β = 1, by Λ; ``alignment``, s = Σ w/(√Λ C) of
-        weights drawn uniformly from the sphere, and ``fitted``, the β fitted to each such network over that of Eq. 17.
+        weights drawn uniformly from the sphere, and ``fitted``, the β fitted to each such network over that of Eq. 17;
+        ``uniform``, the mean square of Y_r of those.
     """
     generator = torch.Generator().manual_seed(seed)
     weights = {"redundant": _redundant(generator), "independent": _independent(generator)}
@@ -75,13 +90,14 @@ def measure(seed: int = 0) -> xr.Dataset:
         for kind, gates in NETWORKS.values()
     ]
     by_unique = [_mean_square(_redundant(generator, unique), "drawn", generator) for unique in UNIQUES]
-    alignment, fitted = _alignments(generator)
+    alignment, fitted, uniform = _alignments(generator)
     return xr.Dataset(
         {
             "power": (("network", "beta", "seed", "length"), power),
             "by_unique": (("unique", "seed", "length"), by_unique),
             "alignment": ("seed", alignment),
             "fitted": ("seed", fitted),
+            "uniform": (("seed", "length"), uniform),
         },
         coords={
             "network": list(NETWORKS),
@@ -121,12 +137,12 @@ def _mean_square(weights: list[torch.Tensor], gates: str, generator: torch.Gener
     return (split.gradients * x.detach()).sum(dim=-1).square().mean(dim=-1).numpy().T
 
 
-def _alignments(generator: torch.Generator) -> tuple[Array, Array]:
+def _alignments(generator: torch.Generator) -> tuple[Array, Array, Array]:
     weights = _redundant(generator, alignment=None)
     C = math.sqrt(UNIQUE) / (GATE * WIDTH)
     alignment = weights[0].mean(dim=(-2, -1)).numpy() * math.sqrt(UNIQUE) / C
     power = _mean_square(weights, "mean", generator)
-    return alignment, np.array([fit(np.arange(1, DEPTH + 1), row, census()).beta for row in power])
+    return alignment, np.array([fit(np.arange(1, DEPTH + 1), row, census()).beta for row in power]), power
 
 
 def measured(power: xr.DataArray) -> tuple[Array, Array]:
@@ -152,7 +168,8 @@ def measured(power: xr.DataArray) -> tuple[Array, Array]:
 def distance(power: xr.DataArray, beta: float, reading: str) -> float:
     """The total variation between measured and predicted ε_r², 0 (equal) to 1 (on different lengths)."""
     predicted = DepthEnsemble(power.sizes["length"], beta, reading).weights ** 2
-    return float(np.abs(measured(power)[0] - predicted).sum() / 2)
+    total = power.transpose("seed", "length").values.sum(axis=0)
+    return float(np.abs(total / total.sum() - predicted).sum() / 2)
 
 
 def panels(recording: xr.Dataset) -> tuple[Panel, ...]:
@@ -296,3 +313,96 @@ def _alignment_panel(recording: xr.Dataset) -> Panel:
         (Series("networks", s, recording.fitted.values, marks="points"), Series("fitted = |s|", ends, ends)),
         note=f"Unique weights drawn uniformly from their sphere; the gates' mean ρ. {_setting(recording)}.",
     )
+
+
+def far(recordings: Recordings, *, networks: Sequence[str]) -> Numbers:
+    """Total variation between measured and predicted ε_r², by network and β."""
+    data = recordings["readings"]
+    return {
+        (f"{name}, β = {beta:g}" if len(networks) > 1 else f"β = {beta:g}"): distance(
+            data.power.sel(network=name, beta=beta), beta, reading_of(name)
+        )
+        for name in networks
+        for beta in data.beta.values.tolist()
+    }
+
+
+def coherent(recordings: Recordings) -> Numbers:
+    """The same for weights with |Σ w| = √Λ C, and for each network whose weights are uniform on their sphere."""
+    data = recordings["readings"]
+    alone = [distance(data.uniform.isel(seed=[k]), 1.0, "coherent") for k in range(data.sizes["seed"])]
+    return {
+        **far(recordings, networks=("redundant, mean gates", "redundant, drawn gates")),
+        "uniform on the sphere, β = 1": alone,
+    }
+
+
+def fitted(recordings: Recordings) -> Numbers:
+    """The β fitted to weights that are uniform on their sphere, over ρnC/√Λ and |s| = |Σ w|/(√Λ C)."""
+    data = recordings["readings"]
+    return {"": (data.fitted / np.abs(data.alignment)).values}
+
+
+def all_gates_open(recordings: Recordings) -> Numbers:
+    """Total variation of Eq. 8 with redundant weights from the coherent reading with ρ = 1 in β."""
+    data = recordings["readings"]
+    return {
+        f"β = {beta:g}": distance(
+            data.power.sel(network="redundant, Eq. 8", beta=beta), beta / data.attrs["gate"], "coherent"
+        )
+        for beta in data.beta.values.tolist()
+    }
+
+
+def scale_sets_depths(recordings: Recordings) -> Numbers:
+    """The least growth of the mean length between neighbouring scales C, by kind of network."""
+    data = recordings["readings"].sortby("beta")
+    power = data.power.transpose("network", "seed", "beta", "length")
+    mean = (power * data.length).sum("length", skipna=False) / power.sum("length", skipna=False)
+    return {str(n): mean.sel(network=n).diff("beta").min("beta").values for n in data.network.values}
+
+
+CLAIMS = (
+    Claim(
+        "Eqs. 14, 15", "With A2-A4 the part of the output on paths of length r has variance ε_r².",
+        "Eqs. 14, 15: “Assuming A4 and […] denoting the scaled weights […], we can link the distribution of Y to the "
+        "distribution on x”, with ε_r = (1/Z) C(p-1, r-1) (ρnC/√Λ)^r.",
+        "total variation of ε_r² from Eq. 15", coherent, within(high=CLOSE), "readings", figure="reading-coherent",
+        beside={"β fitted to weights uniform on their sphere, over |Σ w|/(√Λ C) times that of Eq. 17": fitted},
+        note="it holds when |Σ w| = √Λ C, as on average over the sphere; A2-A4 leave the sum of the weights open, and "
+        "β is proportional to it",
+    ),
+    Claim(
+        "Eq. 15 on Eq. 8", "The ε_r with β = ρnC/√Λ describe the network of Eq. 8, whose gates are ReLUs.",
+        "Sec. 4: “The expression for the output of a residual net in Eq. 15 provides valuable insights into the "
+        "machinery "
+        "at work when optimizing such models.”",
+        "total variation of ε_r² from Eq. 15", partial(far, networks=("redundant, Eq. 8",)), within(high=CLOSE),
+        "readings", figure="reading-relu",
+        beside={"with β at ρ = 1, n C/√Λ": all_gates_open,
+                "independent weights, from the independent reading": partial(far, networks=("independent, Eq. 8",))},
+        note="only β is wrong: redundant weights open all gates of a sample together, which makes ρ = 1",
+    ),
+    Claim(
+        "Claim 1", "The scale C of the weights sets the depths of the ensemble.",
+        "Sec. 4, claim 1: “The distribution of the depths of the networks within the ensemble is controlled by the "
+        "scaling parameter C.”",
+        "least growth of the mean path length from one β to the next, in weight matrices", scale_sets_depths, grows(),
+        "readings", figure="reading-coherent",
+    ),
+    Claim(
+        "Independent weights", "With independent weights ε_r² ∝ C(p-1, r-1) b^(2r), b² = ρnC².",
+        "Sec. 4 takes Λ = N, where weights are no longer shared: what does Eq. 15 become?",
+        "total variation of ε_r² from the independent reading",
+        partial(far, networks=("independent, drawn gates", "independent, ReLU first")), within(high=CLOSE), "readings",
+        "ours", figure="reading-independent",
+    ),
+)  # fmt: skip
+
+
+def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
+    shown = panels(recordings["readings"])
+    return [Section("The network as paths: Sec. 3", TEXT, shown)], {"paths": shown}
+
+
+READINGS = computed("theorems", {"readings": measure}, _pages, CLAIMS)

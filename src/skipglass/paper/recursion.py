@@ -5,13 +5,18 @@ has neither: it divides by a standard deviation, not a root mean square, and a R
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
 
-__all__ = ["VARIANTS", "second_moments"]
+from skipglass.paper.claim import Claim, Recordings
+from skipglass.paper.rules import Numbers, agrees
+from skipglass.report import Axis, Panel, Series
+
+__all__ = ["CLAIMS", "VARIANTS", "recursion_panel", "second_moments"]
 
 
 def _deviation(z: Tensor) -> Tensor:
@@ -65,3 +70,45 @@ def second_moments(seeds: int = 5, depth: int = 10, width: int = 1000, samples: 
         {"variant": list(VARIANTS), "seed": np.arange(seeds), "depth": np.arange(1, depth + 1)},
         {"width": width, "samples": samples},
     )
+
+
+def recursion_panel(data: xr.Dataset) -> Panel:
+    """Return the second moments by layer and way of normalising."""
+    moments = data.second_moment.transpose("variant", "seed", "depth")
+    mean, spread = moments.mean("seed").values, moments.std("seed", ddof=1).values
+    series = [
+        Series(str(name), data.depth.values, m, m - s, m + s)
+        for name, m, s in zip(data.variant.values, mean, spread, strict=True)
+    ]
+    return Panel(
+        "second-moments",
+        "Second moment of untrained units by layer (Sec. 4.1)",
+        "A rise means that deeper units are larger, and deep branches weigh less beside what they are added to. By the "
+        "paper's recursion a curve passes through l at layer l: three do, one upon another.",
+        Axis("layer l"),
+        Axis("E[N_l²]", log=True),
+        tuple(series),
+        note=f"λ = 1, width {data.attrs['width']}, {data.attrs['samples']} samples, {data.sizes['seed']} networks.",
+    )
+
+
+def rises(recordings: Recordings, *, printed: bool) -> Numbers:
+    """The mean rise of the second moment from layer to layer, minus 1, by way of normalising."""
+    moments = recordings["second_moments"].second_moment.transpose("variant", "seed", "depth")
+    rise = moments.diff("depth").mean("depth") - 1
+    return {name: rise.sel(variant=name).values
+            for name in moments.variant.values.tolist() if (name == next(iter(VARIANTS))) == printed}  # fmt: skip
+
+
+CLAIMS = (
+    Claim(
+        "Sec. 4.1", "E[N_{l+1}²] = 1 + E[N_l²] at λ = 1 for Eq. 22.",
+        "Sec. 4.1: “providing that units in the same layer have equal variance σ_l, the recursive relation "
+        "E[N_{l+1}(x)_j²] = 1 + E[N_l(x)_j²] holds for any unit j in layer l.”",
+        "mean rise of the second moment from layer to layer, minus 1", partial(rises, printed=True), agrees(0.05),
+        "second_moments", figure="second-moments", beside={"normalised otherwise": partial(rises, printed=False)},
+        note="the recursion needs a branch with second moment 1 that is uncorrelated with the shortcut; a ReLU's "
+        "output "
+        "divided by its standard deviation has neither",
+    ),
+)  # fmt: skip

@@ -7,22 +7,33 @@ from rich.progress import Progress
 
 from skipglass import record
 from skipglass.errors import StorageError
-from skipglass.paper.chapter import Chapter, Options
-from skipglass.paper.drift_page import DRIFT
-from skipglass.paper.figure1_page import FIGURE1
-from skipglass.paper.glass_page import GLASSES
-from skipglass.paper.network_page import NETWORKS
+from skipglass.paper.critical_points import COUNTS
+from skipglass.paper.drift import DRIFT
+from skipglass.paper.driving_force import FORCES
+from skipglass.paper.experiment import Experiment, Options
+from skipglass.paper.figure1 import FIGURE1
+from skipglass.paper.glass import GLASS
+from skipglass.paper.interventions import INTERVENTIONS
+from skipglass.paper.landscape import LANDSCAPE
+from skipglass.paper.lemmas import LEMMAS
+from skipglass.paper.map import MAP
+from skipglass.paper.measures_page import DEPTHS
+from skipglass.paper.networks import NETWORKS
 from skipglass.paper.page import paper_report
-from skipglass.paper.sweep_map import MAP
-from skipglass.paper.theory_page import THEORY
+from skipglass.paper.readings import READINGS
+from skipglass.paper.slips import SLIPS
+from skipglass.paper.theorems import THEOREMS
 from skipglass.report import Panel, render_page, save_figures, save_grid
 
 __all__ = ["CHAPTERS", "FIGURES", "measure", "recorded", "write_report"]
 
-CHAPTERS = (THEORY, DRIFT, FIGURE1, MAP, NETWORKS, GLASSES)
+CHAPTERS: tuple[Experiment, ...] = (
+    READINGS, LEMMAS, THEOREMS, SLIPS, FORCES, DRIFT, FIGURE1, MAP, NETWORKS, INTERVENTIONS, DEPTHS, LANDSCAPE, COUNTS,
+    GLASS,
+)  # fmt: skip
 """In the order of the page."""
 
-FIGURES = tuple(figure for chapter in CHAPTERS for figure in chapter.figures)
+FIGURES = tuple(dict.fromkeys(figure for chapter in CHAPTERS for figure in chapter.figures))
 
 
 def measure(folder: Path, figures: Sequence[str], options: Options, *, progress: Progress) -> None:
@@ -69,10 +80,10 @@ def recorded(folder: Path) -> list[str]:
     """
     if not folder.is_dir():
         raise StorageError(f"there is no folder {folder}; skipglass reproduce --out {folder} makes it")
-    found = [chapter for chapter in CHAPTERS if chapter.is_recorded(folder / "recordings")]
-    if not found:
+    there = {figure: all(chapter.is_recorded(folder / "recordings") for chapter in _of([figure])) for figure in FIGURES}
+    if not any(there.values()):
         raise StorageError(f"{folder} has the complete recordings of no figure; run skipglass reproduce --out {folder}")
-    return [figure for chapter in found for figure in chapter.figures]
+    return [figure for figure, complete in there.items() if complete]
 
 
 def write_report(folder: Path, figures: Sequence[str], *, progress: Progress) -> Path:
@@ -93,9 +104,9 @@ def write_report(folder: Path, figures: Sequence[str], *, progress: Progress) ->
         The page, FOLDER/report.html.
     """
     drawings = record.output_folder(folder / "figures")
-    loaded = {chapter: chapter.load(folder / "recordings") for chapter in _of(figures)}
-    recordings = {name: found for each in loaded.values() for name, found in each.items()}
-    report, combined = paper_report(recordings, [chapter.pages(recordings, figures) for chapter in loaded])
+    loaded = [chapter.load(folder / "recordings") for chapter in _of(figures)]
+    recordings = {name: found for each in loaded for name, found in each.items()}
+    report, combined = paper_report(recordings, [chapter.pages(recordings, figures) for chapter in _of(figures)])
     panels = [item for section in report.sections for item in section.items if isinstance(item, Panel)]
     task = progress.add_task("drawing, panels", total=len(panels) + len(combined) + 1)
     for panel in panels:
@@ -109,6 +120,6 @@ def write_report(folder: Path, figures: Sequence[str], *, progress: Progress) ->
     return page
 
 
-def _of(figures: Sequence[str]) -> list[Chapter]:
+def _of(figures: Sequence[str]) -> list[Experiment]:
     """The chapters that show one of the figures."""
     return [chapter for chapter in CHAPTERS if set(chapter.figures) & set(figures)]

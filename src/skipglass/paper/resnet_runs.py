@@ -14,11 +14,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rich.progress import Progress
+
 from skipglass import check, record
 from skipglass.errors import InputError, StorageError, UserError
+from skipglass.paper.claim import Recordings
+from skipglass.paper.experiment import Experiment, Options, copied
+from skipglass.paper.resnet_group import APART, DEPTH
 from skipglass.training import CHECKPOINT, ResNetSettings, train_resnet
+from skipglass.training.resnet_settings import INTERVENTIONS
 
-__all__ = ["LIVE", "RUNS", "both_ways", "is_finished", "is_interrupted", "run_name", "train_runs"]
+__all__ = [
+    "LIVE", "RUNS", "LongTrainings", "both_ways", "check_networks", "is_finished", "is_interrupted", "recording_path",
+    "run_name", "train_runs",
+]  # fmt: skip
 
 LIVE = ResNetSettings("digits", depth=14, width=0.5, epochs=10, batch_size=64, every=22)
 """What `skipglass reproduce` trains where nothing was recorded: small enough to watch, and in need of no files."""
@@ -31,15 +40,32 @@ def both_ways(settings: ResNetSettings, seeds: Sequence[int]) -> list[ResNetSett
 
 SMALL = ResNetSettings("cifar10", width=0.5, subset=10_000, epochs=10)
 FULL = ResNetSettings("cifar10", depth=32, epochs=164, precision="bfloat16", every=200)
+MANY = ResNetSettings("cifar10", epochs=30, precision="bfloat16")
+CHANGED = ResNetSettings("cifar10", depth=20, epochs=8, precision="bfloat16", compiled=True)
 
 RUNS: dict[str, list[ResNetSettings]] = {
     "digits": both_ways(ResNetSettings("digits", depth=20, width=0.5, epochs=30, batch_size=64, every=22), range(3)),
     "depths": [replace(SMALL, depth=depth, seed=seed) for seed in range(3) for depth in (20, 32, 44, 56)],
     "resnet20": both_ways(ResNetSettings("cifar10", depth=20, epochs=30), [0, 1]),
-    "resnet32": [*both_ways(FULL, range(3)), *both_ways(replace(FULL, dataset="cifar100"), [0])],
+    "resnet20-seeds": [replace(MANY, depth=20, seed=seed) for seed in (1, 2, 3, 4)],
+    "resnet32": [*both_ways(FULL, [0]), *both_ways(replace(FULL, dataset="cifar100"), [0])],
+    "resnet32-seeds": both_ways(FULL, [1, 2]),
+    "resnet56": [replace(MANY, depth=56, seed=seed) for seed in (0, 1)],
     "full-depths": [replace(FULL, depth=depth) for depth in (20, 44, 56, 110)],
+    "interventions": [
+        replace(run, seed=seed)
+        for seed in range(3)
+        for run in (
+            *both_ways(CHANGED, [seed]),
+            *(replace(CHANGED, intervention=kind) for kind in INTERVENTIONS if kind != "none"),
+        )
+    ],
 }
-"""Name of a set of runs → its runs; the last two want a GPU."""
+"""Name of a set of runs → its runs. On all images and at full width each takes hours on two cores, and minutes on a
+GPU."""
+
+WORDS = {"bfloat16": "bf16", "float64": "f64", "float32": ""}
+"""Precision → its word in the names of files."""
 
 
 def run_name(settings: ResNetSettings) -> str:
@@ -49,12 +75,19 @@ def run_name(settings: ResNetSettings) -> str:
     --------
     >>> run_name(RUNS["resnet20"][1])
     'resnet-cifar10-d20-w1-e30-spared-s0'
+    >>> run_name(RUNS["interventions"][2])
+    'intervention-cifar10-d20-w1-e8-bf16-scales_one-s0'
     """
+    # what interventions are compared with is named like them, and is no further network of Figures 2 and 3
+    control = replace(settings, seed=0, decay_scales=True, intervention="none") == CHANGED
     parts = [
-        f"resnet-{settings.dataset}-d{settings.depth}-w{settings.width:g}-e{settings.epochs}",
+        "intervention" if control else "resnet",
+        f"{settings.dataset}-d{settings.depth}-w{settings.width:g}-e{settings.epochs}",
         f"n{settings.subset}" if settings.subset else "",
         "pre" if settings.preactivation else "",
         "" if settings.decay_scales else "spared",
+        WORDS[settings.precision],
+        "" if settings.intervention == "none" else settings.intervention,
         f"s{settings.seed}",
     ]
     return "-".join(part for part in parts if part)
@@ -83,6 +116,7 @@ def is_finished(path: Path, settings: ResNetSettings) -> bool:
     if not path.is_file():
         return False
     found = record.load(path, "resnet")
+    found.attrs.setdefault("intervention", "none")  # older recordings know of none
     wanted = {**settings.attributes(), "epochs_done": settings.epochs}
     for name in record.differing(found, wanted):
         raise StorageError(
@@ -90,6 +124,28 @@ def is_finished(path: Path, settings: ResNetSettings) -> bool:
             "another folder, or move the file away. Nothing was changed there"
         )
     return True
+
+
+def recording_path(folder: Path, settings: ResNetSettings) -> Path:
+    """Return where the recording of a run is or would be; names that do not tell the precision, as older ones, count.
+
+    Parameters
+    ----------
+    folder
+        Of the recordings.
+    settings
+        Of the run.
+
+    Returns
+    -------
+    Path
+        In the folder.
+    """
+    path = folder / f"{run_name(settings)}.nc"
+    older = folder / f"{run_name(replace(settings, precision='float32'))}.nc"
+    if path.is_file() or not older.is_file():
+        return path
+    return older if record.load(older, "resnet").attrs["precision"] == settings.precision else path
 
 
 def is_interrupted(folder: Path, runs: Sequence[ResNetSettings]) -> bool:
@@ -126,7 +182,7 @@ def train_runs(
         If a recording of other settings has the name of one of the runs; nothing is trained then.
     """
     recordings = record.output_folder(folder / "recordings")
-    paths = [recordings / f"{run_name(settings)}.nc" for settings in runs]
+    paths = [recording_path(recordings, settings) for settings in runs]
     for path, settings in zip(paths, runs, strict=True):
         is_finished(path, settings)  # refuses what is of other settings, before any training
     for path, settings in zip(paths, runs, strict=True):
@@ -139,6 +195,51 @@ def train_runs(
             record.remove_leftovers(path)
             record.save(recording, path, kind="resnet")
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check_networks(found: Recordings) -> None:
+    """Raise StorageError where a run is unfinished or not of this kind, or two are of one setting and seed."""
+    names: dict[tuple, str] = {}
+    for name, recording in found.items():
+        needed = {
+            DEPTH,
+            "absorbed_norm",
+            "multiplier_norm",
+            "test_error",
+            *APART,
+            "seed",
+            "epochs_done",
+            "drop_epochs",
+        } - {"intervention"}
+        if lacking := sorted(needed - {*recording.variables, *recording.attrs}):
+            raise StorageError(
+                f"cannot draw from {name}.nc: it has no {', '.join(lacking)}, as a recording by skipglass train has; "
+                "train that network again, or move the file away"
+            )
+        if recording.attrs["epochs_done"] < recording.attrs["epochs"]:
+            raise StorageError(f"cannot draw from {name}.nc: its run is unfinished; train it to its end")
+        first = names.setdefault(tuple(str(recording.attrs.get(key, "none")) for key in (*APART, "seed")), name)
+        if first != name:
+            raise StorageError(f"{name}.nc and {first}.nc are of one setting and seed; move one of them away")
+
+
+class LongTrainings(Experiment):
+    """An experiment on recordings of ResNets that take hours to train, and are kept in results/."""
+
+    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
+        """Where there is none, copy those of the long runs."""
+        if not any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns):
+            copied(self.committed(options.recorded), folder)
+
+    @property
+    def patterns(self) -> list[str]:
+        """Of the names of the recordings."""
+        return [*self.finds, *self.optional]
+
+    def committed(self, recorded: Path | None) -> list[Path]:
+        """Return the recordings in a folder of long runs, results/ in a checkout."""
+        place = recorded / "resnets" / "recordings" if recorded else None
+        return sorted(path for pattern in self.patterns for path in place.glob(f"{pattern}.nc")) if place else []
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

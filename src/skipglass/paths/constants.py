@@ -25,16 +25,20 @@ class Constants(TorchFunctionMode):
     ----------
     x
         The signal.
+    samples
+        How many samples its first dimension counts: each gets a zero of its own then, wherever rows belong to samples.
+        None gives all the same.
 
     Attributes
     ----------
     values, zeros
-        For each addition of a constant its value and its zero, of one shape, in forward order.
+        For each addition of a constant its value and its zero, in forward order; their shapes broadcast.
     """
 
-    def __init__(self, x: Tensor) -> None:
+    def __init__(self, x: Tensor, samples: int | None = None) -> None:
         super().__init__()
         setattr(x, SIGNAL, True)
+        self.samples = samples
         self.values: list[Tensor] = []
         self.zeros: list[Tensor] = []
 
@@ -63,7 +67,10 @@ class Constants(TorchFunctionMode):
     def _observe(self, out: Tensor, constant: Tensor, *, in_place: bool) -> Tensor:
         """Add a zero of the constant's own to what came of adding it."""
         self.values.append(constant.to(out))
-        self.zeros.append(torch.zeros_like(self.values[-1], requires_grad=True))
+        shape = self.values[-1].shape
+        if self.samples is not None and out.ndim and out.shape[0] % self.samples == 0:
+            shape = out.shape[:1] + shape[1:]
+        self.zeros.append(torch.zeros(shape, dtype=out.dtype, device=out.device, requires_grad=True))
         return out.add_(self.zeros[-1]) if in_place else out + self.zeros[-1]
 
     def keep_reached(self, Y: Tensor) -> None:

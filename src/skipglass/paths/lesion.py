@@ -220,11 +220,12 @@ def _sites(outline: PathGraph, block: Block, origins: Origins) -> list[tuple[Pla
     nodes, found = outline.graph.nodes, []
     for node, edge in branches(block):
         place, sites = origins.get(nodes[node], ((), []))
-        found += [(place, site) for site in sites if site.edge == GradientEdge(nodes[edge.to], edge.output)]
-    if not found:
-        raise InputError(
-            f"the addition of block {block.name!r} is made where it cannot be reached, inside a fused function"
-        )
+        own = [(place, site) for site in sites if site.edge == GradientEdge(nodes[edge.to], edge.output)]
+        if not own:
+            raise InputError(
+                f"the addition of block {block.name!r} is made where it cannot be reached, inside a fused function"
+            )
+        found += own
     return found
 
 

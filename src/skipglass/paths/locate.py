@@ -66,6 +66,6 @@ def locate(trace: Trace, regions: Regions, counted: Counted) -> str:
     walk(graph, regions, counted, parity)
     if parity.first is None:
         return ""
-    above = [b.name for b in trace.outline.blocks if b.merge.node < parity.first <= b.merge.join]
+    above = [b.name for b in trace.outline.blocks if any(m.node < parity.first <= m.join for m in b.merges)]
     block = f", in {above[-1]}" if above else ""
     return f"; they first fail to where {graph.operations[parity.first]} gave its output{block}"

@@ -71,7 +71,7 @@ def measure(
     Raises
     ------
     InputError
-        If the model cannot be run, or nothing in it can be split.
+        If the model cannot be run, nothing in it can be split, or no block was found but sums that may be one were.
     DecompositionError
         If the parts do not sum to the gradient.
 
@@ -92,6 +92,8 @@ def measure(
             warnings.filterwarnings("ignore", beginning)
         # one trace serves the census, the spectrum and the participation
         run = traced(model, inputs, targets, loss_fn, blocks)
+        if unit == "blocks":
+            run.outline.require_blocks()
         paths = census(run, unit=unit)
         say(f"spectrum in {unit}, up to length {max(paths)}")
         split = spectrum(run, unit=unit, at="blocks")
@@ -114,6 +116,8 @@ def measure(
         participation_per_sample=per_sample,
         fits=_fits(split, paths),
         notes=(*run.notes, *_notes(split, dtype), *_unused_statistics(run.model), *failure),
+        verdicts=outline.summary(),
+        doubtful=outline.unsure,
     )
 
 
@@ -167,7 +171,7 @@ def _notes(split: Spectrum, dtype: str) -> list[str]:
         notes.append(f"{_coupling(split)}: per-sample values are undefined, and β and b have no confidence interval")
     if split.unit == "blocks" and not outline.blocks:
         notes.append("no residual block was found: all paths have length 0 in blocks; measure with unit='weights'")
-    notes += outline.doubts("blocks")
+    notes += [*outline.doubts("blocks"), *filter(None, [outline.skips_left_out()])]
     if split.unit == "weights":
         notes += [f"{doubt}; paths may be longer than they seem" for doubt in outline.doubts("weights")]
     return notes

@@ -24,7 +24,7 @@ from skipglass.graph.engine import Arrived, Graded
 from skipglass.graph.operations import foreign
 from skipglass.graph.regions import Regions
 from skipglass.graph.shares import Shares
-from skipglass.graph.verify import Captured, capture, judge, relative, size
+from skipglass.graph.verify import Captured, bound, capture, judge, relative, size
 from skipglass.paths.cost import announce
 from skipglass.paths.walk import Algebra, walk
 from skipglass.record import Result, number, text, variable
@@ -36,6 +36,9 @@ TEST = 3
 A = 2.7  # our choice: rectified gradients of one sign add up, clipped ones may in whole multiples
 FEW = 8  # with so few regions all are checked
 EVERY = 5  # our choice: of more regions each fifth, so that a call stays below 3.5 backwards
+ROUNDINGS, SMALL = 10, 1e-2
+"""Our choice: a gap of this many roundings of the largest gradient above passes where a gradient is smaller than
+``SMALL`` times that one: behind a softmax gradients cancel, exactly where its entries are alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,8 @@ class Moments(Result):
         "weights" or "blocks".
     error
         The largest ‖(c₀ - a c₁) - c₀ + a c₁‖/(‖c₀‖ + a ‖c₁‖) where all that arrives has been checked: below every
-        region with hooks or custom functions, and below a fifth of the others.
+        region with hooks or custom functions, and below a fifth of the others. A gradient that cancels to rounding
+        is compared with the largest that was met above it.
     """
 
     kind = "moments"
@@ -132,7 +136,9 @@ class Expansion(Algebra):
     """The algebra of c₁ and c₂, with c₀ known everywhere, and the largest error met so far."""
 
     def __init__(self, graph: Graph, regions: Regions, known: Captured) -> None:
-        self.graph, self.known, self.error = graph, known, 0.0
+        self.graph, self.known, self.error, self.largest = graph, known, 0.0, 0.0
+        eps = max(torch.finfo(kind).eps for kind in graph.dtypes if kind.is_floating_point or kind.is_complex)
+        self.resolved = min(SMALL, ROUNDINGS * eps / bound(graph))
         self.checked = _checked(graph, regions)
         # a sum can be compared only if every region that adds to it is checked
         unchecked = {end for h in regions.heads if h not in self.checked | regions.forks for end in regions.exits[h]}
@@ -180,7 +186,9 @@ class Expansion(Algebra):
 
     def _compare(self, found: Tensor, c0: Tensor, c1: Tensor | None = None) -> None:
         """Note how far a gradient is from c₀ - a c₁."""
-        error = relative(size(found - _test_gradient(c0, c1)), size(c0) + (0.0 if c1 is None else A * size(c1)))
+        own = size(c0) + (0.0 if c1 is None else A * size(c1))
+        self.largest = max(self.largest, own)
+        error = relative(size(found - _test_gradient(c0, c1)), max(own, self.resolved * self.largest))
         self.error = error if math.isnan(error) else max(self.error, error)
 
 

@@ -55,5 +55,5 @@ def outline(
 
 
 def branches(block: Block) -> list[tuple[int, Edge]]:
-    """Where a block's branch is added: the node of the sum, and its edge into the branch."""
-    return [] if block.merge.branch is None else [(block.merge.node, block.merge.branch)]
+    """Where a block's branch is added: the node of each sum, and its edge into the branch."""
+    return [(merge.node, merge.branch) for merge in block.merges if merge.branch is not None]

@@ -17,6 +17,7 @@ __all__ = [
     "blocks_table",
     "draw_map",
     "evenly",
+    "fractions",
     "map_panel",
     "norms_panel",
     "participation_panel",
@@ -164,10 +165,10 @@ def blocks_table(names: Sequence[str], participation: Array, per_sample: Array) 
     )
 
 
-def fractions(norm: Array) -> Array:
-    """‖g_r‖² over its sum along the last axis; NaN where all are zero."""
+def fractions(norm: Array, axis: int = -1) -> Array:
+    """‖g_r‖² over its sum along an axis; NaN where all are zero."""
     square = squared(norm)
-    return over(square, square.sum(axis=-1, keepdims=True))
+    return over(square, square.sum(axis=axis, keepdims=True))
 
 
 def evenly(number: int, most: int) -> Lengths:

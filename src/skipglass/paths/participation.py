@@ -25,7 +25,7 @@ from skipglass.graph.operations import foreign
 from skipglass.graph.samples import told_at_once, uppermost
 from skipglass.graph.shares import over, per_sample, quantiles
 from skipglass.graph.verify import bound, inner
-from skipglass.paths.answer import least_sentence
+from skipglass.paths.answer import least_sentence, provided
 from skipglass.paths.locate import require_linear
 from skipglass.paths.outline import branches
 from skipglass.paths.tangents import backward, products
@@ -85,7 +85,8 @@ class Participation(Result):
         """Say through how many blocks the gradient passes, and which carries least."""
         if math.isnan(self.effective_depth):
             return "The gradient is zero: the blocks' shares are undefined."
-        passes = f"The gradient passes {self.effective_depth:.3g} of {len(self.blocks)} blocks on average."
+        proviso = "" if self.graph is None else provided(self.graph.unsure)
+        passes = f"The gradient passes {self.effective_depth:.3g} of {len(self.blocks)} blocks on average{proviso}."
         return passes + least_sentence(self.blocks, self.share)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":

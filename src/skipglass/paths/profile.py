@@ -60,6 +60,9 @@ class Profile(Result):
         As in `Spectrum`.
     notes
         What a reader should know before trusting the numbers.
+    verdicts, doubtful
+        How many sums are blocks, parallel and doubtful, in words that name the last, and the number of those; None in
+        a profile of an earlier version.
     """
 
     kind = "profile"
@@ -90,6 +93,8 @@ class Profile(Result):
     cancellation: float = number(long_name="cancellation Σ ‖g_r‖/‖g‖")
     independent_samples: bool = number(of=bool, long_name="independent samples")
     notes: tuple[str, ...] = texts("note", default=())
+    verdicts: str | None = text("sums", default=None, shown=False)
+    doubtful: int | None = number(of=int, default=None, shown=False)
 
     @property
     def samples(self) -> int:
@@ -131,10 +136,11 @@ class Profile(Result):
     def headline(self) -> str:
         """Say how deep the network is as its gradient sees it, and what was measured."""
         blocks = len(self.blocks) if self.unit == "blocks" else None
-        depth = depth_sentence(self.lengths, self.share, self.unit, blocks, self._hidden)
+        depth = depth_sentence(self.lengths, self.share, self.unit, blocks, self._hidden, self.doubtful or 0)
         return (
             f"{depth}{least_sentence(self.blocks, self.participation)}\n"
-            f"{self.model}: {len(self.weights)} weights, {len(self.sums)} parallel sums, {len(self.norms)} norms, "
+            f"sums: {self.verdicts or f'{len(self.sums)} not counted'}\n"
+            f"{self.model}: {len(self.weights)} weights, {len(self.norms)} norms, "
             f"{len(self.opaque)} opaque operations; {self.mode} mode, {self.dtype}, {self.samples} samples\n"
             f"loss: {self.loss}; effective depth {self.effective_depth:.4g}, "
             f"median over samples {self.median_depth:.4g}"

@@ -28,7 +28,7 @@ from skipglass.paths.answer import depth_sentence
 from skipglass.paths.band import LUMPS, narrow, resolved
 from skipglass.paths.cost import announce, backwards, reached
 from skipglass.paths.locate import locate
-from skipglass.paths.panels import spectrum_panel
+from skipglass.paths.panels import fractions, spectrum_panel
 from skipglass.paths.walk import Algebra, walk
 from skipglass.record import Result, coordinate, derived, names, number, text, transient, variable
 from skipglass.report import Panel
@@ -55,6 +55,8 @@ class Spectrum(Result):
         ⟨g_r, g⟩/‖g‖², (R,); NaN where the gradient is zero. Sums to 1 unless ``max_length`` cut it.
     effective_depth
         Σ_r r·share_r.
+    energy, energy_depth
+        ‖g_r‖² over their sum, (R,), and the mean length that this gives: unlike shares, energies are never negative.
     norm_per_sample, share_per_sample, effective_depth_per_sample
         The same for each sample alone, along the first dimension of x: (R, N), (R, N) and (N,). With
         ``per="token"`` for each token: (R, N, T), (R, N, T) and (N, T).
@@ -113,6 +115,23 @@ class Spectrum(Result):
     tolerance: float = number(long_name="tolerance of the lumped lengths", shown=False, default=0.0)
 
     @property
+    @derived(variable("length", letter="energy", long_name="‖g_r‖²/Σ ‖g_r‖²"))
+    def energy(self) -> Array:
+        """‖g_r‖²/Σ_r ‖g_r‖², (R,): never negative, and beside ``share`` it tells size from what adds to the whole."""
+        return fractions(self.norm)
+
+    @property
+    @derived(number(long_name="mean length by energy", units="{unit}"))
+    def energy_depth(self) -> float:
+        """Σ_r r·energy_r."""
+        return float(self.lengths @ self.energy)
+
+    @property
+    def energy_depth_per_sample(self) -> Array:
+        """The same for each sample (or token) alone, (N,)."""
+        return np.tensordot(self.lengths, fractions(self.norm_per_sample, axis=0), axes=1)
+
+    @property
     def median_share(self) -> Array:
         """The median of the samples' shares (tokens', where asked), (R,); those without gradient are left out."""
         return quantiles(self.share_per_sample, 0.5)[0]
@@ -128,7 +147,8 @@ class Spectrum(Result):
 
     def headline(self) -> str:
         """Say how long the paths are that carry the gradient."""
-        return depth_sentence(self.lengths, self.share, self.unit)
+        doubtful = 0 if self.graph is None else self.graph.unsure
+        return depth_sentence(self.lengths, self.share, self.unit, doubtful=doubtful)
 
     def panel(self) -> Panel:
         """Squared norms and shares against the length."""

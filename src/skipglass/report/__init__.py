@@ -6,7 +6,7 @@ into one HTML file that opens offline. The folder knows nothing of the paper.
 """
 
 from skipglass.report.chart import chart
-from skipglass.report.document import Report, Section, Table
+from skipglass.report.document import Answer, Report, Section, Table
 from skipglass.report.extra import page_extra
 from skipglass.report.figures import draw, grid, save_figures, save_grid, svg
 from skipglass.report.page import render_page
@@ -14,6 +14,6 @@ from skipglass.report.panel import Panel
 from skipglass.report.series import Axis, Rule, Series, Slider
 
 __all__ = [
-    "Axis", "Panel", "Report", "Rule", "Section", "Series", "Slider", "Table", "chart", "draw", "grid", "page_extra",
-    "render_page", "save_figures", "save_grid", "svg",
+    "Answer", "Axis", "Panel", "Report", "Rule", "Section", "Series", "Slider", "Table", "chart", "draw", "grid",
+    "page_extra", "render_page", "save_figures", "save_grid", "svg",
 ]  # fmt: skip

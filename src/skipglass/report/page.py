@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from skipglass.record import value_text, write_atomically
 from skipglass.report.chart import interactive
-from skipglass.report.document import Report, Table, verdict_class
+from skipglass.report.document import Report, Table, verdict_look
 from skipglass.report.extra import page_extra
 from skipglass.report.figures import svg
 from skipglass.report.panel import Panel
@@ -58,11 +58,10 @@ def _html(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.tests["table"] = lambda item: isinstance(item, Table)
-    environment.filters |= {"cell": value_text, "verdict": verdict_class, "still": _still}
-    panels = [item for section in report.sections for item in section.items if isinstance(item, Panel)]
+    environment.filters |= {"cell": value_text, "verdict": verdict_look, "still": _still}
     return environment.get_template("page.html.j2").render(
         report=report,
-        charts=script_json({panel.name: _embedded(panel) for panel in panels}),
+        charts=script_json({panel.name: _embedded(panel) for panel in report.panels}),
         engine=_script(engine),
     )
 

@@ -9,6 +9,11 @@ and γ_r = C(p-1, r-1) gives the ensemble of the paper's chain. Either is an exp
 that the β of least Kullback-Leibler divergence KL(q ‖ reading) is the one whose mean length is the measured one. The
 log odds of the mean length, (mean - shortest) : (longest - mean), increase with θ without bound, and θ is the root of
 one monotone function. It is found among logarithms, because γ_r of a deep network exceeds the range of floats.
+
+Blocks that differ narrow a spectrum too, whatever their paths do. A third model is therefore the independent reading
+with unequal blocks, in which block l takes part with its own probability p_l, independently of the others: the length
+is then distributed as Poisson and binomial together, with the coefficients of Π_l (1 - p_l + p_l t). With the measured
+participations for p_l nothing is left to fit. Only a spectrum that is narrower than this asks for coherent paths.
 """
 
 import math
@@ -34,6 +39,7 @@ __all__ = ["Fit", "fit"]
 Array = NDArray[np.float64]
 LEVEL = 0.95  # of the bootstrap interval
 ADDING = {"coherent": "paths add in amplitude", "independent": "paths add in power"}
+PER_BLOCK = "per block"  # the independent reading of unequal blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +49,10 @@ class Fit(Result):
     Attributes
     ----------
     reading
-        "coherent" or "independent".
+        "coherent", "independent", or "per block": independent, each block with its measured participation.
     beta
-        β, or b in the independent reading; 0 or infinity where all is on the shortest or the longest length.
+        β, or b in the independent reading; 0 or infinity where all is on the shortest or the longest length. NaN for
+        "per block", which has nothing to fit.
     interval
         The 95 % percentile bootstrap interval of β over samples; None without samples.
     distance
@@ -71,10 +78,15 @@ class Fit(Result):
     @property
     def letter(self) -> str:
         """What the reading calls the fitted number: β or b."""
-        return LETTERS[self.reading]
+        return LETTERS.get(self.reading, "")
 
     def headline(self) -> str:
         """Name the model, its β or b with the interval, and the divergence that remains."""
+        if self.reading == PER_BLOCK:
+            return (
+                "independent blocks, each with its measured participation (nothing fitted): KL divergence "
+                f"{self.distance:.3g} nats"
+            )
         interval = "" if self.interval is None else " (95 % interval {:.3g} to {:.3g})".format(*self.interval)
         limits = {0.0: ", the limit of the shortest paths", math.inf: ", the limit of the longest paths"}
         return (
@@ -101,6 +113,7 @@ def fit(
     reading: str = "coherent",
     resamples: int = 2000,
     seed: int = 0,
+    participation: ArrayLike | None = None,
 ) -> Fit:
     """Fit β of a reading to measured squared norms by least Kullback-Leibler divergence (docs/mathematics.md §2).
 
@@ -116,11 +129,13 @@ def fit(
     census
         {r: γ_r}, the number of paths of each length, whole numbers of any size.
     reading
-        "coherent" or "independent".
+        "coherent", "independent", or "per block", which takes the participations as they are.
     resamples
         Number of bootstrap resamples of the samples.
     seed
         Seed of the bootstrap.
+    participation
+        (L,) of each block, in [0, 1], for the reading "per block" alone; lengths are then counted in blocks, 0..L.
 
     Returns
     -------
@@ -131,7 +146,7 @@ def fit(
     ------
     InputError
         If there are fewer than two lengths, the shapes differ, a power is negative, not finite or on a length
-        without a path, or all are zero.
+        without a path, or all are zero; if participations are missing, not asked for, or no probabilities.
 
     Examples
     --------
@@ -139,10 +154,21 @@ def fit(
     >>> e = DepthEnsemble(depth=50, beta=0.5)
     >>> print(fit(e.lengths, e.weights**2, {r: math.comb(49, r - 1) for r in range(1, 51)}).headline())
     coherent model (paths add in amplitude): β = 0.5, KL divergence ... nats
+    >>> power = np.convolve([0.8, 0.2], [0.1, 0.9])  # of (0.8 + 0.2 t)(0.1 + 0.9 t)
+    >>> fit(range(3), power, {0: 1, 1: 2, 2: 1}, "per block", participation=[0.2, 0.9]).distance < 1e-12
+    True
     """
-    check.choice("reading", reading, READINGS)
+    check.choice("reading", reading, (*READINGS, PER_BLOCK))
+    if (reading == PER_BLOCK) != (participation is not None):
+        raise InputError(
+            'reading "per block" needs participation=(L,), of each block'
+            if participation is None
+            else f'participation is for reading "per block" alone, found reading {reading!r}'
+        )
     draws, seed = check.integer("resamples", resamples, 1), check.seed("seed", seed)
     r, q, log_paths = _validate(lengths, power, census)
+    if participation is not None:
+        return _per_block(r, q, participation)
     log_paths *= 2 if reading == "coherent" else 1
     # For each sample, Σ q times the distance of its mean length from the shortest and from the longest length.
     offsets = (r - r[0]).astype(np.float64)
@@ -150,14 +176,41 @@ def fit(
     theta = _theta(offsets, log_paths, float(_log_odds(above.sum(), below.sum())))
     log_predicted = _log_predicted(offsets, log_paths, theta)
     measured = q.sum(axis=1) / q.sum()
-    # KL(measured ‖ predicted), with the logarithms as they are: the prediction itself may underflow.
-    seen = measured > 0
-    distance = float(measured[seen] @ (np.log(measured[seen]) - log_predicted[seen]))
+    distance = _divergence(measured, log_predicted)
     interval = None
     if q.shape[1] > 1:
         first, last = _extremes(above, below, draws, seed)
         interval = _beta(_theta(offsets, log_paths, first)), _beta(_theta(offsets, log_paths, last))
-    return Fit(reading, _beta(theta), interval, max(0.0, distance), r, measured, np.exp(log_predicted))
+    return Fit(reading, _beta(theta), interval, distance, r, measured, np.exp(log_predicted))
+
+
+def _per_block(r: NDArray[np.int64], q: Array, participation: ArrayLike) -> Fit:
+    """The independent model whose blocks take part each with its own probability."""
+    try:
+        p = np.asarray(participation, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("participation must be numbers, (L,)") from None
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise InputError(
+            "participation must hold one probability for each block, (L,) in [0, 1], for independent blocks to be a "
+            f"model; found {p.min(initial=np.inf):.3g} to {p.max(initial=-np.inf):.3g} in the shape {p.shape}"
+        )
+    if r[-1] > p.size or r[0] < 0:
+        raise InputError(f"{p.size} participations were given, and lengths of {r[0]} to {r[-1]} blocks measured")
+    # the coefficients of Π_l (1 - p_l + p_l t), one block after the other
+    distribution = np.ones(1)
+    for one in p:
+        distribution = np.convolve(distribution, [1 - one, one])
+    measured = q.sum(axis=1) / q.sum()
+    with np.errstate(divide="ignore"):
+        distance = _divergence(measured, np.log(distribution[r]))
+    return Fit(PER_BLOCK, math.nan, None, distance, r, measured, distribution[r])
+
+
+def _divergence(measured: Array, log_predicted: Array) -> float:
+    """KL(measured ‖ predicted), with the logarithms as they are: the prediction itself may underflow."""
+    seen = measured > 0
+    return max(0.0, float(measured[seen] @ (np.log(measured[seen]) - log_predicted[seen])))
 
 
 def _validate(

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from skipglass.training.loop import Callback, Diverged, Run
 from skipglass.watch import Monitor
@@ -13,7 +14,7 @@ from skipglass.watch import Monitor
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Losses", "Recorder", "scheduled", "watched"]
+__all__ = ["Losses", "Recorder", "held", "scheduled", "watched"]
 
 PATIENCE = 20  # steps between two looks at the loss where looking waits for a GPU or for other processes
 
@@ -27,6 +28,32 @@ def scheduled(rate: Callable[[float], float]) -> Callback:
             group["lr"] = rate(run.steps / (run.epochs * len(run.batches)))
 
     return set_rate
+
+
+def held(model: nn.Module, *, scales: bool, weights: bool) -> Callback:
+    """Return what undoes, after each step, the step's change of the scales of a network.
+
+    Parameters
+    ----------
+    model
+        As it is before its first step.
+    scales
+        Whether the multipliers λ of all batch norms are set back to 1.
+    weights
+        Whether the weight of each convolution is rescaled to the norm that it has now. Its direction stays free.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)] if scales else []
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)] if weights else []
+    sizes = [module.weight.detach().norm() for module in convolutions]
+
+    @torch.no_grad()
+    def set_back(run: Run) -> None:
+        for norm in norms:
+            norm.weight.fill_(1.0)
+        for module, size in zip(convolutions, sizes, strict=True):
+            module.weight.mul_(size / module.weight.norm())
+
+    return set_back
 
 
 def watched(monitor: Monitor) -> Callback:

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import update_bn
 
 from skipglass.data import Images
 from skipglass.training.batches import ImageBatches
-from skipglass.training.callbacks import Losses, Recorder, scheduled, watched
+from skipglass.training.callbacks import Losses, Recorder, held, scheduled, watched
 from skipglass.training.checkpoint import Checkpoint
 from skipglass.training.loop import Callback, Diverged, Run
 from skipglass.training.processes import launched
@@ -107,7 +107,7 @@ def train_resnet(
         training = ResNet(settings, images, fabric)
         # a loss that is not finite is seen before anything measures or keeps the network; the rate of the step that
         # comes is set last, as the recorder keeps that of the step that was made
-        callbacks: list[Callback] = [training.losses]
+        callbacks: list[Callback] = [training.losses, training.hold]
         if fabric.global_rank == 0:
             callbacks.append(watched(training.watch(tensorboard)))
         callbacks += [training.recorder, checkpoint]
@@ -130,8 +130,9 @@ class ResNet(Training):
 
     Attributes
     ----------
-    schedule, losses
-        Callbacks: the learning rate, to be called last; the losses of an epoch, and an end where one is not finite.
+    schedule, losses, hold
+        Callbacks: the learning rate, to be called last; the losses of an epoch, and an end where one is not finite;
+        what the intervention keeps as it was, before anything is measured.
     """
 
     settings: ResNetSettings
@@ -148,6 +149,10 @@ class ResNet(Training):
         trained: Any = torch.compile(self.model) if settings.compiled else self.model
         self.trained, self.optimizer = fabric.setup(trained, optimizer)
         self.schedule, self.losses = scheduled(settings.rate), Losses(settings.rate, fabric)
+        kind = settings.intervention
+        self.hold = held(
+            self.model, scales=kind in ("scales_one", "both_held"), weights=kind in ("weights_held", "both_held")
+        )
         self.recorder, self.since = Recorder(self.measure), time.monotonic()
         # until the first steps have been taken, running statistics would be 0 and 1, and absorbed norms mean nothing
         update_bn([self.batches.clean(self.images.inputs[:CALIBRATION])], self.model)

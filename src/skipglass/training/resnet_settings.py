@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # they load torch
     from skipglass.data import Images
     from skipglass.models import CifarResNet
 
-__all__ = ["AUGMENTATION", "DATASETS", "DROPS", "PRECISIONS", "ResNetSettings"]
+__all__ = ["AUGMENTATION", "DATASETS", "DROPS", "INTERVENTIONS", "PRECISIONS", "ResNetSettings"]
 
 DATASETS = ("cifar10", "cifar100", "digits")
 PRECISIONS = {"float32": "float32", "bfloat16": "float32", "float64": "float64"}
@@ -26,6 +26,10 @@ DROPS = (81 / 164, 122 / 164)
 
 AUGMENTATION = {"cifar10": (4, True), "cifar100": (4, True), "digits": (1, False)}
 """Pixels of padding before the crop, and whether to flip: a mirrored digit is another sign or none."""
+
+INTERVENTIONS = ("none", "scales_one", "weights_held", "both_held", "rate_zero", "random_labels")
+"""What may be changed on purpose: λ kept at 1, the norms of convolutions kept at their start, or both; a learning rate
+of 0, so that only running statistics move; labels that are shuffled once, so that there is nothing to generalise."""
 
 FOLDER = "SKIPGLASS_DATA"
 
@@ -56,6 +60,10 @@ class ResNetSettings(TrainingSettings):
         True, "Apply weight decay to the batch-norm scales too.", TRAINING, flag="--no-scale-decay",
         flag_help="Exclude batch-norm scales from weight decay.",
     )  # fmt: skip
+    intervention: str = option(
+        "none", "Change one thing to see what follows: keep the scales at 1, the norms of convolutions, or both; a "
+        "learning rate of 0; shuffled labels.", TRAINING, choices=INTERVENTIONS,
+    )  # fmt: skip
     subset: int | None = option(None, "Train on this many images, drawn by the seed (default: all).", DATA, minimum=1)
     seed: int = option(
         0, "Seed of the initial weights, the subset, the order of images and their augmentation.", TRAINING, **SEED
@@ -84,6 +92,8 @@ class ResNetSettings(TrainingSettings):
 
     def rate(self, progress: float) -> float:
         """Return the learning rate after a fraction of the training, in [0, 1]."""
+        if self.intervention == "rate_zero":
+            return 0.0
         return self.learning_rate / 10 ** sum(progress >= fraction for fraction in DROPS)
 
     def images(self, folder: Path | str | None = None) -> "Images":
@@ -97,7 +107,8 @@ class ResNetSettings(TrainingSettings):
         Returns
         -------
         Images
-            The training images (or the subset) and all test images.
+            The training images (or the subset), with shuffled labels where the intervention says so, and all test
+            images.
 
         Raises
         ------
@@ -113,10 +124,10 @@ class ResNetSettings(TrainingSettings):
                 f"{FOLDER}), or run skipglass train {self.dataset} --download first"
             )
         images = digit_images() if self.dataset == "digits" else cifar(self.dataset, str(folder))
-        if self.subset is None:
-            return images
-        check.integer("subset", self.subset, 1, len(images.targets))
-        return images.subset(self.subset, self.seed)
+        if self.subset is not None:
+            check.integer("subset", self.subset, 1, len(images.targets))
+            images = images.subset(self.subset, self.seed)
+        return images.shuffled(1000 + self.seed) if self.intervention == "random_labels" else images
 
     def model(self, classes: int) -> "CifarResNet":
         """Return the untrained network."""

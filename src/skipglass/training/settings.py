@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from skipglass import check
+from skipglass.errors import InputError
 from skipglass.training.option import documented, option, validate
 
 if TYPE_CHECKING:  # they load torch
@@ -83,6 +84,7 @@ class Settings(TrainingSettings):
     _: KW_ONLY
     batch_size: int = 50
     epochs: int = 30
+    classes: int = option(10, "Number of Gaussians: 10 in App. C, 50 in the caption of Fig. 1.", DATA, minimum=2)
     separation: float = option(
         4.0, "Distance of the class centres of the Gaussians, in standard deviations of a class.", DATA,
         minimum=0, maximum=1e6,
@@ -94,6 +96,8 @@ class Settings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.experiment == "digits" and self.classes != 10:
+            raise InputError(f"classes is {self.classes}, but there are 10 digits: leave it out, or train gaussians")
         weights = 4 * len(self.seeds) * (self.depth - 1) * self.width**2
         check.memory("the weights", weights, "take less width or depth, or fewer seeds")
 
@@ -101,7 +105,9 @@ class Settings(TrainingSettings):
         """Return the samples of one seed; the digits are the same for all."""
         from skipglass.data import digits, gaussian_mixture
 
-        return digits() if self.experiment == "digits" else gaussian_mixture(separation=self.separation, seed=seed)
+        if self.experiment == "digits":
+            return digits()
+        return gaussian_mixture(classes=self.classes, separation=self.separation, seed=seed)
 
     def model(self, features: int, classes: int) -> "ResidualMLP":
         """Return the untrained networks along a leading axis, which one seed alone does without: it is faster."""

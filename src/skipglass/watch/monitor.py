@@ -5,7 +5,7 @@
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,9 @@ class Monitor:
         all of them and waits for all: watched in one, it needs "eval".
     unit
         Of the spectrum: "blocks" or "weights".
+    depths
+        Whether every evaluation with a spectrum also records the depth by several measures, of the output, the weights
+        and single paths too, in the first mode; see `skipglass.paths.depths` for what they are and cost.
     tensorboard
         A folder to write scalars to, for TensorBoard (extra "tensorboard").
 
@@ -112,6 +115,7 @@ class Monitor:
         spectrum_every: int | None = None,
         mode: str | Sequence[str] = "frozen",
         unit: str = "blocks",
+        depths: bool = False,
         tensorboard: str | Path | None = None,
     ) -> None:
         self.model = eager(model)
@@ -131,7 +135,7 @@ class Monitor:
         if not self.modes or len(set(self.modes)) < len(self.modes):
             raise InputError(f"mode must be one of {', '.join(MODES)}, or several that differ; found {mode!r}")
         self.mode = self.modes[0] if len(self.modes) == 1 else self.modes
-        self.unit = check.choice("unit", unit, UNITS)
+        self.unit, self.depths = check.choice("unit", unit, UNITS), bool(depths)
         self.probe = Probe(self.model, inputs, copied(probe[1]), loss_fn, self.unit)
         self.board = None if tensorboard is None else TensorBoard(tensorboard)
         self.steps = 0
@@ -230,8 +234,10 @@ class Monitor:
         """Add to a row what is measured now; what fails is noted, or raised if ``strict``."""
         # each part on its own, so that one that fails leaves the others theirs
         known: dict[str, Any] = {}
-        measures = {"": partial(scale_norms, self.model, self.scales)}
+        measures: dict[str, Callable[[], dict[str, Any]]] = {"": partial(scale_norms, self.model, self.scales)}
         measures |= {mode: partial(self._in_mode, mode, known) for mode in self.modes}
+        if self.depths and self._spectrum_is_due():
+            measures["several measures of depth"] = self._depths
         for mode, measure in measures.items():
             try:
                 with gathered(self.model):
@@ -239,17 +245,27 @@ class Monitor:
             except Exception as error:  # a measurement must not end a training
                 if strict:
                     raise
-                where = f" in mode {mode!r}" if mode and len(self.modes) > 1 else ""
+                where = f" in mode {mode!r}" if mode in self.modes and len(self.modes) > 1 else ""
                 self._note(f"step {self.steps}: not measured{where}, {type(error).__name__}: {error}")
         return row
 
     def _in_mode(self, mode: str, known: dict[str, Any]) -> dict[str, Any]:
         """Measure the probe in one mode; only the first has spectra and is kept whole."""
         if mode == self.modes[0]:
-            due = self.spectrum_every > 0 and self.steps % self.spectrum_every == 0
-            return self.probe.measure(mode, known, with_spectrum=due)
+            return self.probe.measure(mode, known, with_spectrum=self._spectrum_is_due())
         values = self.probe.measure(mode, known)
         return {f"{name}_{mode}": values[name] for name in (*IN_EVERY_MODE, "blocks")}
+
+    def _depths(self) -> dict[str, Any]:
+        """The depth by several measures; what the network does not allow is noted once."""
+        row, left = self.probe.depths(self.modes[0])
+        for note in left:
+            if note not in self.recording.notes:
+                self._note(note)
+        return row
+
+    def _spectrum_is_due(self) -> bool:
+        return self.spectrum_every > 0 and self.steps % self.spectrum_every == 0
 
     def _add(self, row: dict[str, Any]) -> None:
         self.recording.rows.append(row)

@@ -22,6 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
 from skipglass.graph import LossFunction, Trace, as_found, forward, prediction
+from skipglass.paths.depths import depths
 from skipglass.paths.participation import participation_of
 from skipglass.paths.spectrum import Spectrum, spectrum
 from skipglass.scales import Pairs, absorbed_norms, hold_statistics, multipliers, pairs, weight_norms
@@ -103,7 +104,7 @@ class Probe:
         dict
             One row of a recording.
         """
-        running = any(isinstance(getattr(m, "running_var", None), Tensor) for m in self.model.modules())
+        running = self._running
         # without running statistics there is nothing to hold constant
         mode = "eval" if mode == "frozen" and not running else mode
         if mode in known:
@@ -122,13 +123,33 @@ class Probe:
             known[mode] = outputs, row or self._row(Trace(run.loss, run.x, run.model), gains, with_spectrum)
         return known[mode][1]
 
+    def depths(self, mode: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return what a row of a recording holds of the depth by several measures, and what could not be measured."""
+        with as_found(self.model), sdpa_kernel(SDPBackend.MATH):
+            self._enter(mode)
+            found = depths(self.model, self.inputs, self.targets, self.loss_fn)
+        row = {
+            "measures": list(found.measures),
+            "depth": found.depth.tolist(),
+            "depth_error": found.error.tolist(),
+            "weights": list(found.weights),
+            "weight_share_depth": found.weight_share_depth.tolist(),
+            "weight_energy_depth": found.weight_energy_depth.tolist(),
+        }
+        return row, found.notes
+
     def _enter(self, mode: str) -> None:
         """Put the network into a mode; the caller puts modes, statistics and random numbers back."""
         self.model.train(mode == "train")
         if mode == "train":
             torch.manual_seed(SEED)
-        elif mode == "frozen":
+        elif mode == "frozen" and self._running:
             hold_statistics(self.model, self.inputs)
+
+    @property
+    def _running(self) -> bool:
+        """Whether the network has running statistics."""
+        return any(isinstance(getattr(m, "running_var", None), Tensor) for m in self.model.modules())
 
     def _row(self, trace: Trace, gains: Gains, with_spectrum: bool) -> dict[str, Any]:
         # both measurements read the one analysis of the graph

@@ -52,6 +52,8 @@ class Variable:
 LAYERS: dict[str, Any] = {"dims": ("layer",), "labels": "layers"}
 BLOCKS: dict[str, Any] = {"dims": ("block",), "labels": "blocks"}
 LENGTHS: dict[str, Any] = {"dims": ("length",), "labels": "lengths", "absent": 0.0}  # no path has an absent length
+MEASURES: dict[str, Any] = {"dims": ("measure",), "labels": "measures"}
+WEIGHTS: dict[str, Any] = {"dims": ("weight",), "labels": "weights"}
 VARIABLES = {
     "step": Variable("training steps"),
     "loss": Variable("loss of the probe"),
@@ -69,6 +71,10 @@ VARIABLES = {
     "share_median": Variable("median over samples of the share of length r", **LENGTHS),
     "length_norm": Variable("‖g_r‖", **LENGTHS),
     "effective_depth_per_sample": Variable("effective depth of each sample", "blocks", ("sample",)),
+    "depth": Variable("mean path length by each measure", "blocks", **MEASURES),
+    "depth_error": Variable("standard error of the mean path length", "blocks", **MEASURES),
+    "weight_share_depth": Variable("mean length above the weight by signed shares", "blocks", **WEIGHTS),
+    "weight_energy_depth": Variable("mean length above the weight by squared norms", "blocks", **WEIGHTS),
 }
 """What a row of an evaluation holds."""
 

@@ -1,0 +1,241 @@
+"""What else decides about a sum: where its signals go on, what reads it, which weights its sides share.
+
+Each function answers one question, and is asked only where the form of a sum leaves it open.
+"""
+
+from collections.abc import Collection, Hashable, Set
+
+from torch import nn
+
+from skipglass.graph.joins import PLAIN, above, plain_source
+from skipglass.graph.nodes import Graph, Place, leaves
+from skipglass.graph.operations import facts
+from skipglass.graph.pieces import WHOLE, Piece, Shared, shared
+from skipglass.graph.saved import saved_parameter, saved_tensor
+from skipglass.graph.sides import Side
+from skipglass.graph.sources import source
+
+__all__ = [
+    "are_steps",
+    "carried_on",
+    "into_attention",
+    "is_condition",
+    "is_coupled",
+    "is_noise",
+    "is_of_the_loss",
+    "is_preactivated",
+    "recurs",
+    "starts_at",
+    "weighs_above",
+]
+
+FIRST = 8  # our choice: entries by which two casts of one frozen weight are known to be the same
+SCALES = {"Exp", "Softplus", "Sqrt"}
+"""How a standard deviation is computed."""
+
+
+def carried_on(graph: Graph, node: int, branch: Side, ends: Collection[Place]) -> bool:
+    """Whether a sum of a piece of a signal and a function of another piece updates that signal: a coupling.
+
+    So it does where the other piece is carried on plainly past it, as x₂ is in (x₁ + f(x₂), x₂), or the sum itself is
+    and both are pieces of one tensor; and does not where both pieces end there, as in a recurrence and a Res2Net.
+    """
+    inside = {*branch.nodes, node}
+    pieces = [found for place in _entries(graph, node, branch) if (found := _taken(graph, place, ends)) is not None]
+    if any(_goes_on(graph, place, piece, inside) for place, piece in pieces):
+        return True
+    tensors = {place for place in ends if place in graph.targets}
+    one = len({place[0] for place in ends}) == 1 and len(tensors) < 2
+    return one and _goes_on(graph, (node, 0), WHOLE, inside, reduced=True)
+
+
+def _entries(graph: Graph, node: int, branch: Side) -> set[Place]:
+    """The signals that weights and nonlinearities of a branch read."""
+    entries = {branch.edge.place} if branch.own_step else set()
+    bending = (v for v in branch.nodes if graph.roles[v] not in PLAIN)
+    return entries | {e.place for v in bending for e in graph.edges[v]}
+
+
+def _taken(graph: Graph, place: Place, ends: Collection[Place]) -> tuple[Place, Piece] | None:
+    """Which of some signals a signal is a piece of, by plain operations on it alone, and which piece."""
+    piece = WHOLE
+    while place not in ends:
+        node, output = place
+        if graph.roles[node] not in PLAIN or len(graph.edges[node]) != 1 or node in graph.at_end:
+            return None
+        found = source(graph, node, output, piece, graph.edges[node][0])
+        if found is None:
+            return None
+        piece, place = found, graph.edges[node][0].place
+    return place, piece
+
+
+def _goes_on(graph: Graph, start: Place, piece: Piece, inside: Collection[int], reduced: bool = False) -> bool:
+    """Whether a piece of a signal reaches a sum, signals side by side or the loss by plain operations on it alone.
+
+    The nodes ``inside`` do not count as such; with ``reduced`` a sum over entries does as well.
+    """
+
+    def alone(_: int, user: int) -> bool:
+        return graph.roles[user] in PLAIN and len(graph.edges[user]) == 1
+
+    for below, user in above(graph, start[0], alone):
+        if user in inside or graph.roles[user] not in PLAIN:
+            continue
+        ends_here = len(graph.edges[user]) > 1 or user == 0 or (reduced and facts(graph.operations[user]).sums)
+        for e in graph.edges[user] if ends_here else ():
+            found = _taken(graph, e.place, {start}) if e.to == below else None
+            if found is not None and shared(found[1], piece) is Shared.ONE:
+                return True
+    return False
+
+
+def is_coupled(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
+    """Whether a sum may update one stream by a function of another: both are read elsewhere, and the other goes on."""
+    inside = {*branch.nodes, node}
+    own = plain_source(graph, shortcut.edge.place)
+    read = any(
+        e.place == own and user not in {node, *shortcut.nodes}
+        for user in dict.fromkeys(graph.users[own[0]])
+        for e in graph.edges[user]
+    )
+    sources = {plain_source(graph, place) for place in _entries(graph, node, branch)}
+    return read and any(_goes_on(graph, place, WHOLE, inside) for place in sources)
+
+
+def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place]) -> bool:
+    """Whether a branch reads a signal by a path of which nothing is read outside of the branch.
+
+    In W f(h) + U t the one side starts at h, which others read, though it is made of t as well.
+    """
+    inside, wanted = {*branch.nodes, node}, {v for v, _ in places}
+    seen, stack = {branch.edge.to}, [branch.edge.to]
+    while stack:
+        v = stack.pop()
+        if v in wanted:
+            return True
+        if inside.issuperset(graph.users[v]):
+            following = {e.to for e in graph.edges[v]} - seen
+            seen |= following
+            stack += following
+    return False
+
+
+def is_condition(graph: Graph, node: int, branch: Side, shortcut: Side, place: Place) -> bool:
+    """Whether a signal was added before to what a branch reads, as a time is, and is not where the branch starts."""
+
+    def weightless(_: int, user: int) -> bool:
+        return len(graph.edges[user]) == 1 and graph.roles[user] not in {"weight", "constant"}
+
+    below = {*branch.nodes} - {*shortcut.weightless.nodes}
+    again = any(
+        user in below and len(graph.edges[user]) > 1 and facts(graph.operations[user]).merges == "sum"
+        for _, user in above(graph, place[0], weightless)
+    )
+    return again and not starts_at(graph, node, branch, [place])
+
+
+def into_attention(graph: Graph, node: int) -> bool:
+    """Whether a sum goes into a softmax by linear operations, and from there into a product: logits of an attention."""
+
+    def linear(_: int, user: int) -> bool:
+        return graph.roles[user] == "linear"
+
+    return any(
+        graph.operations[user].endswith("Softmax")
+        and any(graph.roles[over] == "product" for _, over in above(graph, user, linear))
+        for _, user in above(graph, node, linear)
+    )
+
+
+def is_of_the_loss(graph: Graph, node: int) -> bool:
+    """Whether a sum adds terms of a loss: each one number or a sum over entries, and no weight reads the sum."""
+    terms = list(graph.edges[node])
+    while terms:
+        e = terms.pop()
+        if graph.shape(*e.place) == ():
+            continue
+        v = e.to
+        while len(graph.edges[v]) == 1 and graph.roles[v] == "linear" and facts(graph.operations[v]).entrywise:
+            v = graph.edges[v][0].to
+        name, known = graph.operations[v], facts(graph.operations[v])
+        if known.merges in {"sum", "difference"} and graph.roles[v] == "linear":
+            terms += graph.edges[v]
+        elif not (known.sums or name.endswith("Loss") or name in {"NllLoss2D", "Norm", "LinalgVectorNorm"}):
+            return False
+    return not weighs_above(graph, node)
+
+
+def weighs_above(graph: Graph, node: int) -> bool:
+    """Whether a weight reads what comes of a node."""
+    weights = {"weight", "constant", "opaque"}
+    return any(graph.roles[user] in weights for _, user in above(graph, node, lambda *_: True))
+
+
+def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
+    """Whether a sum is a step of a recurrence: an input's weight beside a state's.
+
+    Then both sides cross the input's weight, at several steps; or what comes of the sum reaches the outermost weight of
+    the one side again, the state's, and not that of the other.
+    """
+    state, given = (_parameters(graph, node, one) for one in (branch, shortcut))
+    if any(state[p] != given[p] for p in state.keys() & given.keys()):
+        return True
+    inside = {*branch.nodes, *shortcut.nodes, node}
+    again: set[Hashable] = set()
+    for _, user in above(graph, node, lambda *_: True):
+        again |= _used(graph, user) if graph.roles[user] == "weight" and user not in inside else set()
+    outermost = min((v for nodes in state.values() for v in nodes), default=-1)
+    return bool(again & _used(graph, outermost)) and not again & given.keys()
+
+
+def are_steps(graph: Graph, node: int, join: int) -> bool:
+    """Whether the signals that meet in a node are steps of a recurrence: one of them crosses some weight repeatedly."""
+    sides = (Side(graph, node, e, join) for e in graph.edges[node])
+    return any(len(uses) > 1 for one in sides for uses in _parameters(graph, node, one).values())
+
+
+def _parameters(graph: Graph, node: int, one: Side) -> dict[Hashable, set[int]]:
+    """For each parameter of a side's weights the nodes that contract with it."""
+    found: dict[Hashable, set[int]] = {}
+    for v in (*one.nodes, *((node,) if one.own_step else ())):
+        for p in _used(graph, v) if graph.roles[v] == "weight" else ():
+            found.setdefault(p, set()).add(v)
+    return found
+
+
+def _used(graph: Graph, node: int) -> Set[Hashable]:
+    """The parameters that a weight is computed from: their ids, or for a frozen one that was cast its first entries."""
+    way = graph.contraction(node) if node >= 0 else None
+    if way is None:
+        return set()
+    operand = graph.nodes[node].next_functions[way[1]][0]
+    if operand is not None:
+        return {id(p) for p in leaves(operand)}
+    frozen = saved_parameter(graph.nodes[node], way[2])
+    if frozen is None or isinstance(frozen, nn.Parameter):
+        return {id(frozen)} - {id(None)}
+    return {(tuple(frozen.shape), *frozen.detach().flatten()[:FIRST].tolist())}
+
+
+def is_preactivated(graph: Graph, one: Side, other: Side) -> bool:
+    """Whether one side is a single weight behind nonlinearities of its own, and the other has more of them."""
+    weights = [v for v in one.nodes if graph.roles[v] == "weight"]
+    if len(weights) != 1 or sum(graph.roles[v] == "weight" for v in other.nodes) < 2:
+        return False
+    behind = [v for v in one.nodes if v != weights[0] and graph.roles[v] not in PLAIN]
+    return bool(behind) and all(v > weights[0] and facts(graph.operations[v]).entrywise for v in behind)
+
+
+def is_noise(graph: Graph, one: Side) -> bool:
+    """Whether a side is noise at a scale, ε σ(h) in a sample μ(h) + ε σ(h) of a normal distribution."""
+    above, v = one.edge.to, one.edge.to
+    while len(graph.edges[v]) == 1 and graph.operations[v] not in SCALES:
+        if graph.roles[v] != "linear":
+            return False
+        above, v = v, graph.edges[v][0].to
+    # a constant for every entry is what scales it
+    noise = [saved_tensor(graph.nodes[above], name) for name in ("self", "other")]
+    return graph.operations[v] in SCALES and any(
+        t is not None and t.numel() > 1 and tuple(t.shape) == graph.shape(above) for t in noise
+    )

@@ -1,0 +1,262 @@
+"""An experiment: which recordings it needs, and how each is computed. Measuring, finding and loading are generic.
+
+Recordings lie in one folder, one file each, named by the recording. Ctrl-C raises KeyboardInterrupt, and whatever is
+finished is kept: a file is written whole or not at all, and a training that was stopped leaves its checkpoints.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from rich.progress import Progress
+
+from skipglass import record
+from skipglass.errors import StorageError
+from skipglass.paper.claim import Claim, Recordings
+from skipglass.report import Panel, Section
+from skipglass.training import ResNetSettings
+
+__all__ = ["Experiment", "Options", "Pages", "Recording", "Tell", "computed", "copied", "is_there"]
+
+Tell = Callable[[int, int], None]
+"""Told how many of how many steps are done."""
+
+Pages = tuple[list[Section], dict[str, tuple[Panel, ...]]]
+"""Sections of the page, and {figure: the panels of its combined drawing}."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose.
+
+    Attributes
+    ----------
+    seeds, epochs
+        Of each run of Figure 1.
+    resume
+        Keep finished recordings that would be measured again.
+    runs
+        The ResNets of Figures 2 and 3; none where recordings of others are to be kept.
+    data, device
+        As for `train_resnet`.
+    recorded
+        The folder of long runs, results/ in the checkout: their recordings are shown beside what is measured.
+    """
+
+    seeds: int = 16
+    epochs: int = 20
+    resume: bool = False
+    runs: Sequence[ResNetSettings] = ()
+    data: Path | None = None
+    device: str = "auto"
+    recorded: Path | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """How one recording is computed.
+
+    Attributes
+    ----------
+    kind
+        What its file says that it holds.
+    compute
+        Makes it; called with what it may tell its progress to.
+    settings
+        Attributes by which a file of that name is known to be of these settings, and finished.
+    lasting
+        Whether a finished one is kept in any case, as a training that takes hours, and refused where it has other
+        settings; else it is measured again unless the user resumes.
+    """
+
+    kind: str
+    compute: Callable[[Tell], xr.Dataset]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    lasting: bool = False
+
+
+def _no_check(recordings: Recordings) -> None:
+    """Whatever lies there goes together."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One result of the paper: what is measured, judged and drawn for it.
+
+    Attributes
+    ----------
+    figures
+        By which names it is asked for.
+    finds
+        {pattern of the files' names: kind}: what belongs to it in a folder, each at least once.
+    recordings
+        From the options and the folder, {name: how to compute it}.
+    pages
+        What it shows, from all recordings and the figures that were chosen.
+    claims
+        What it judges.
+    optional
+        {pattern: kind} of what is shown if it is there.
+    check
+        Raises StorageError where the recordings of a folder do not go together.
+    """
+
+    figures: tuple[str, ...]
+    finds: Mapping[str, str]
+    recordings: Callable[[Options, Path], Mapping[str, Recording]]
+    pages: Callable[[Recordings, Sequence[str]], Pages]
+    claims: tuple[Claim, ...] = ()
+    optional: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[[Recordings], None] = _no_check
+
+    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
+        """Compute what is not there, one file per recording.
+
+        Parameters
+        ----------
+        folder
+            Where recordings lie.
+        options
+            What the user chose.
+        progress
+            Shows a bar for each recording.
+
+        Raises
+        ------
+        StorageError
+            If a lasting recording is of other settings than its name says; nothing is computed then.
+        KeyboardInterrupt
+            On Ctrl-C; finished recordings are kept.
+        """
+        wanted = self.recordings(options, folder)
+        there = {name: is_there(folder / f"{name}.nc", recording) for name, recording in wanted.items()}
+        for name, recording in wanted.items():
+            if there[name] and (recording.lasting or options.resume):
+                continue
+            task = progress.add_task(name, total=None)
+
+            def tell(done: int, of: int, task: Any = task) -> None:
+                progress.update(task, completed=done, total=of)
+
+            found = recording.compute(tell)
+            record.remove_leftovers(folder / f"{name}.nc")
+            record.save(found, folder / f"{name}.nc", kind=recording.kind)
+            progress.update(task, completed=1, total=1)
+
+    def is_recorded(self, folder: Path) -> bool:
+        """Tell whether a folder has all that belongs to it."""
+        return all(any(folder.glob(f"{pattern}.nc")) for pattern in self.finds)
+
+    def load(self, folder: Path) -> dict[str, xr.Dataset]:
+        """Return the recordings in a folder.
+
+        Parameters
+        ----------
+        folder
+            Where they lie.
+
+        Returns
+        -------
+        dict
+            {name: recording}.
+
+        Raises
+        ------
+        StorageError
+            If one is missing, damaged, of another kind, or they do not go together.
+        """
+        found: dict[str, xr.Dataset] = {}
+        for pattern, kind in {**self.finds, **self.optional}.items():
+            paths = sorted(folder.glob(f"{pattern}.nc"))
+            if not paths and pattern not in self.optional:
+                raise StorageError(
+                    f"{folder} has no recording {pattern}.nc; run skipglass reproduce {' '.join(self.figures)}"
+                )
+            found |= {path.stem: record.load(path, kind) for path in paths}
+        self.check(found)
+        return found
+
+
+def computed(
+    figure: str,
+    functions: Mapping[str, Callable[[], xr.Dataset]],
+    pages: Callable[[Recordings, Sequence[str]], Pages],
+    claims: tuple[Claim, ...],
+) -> Experiment:
+    """Return an experiment whose recordings take seconds and depend on nothing that a user may choose.
+
+    Parameters
+    ----------
+    figure
+        By which name it is asked for.
+    functions
+        {recording, which is its kind too: what computes it}.
+    pages, claims
+        As for `Experiment`.
+
+    Returns
+    -------
+    Experiment
+        With one recording per function.
+    """
+
+    def recordings(options: Options, folder: Path) -> dict[str, Recording]:
+        return {name: Recording(name, partial(_untold, function)) for name, function in functions.items()}
+
+    return Experiment((figure,), {name: name for name in functions}, recordings, pages, claims)
+
+
+def _untold(function: Callable[[], xr.Dataset], tell: Tell) -> xr.Dataset:
+    return function()
+
+
+def copied(paths: Iterable[Path], folder: Path) -> None:
+    """Copy recordings of long runs into a folder, whole or not at all, where no file of that name lies there.
+
+    Parameters
+    ----------
+    paths
+        The recordings; those that are not there are left out.
+    folder
+        Where to.
+    """
+    for path in paths:
+        if path.is_file() and not (folder / path.name).is_file():
+            with record.write_atomically(folder / path.name) as temporary:
+                temporary.write_bytes(path.read_bytes())
+
+
+def is_there(path: Path, recording: Recording) -> bool:
+    """Tell whether a finished recording with these settings lies in a file.
+
+    Parameters
+    ----------
+    path
+        Where it would be.
+    recording
+        What is wanted.
+
+    Returns
+    -------
+    bool
+        False if there is no such file, or one of other settings that may be replaced.
+
+    Raises
+    ------
+    StorageError
+        If the file is damaged or of another kind, or a lasting one is of other settings.
+    """
+    if not path.is_file():
+        return False
+    found = record.load(path, recording.kind)
+    other = record.differing(found, recording.settings)
+    if other and recording.lasting:
+        name = other[0]
+        raise StorageError(
+            f"{path} is of another run: it has {name} = {found.attrs.get(name)}, asked for is "
+            f"{recording.settings[name]}; choose another folder, or move the file away. Nothing was changed there"
+        )
+    return not other

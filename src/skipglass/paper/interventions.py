@@ -1,0 +1,164 @@
+"""Interventions: does the depth follow λ and the norms when these are held? What goes together need not be a cause.
+
+A ResNet-20 of full width, on all images of CIFAR-10 for 8 epochs, as it is and with one thing changed
+(`skipglass train cifar10 --intervention KIND`); `resnet_runs` has the set. The rows take whatever seeds are there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skipglass.paper.claim import Claim, Quantity, Recordings
+from skipglass.paper.experiment import Pages
+from skipglass.paper.network_panels import banded
+from skipglass.paper.networks import depth_change
+from skipglass.paper.resnet_group import DEPTH, Group, groups
+from skipglass.paper.resnet_runs import LongTrainings, check_networks
+from skipglass.paper.rules import agrees, below, grows
+from skipglass.report import Axis, Panel, Rule, Section
+
+__all__ = ["INTERVENTIONS", "by_kind"]
+
+Array = NDArray[np.float64]
+PREFIX = "intervention-"
+KINDS = {
+    "none": "as it is",
+    "no_decay": "no decay on λ",
+    "scales_one": "λ held at 1",
+    "weights_held": "norms of weights held",
+    "both_held": "λ and norms held",
+    "rate_zero": "learning rate 0",
+    "random_labels": "labels shuffled",
+}
+"""What was changed → how it is called. Held norms are those of the convolutions, set back after each step."""
+SMALL = 0.01
+"""A change of the effective depth by less than this part of the blocks counts as none: our choice."""
+TEXT = (
+    "The paper says that growing scales make the ensemble deeper. Depths and norms do grow together; whether one "
+    "causes the other is asked by holding the scales while everything else trains as before.\n\n"
+    "The norm of a convolution before a batch norm does not change its absorbed norm ‖diag(λ/σ) W‖, as σ grows with "
+    "it; what it changes is how far a step turns the weights. So the absorbed norm can be held through λ alone, and "
+    "rescaling λ after each step to that end makes the training diverge: at step 138 if it is held from the first step "
+    "on, and in epoch 3 if λ follows by at most 1 % per step from the end of epoch 1 (one trial each, without a "
+    "recording, as there is nothing left to measure). With λ and the norms of the weights held together only σ is left "
+    "to move the absorbed norm, by the direction of the weights and the size of their inputs; and it does.\n\n"
+    "To train these networks anew: python -m skipglass.paper.resnet_runs FOLDER interventions, 20 to 40 minutes each "
+    "on one core."
+)
+
+
+def by_kind(recordings: Recordings) -> dict[str, Group]:
+    """Return {kind: its networks}, in the order of `KINDS`."""
+    found = {}
+    for group in groups(recordings, PREFIX):
+        kind = str(group.attrs["intervention"])
+        found["no_decay" if kind == "none" and not group.attrs["decay_scales"] else kind] = group
+    return {kind: found[kind] for kind in KINDS if kind in found}
+
+
+def under(kind: str, measure: Callable[[Group], Array] = depth_change) -> Quantity:
+    """Return a quantity of the networks of one kind, {setting: (seed,)}."""
+
+    def quantity(recordings: Recordings) -> Mapping[str, Array]:
+        group = by_kind(recordings).get(kind)
+        return {} if group is None else {f"{KINDS[kind]}, {group.error}": measure(group)}
+
+    return quantity
+
+
+def beyond_control(kind: str) -> Quantity:
+    """Return how much more the depth grows under an intervention than without it, seed by seed."""
+
+    def quantity(recordings: Recordings) -> Mapping[str, Array]:
+        found = by_kind(recordings)
+        if kind not in found or "none" not in found:
+            return {}
+        seeds = np.intersect1d(found[kind].data.seed, found["none"].data.seed)
+        held, control = (Group(found[k].data.sel(seed=seeds), found[k].attrs) for k in (kind, "none"))
+        return {"": depth_change(held) - depth_change(control)} if seeds.size else {}
+
+    return quantity
+
+
+def _held(name: str, statement: str, kind: str) -> Claim:
+    """The depth of networks in which something is held should not grow, if it is this that deepens them."""
+    return Claim(
+        name, statement,
+        "Abstract: “The main mechanism that controls the dynamic ensemble behavior is the scaling introduced, e.g., by "
+        "the Batch Normalization technique.”",
+        "change of the effective depth from epoch 1 to the end, as a fraction of the blocks", under(kind), below(SMALL),
+        PREFIX, "ours", figure="interventions-depth",
+        beside={"without intervention": under("none"), "more than without, seed by seed": beyond_control(kind)},
+    )  # fmt: skip
+
+
+CLAIMS = (
+    _held("λ held", "With λ held at 1 the ensemble does not deepen.", "scales_one"),
+    _held("Norms of weights held", "With the norms of the convolutions held the ensemble does not deepen.",
+          "weights_held"),
+    _held("λ and norms held", "With λ and the norms of the convolutions held the ensemble does not deepen.",
+          "both_held"),
+    Claim(
+        "No decay on λ", "Without weight decay on λ the ensemble deepens more.",
+        "The larger the scales, the deeper the ensemble (Sec. 4, claims 1 and 3); without decay the λ stay larger.",
+        "change of the effective depth from epoch 1 to the end, minus that with decay, seed by seed, as a fraction of "
+        "the blocks", beyond_control("no_decay"), grows(SMALL), PREFIX, "ours", figure="interventions-depth",
+    ),
+    Claim(
+        "Learning rate 0", "With a learning rate of 0 the depth does not move (a null).",
+        "What moves with fixed weights is no effect of training.",
+        "change of the effective depth from epoch 1 to the end, as a fraction of the blocks", under("rate_zero"),
+        agrees(SMALL), PREFIX, "ours", figure="interventions-depth",
+    ),
+    Claim(
+        "Labels shuffled", "With shuffled labels the ensemble deepens, too.",
+        "Does the shift need something to be learned that generalises?",
+        "change of the effective depth from epoch 1 to the end, as a fraction of the blocks", under("random_labels"),
+        grows(SMALL), PREFIX, "ours", figure="interventions-depth", beside={"true labels": under("none")},
+    ),
+)  # fmt: skip
+
+
+def course(name: str, variable: str, title: str, axis: Axis, found: Mapping[str, Group]) -> Panel:
+    """Return one quantity by epoch, one line per intervention."""
+    drops = next(iter(found.values())).drops
+    return Panel(
+        name, f"{title}, by what is changed", "A rise means that the quantity grows while training; the vertical lines "
+        "mark where the learning rate is divided by ten.", Axis("epoch"), axis,
+        tuple(
+            banded(f"{KINDS[kind]}, {group.error}", group.epochs, group.course(variable))
+            for kind, group in found.items()
+        ),
+        rules=tuple(Rule(epoch, "rate / 10", axis="x") for epoch in drops),
+        note=f"{next(iter(found.values())).title}. "
+        + "; ".join(f"{KINDS[kind]}: n = {group.seeds}" for kind, group in found.items()) + ".",
+    )  # fmt: skip
+
+
+def intervention_pages(recordings: Recordings, _figures: Sequence[str] = ()) -> Pages:
+    """Return the section, and the panels of its combined drawing."""
+    found = by_kind(recordings)
+    if not found:
+        return [], {}
+    panels = (
+        course("interventions-depth", DEPTH, "Effective depth", Axis("effective depth / blocks"), found),
+        course("interventions-norm", "absorbed_norm", "Absorbed norm", Axis("‖diag(λ/σ) W_l‖, mean over l"), found),
+        course("interventions-scale", "multiplier_norm", "Multipliers", Axis("‖λ_l‖, mean over l"), found),
+    )
+    return [Section("Interventions: the scales held", TEXT, panels)], {"interventions": panels}
+
+
+class Interventions(LongTrainings):
+    """None of them need be there."""
+
+    def is_recorded(self, folder: Path) -> bool:
+        """Tell whether a folder has any."""
+        return any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns)
+
+
+INTERVENTIONS = Interventions(
+    ("interventions",), {}, lambda options, folder: {}, intervention_pages, CLAIMS, {f"{PREFIX}*": "resnet"},
+    check_networks,
+)  # fmt: skip

@@ -1,0 +1,368 @@
+"""The map: where λ, absorbed norms and the measured depth grow together, as the paper says, and where not.
+
+One recording, by `skipglass.training.sweep`, of small networks on Gaussians over all that App. C leaves open: class
+separation, learning rate, normalisation, depth. A setting is one cell of the grid in which every network has learned.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from rich.progress import Progress
+from scipy.stats import rankdata
+
+from skipglass.paper.claim import Claim, Quantity, Recordings, Undecided
+from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell, copied
+from skipglass.paper.rules import above, below, grows
+from skipglass.report import Axis, Panel, Rule, Section, Series
+from skipglass.training import Grid, sweep
+
+__all__ = ["FULL", "LIVE", "MAP", "changes", "lacks_full_map", "learned_cells", "map_panels", "summary"]
+
+Array = NDArray[np.float64]
+KIND = NAME = "sweep"
+SMALL = "sweep-small"
+LIVE = Grid(
+    separations=(4.0, 16.0), learning_rates=(0.05,), variants=("batch-after", "paper-after", "none"), depths=(3, 6),
+    seeds=range(4), epochs=1,
+)  # fmt: skip
+"""What `skipglass reproduce` trains: half a minute."""
+FULL = len(Grid().cells())
+"""Settings of the large grid."""
+LEARNED = 0.2
+"""Training accuracy that every network of a cell must exceed: twice chance; two standard deviations apart, the classes
+overlap so much that half of the samples are beyond any classifier."""
+FAR = 3.0
+"""Growth, in logarithms, beyond which a setting is counted in the note and not drawn: one would squeeze all others."""
+FEWEST = 5
+"""Cells; with fewer a rank correlation says nothing."""
+WORDS = {
+    "batch-before": "batch norm, then ReLU",
+    "batch-after": "ReLU, then batch norm",
+    "paper-before": "Eq. 22's norm, then ReLU",
+    "paper-after": "ReLU, then Eq. 22's norm",
+    "none": "no norm, C = 1/√n",
+    "none-small": "no norm, C = 0.1",
+}
+READING = (
+    "The paper's account in one figure. It says that training raises λ_l (without batch norm: the weights), and that "
+    "this makes the ensemble of paths deeper. Both are measured here, for every combination of class separation, "
+    "learning rate, normalisation and depth."
+)
+
+
+def learned_cells(recording: xr.Dataset) -> xr.Dataset:
+    """Return the cells whose networks have all learned something and have a depth at both ends."""
+    ends = recording.isel(epoch=[0, -1])
+    there = np.isfinite(ends.effective_depth) & np.isfinite(ends.absorbed_norm)
+    learned = there.all(("epoch", "seed")) & (recording.train_accuracy.isel(epoch=-1).min("seed") > LEARNED)
+    return recording.isel(cell=np.flatnonzero(learned.values))
+
+
+def changes(learned: xr.Dataset, name: str) -> Array:
+    """Return how one quantity has changed from the start to the end.
+
+    Parameters
+    ----------
+    learned
+        By `learned_cells`.
+    name
+        "multiplier" (ln of |λ|, end over start; NaN without normalisation), "absorbed_norm" (its ln), "scale" (the
+        first, or the second without normalisation) or "effective_depth" (end minus start, over the number of blocks).
+
+    Returns
+    -------
+    ndarray
+        (cell, seed).
+    """
+    if name == "scale":
+        multiplier = changes(learned, "multiplier")
+        return np.where(np.isnan(multiplier), changes(learned, "absorbed_norm"), multiplier)
+    start, *_, end = learned[name].transpose("epoch", "cell", "seed").values.astype(float)
+    if name == "effective_depth":
+        return (end - start) / (learned.depth.values[:, None] - 1)
+    return np.log(end / start)
+
+
+def map_panels(recording: xr.Dataset) -> tuple[Panel, ...]:
+    """Return one map for each normalisation, and what growth of the scales says about growth of the depth.
+
+    Parameters
+    ----------
+    recording
+        By `skipglass.training.sweep`.
+
+    Returns
+    -------
+    tuple of Panel
+        Maps first, then the two scatters.
+    """
+    learned, note = learned_cells(recording), _note(recording)
+    variants = list(dict.fromkeys(recording.variant.values.tolist()))
+    rising = {
+        name: {cell: side == 1 for cell, side in _sides(learned, name).items()} for name in ("scale", "effective_depth")
+    }
+    maps = [_map(recording, rising, variant, note) for variant in variants]
+    scatters = []
+    depth = changes(learned, "effective_depth").mean(axis=1)
+    for name, label, shown in (
+        ("multiplier", "ln |λ|, end over start", [v for v in variants if not v.startswith("none")]),
+        ("absorbed_norm", "ln ‖diag(λ/σ)W‖, end over start", variants),
+    ):
+        growth = changes(learned, name).mean(axis=1)
+        near = np.abs(growth) < FAR
+        series = [
+            Series(WORDS[v], growth[rows], depth[rows])
+            for v in shown
+            if (rows := near & (learned.variant.values == v)).any()
+        ]
+        if series:
+            beyond = int((np.abs(growth) >= FAR).sum())
+            left_out = f" Not shown: {beyond} beyond a factor of e^{FAR:g}." if beyond else ""
+            scatters.append(_scatter(name, label, tuple(series), note + left_out))
+    return (*maps, *scatters)
+
+
+def summary(recording: xr.Dataset) -> list[tuple[object, ...]]:
+    """Return for each normalisation how many cells learn, and in how many |λ|, norms and depth grow and shrink."""
+    learned = learned_cells(recording)
+    sides = [_sides(learned, name) for name in ("multiplier", "absorbed_norm", "effective_depth")]
+    rows: list[tuple[object, ...]] = []
+    for variant in dict.fromkeys(recording.variant.values.tolist()):
+        mine = learned.cell.values[learned.variant.values == variant].tolist()
+        counts = [[sum(side.get(cell) == way for cell in mine) for way in (1, -1)] for side in sides]
+        rows.append((variant, len(mine), *(f"{up} / {down}" for up, down in counts)))
+    return rows
+
+
+def _sides(learned: xr.Dataset, name: str) -> dict[str, int]:
+    """{cell: 1 where a quantity grows, -1 where it shrinks, 0 where neither is shown}, by the test of the claims."""
+    numbers = dict(zip(learned.cell.values.tolist(), changes(learned, name), strict=True))
+    judged = grows().judge({cell: values for cell, values in numbers.items() if np.isfinite(values).all()})
+    return {setting.name: setting.side for setting in judged.settings}
+
+
+def _map(recording: xr.Dataset, rising: Mapping[str, Mapping[str, bool]], variant: str, note: str) -> Panel:
+    """One dot per cell: its place is the setting, its colour says what grew."""
+    depths = sorted(set(recording.depth.values.tolist()))
+    mine = recording.isel(cell=np.flatnonzero(recording.variant.values == variant))
+    scale = "‖W‖" if variant.startswith("none") else "|λ|"
+    names = {
+        (True, True): f"{scale} and depth grow",
+        (True, False): f"{scale} grows, depth does not",
+        (False, True): f"depth grows, {scale} does not",
+        (False, False): "neither grows",
+        None: "not learned",
+    }
+    rates = mine.learning_rate.values
+    apart = 0.16 * np.log(_neighbours(rates)) * (np.searchsorted(depths, mine.depth.values) - (len(depths) - 1) / 2)
+    x, y = rates * np.exp(apart), mine.separation.values
+    kinds = [
+        (rising["scale"][cell], rising["effective_depth"][cell]) if cell in rising["scale"] else None
+        for cell in mine.cell.values.tolist()
+    ]
+    both = sum(kind == (True, True) for kind in kinds)
+    # a kind that no cell is of keeps its place, and so its colour, in every map
+    series = [Series(name, x, np.where([kind == key for kind in kinds], y, np.nan)) for key, name in names.items()]
+    return Panel(
+        f"map-{variant}",
+        f"{WORDS[variant]}: both grow in {both} of {len(kinds)}",
+        f"One dot per setting, side by side those of {', '.join(map(str, depths))} layers. Where {scale} and depth "
+        "grow, training does what the paper says; the other colours show where it does not.",
+        Axis(f"learning rate; side by side {', '.join(map(str, depths))} layers", log=True),
+        Axis("class separation", "deviations", log=True),
+        tuple(series),
+        marks="points",
+        note=note,
+    )
+
+
+def _scatter(name: str, label: str, series: tuple[Series, ...], note: str) -> Panel:
+    return Panel(
+        f"map-depth-by-{name.replace('_', '-')}",
+        f"Does the depth follow {'|λ|' if name == 'multiplier' else 'the absorbed norms'}?",
+        "One dot per setting, mean over seeds. On the paper's account dots rise from lower left to upper right, and "
+        "training moves networks into the upper right quarter.",
+        Axis(label),
+        Axis("change of depth / blocks"),
+        series,
+        marks="points",
+        rules=(Rule(0.0, "", axis="x"), Rule(0.0, "")),
+        note=note,
+    )
+
+
+def _neighbours(rates: Array) -> float:
+    """The smallest factor between two learning rates."""
+    distinct = np.unique(rates)
+    return float((distinct[1:] / distinct[:-1]).min()) if distinct.size > 1 else 10.0
+
+
+def _note(recording: xr.Dataset) -> str:
+    return (
+        f"{recording.sizes['seed']} seeds per setting, {recording.attrs['epochs']} epochs of 200 steps, width "
+        f"{recording.attrs['width']}; from the start to the end. What grows does so significantly (Student's t over "
+        "seeds, Holm over settings). Effective depth: in blocks, median over 64 training samples, batch statistics "
+        "held constant."
+    )
+
+
+def growth(recordings: Recordings, *, name: str, variant: str = "") -> Mapping[str, Array]:
+    """{cell: change of a quantity, (seed,)}, of those with λ where it is the multiplier's; of one normalisation."""
+    learned = learned_cells(map_of(recordings))
+    variants = learned.variant.values.astype(str)
+    chosen = ~np.char.startswith(variants, "none") if name == "multiplier" else np.full(variants.shape, True)
+    if variant:
+        chosen &= variants == variant
+    return {str(learned.cell.values[row]): changes(learned, name)[row] for row in np.flatnonzero(chosen)}
+
+
+def follows(recordings: Recordings, *, name: str) -> Mapping[str, Array]:
+    """{normalisation: Spearman's rank correlation, over settings, of a change with that of the depth, (seed,)}."""
+    learned = learned_cells(map_of(recordings))
+    change, depth = changes(learned, name), changes(learned, "effective_depth")
+    found = {}
+    for variant in dict.fromkeys(learned.variant.values.tolist()):
+        rows = learned.variant.values == variant
+        if np.isfinite(change[rows]).all() and rows.sum() >= FEWEST:
+            found[WORDS[variant]] = spearman(change[rows], depth[rows])
+    return found
+
+
+def spearman(a: Array, b: Array) -> Array:
+    """Return the rank correlation of the columns of two arrays, (n, m) each: (m,)."""
+    x, y = (rankdata(values, axis=0) - (len(values) + 1) / 2 for values in (a, b))
+    with np.errstate(invalid="ignore"):  # one value alone has no correlation
+        return (x * y).sum(0) / np.sqrt((x * x).sum(0) * (y * y).sum(0))
+
+
+def starts(recordings: Recordings) -> Mapping[str, Array]:
+    """{normalisation and number of layers: effective depth over the number of blocks, untrained, λ = 1, (seed,)}."""
+    data, found = map_of(recordings), {}
+    start = data.effective_depth.isel(epoch=0).transpose("cell", "seed").values.astype(float)
+    for variant in dict.fromkeys(data.variant.values.tolist()):
+        for layers in sorted(set(data.depth.values.tolist())):
+            rows = (data.variant.values == variant) & (data.depth.values == layers)
+            if rows.any() and not variant.startswith("none"):
+                found[f"{WORDS[variant]}, {layers} layers"] = start[rows].mean(axis=0) / (layers - 1)
+    return found
+
+
+def loss_leads(recordings: Recordings) -> Mapping[str, Array]:
+    """{cell where the depth grows: part of the loss's fall done after an epoch minus that of the depth's rise}."""
+    learned = learned_cells(map_of(recordings))
+    sides = _sides(learned, "effective_depth")
+    deeper = learned.isel(cell=[sides[cell] == 1 for cell in learned.cell.values.tolist()])
+    if learned.sizes["epoch"] < 3 or not deeper.sizes["cell"]:
+        raise Undecided("no course to order" if deeper.sizes["cell"] else "the depth grows in no setting")
+    lead = _done(deeper.train_loss) - _done(deeper.effective_depth)
+    return dict(zip(map(str, deeper.cell.values), lead, strict=True))
+
+
+def _done(course: xr.DataArray) -> Array:
+    """The change of the first epoch over the mean of the whole change, (cell, seed)."""
+    start, first, *_, end = course.transpose("epoch", "cell", "seed").values.astype(float)
+    return (first - start) / (end - start).mean(axis=1, keepdims=True)
+
+
+def _by_norm(name: str) -> dict[str, Quantity]:
+    """The same growth for each normalisation."""
+    shown = [variant for variant in Grid().variants if not (name == "multiplier" and variant.startswith("none"))]
+    return {WORDS[variant]: partial(growth, name=name, variant=variant) for variant in shown}
+
+
+LEFT_OPEN = "App. C leaves open the class separation, the learning rate and where the norm stands"
+CLAIMS = (
+    Claim(
+        "Map, λ", "The λ_l of skippable layers grow while training, whatever App. C leaves open.",
+        f"Sec. 1: “These scales dynamically grow as training progresses”; {LEFT_OPEN}.",
+        "ln of |λ|, mean over units and layers with a shortcut, end over start", partial(growth, name="multiplier"),
+        grows(0.01), NAME, "ours", figure="map-depth-by-multiplier", variants=_by_norm("multiplier"),
+    ),
+    Claim(
+        "Map, norms", "Absorbed norms grow while training, whatever App. C leaves open.",
+        f"App. C absorbs λ into the weights; {LEFT_OPEN}.",
+        "ln of ‖diag(λ/σ)W_l‖, mean over layers with a shortcut, end over start", partial(growth, name="absorbed_norm"),
+        grows(0.01), NAME, "ours", figure="map-depth-by-absorbed-norm", variants=_by_norm("absorbed_norm"),
+    ),
+    Claim(
+        "Map, depth", "The effective depth grows while training, whatever App. C leaves open.",
+        f"Abstract: “as training progresses, it becomes deeper and deeper”; {LEFT_OPEN}.",
+        "change of the effective depth from start to end, as a fraction of the blocks",
+        partial(growth, name="effective_depth"), grows(0.01), NAME, "ours", figure="map-depth-by-multiplier",
+        variants=_by_norm("effective_depth"),
+    ),
+    Claim(
+        "Map, depth by λ", "Where |λ| grows more, the depth grows more.",
+        "Abstract: “The main mechanism that controls the dynamic ensemble behavior is the scaling introduced, e.g., by "
+        "the Batch Normalization technique.”",
+        "rank correlation over settings of the growth of |λ| and of the depth", partial(follows, name="multiplier"),
+        above(0.0, 0.1), NAME, "ours", figure="map-depth-by-multiplier",
+    ),
+    Claim(
+        "Map, depth by norms", "Where absorbed norms grow more, the depth grows more.",
+        "The same sentence, with λ absorbed into the weights as in App. C.",
+        "rank correlation over settings of the growth of the absorbed norm and of the depth",
+        partial(follows, name="absorbed_norm"), above(0.0, 0.1), NAME, "ours", figure="map-depth-by-absorbed-norm",
+    ),
+    Claim(
+        "Map, start", "With λ = 1 the ensemble starts at less than half the depth.",
+        "Abstract and claim 3 of Sec. 4, in small networks.",
+        "effective depth over the number of blocks, untrained", starts, below(0.5, 0.01), NAME, "ours",
+    ),
+    Claim(
+        "Sec. 5, order", "By the time the ensemble is deep the loss is already low.",
+        "Sec. 5: “by the time the ensemble becomes deep enough, the loss function has already reached a point of low "
+        "energy”.",
+        "part of the loss's fall that is done after an epoch minus that of the depth's rise, in the settings in which "
+        "the depth grows", loss_leads, above(0.0), NAME,
+        note="Of networks in which the depth does not grow there is nothing to order",
+    ),
+)  # fmt: skip
+
+
+class MapExperiment(Experiment):
+    """The map, either grid of which will do."""
+
+    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
+        """Train the small grid, and take the recording of the large one from where long runs are kept."""
+        super().measure(folder, options, progress)
+        if options.recorded is not None:
+            copied([options.recorded / "sweep" / "recordings" / f"{NAME}.nc"], folder)
+
+
+def _small(options: Options, folder: Path) -> Mapping[str, Recording]:
+    def compute(tell: Tell) -> xr.Dataset:
+        return sweep(LIVE, folder.parent, on_cell=lambda done: tell(done, len(LIVE.cells())))
+
+    return {SMALL: Recording(KIND, compute)}
+
+
+def lacks_full_map(names: Iterable[str]) -> bool:
+    """Tell whether there is a small map without the large one, by the names of the recordings."""
+    return SMALL in (there := set(names)) and NAME not in there
+
+
+def map_of(recordings: Recordings) -> xr.Dataset:
+    """Return the largest grid there is."""
+    return recordings[NAME] if NAME in recordings else recordings[SMALL]
+
+
+def map_pages(recordings: Recordings, _figures: Sequence[str] = ()) -> Pages:
+    """Return the page's sections, the large grid first, and the panels of its combined figure."""
+    sections, combined = [], {}
+    if NAME in recordings:
+        combined["map"] = map_panels(recordings[NAME])
+        sections.append(Section("The map: what grows, and where", READING, combined["map"]))
+    if SMALL in recordings:
+        panels = tuple(replace(panel, name=f"{panel.name}-here") for panel in map_panels(recordings[SMALL]))
+        combined.setdefault("map", panels)
+        sections.append(Section("The map, a small grid trained here", READING, panels))
+    return sections, combined
+
+
+MAP = MapExperiment(("map",), {f"{NAME}*": KIND}, _small, map_pages, CLAIMS)

@@ -1,0 +1,301 @@
+"""Every sum has a verdict, and the reason is the one that its author would give: a table of small constructs."""
+
+import functools
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import skipglass as sg
+from skipglass.errors import InputError
+from skipglass.graph import Trace
+from skipglass.graph.operations import facts
+
+D = 6
+
+
+class Net(nn.Module):
+    """A function of x and of as many weights as it asks for."""
+
+    def __init__(self, made: Callable[[Tensor, list[nn.Linear]], Tensor], pair: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.w, self.made, self.pair = nn.ModuleList(nn.Linear(D, D) for _ in range(12)), made, pair
+
+    def forward(self, *x: Tensor) -> Tensor:
+        return self.made(x if self.pair else x[0], list(self.w))
+
+
+def f(h: Tensor, w: list[nn.Linear], k: int = 0) -> Tensor:
+    """A branch: two weights and a nonlinearity."""
+    return w[k + 1](torch.tanh(w[k](h)))
+
+
+def highway(h, w):
+    t = torch.sigmoid(w[3](h))
+    return t * f(h, w) + (1 - t) * h
+
+
+def interpolation(h, w):
+    t = torch.sigmoid(w[3](h))
+    return h + t * (f(h, w) - h)
+
+
+def query_residual(h, w):
+    q = w[0](h)
+    return q + torch.softmax(q @ w[1](h).mT, -1) @ w[2](h)
+
+
+def content_bias(h, w):
+    logits = w[0](h) @ w[1](h).mT + w[2](h)[..., :4]
+    return torch.softmax(logits, -1) @ w[3](h)
+
+
+def hyper_connections(h, w):
+    streams = torch.stack([h, h.flip(-1)], -2)
+    mixed = torch.softmax(w[4](h)[..., :4].unflatten(-1, (2, 2)), -1)
+    return mixed @ streams + f(streams.mean(-2), w)[..., None, :] * torch.sigmoid(w[5](h))[..., :2, None]
+
+
+def attention_residuals(h, w):
+    v = [h]
+    for k in (0, 2):
+        stacked = torch.stack(v)
+        share = torch.softmax((stacked * w[8].weight[0]).sum(-1, keepdim=True), 0)
+        v.append(f((share * stacked).sum(0), w, k))
+    return torch.stack(v).sum(0)
+
+
+def two_lanes(h, w):
+    a, b = h, h.flip(-1)
+    for k in (0, 2, 4):
+        z = f(a + b, w, k)
+        a, b = a + z, b + z
+    return torch.cat([a, b], -1)
+
+
+def coupling(h, w):
+    a, b = h.chunk(2, -1)
+    wide = lambda t, k: f(torch.cat([t, t], -1), w, k)[..., : D // 2]  # noqa: E731
+    for k in (0, 2):
+        a = a + wide(b, k)
+        b = b + wide(a, k + 4)
+    return torch.cat([a, b], -1)
+
+
+def recurrence(h, w):
+    s = torch.zeros_like(h[:, 0])
+    for x in h.unbind(1):
+        s = torch.tanh(w[0](s) + w[1](x))
+    return s
+
+
+def residual_recurrence(h, w):
+    s = h.new_ones(h.shape[0], D)
+    for x in h.unbind(1):
+        s = s + torch.tanh(w[0](s) + w[1](x))
+    return s
+
+
+def modulation(h, w, shared=True):
+    x, c = h
+    y = w[0](x)
+    bs = torch.cat([w[1](c), w[2](c)], -1)
+    for k in (0, 2):
+        if not shared:
+            bs = torch.cat([w[8 + k](c), w[9 + k](c)], -1)
+        shift, scale = bs.chunk(2, -1)
+        y = y + f(F.layer_norm(y, (D,)) * (1 + scale) + shift, w, 4 + k)
+    return y
+
+
+def projected_with_time(h, w):
+    x, t = h
+    y = w[0](x)
+    for k in (1, 4):
+        y = w[k](y) + w[k + 1](torch.tanh(w[k + 2](y) + w[k + 6](torch.tanh(t))))
+    return y
+
+
+def skips_of_wavenet(h, w):
+    skips = 0
+    for k in (0, 3):
+        z = torch.tanh(w[k](h))
+        h, skips = h + w[k + 1](z), skips + w[k + 2](z)
+    return skips
+
+
+def normed_rest(h, w):
+    y = F.layer_norm(h, (D,))
+    return h + torch.cat([f(y[:, :1], w), y[:, 1:]], 1)
+
+
+def preactivated(h, w):
+    own, other = (torch.relu(F.layer_norm(h, (D,))) for _ in range(2))
+    return w[0](own) + f(other, w, 2)
+
+
+def pooled(h, w):
+    return F.max_pool1d(h, 2) + F.max_pool1d(f(h, w), 2)
+
+
+def in_place(h, w):
+    y = h.clone()
+    y[:, 1:] += f(h, w)[:, 1:]
+    return y
+
+
+def written_side_by_side(h, w):
+    y = torch.zeros(*h.shape[:-1], 2 * D, dtype=h.dtype)
+    y[..., :D] = w[0](h)
+    y[..., D:] = torch.tanh(w[1](h))
+    return y
+
+
+def values_beside(h, w):
+    v = w[2](h)
+    return torch.softmax(w[0](h) @ w[1](h).mT, -1) @ v + w[3](v)
+
+
+def inner_and_outer(h, w):
+    x, t = h
+    y = w[0](x)
+    for k in (1, 5):
+        attended = F.layer_norm(y + torch.sigmoid(w[9](t)) * f(y, w, k), (D,))
+        y = y + w[k + 3](torch.tanh(w[k + 2](attended)))
+    return y
+
+
+B, P, Q = "block", "parallel", "doubtful"
+TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
+    "identity": (lambda h, w: h + f(h, w), [(B, "identity")]),
+    "projected": (lambda h, w: w[2](h) + f(h, w), [(B, "projected")]),
+    "two maps": (lambda h, w: w[0](h) + w[1](h), [(P, "both affine")]),
+    "scaled twice": (lambda h, w: w[0](2 * h + h.flip(-1)), [(P, "both plain")]),
+    "no weight": (lambda h, w: w[0](h + torch.tanh(h)), [(P, "no weight")]),
+    "averages beside": (lambda h, w: w[0](h + F.layer_norm(h, (D,))), [(P, "both plain")]),
+    "largest entries": (pooled, [(B, "identity")]),
+    "a nonlinearity": (lambda h, w: torch.relu(h) + f(h, w), [(Q, "a nonlinearity is on its shortcut")]),
+    "highway": (highway, [(P, "a gated shortcut")]),
+    "interpolation": (interpolation, [(P, "an interpolation"), (B, "identity")]),
+    "gated branch": (lambda h, w: h + torch.sigmoid(w[2](h)) * f(h, w), [(B, "identity")]),
+    "negative index": (lambda h, w: h[:, -1] + f(h, w)[:, 3], [(B, "identity")]),
+    "one piece": (lambda h, w: h[:, 0] + f(h.split([1, 3], 1)[0][:, 0], w), [(B, "identity")]),
+    "another piece": (lambda h, w: w[5](h[:, 0] + f(h[:, 1], w)), [(P, "different signals")]),
+    "overlap": (
+        lambda h, w: h[:, :3] + f(h, w)[:, 1:] * 1,
+        [(Q, "its sides read pieces that overlap")],
+    ),
+    "one index": (
+        lambda h, w: h[:, torch.tensor([0, 2, 2])] + f(h[:, torch.tensor([0, 2, 2])], w),
+        [(B, "identity")],
+    ),
+    "query residual": (query_residual, [(B, "projected")]),
+    "values beside attention": (values_beside, [(P, "different signals")]),
+    "attention logits": (content_bias, [(P, "attention logits")]),
+    "hyper-connections": (hyper_connections, [(P, "no side is plain"), (B, "mixing")]),
+    "attention residuals": (attention_residuals, [(Q, "a gated dense connection"), (Q, "a sum of several signals")]),
+    "two lanes": (two_lanes, [(P, "both plain"), (B, "identity"), (B, "identity")] * 3),
+    "coupling": (coupling, [(B, "identity")] * 4),
+    "recurrence": (recurrence, [(P, "different signals")] * 3),
+    "residual recurrence": (residual_recurrence, [(P, "different signals"), (B, "identity")] * 3),
+    "skips of WaveNet": (skips_of_wavenet, [(B, "identity"), (P, "different signals")]),
+    "a normed rest": (normed_rest, [(Q, "a part of its branch is plain")]),
+    "a preactivated projection": (preactivated, [(Q, "it may have a projected shortcut")]),
+    "in place": (in_place, [(Q, "it may stand for a sum"), (P, "entries of one signal in the place of another's")]),
+    "side by side": (written_side_by_side, []),
+}
+
+
+PAIRS: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
+    "pieces of one projection": (
+        functools.partial(modulation, shared=False),
+        [(P, "modulation"), (B, "identity"), (P, "different signals"), (B, "identity")],
+    ),
+    "a projection that layers share": (
+        modulation,
+        [(P, "different signals"), (B, "identity"), (P, "modulation"), (B, "identity")],
+    ),
+    "a stream added twice": (inner_and_outer, [(B, "identity")] * 4),
+    "a projected shortcut beside a time": (
+        projected_with_time,
+        [(P, "different signals"), (B, "projected"), (P, "no side is plain"), (B, "projected")],
+    ),
+}
+
+
+def traced(made: Callable, pair: bool = False) -> Trace:
+    torch.manual_seed(1)
+    net, x = Net(made, pair).double(), [torch.randn(3, 4, D, dtype=torch.float64) for _ in range(1 + pair)]
+    return sg.trace(net, tuple(x) if pair else x[0])
+
+
+def verdicts(trace: Trace) -> list[tuple[str, str]]:
+    return [(one.verdict, one.reason) for one in trace.outline.verdicts]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_sum_has_its_verdict(name):
+    made, expected = TABLE[name]
+    assert verdicts(traced(made)) == expected
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_condition_is_no_stream(name):
+    made, expected = PAIRS[name]
+    assert verdicts(traced(made, pair=True)) == expected
+
+
+@pytest.mark.parametrize(
+    ("made", "pair"), [(m, False) for m, _ in TABLE.values()] + [(m, True) for m, _ in PAIRS.values()]
+)
+def test_no_sum_is_left_without_a_verdict(made, pair):
+    trace = traced(made, pair)
+    graph, told = trace.graph, Counter(one.operation for one in trace.outline.verdicts)
+    several = (name for name, edges in zip(graph.operations, graph.edges, strict=True) if len(edges) > 1)
+    added = Counter(name for name in several if facts(name).merges in {"sum", "difference"})
+    assert {name: told[name] for name in added} == added
+
+
+def test_a_branch_written_to_two_lanes_is_one_block():
+    """Its participation is that of both sums, and a path that takes either has crossed one block."""
+    trace = traced(two_lanes)
+    assert len(trace.outline.blocks) == 3
+    assert sg.paths.census(trace) == {0: 1, 1: 6, 2: 12, 3: 8}
+    depth = sg.paths.spectrum(trace).effective_depth
+    assert sg.paths.participation(trace).share.sum() == pytest.approx(depth, abs=1e-12)
+
+
+@pytest.mark.parametrize(("made", "which"), [(highway, 0), (interpolation, 1)])
+def test_a_label_that_depends_on_how_a_highway_is_written_says_so(made, which):
+    outline = traced(made).outline
+    assert [one.by_form for one in outline.verdicts][which]
+    assert "labels that depend on how a function is written" in str(outline)
+
+
+def test_what_measure_says_of_sums():
+    """The line of counts, the proviso of the first sentence, and the note on what looks like a skip connection."""
+
+    def made(h, w):
+        h = h + f(h, w)
+        h = torch.relu(h) + f(h, w, 2)
+        return w[5](h + F.layer_norm(h, (D,)))
+
+    p = sg.measure(traced(made))
+    where = "Add in w (a nonlinearity is on its shortcut)"
+    assert p.doubtful == 1
+    assert p.verdicts == f"1 block, 1 parallel, 1 doubtful: {where}"
+    sentence, line = str(p).splitlines()[:2]
+    assert ", if the doubtful sum is no block;" in sentence or sentence.endswith(", if the doubtful sum is no block.")
+    assert line == f"sums: {p.verdicts}"
+    assert "1 sum looks like a skip connection and is not counted: Add in w (both plain)" in p.notes
+
+
+def test_no_block_but_doubtful_sums_is_no_depth_of_zero():
+    trace = traced(normed_rest)
+    with pytest.raises(InputError, match=r"1 sum that may be one: Add .*blocks=.*sg\.register"):
+        sg.measure(trace)
+    assert sg.measure(trace, unit="weights").doubtful == 1

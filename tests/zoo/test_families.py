@@ -1,0 +1,61 @@
+"""Each family of models: as many blocks as its source has residual sums, with the reason where it is another number."""
+
+import diffusion
+import of_timm
+import of_torchvision
+import of_transformers
+import peft_methods
+import pytest
+import torch
+
+import skipglass as sg
+from skipglass.graph.forward import prediction
+
+pytestmark = pytest.mark.zoo
+
+FAMILIES = (
+    of_timm.FAMILIES | of_torchvision.FAMILIES | of_transformers.FAMILIES | diffusion.FAMILIES | peft_methods.FAMILIES
+)
+
+
+def reading(outputs):
+    """A random reading of what a model predicts, on which every entry of it bears."""
+    y = prediction(outputs)
+    return (y * torch.randn(y.shape, generator=torch.Generator().manual_seed(1))).sum()
+
+
+@pytest.mark.filterwarnings("ignore")  # the libraries' own
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_family_has_the_blocks_of_its_source(name):
+    family = FAMILIES[name]
+    model, inputs = family.build()
+    t = sg.trace(model, inputs, loss_fn=reading)
+    outline = t.outline
+    names = [block.name for block in outline.blocks]
+    assert len(names) == (family.blocks if family.found is None else family.found), f"{names}\n{outline.summary()}"
+    assert len(set(names)) == len(names)
+    assert all(names)
+    doubts = [*outline.doubts("blocks"), outline.skips_left_out()]
+    # nothing is left out, and nothing is doubtful, without a word and without a reason
+    assert any(doubts) == family.doubtful, doubts
+    assert not any(name.startswith("block ") for name in names), names  # a name says where
+    assert family.reason or not (any(doubts) or family.found is not None)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [*FAMILIES][::5])
+def test_what_the_blocks_carry_sums_to_the_depth_of_the_spectrum(name):
+    model, inputs = FAMILIES[name].build()
+    t = sg.trace(model, inputs, loss_fn=reading)
+    s = sg.paths.spectrum(t)
+    parts = [sg.paths.participation_of(t).effective_depth, sg.paths.moments(t, unit="blocks").mean]
+    assert parts == pytest.approx([s.effective_depth] * 2, rel=1e-4, abs=1e-4 * s.cancellation, nan_ok=True)
+
+
+def test_each_type_of_transformers_is_built_or_there_is_a_reason():
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    built = {name.removeprefix("hf ") for name in of_transformers.FAMILIES}
+    not_built = [kind for kinds in of_transformers.NOT_BUILT.values() for kind in kinds.split()]
+    assert built.isdisjoint(not_built)
+    assert sorted({*built, *not_built}) == sorted(CONFIG_MAPPING)
