@@ -1,7 +1,7 @@
 """Theorem 2 as an algorithm: how many path lengths matter in a deep network, and what the others would cost.
 
-Pre-norm residual networks of growing depth, and their spectrum with lengths outside the band carried together. Left: the
-number of lengths that are carried to x, beside the band that the paper's ensemble predicts once its strength is fitted.
+Pre-norm residual networks of growing depth, and their spectrum with lengths outside the band carried together. Left:
+the number of lengths carried to x, beside the band that the paper's ensemble predicts once its strength is fitted.
 Right: the time of the spectrum in backward passes, with every length carried and with the band alone.
 
     python examples/band.py [--out docs/band.png] [--depths 12 25 50 100 200 400] [--tolerance 1e-6]

@@ -55,6 +55,17 @@ def test_a_sample_of_tiny_gradient_keeps_its_own_band():
     np.testing.assert_allclose(band.share_per_sample, whole.share_per_sample, atol=1e-3)
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1e25])
+def test_the_band_does_not_depend_on_the_size_of_the_loss(factor):
+    """In single precision the squares of such gradients vanish or overflow."""
+    model, x = made(30, dtype=torch.float32)
+    loss = model(x).square().mean()
+    usual, other = (paths.spectrum(f * loss, x, tolerance=1e-4) for f in (1.0, factor))
+    assert ((usual.norm > 0) == (other.norm > 0)).all()
+    assert (usual.norm > 0).sum() < 25
+    np.testing.assert_allclose(other.share, usual.share, atol=1e-6)
+
+
 def test_fewer_channels_are_carried(monkeypatch):
     """The work counts as channels summed over heads: a fraction of that without a band in a deep network."""
     carried = []

@@ -22,6 +22,7 @@ SHORT, LONG = -1, 1 << 40
 """The channels of the two lumps, beside those of lengths."""
 LUMPS = {SHORT, LONG}
 FEW = 8  # our choice: of so few lengths none is worth the lumps
+FAINT = 1e-8  # norms below, and above 1/FAINT, are computed in double precision
 
 
 def resolved(dtypes: set[torch.dtype]) -> float:
@@ -73,12 +74,17 @@ def _rows(graded: Graded, channels: list[int]) -> NDArray[np.float64]:
     some = next(iter(graded.values()))
     leading = min(some.ndim, 2 if some.ndim == 3 else 1)
     shape = some.shape[:leading]
-    square = np.zeros((len(channels), *shape))
-    for k, r in enumerate(channels):
-        if (v := graded.get(r)) is not None:
-            wide = torch.complex128 if v.is_complex() else torch.float64
-            norm = torch.linalg.vector_norm(v.reshape(*shape, -1), dim=-1, dtype=wide)
-            square[k] = norm.double().square().cpu().numpy()
+    norm = torch.zeros(len(channels), *shape, dtype=torch.float64, device=some.device)
+    flat = {k: graded[r].reshape(*shape, -1) for k, r in enumerate(channels) if r in graded}
+    for k, v in flat.items():
+        norm[k] = torch.linalg.vector_norm(v, dim=-1, dtype=torch.promote_types(v.dtype, torch.float32))
+    # that is quick but squares overflow or vanish in single precision: such rows once more
+    total = norm.sum(dim=0)
+    if (again := ~((total > FAINT) & (total < 1 / FAINT))).any():
+        for k, v in flat.items():
+            wide = torch.promote_types(v.dtype, torch.float64)
+            norm[k, again] = torch.linalg.vector_norm(v[again], dim=-1, dtype=wide)
+    square = norm.square().cpu().numpy()
     # of samples and tokens each by itself
     sums = [square.sum(axis=tuple(a for a in range(1, leading + 1) if a != d)) for d in range(1, leading + 1)]
     return np.sqrt(np.concatenate(sums, axis=1) if sums else square[:, None])

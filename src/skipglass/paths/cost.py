@@ -28,7 +28,9 @@ def cost(
     model: nn.Module | None = None,
     blocks: Sequence[str] | None = None,
 ) -> float:
-    """Predict what `spectrum` costs, in backwards: about half the number of lengths.
+    """Predict what `spectrum` costs, in backwards, if it carries every length: about half their number.
+
+    Of a deep network it carries fewer, those of a band that is known only when it is met; this is an upper bound there.
 
     Parameters
     ----------
