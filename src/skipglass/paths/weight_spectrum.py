@@ -257,6 +257,7 @@ def _gradients(trace: Trace, uses: Uses, regions: Regions, parameters: list[Tens
     whole = {id(p): g for p, g in zip(parameters, reference(trace.loss, tuple(parameters)), strict=True)}
     if uses.elsewhere:
         whole |= {name: torch.zeros_like(whole[name]) for name in uses.elsewhere}
+        # a weight used elsewhere gets more than its uses as a weight give: sum these alone, at each of them
         known = capture(trace.loss, trace.graph, regions)[1]
         with torch.no_grad():
             for h in uses.of:
