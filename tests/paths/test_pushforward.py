@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from skipglass.graph import read
 from skipglass.graph.operations import SELF_ADJOINT
+from skipglass.paths.attention import FUSED
 from skipglass.paths.pushforward import CLOSED_FORMS, push
 
 torch.manual_seed(0)
@@ -15,6 +16,19 @@ W = torch.randn(4, 4, dtype=torch.float64)
 ROW = torch.randn(4, dtype=torch.float64)
 GAIN = torch.tensor([2.0, 0.0, -1.0, 3.0], dtype=torch.float64)
 KERNEL = torch.randn(4, 2, 3, dtype=torch.float64)
+
+
+MASK = torch.tensor([[-1.0, -2, -1, -3], [1, 2, -1, 3], [1, -1, 2, 1], [3, 2, 1, 0]], dtype=torch.float64)
+HEADS = torch.randn(8, 4, dtype=torch.float64)
+
+
+def heads(x):
+    """Two samples, two heads, four tokens, two features."""
+    return x.reshape(2, 2, 4, 2)
+
+
+def attended(q, k, v, **settings):
+    return F.scaled_dot_product_attention(heads(q), heads(k), heads(v), **settings)
 
 
 def images(x):
@@ -83,6 +97,15 @@ FUNCTIONS = {
         lambda x: F.layer_norm(x, (8, 4)),
         lambda x: F.layer_norm(x, (4,), x[0].sin()),
     ],
+    "ScaledDotProductFlashAttentionForCpu": [
+        lambda x: attended(x, x.sin(), x.cos()),
+        lambda x: attended(x, x.sin(), x.cos(), is_causal=True),
+        lambda x: attended(x, x.sin(), x.cos(), attn_mask=MASK, scale=0.3),
+        lambda x: attended(x, x.sin(), x.cos(), attn_mask=MASK > 0),  # the first query sees no key
+        lambda x: attended(HEADS, x.sin(), HEADS),
+        lambda x: attended(HEADS.sin(), HEADS, x),
+        lambda x: F.scaled_dot_product_attention(heads(x), heads(x)[:, :1], heads(x.cos())[:, :1], enable_gqa=True),
+    ],
     # in neither table
     "LogSoftmax": [lambda x: x.log_softmax(1)],
     "Cumprod": [lambda x: x.cumprod(0)],
@@ -108,7 +131,20 @@ def test_a_pushed_tangent_is_that_of_the_whole_function(name, f):
 
 def test_every_operation_with_a_way_of_its_own_is_here():
     own = {name for name in SELF_ADJOINT | set(CLOSED_FORMS) if not name.endswith("Backward")}  # see test_in_between
-    assert own - {"NativeDropout"} <= set(FUNCTIONS)
+    on_a_gpu = set(FUSED) - {"ScaledDotProductFlashAttentionForCpu"}
+    assert own - {"NativeDropout"} - on_a_gpu <= set(FUNCTIONS)
+
+
+def test_attention_in_pieces_is_attention_at_once(monkeypatch):
+    x, g = (torch.randn(8, 4, dtype=torch.float64) for _ in range(2))
+    x.requires_grad_()
+    y = attended(x, x.sin(), x.cos(), is_causal=True)
+    graph = read(y.square().sum(), x)
+    place = (graph.nodes.index(get_gradient_edge(y).node), 0)
+    (at_once,) = push(graph, [place], [g])
+    monkeypatch.setattr("skipglass.paths.attention.ENTRIES", 1)
+    (in_pieces,) = push(graph, [place], [g])
+    torch.testing.assert_close(in_pieces, at_once)
 
 
 def test_dropout_scales_by_its_mask():

@@ -3,11 +3,11 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from skipglass import check
@@ -42,8 +42,8 @@ def measure(
 ) -> Profile:
     """Measure how the gradient of one batch flows through a network, by path length and by block.
 
-    One forward pass serves all of it; attention runs by its plain formula, as fused kernels cannot be differentiated
-    twice. What is kept holds no tensor.
+    One forward pass serves all of it; one more, with plain attention, where `participation` needs that. What is kept
+    holds no tensor.
 
     Parameters
     ----------
@@ -87,11 +87,11 @@ def measure(
     check.choice("unit", unit, UNITS)
     say = progress or (lambda _: None)
     say("forward pass")
-    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+    with warnings.catch_warnings(), ExitStack() as stack:
         for beginning in NOTED:
             warnings.filterwarnings("ignore", beginning)
         # one trace serves the census, the spectrum and the participation
-        run = traced(model, inputs, targets, loss_fn, blocks)
+        run = stack.enter_context(traced(model, inputs, targets, loss_fn, blocks))
         if unit == "blocks":
             run.outline.require_blocks()
         # the longest path says how many parts the spectrum can have

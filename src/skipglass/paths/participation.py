@@ -9,7 +9,8 @@ the share of the gradient that passes branch l, and Σ_l s_l is the effective de
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from skipglass.graph.samples import told_at_once, uppermost
 from skipglass.graph.shares import over, per_sample, quantiles
 from skipglass.graph.verify import bound, inner
 from skipglass.paths.answer import least_sentence, provided
+from skipglass.paths.attention import must_be_plain
 from skipglass.paths.locate import require_linear
 from skipglass.paths.outline import branches
 from skipglass.paths.tangents import backward, products
@@ -108,12 +110,14 @@ def participation(
 ) -> Participation:
     """Measure each residual block's share of the gradient, with one forward pass and about three backward passes' time.
 
-    Attention runs by its plain formula (PyTorch's "math" kernel): the fused ones cannot be differentiated twice.
+    Fused attention is differentiated by its formula, some rows of queries at a time. Where hooks, activation
+    checkpoints or dropout inside attention stand in the way, the model runs once more with plain attention (PyTorch's
+    "math" kernel).
 
     Parameters
     ----------
     model
-        Any module; it is left as found. Or a `Trace`, made under the "math" kernel where there is attention.
+        Any module; it is left as found. Or a `Trace`.
     inputs
         A tensor, tuple or mapping; token ids are split at the input embedding. See `skipglass.measure`.
     targets
@@ -143,29 +147,37 @@ def participation(
     >>> p.blocks, p.share.shape
     (('layers.1', 'layers.2', 'layers.3'), (3,))
     """
-    with sdpa_kernel(SDPBackend.MATH):
-        return participation_of(traced(model, inputs, targets, loss_fn, blocks))
+    with traced(model, inputs, targets, loss_fn, blocks) as run:
+        return participation_of(run)
 
 
+@contextmanager
 def traced(
     model: nn.Module | Trace,
     inputs: object,
     targets: object,
     loss_fn: LossFunction | None,
     blocks: Sequence[str] | None,
-) -> Trace:
-    """Return the trace that was given, or one of the model.
+) -> Iterator[Trace]:
+    """Give the trace that was given, or one of the model whose attention can be differentiated as long as it lasts.
 
     Raises
     ------
     InputError
         If something is given beside a trace, which has its own; or the model cannot be run.
     """
-    if not isinstance(model, Trace):
-        return trace(model, inputs, targets, loss_fn, blocks=blocks)
-    if any(given is not None for given in (inputs, targets, loss_fn, blocks)):
-        raise InputError("a Trace holds its own inputs, loss and blocks; give those to skipglass.trace")
-    return model
+    if isinstance(model, Trace):
+        if any(given is not None for given in (inputs, targets, loss_fn, blocks)):
+            raise InputError("a Trace holds its own inputs, loss and blocks; give those to skipglass.trace")
+        yield model
+        return
+    run = trace(model, inputs, targets, loss_fn, blocks=blocks)
+    if not must_be_plain(run):
+        yield run
+        return
+    del run  # and with it the memory of the first forward pass
+    with sdpa_kernel(SDPBackend.MATH):  # checkpoints run parts of the model again inside
+        yield trace(model, inputs, targets, loss_fn, blocks=blocks)
 
 
 def participation_of(
@@ -176,8 +188,8 @@ def participation_of(
 ) -> Participation:
     """Measure each residual block's share of ∂loss/∂x on a graph that is there; see `participation`.
 
-    Where an operation on the way cannot be differentiated twice (fused attention, some custom functions), each
-    block takes a backward pass of its own; if that will take longer than a minute, the log "skipglass.paths" says so.
+    Where an operation on the way can be differentiated in none of the ways tried (some custom functions), each block
+    takes a backward pass of its own; if that will take longer than a minute, the log "skipglass.paths" says so.
 
     Parameters
     ----------

@@ -19,6 +19,7 @@ from skipglass.graph import Graph, Place, facts
 from skipglass.graph.engine import call
 from skipglass.graph.hooks import Heard, Silence
 from skipglass.graph.nodes import Meta
+from skipglass.paths.attention import FUSED, attention
 
 __all__ = ["CLOSED_FORMS", "push"]
 
@@ -181,5 +182,6 @@ CLOSED_FORMS: dict[str, tuple[Callable[..., Tensor | None], str]] = {
     "Convolution": (_convolution, "weight stride padding dilation transposed output_padding groups"),
     "NativeBatchNorm": (_batch_norm, "input weight running_mean running_var result1 result2 training eps"),
     "NativeLayerNorm": (_layer_norm, "input weight normalized_shape result1 result2"),
+    **{kernel: (attention, saved) for kernel, saved in FUSED.items()},
 }
 """For an operation, J in closed form (None for operands that it does not cover), and the saved values it takes."""

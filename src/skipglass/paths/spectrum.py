@@ -320,7 +320,7 @@ class Lengths(Algebra):
     """
 
     def __init__(self, max_length: int | None, blocks: Sequence[Block] = (), tolerance: float = 0.0) -> None:
-        self.tolerance, self.kept = tolerance, 0
+        self.tolerance, self.carried = tolerance, 0
         self.longest = math.inf if max_length is None else max_length + 1  # the channel of all that is longer
         self.inputs = [b.merge.join for b in blocks]  # past the last node where blocks meet only at a tuple x
         self.norms: dict[int, dict[int, float]] = {}
@@ -337,7 +337,7 @@ class Lengths(Algebra):
     def visit(self, h: int, at: Arrived) -> None:
         """Note the norms at the input of a block."""
         if self.tolerance:
-            self.kept = narrow(at, self.tolerance, self.kept)
+            self.carried = narrow(at, self.tolerance, self.carried)
         if h in self.inputs:
             self.norms[h] = _norms(list(at.values()))
 
