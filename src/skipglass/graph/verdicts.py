@@ -206,18 +206,19 @@ def _around_a_stream(s: Sum) -> Verdict | None:
     return None
 
 
-def _meeting(branch: Side, shortcut: Side, carried: Ways) -> tuple[Place, Shared] | None:
+def _meeting(branch: Side, shortcut: Side, carried: Ways, alike: Ways | None = None) -> tuple[Place, Shared] | None:
     """The nearest signal that both sides read, the shortcut by some kinds of path, if it makes a block of the sum.
 
-    The branch must read it over a weight and must not carry it in the same way.
+    The branch must read it over a weight and must not carry it in the same way, or by some ``alike`` that are given.
     """
+    alike = carried & ~LARGEST if alike is None else alike
     part = shortcut.weightless
     for place in part.places:
         own = part.piece(place, carried)
         read = None if own is None else branch.piece(place)
         if own is None or read is None or shared(own, read) is Shared.NOTHING:
             continue
-        weighed, plain = branch.piece(place, WEIGHED), branch.piece(place, carried & ~LARGEST)
+        weighed, plain = branch.piece(place, WEIGHED), branch.piece(place, alike)
         if weighed is None or (plain is not None and shared(own, plain) is not Shared.NOTHING):
             return None
         both = shared(own, weighed)
@@ -319,13 +320,18 @@ def _mixing(s: Sum) -> Verdict | None:
 
 def _almost(s: Sum) -> Verdict | None:
     """What would be a block but for one thing."""
-    from_a_target = facts(s.graph.operations[s.node]).merges == "difference" and not weighs_above(s.graph, s.node)
-    if from_a_target or is_of_the_loss(s.graph, s.node) or into_attention(s.graph, s.node):
+    if _is_from_a_target(s) or is_of_the_loss(s.graph, s.node) or into_attention(s.graph, s.node):
         return None
     for branch, shortcut in s.orders:
         if branch.weighs and (reason := _what_is_amiss(s, branch, shortcut)) is not None:
             return s.verdict("doubtful", reason, branch, shortcut)
     return None
+
+
+def _is_from_a_target(s: Sum) -> bool:
+    """Whether a difference is between what becomes of x itself on either side and all weights lie above neither."""
+    at_x = s.join == len(s.graph.nodes) or s.join in s.graph.at_end
+    return at_x and facts(s.graph.operations[s.node]).merges == "difference" and not weighs_above(s.graph, s.node)
 
 
 def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
@@ -335,11 +341,12 @@ def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
     if _meeting(branch, shortcut, UNBENT | ways(Way.UNKNOWN, Way.UNKNOWN)) is not None:
         custom = any(s.graph.roles[v] == "custom" for v in shortcut.weightless.nodes)
         return "a custom function is on its shortcut" if custom else "an operation on its shortcut is not known"
-    met = _meeting(branch, shortcut, ways() & ~ways(Way.MIXED, Way.MIXED))
+    met = _meeting(branch, shortcut, ways() & ~ways(Way.MIXED, Way.MIXED), PLAIN)
     if met is not None and not shortcut.kinds(met[0]) & WEIGHED:
         gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
         gated = gated or _is_a_product(s, shortcut, contracted=True)
-        apart = gated or s.at_join(branch, ways(Way.GATED)) or is_condition(s.graph, s.node, branch, shortcut, met[0])
+        own = met[0] not in s.ends and s.at_join(branch, ways(Way.GATED))  # a stream of its own, as above
+        apart = gated or own or is_condition(s.graph, s.node, branch, shortcut, met[0])
         return None if apart else "a nonlinearity is on its shortcut"
     if not shortcut.weighs or any(_is_a_product(s, one) for one in s.sides):
         return None
