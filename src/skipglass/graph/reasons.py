@@ -190,9 +190,9 @@ def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
 
 
 def are_steps(graph: Graph, node: int, join: int) -> bool:
-    """Whether the signals that meet in a node are steps of a recurrence: each crosses some weight another number of times.
+    """Whether the signals that meet in a node are steps of a recurrence.
 
-    A branch that crosses a weight twice makes no steps of what it meets: the others cross it equally often, never.
+    Each crosses some weight another number of times; one that crosses a weight twice, as a branch may, is not enough.
     """
     crossed = [_parameters(graph, node, Side(graph, node, e, join)) for e in graph.edges[node]]
     for p in {p for own in crossed for p in own}:
