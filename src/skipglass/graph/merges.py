@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from skipglass.graph.joins import above, between, ends, plain_source, weighs
+from skipglass.graph.joins import above, between, ends, is_x, plain_source, weighs
 from skipglass.graph.joins import joins as joins_of
 from skipglass.graph.nodes import Edge, Graph
 from skipglass.graph.operations import TABLE, facts
@@ -246,7 +246,7 @@ def _is_one_of(graph: Graph, edge: Edge, node: int) -> bool:
 
 def _is_measured(graph: Graph, merge: Merge) -> bool:
     """Whether the loss takes the size of a difference between x and what all weights together make of it."""
-    if merge.branch is None or merge.join not in {len(graph.nodes), *graph.at_end}:
+    if merge.branch is None or not is_x(graph, merge.join):
         return False
     if not _takes_the_size(graph, merge.node):
         return False

@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from skipglass.graph.joins import ends, plain_source
+from skipglass.graph.joins import ends, is_x, plain_source
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import Shared, shared
@@ -333,9 +333,9 @@ def _almost(s: Sum) -> Verdict | None:
 
 
 def _is_from_a_target(s: Sum) -> bool:
-    """Whether a difference is between what becomes of x itself on either side and all weights lie above neither."""
-    at_x = s.join == len(s.graph.nodes) or s.join in s.graph.at_end
-    return at_x and facts(s.graph.operations[s.node]).merges == "difference" and not weighs_above(s.graph, s.node)
+    """Whether a difference says how far what all weights make of x is from x, or from a function of it."""
+    difference = facts(s.graph.operations[s.node]).merges == "difference"
+    return difference and is_x(s.graph, s.join) and not weighs_above(s.graph, s.node)
 
 
 def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
