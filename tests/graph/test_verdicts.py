@@ -241,6 +241,7 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "a weight that the signal chooses": (weighted_by_the_signal, [(Q, "a nonlinearity is on its shortcut")]),
     "entries that the signal chooses": (read_at_places, [(Q, "a nonlinearity is on its shortcut")]),
     "far from a signal": (lambda h, w: far(w[2](h), w), [(Q, "a nonlinearity is on its shortcut")]),
+    "far from x, squared": (lambda h, w: (h - f(h, w)).square().mean(), [(P, "a measured difference")]),
     "far from x": (far, [(P, "no side is plain")]),
     "two streams added": (
         functools.partial(two_streams, ends=torch.add),
