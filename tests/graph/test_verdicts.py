@@ -160,6 +160,37 @@ def values_beside(h, w):
     return torch.softmax(w[0](h) @ w[1](h).mT, -1) @ v + w[3](v)
 
 
+def gated_in_one_operation(h, w):
+    return torch.addcmul(h, torch.sigmoid(w[2](h)), f(f(h, w), w))
+
+
+def steps_averaged(h, w):
+    states = [torch.tanh(w[0](h[:, 0]))]
+    for x in h.unbind(1)[1:]:
+        states.append(torch.tanh(w[0](x) + w[1](states[-1])))
+    return w[2](torch.stack(states).sum(0))
+
+
+def weighted_by_the_signal(h, w):
+    chosen = torch.softmax(w[0](h.mean(1)), -1)
+    return torch.relu(h) + torch.tanh(h @ torch.einsum("nk,kde->nde", chosen, torch.stack([v.weight for v in w[:D]])))
+
+
+def read_at_places(h, w):
+    return torch.relu(h) + torch.softmax(w[0](h) @ w[1](h).mT, -1) @ h
+
+
+def far(h, w):
+    return torch.relu(h) - f(h, w)
+
+
+def two_streams(h, w, ends):
+    a, b = h[:, :2], h[:, 2:]
+    b = b + f(b, w)
+    a = a + torch.softmax(a @ b.mT, -1) @ w[3](b)
+    return w[6](ends(a + f(a, w, 4), b))
+
+
 def inner_and_outer(h, w):
     x, t = h
     y = w[0](x)
@@ -205,6 +236,21 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "skips of WaveNet": (skips_of_wavenet, [(B, "identity"), (P, "different signals")]),
     "a normed rest": (normed_rest, [(Q, "a part of its branch is plain")]),
     "a preactivated projection": (preactivated, [(Q, "it may have a projected shortcut")]),
+    "a weight twice in a gated branch": (gated_in_one_operation, [(Q, "a sum of several signals")]),
+    "steps averaged": (steps_averaged, [(P, "a recurrence")] * 3 + [(P, "no side is plain")]),
+    "a weight that the signal chooses": (weighted_by_the_signal, [(Q, "a nonlinearity is on its shortcut")]),
+    "entries that the signal chooses": (read_at_places, [(Q, "a nonlinearity is on its shortcut")]),
+    "far from a signal": (lambda h, w: far(w[2](h), w), [(Q, "a nonlinearity is on its shortcut")]),
+    "far from x, squared": (lambda h, w: (h - f(h, w)).square().mean(), [(P, "a measured difference")]),
+    "far from x": (far, [(P, "no side is plain")]),
+    "two streams added": (
+        functools.partial(two_streams, ends=torch.add),
+        [(B, "identity")] * 3 + [(P, "no side is plain")],
+    ),
+    "two streams pooled": (
+        functools.partial(two_streams, ends=lambda a, b: torch.cat([a, b], 1).mean(1)),
+        [(B, "identity")] * 3 + [(P, "no side is plain")],
+    ),
     "in place": (in_place, [(Q, "it may stand for a sum"), (P, "entries of one signal in the place of another's")]),
     "side by side": (written_side_by_side, []),
 }

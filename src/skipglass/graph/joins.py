@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from skipglass.graph.nodes import Edge, Graph, Place
 
-__all__ = ["PLAIN", "above", "between", "ends", "joins", "plain_source", "weighs"]
+__all__ = ["PLAIN", "above", "between", "ends", "is_x", "joins", "plain_source", "weighs"]
 
 PLAIN = {"linear", "norm"}
 """Roles of the operations that keep a signal *plain*: no weight, no nonlinearity and no product of two signals."""
@@ -83,3 +83,10 @@ def plain_source(graph: Graph, place: Place) -> Place:
         place = graph.edges[node][0].place
         node, _ = place
     return place
+
+
+def is_x(graph: Graph, join: int) -> bool:
+    """Whether a join is x, but for plain operations on it alone."""
+    if join == len(graph.nodes) or join in graph.at_end:
+        return True
+    return plain_source(graph, (join, 0)) in graph.targets

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from skipglass.graph.joins import above, between, plain_source, weighs
+from skipglass.graph.joins import above, between, ends, is_x, plain_source, weighs
 from skipglass.graph.joins import joins as joins_of
 from skipglass.graph.nodes import Edge, Graph
 from skipglass.graph.operations import TABLE, facts
 from skipglass.graph.reasons import are_steps
-from skipglass.graph.sides import Side
+from skipglass.graph.sides import Side, Way, ways
 from skipglass.graph.stacks import fate
 from skipglass.graph.verdicts import decide
 
@@ -111,10 +111,21 @@ def _merge(graph: Graph, node: int, joins: Sequence[int]) -> Merge | None:
     for pair in pairs:
         found = decide(graph, node, pair, joins).kind
         may_be = found == "block" or (found == "doubtful" and len(edges) == 2) or _decisive(graph, node, pair, joins)
-        # the steps of a recurrence, averaged, skip nothing
-        if may_be and (len(edges) == 2 or not are_steps(graph, node, join)):
+        if may_be and not _pools(graph, node, pair, join, kind):
             return Merge(node, join, "doubtful", _doubt(graph, node, kind))
     return Merge(node, join, "parallel" if kind else "apart", _beside(kind)) if adds else None
+
+
+def _pools(graph: Graph, node: int, pair: Sequence[Edge], join: int, kind: str) -> bool:
+    """Whether what may add signals up averages one: steps of a recurrence, or pieces of a tensor put together again."""
+    if len(graph.edges[node]) > 2 and are_steps(graph, node, join):
+        return True
+    if kind != "alike" or graph.operations[node] != "Cat":
+        return False
+    sides = [Side(graph, node, e, join).weightless for e in pair]
+    first, second = ({p for p in ends(graph, join) if one.kinds(p) & ways(Way.PLAIN)} for one in sides)
+    # outputs of one operation are pieces of what it splits; two tensors of x are two signals
+    return any(p == q or (p[0] == q[0] and not {p, q} <= set(graph.targets)) for p in first for q in second)
 
 
 def _of_two(graph: Graph, node: int, edges: Sequence[Edge], joins: Sequence[int]) -> Merge:
@@ -235,7 +246,7 @@ def _is_one_of(graph: Graph, edge: Edge, node: int) -> bool:
 
 def _is_measured(graph: Graph, merge: Merge) -> bool:
     """Whether the loss takes the size of a difference between x and what all weights together make of it."""
-    if merge.branch is None or merge.join not in {len(graph.nodes), *graph.at_end}:
+    if merge.branch is None or not is_x(graph, merge.join):
         return False
     if not _takes_the_size(graph, merge.node):
         return False

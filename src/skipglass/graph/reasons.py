@@ -190,9 +190,16 @@ def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
 
 
 def are_steps(graph: Graph, node: int, join: int) -> bool:
-    """Whether the signals that meet in a node are steps of a recurrence: one of them crosses some weight repeatedly."""
-    sides = (Side(graph, node, e, join) for e in graph.edges[node])
-    return any(len(uses) > 1 for one in sides for uses in _parameters(graph, node, one).values())
+    """Whether the signals that meet in a node are steps of a recurrence.
+
+    Each crosses some weight another number of times; one that crosses a weight twice, as a branch may, is not enough.
+    """
+    crossed = [_parameters(graph, node, Side(graph, node, e, join)) for e in graph.edges[node]]
+    for p in {p for own in crossed for p in own}:
+        times = [len(own.get(p, ())) for own in crossed]
+        if max(times) > 1 and len(set(times)) == len(times):
+            return True
+    return False
 
 
 def _parameters(graph: Graph, node: int, one: Side) -> dict[Hashable, set[int]]:

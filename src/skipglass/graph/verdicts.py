@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from skipglass.graph.joins import ends, plain_source
+from skipglass.graph.joins import ends, is_x, plain_source
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import Shared, shared
@@ -39,7 +39,8 @@ __all__ = ["Verdict", "decide"]
 
 PLAIN, UNBENT = ways(Way.PLAIN), ways(Way.LARGEST)  # what a branch may not, and a shortcut may cross
 AFFINE = UNBENT | ways(Way.LARGEST, weighed=True)
-LARGEST, GATED, WEIGHED = ways(Way.LARGEST, Way.LARGEST), ways(Way.GATED, Way.GATED), ways(weighed=True)
+LARGEST, MIXED, UNKNOWN, GATED = (ways(way, way) for way in (Way.LARGEST, Way.MIXED, Way.UNKNOWN, Way.GATED))
+WEIGHED = ways(weighed=True)
 
 
 @dataclass(frozen=True)
@@ -206,22 +207,26 @@ def _around_a_stream(s: Sum) -> Verdict | None:
     return None
 
 
-def _meeting(branch: Side, shortcut: Side, carried: Ways) -> tuple[Place, Shared] | None:
+def _meeting(
+    branch: Side, shortcut: Side, carried: Ways, by: Ways = EVERY, alike: Ways | None = None
+) -> tuple[Place, Shared] | None:
     """The nearest signal that both sides read, the shortcut by some kinds of path, if it makes a block of the sum.
 
-    The branch must read it over a weight and must not carry it in the same way.
+    Some of the shortcut's paths to it must be of the kinds ``by``: a stream that is carried plainly beside another is
+    neither mixed nor gated. The branch must read it over a weight, and must not carry it in the same way, or in those
+    that are ``alike`` if any are given.
     """
-    part = shortcut.weightless
+    part, alike = shortcut.weightless, carried & ~LARGEST if alike is None else alike
     for place in part.places:
         own = part.piece(place, carried)
         read = None if own is None else branch.piece(place)
         if own is None or read is None or shared(own, read) is Shared.NOTHING:
             continue
-        weighed, plain = branch.piece(place, WEIGHED), branch.piece(place, carried & ~LARGEST)
+        weighed, plain = branch.piece(place, WEIGHED), branch.piece(place, alike)
         if weighed is None or (plain is not None and shared(own, plain) is not Shared.NOTHING):
             return None
         both = shared(own, weighed)
-        return None if both is Shared.NOTHING else (place, both)
+        return None if both is Shared.NOTHING or not part.kinds(place) & by else (place, both)
     return None
 
 
@@ -307,7 +312,7 @@ def _mixing(s: Sum) -> Verdict | None:
     if into_attention(s.graph, s.node):
         return None
     for branch, shortcut in s.orders:
-        met = _meeting(branch, shortcut, ways(Way.MIXED))
+        met = _meeting(branch, shortcut, UNBENT | MIXED, MIXED)
         # a state that is constant so far is no weight, as in a delta rule
         true = met is not None and any(s.graph.roles[v] == "weight" for v in branch.nodes if v < met[0][0])
         if met is None or not true or not shortcut.weighs:
@@ -319,8 +324,7 @@ def _mixing(s: Sum) -> Verdict | None:
 
 def _almost(s: Sum) -> Verdict | None:
     """What would be a block but for one thing."""
-    from_a_target = facts(s.graph.operations[s.node]).merges == "difference" and not weighs_above(s.graph, s.node)
-    if from_a_target or is_of_the_loss(s.graph, s.node) or into_attention(s.graph, s.node):
+    if _is_from_a_target(s) or is_of_the_loss(s.graph, s.node) or into_attention(s.graph, s.node):
         return None
     for branch, shortcut in s.orders:
         if branch.weighs and (reason := _what_is_amiss(s, branch, shortcut)) is not None:
@@ -328,18 +332,25 @@ def _almost(s: Sum) -> Verdict | None:
     return None
 
 
+def _is_from_a_target(s: Sum) -> bool:
+    """Whether a difference says how far what all weights make of x is from x, or from a function of it."""
+    difference = facts(s.graph.operations[s.node]).merges == "difference"
+    return difference and is_x(s.graph, s.join) and not weighs_above(s.graph, s.node)
+
+
 def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
     """Why a sum is no block that has almost the form of one."""
     if s.at_join(shortcut, UNBENT) and _is_plain_in_part(s, branch):
         return "a part of its branch is plain"
-    if _meeting(branch, shortcut, UNBENT | ways(Way.UNKNOWN, Way.UNKNOWN)) is not None:
+    if _meeting(branch, shortcut, UNBENT | UNKNOWN, UNKNOWN) is not None:
         custom = any(s.graph.roles[v] == "custom" for v in shortcut.weightless.nodes)
         return "a custom function is on its shortcut" if custom else "an operation on its shortcut is not known"
-    met = _meeting(branch, shortcut, ways() & ~ways(Way.MIXED, Way.MIXED))
+    met = _meeting(branch, shortcut, ways() & ~MIXED, alike=PLAIN)
     if met is not None and not shortcut.kinds(met[0]) & WEIGHED:
         gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
         gated = gated or _is_a_product(s, shortcut, contracted=True)
-        apart = gated or s.at_join(branch, ways(Way.GATED)) or is_condition(s.graph, s.node, branch, shortcut, met[0])
+        own = met[0] not in s.ends and s.at_join(branch, ways(Way.GATED))  # a stream of its own, as above
+        apart = gated or own or is_condition(s.graph, s.node, branch, shortcut, met[0])
         return None if apart else "a nonlinearity is on its shortcut"
     if not shortcut.weighs or any(_is_a_product(s, one) for one in s.sides):
         return None
@@ -391,7 +402,7 @@ def _beside(s: Sum) -> Verdict:
 def _is_gated(s: Sum, branch: Side, shortcut: Side) -> bool:
     """Whether a shortcut would be one but for products entry by entry with another signal."""
     carried = s.at_join(shortcut, GATED) and not s.at_join(branch, UNBENT | GATED)
-    return bool(carried) or _meeting(branch, shortcut, UNBENT | GATED) is not None
+    return bool(carried) or _meeting(branch, shortcut, UNBENT | GATED, GATED) is not None
 
 
 def _overlap(s: Sum, place: Place) -> bool:
