@@ -192,11 +192,16 @@ def branches(program: Program, seed: int) -> int:
 
 
 def runs(program: Program, seed: int) -> bool:
-    """Whether all operations of a network exist in its precision; in float64 they must."""
+    """Whether all operations of a network exist in its precision, backward as well; in float64 they must.
+
+    PyTorch's backward pass refuses a selective checkpoint around the second use of a weight under autocast: the cast is
+    cached in the forward pass, and not known when it is computed again.
+    """
     if program["precision"] == "float64":
         return True
     try:
-        loss_of(program, seed)
+        _, loss, x, _ = loss_of(program, seed)
+        torch.autograd.grad(loss, x, allow_unused=True)
     except RuntimeError:
         return False
     return True
