@@ -177,6 +177,11 @@ def complex_tokens(h, w):
     return h[:, :2] + w[3](torch.cat([z[:, :2].abs()] * 2, -1))
 
 
+def some_entries(h, w):
+    half = torch.cat([h[..., :3], torch.zeros_like(h[..., 3:])], -1)
+    return half.index_add(1, torch.arange(2), f(h, w)[:, :2])
+
+
 def in_place(h, w):
     y = h.clone()
     y[:, 1:] += f(h, w)[:, 1:]
@@ -230,6 +235,7 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
         [(B, "identity")],
     ),
     "tokens of a complex signal": (complex_tokens, [(B, "identity")]),
+    "entries of some tokens": (some_entries, [(B, "identity")]),
     "query residual": (query_residual, [(B, "projected")]),
     "values beside attention": (values_beside, [(P, "different signals")]),
     "attention logits": (content_bias, [(P, "attention logits")]),
