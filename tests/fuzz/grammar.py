@@ -192,7 +192,11 @@ def branches(program: Program, seed: int) -> int:
 
 
 def runs(program: Program, seed: int) -> bool:
-    """Whether PyTorch can run a network: all operations exist in its precision; in float64 they must."""
+    """Whether PyTorch can run a network: all operations exist in its precision, backward as well; in float64 they must.
+
+    PyTorch's backward pass refuses a selective checkpoint around the second use of a weight under autocast: the cast is
+    cached in the forward pass, and not known when it is computed again.
+    """
     # a checkpoint stops its recomputation by an exception, which TorchScript's interpreter turns into an error
     around = [term for term in terms(program["parts"]) if term["part"] == "checkpointed"]
     if any(term["part"] == "scripted" for each in around for term in terms(each.get("inside", []))):
@@ -200,7 +204,8 @@ def runs(program: Program, seed: int) -> bool:
     if program["precision"] == "float64":
         return True
     try:
-        loss_of(program, seed)
+        _, loss, x, _ = loss_of(program, seed)
+        torch.autograd.grad(loss, x, allow_unused=True)
     except RuntimeError:
         return False
     return True

@@ -342,7 +342,9 @@ class Centred(nn.Module):
 
 NORMS: dict[str, Callable[[], nn.Module]] = {
     "layer": lambda: nn.LayerNorm(D),
-    "root mean square": lambda: nn.RMSNorm(D),
+    # by default eps is that of the precision: in float32 another function than in float64, whose gates are the truth,
+    # and so small that behind a token of zeros and one live entry the gradient is rounding error alone
+    "root mean square": lambda: nn.RMSNorm(D, eps=1e-5),
     "by hand": RootMeanSquare,
     "centred by hand": Centred,
     "group": lambda: Over(nn.GroupNorm(2, D)),

@@ -90,7 +90,9 @@ class Checkpointed(Part):
         if self.around == "selective":
             if author.gated:  # as it may be passed once only
                 return block(h)
-            kept = functools.partial(create_selective_checkpoint_contexts, [torch.ops.aten.addmm.default])
+            # not what a linear map gives: nn.LSTM and y.add_(z) write to it in place, and PyTorch then refuses to run
+            # backward at all ("Tensor cached during selective activation checkpoint has been mutated")
+            kept = functools.partial(create_selective_checkpoint_contexts, [torch.ops.aten.tanh.default])
             return checkpoint(block, h, use_reentrant=False, context_fn=kept)
         if self.around == "nested":
             return self.again(lambda y: y + author.branch(self.again(branch, y)), h)

@@ -115,6 +115,13 @@ def test_a_block_that_is_not_found_is_noticed():
     assert any(line.startswith("missing") for line in check(simple({"part": "residual"}), 1, with_one_more))
 
 
+def test_blocks_that_pass_on_nothing_are_told_apart():
+    """The loss reads the last token, and the branch of the outer block is added to the first two."""
+    inner = {"part": "residual", "shortcut": "largest"}
+    outer = {"part": "residual", "way": "index_add", "inside": [inner]}
+    assert check({**simple(outer), "loss": "last token"}, 6625) == []
+
+
 def test_a_gate_on_the_shortcut_is_noticed(monkeypatch):
     import parts_sums
 

@@ -9,8 +9,9 @@ not, so that the gradient g(t_1, …, t_L) is affine in each t_k, and
   for L ≤ 10 the condition number is below 1e4, the error below 1e-11 of Σ‖g_r‖.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -177,6 +178,7 @@ class Found:
     sides: list[int]
     shortcuts: list[str]
     signals: list[list[tuple[object, int]]]
+    sources: list[list[tuple[object, int]]]
     participation: list[float]
     gradients: Tensor
     lengths: list[int]
@@ -202,14 +204,17 @@ def ask(loss: Tensor, x: tuple[Tensor, ...], model: torch.nn.Module | None) -> F
             mean = paths.moments(t, unit="blocks").mean
         except errors.DecompositionError as refused:
             mean = str(refused)
-    graph = s.graph
+    graph, read = s.graph, s.graph.graph
+    # a branch that is written to several streams has one merge in each
+    branches = [[m.branch.place for m in b.merges if m.branch] for b in graph.blocks]
+    sources = [[below for place in places for below in taken_from(read, place)] for places in branches]
     kept = s.gradients if isinstance(s.gradients, tuple) else (s.gradients,)
     return Found(
         [block.name for block in graph.blocks],
         [block.side for block in graph.blocks],
         [block.shortcut for block in graph.blocks],
-        # a branch that is written to several streams has one merge in each
-        [[(graph.graph.nodes[m.branch.to], m.branch.output) for m in b.merges if m.branch] for b in graph.blocks],
+        [[(read.nodes[node], output) for node, output in places] for places in branches],
+        [[(read.nodes[node], output) for node, output in places] for places in sources],
         list(p.share),
         torch.cat([part.flatten(2) for part in kept], 2),
         [int(r) for r in s.lengths],
@@ -221,13 +226,26 @@ def ask(loss: Tensor, x: tuple[Tensor, ...], model: torch.nn.Module | None) -> F
     )
 
 
+def taken_from(graph: Any, place: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """What a signal is a view or a piece of, or a multiple, by operations on it alone."""
+    while graph.roles[place[0]] == "linear" and len(graph.edges[place[0]]) == 1:
+        place = graph.edges[place[0]][0].place
+        yield place
+
+
 def matched(marks: list[Mark], shares: list[float], found: Found, close: float) -> dict[int, int]:
-    """For each block that was found the author's mark: the same signal, or else the nearest participation."""
+    """For each block that was found the author's mark: the same signal, or the one that it is taken from.
+
+    Or else the nearest participation: it alone does not tell blocks apart that pass on nothing, as those do that write
+    to other tokens than the loss reads.
+    """
     pairs: dict[int, int] = {}
-    for block, signals in enumerate(found.signals):
-        own = [k for k, mark in enumerate(marks) if mark.signal in signals and k not in pairs.values()]
-        if own:
-            pairs[block] = own[0]
+    for told in (found.signals, found.sources):
+        for block, signals in enumerate(told):
+            free = [k for k in range(len(marks)) if k not in pairs.values()]
+            own = [k for signal in signals for k in free if marks[k].signal == signal]
+            if own and block not in pairs:
+                pairs[block] = own[0]
     for block, share in enumerate(found.participation):
         if block in pairs:
             continue

@@ -100,6 +100,36 @@ def residual_recurrence(h, w):
     return s
 
 
+def cell(h, w, state):
+    s, states = torch.tanh(w[2](h.mean(1))), []
+    for x in h.unbind(1):
+        s = torch.tanh(state(s) + w[1](x))
+        states.append(s)
+    return torch.stack(states, 1)
+
+
+def recurrence_passed_twice(h, w):
+    return cell(cell(h, w, w[0]), w, w[0])
+
+
+def projected_passed_twice(h, w):
+    for _ in range(2):
+        h = w[2](h) + f(h, w)
+    return h
+
+
+def frozen_recurrence(h, w):
+    matrix = torch.linspace(-1, 1, D * D, dtype=h.dtype).sin().reshape(D, D)
+    return cell(h, w, lambda s: s @ matrix)
+
+
+def over_a_graph(h, w):
+    adjacency = torch.linspace(0, 1, 16, dtype=h.dtype).sin().reshape(4, 4)
+    for k in (0, 3):
+        h = w[k](h) + adjacency @ w[k + 1](torch.relu(adjacency @ w[k + 2](h)))
+    return h
+
+
 def modulation(h, w, shared=True):
     x, c = h
     y = w[0](x)
@@ -140,6 +170,16 @@ def preactivated(h, w):
 
 def pooled(h, w):
     return F.max_pool1d(h, 2) + F.max_pool1d(f(h, w), 2)
+
+
+def complex_tokens(h, w):
+    z = torch.view_as_complex(f(h, w).unflatten(-1, (-1, 2)))
+    return h[:, :2] + w[3](torch.cat([z[:, :2].abs()] * 2, -1))
+
+
+def some_entries(h, w):
+    half = torch.cat([h[..., :3], torch.zeros_like(h[..., 3:])], -1)
+    return half.index_add(1, torch.arange(2), f(h, w)[:, :2])
 
 
 def in_place(h, w):
@@ -201,6 +241,7 @@ def inner_and_outer(h, w):
 
 
 B, P, Q = "block", "parallel", "doubtful"
+CELL = [(P, "a recurrence")] * 4
 TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "identity": (lambda h, w: h + f(h, w), [(B, "identity")]),
     "projected": (lambda h, w: w[2](h) + f(h, w), [(B, "projected")]),
@@ -224,6 +265,8 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
         lambda h, w: h[:, torch.tensor([0, 2, 2])] + f(h[:, torch.tensor([0, 2, 2])], w),
         [(B, "identity")],
     ),
+    "tokens of a complex signal": (complex_tokens, [(B, "identity")]),
+    "entries of some tokens": (some_entries, [(B, "identity")]),
     "query residual": (query_residual, [(B, "projected")]),
     "values beside attention": (values_beside, [(P, "different signals")]),
     "attention logits": (content_bias, [(P, "attention logits")]),
@@ -232,6 +275,11 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "two lanes": (two_lanes, [(P, "both plain"), (B, "identity"), (B, "identity")] * 3),
     "coupling": (coupling, [(B, "identity")] * 4),
     "recurrence": (recurrence, [(P, "different signals")] * 3),
+    # between the two the mean over the steps adds them up
+    "a recurrence passed twice": (recurrence_passed_twice, [*CELL, (P, "no side is plain"), *CELL]),
+    "a projected block passed twice": (projected_passed_twice, [(B, "projected")] * 2),
+    "a recurrence with a frozen state": (frozen_recurrence, CELL),
+    "projected blocks over a graph": (over_a_graph, [(B, "projected")] * 2),
     "residual recurrence": (residual_recurrence, [(P, "different signals"), (B, "identity")] * 3),
     "skips of WaveNet": (skips_of_wavenet, [(B, "identity"), (P, "different signals")]),
     "a normed rest": (normed_rest, [(Q, "a part of its branch is plain")]),

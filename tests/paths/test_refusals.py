@@ -8,7 +8,7 @@ import torch.utils.checkpoint
 from torch import nn
 
 import skipglass as sg
-from skipglass.errors import UserError
+from skipglass.errors import DecompositionError, UserError
 
 
 class Fails(torch.autograd.Function):
@@ -88,6 +88,11 @@ def overwritten(model, h):
     with torch.no_grad():
         y.mul_(2.0)
     return z
+
+
+def rounding(model, h):
+    """One live entry each: up to eps its quotient by its own size is constant, and the gradient is zero."""
+    return nn.functional.rms_norm((h + 9) * torch.eye(4)[0], (4,), eps=1e-12)
 
 
 BAD = {
@@ -175,3 +180,11 @@ def test_what_goes_wrong_gets_one_line_and_leaves_everything(bad, measure):
     if not own:
         torch.testing.assert_close(dict(model.named_buffers()), buffers, rtol=0, atol=0)
     assert torch.is_grad_enabled()
+
+
+# moments measures how far a gradient cancels by the largest above it, and passes
+@pytest.mark.parametrize("measure", ["spectrum", "participation", "measure"])
+def test_a_gradient_of_rounding_errors_is_refused(measure):
+    torch.manual_seed(0)
+    with pytest.raises(DecompositionError, match="cancels to rounding error, as behind a norm whose eps is tiny"):
+        MEASURES[measure](Net(rounding), torch.randn(5, 3))

@@ -3,7 +3,7 @@
 Each function answers one question, and is asked only where the form of a sum leaves it open.
 """
 
-from collections.abc import Collection, Hashable, Set
+from collections.abc import Collection, Hashable, Mapping, Set
 
 from torch import nn
 
@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 FIRST = 8  # our choice: entries by which two casts of one frozen weight are known to be the same
+CONTRACTING = {"weight", "constant"}
+"""Roles of what contracts the signal with a weight, or with what may be a frozen one."""
 SCALES = {"Exp", "Softplus", "Sqrt"}
 """How a standard deviation is computed."""
 
@@ -176,17 +178,43 @@ def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
     """Whether a sum is a step of a recurrence: an input's weight beside a state's.
 
     Then both sides cross the input's weight, at several steps; or what comes of the sum reaches the outermost weight of
-    the one side again, the state's, and not that of the other.
+    the one side again, the state's, before any weight of the other.
     """
     state, given = (_parameters(graph, node, one) for one in (branch, shortcut))
     if any(state[p] != given[p] for p in state.keys() & given.keys()):
         return True
-    inside = {*branch.nodes, *shortcut.nodes, node}
-    again: set[Hashable] = set()
-    for _, user in above(graph, node, lambda *_: True):
-        again |= _used(graph, user) if graph.roles[user] == "weight" and user not in inside else set()
-    outermost = min((v for nodes in state.values() for v in nodes), default=-1)
-    return bool(again & _used(graph, outermost)) and not again & given.keys()
+    own = _outermost(state)
+    # a constant may be the state's frozen weight where the input's is used at other steps, as beside no adjacency
+    weights = {v for v, role in enumerate(graph.roles) if role == "weight"}
+    if any(_used(graph, v) & given.keys() for v in weights - {*shortcut.nodes, node}):
+        own |= _outermost(_parameters(graph, node, branch, CONTRACTING))
+    return _comes_first(graph, node, own, _parameters(graph, node, shortcut, CONTRACTING).keys())
+
+
+def _outermost(parameters: Mapping[Hashable, Set[int]]) -> set[Hashable]:
+    """Of the parameters of a side those that are nearest to its sum."""
+    nearest = min((v for nodes in parameters.values() for v in nodes), default=None)
+    return {p for p, nodes in parameters.items() if nearest in nodes}
+
+
+def _comes_first(graph: Graph, node: int, own: Set[Hashable], others: Set[Hashable]) -> bool:
+    """Whether what comes of a sum reaches some parameters again, and others only after one of those uses.
+
+    A net that is passed twice uses all of its weights again, those of a recurrence in it as well.
+    """
+    arrived, passed = {node}, set[int]()
+    for v in range(node - 1, -1, -1):
+        below = {e.to for e in graph.edges[v]}
+        if not below & arrived:
+            continue
+        arrived.add(v)
+        used = _used(graph, v) if graph.roles[v] in CONTRACTING else set()
+        after = bool(below & passed)
+        if used & others and not after:
+            return False
+        if after or used & own:
+            passed.add(v)
+    return bool(passed)
 
 
 def are_steps(graph: Graph, node: int, join: int) -> bool:
@@ -202,11 +230,11 @@ def are_steps(graph: Graph, node: int, join: int) -> bool:
     return False
 
 
-def _parameters(graph: Graph, node: int, one: Side) -> dict[Hashable, set[int]]:
-    """For each parameter of a side's weights the nodes that contract with it."""
+def _parameters(graph: Graph, node: int, one: Side, roles: Collection[str] = ("weight",)) -> dict[Hashable, set[int]]:
+    """For each parameter of a side's weights, or of its constants as well, the nodes that contract with it."""
     found: dict[Hashable, set[int]] = {}
     for v in (*one.nodes, *((node,) if one.own_step else ())):
-        for p in _used(graph, v) if graph.roles[v] == "weight" else ():
+        for p in _used(graph, v) if graph.roles[v] in roles else ():
             found.setdefault(p, set()).add(v)
     return found
 

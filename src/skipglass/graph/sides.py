@@ -118,6 +118,7 @@ class Side:
         pieces: bool = False,
         fixed: Collection[int] = (),
         weighs: bool = True,
+        piece: Piece = WHOLE,
     ) -> None:
         """Begin at a sum.
 
@@ -131,15 +132,17 @@ class Side:
             See `crossed`.
         weighs
             Whether to follow paths that weigh.
+        piece
+            The piece of the signal that is asked about.
         """
         self.graph, self.edge, self.join = graph, edge, join
         self.own_step = node not in fixed and graph.contracts(node, edge)
-        self._given = graph, node, edge, join, pieces, fixed
+        self._given = graph, node, edge, join, pieces, fixed, False, piece
         self.pieces, self._fixed, self._among = pieces, fixed, EVERY if weighs else ways()
         start = _cross(ways(Way.PLAIN), Way.PLAIN, self.own_step) & self._among
         # what is read of each signal that was reached, by node and output; the nodes whose turn has come, and will come
         self._read: dict[int, dict[int, dict[Piece, Ways]]] = (
-            {edge.to: {_signal(graph, edge): {WHOLE: start}}} if start else {}
+            {edge.to: {_signal(graph, edge): {piece: start}}} if start else {}
         )
         self._passed: list[int] = []
         self._queue = list(self._read)
@@ -148,7 +151,7 @@ class Side:
     @cached_property
     def weightless(self) -> "Side":
         """The same, by paths that cross no weight."""
-        return Side(*self._given, weighs=False)
+        return Side(*self._given)
 
     @property
     def nodes(self) -> list[int]:

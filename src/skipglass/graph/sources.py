@@ -16,7 +16,7 @@ from skipglass.graph.operations import facts
 from skipglass.graph.pieces import WHOLE, Axis, Piece, tidy
 from skipglass.graph.saved import axis, carried, dimensions, saved_tensor
 
-__all__ = ["source"]
+__all__ = ["added_to", "source"]
 
 Shape = tuple[int, ...]
 Axes = list[Axis]
@@ -51,6 +51,18 @@ def source(graph: Graph, node: int, output: int, piece: Piece, edge: Edge) -> Pi
     if not piece:
         return WHOLE
     return tidy(_worked(graph, node, output, piece, edge), shape)
+
+
+def added_to(graph: Graph, node: int) -> Piece:
+    """The piece of its first operand that an operation adds to; `WHOLE` if that is all of it, or is not known."""
+    name, taken, shape = graph.operations[node], graph.nodes[node], graph.shape(node)
+    if name == "ScatterAdd":
+        return tidy(_gathered(taken, shape), shape)
+    if name != "IndexAdd":
+        return WHOLE
+    dim = axis(taken._saved_dim, len(shape))  # type: ignore[attr-defined]
+    entries = frozenset(_listed(saved_tensor(taken, "index"), shape[dim])) or None
+    return tidy([*[None] * dim, entries], shape)
 
 
 # signals side by side
@@ -174,8 +186,8 @@ def _worked(graph: Graph, node: int, output: int, piece: Piece, edge: Edge) -> A
         return [piece[0], *nothing[1:]] if len(new) == len(old) else nothing
     if known.contracts:
         return _contracted(graph, node, piece, edge) or nothing
-    if name in {"ViewAsReal", "ViewAsComplex"}:  # an axis of parts, of the shape or beside it
-        return list(piece)
+    if name in {"ViewAsReal", "ViewAsComplex"}:  # an axis of parts, of the shape or beside it, if they are told apart
+        return [*piece, *nothing[len(piece) :]]
     if not (known.along or known.entrywise or known.permutes or known.copies or known.sums or known.role == "norm"):
         return nothing
     # each axis by itself: along some the operation works, the others are carried on

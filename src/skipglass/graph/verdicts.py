@@ -20,7 +20,7 @@ from functools import cached_property
 from skipglass.graph.joins import ends, is_x, plain_source
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
-from skipglass.graph.pieces import Shared, shared
+from skipglass.graph.pieces import WHOLE, Shared, shared
 from skipglass.graph.reasons import (
     carried_on,
     into_attention,
@@ -34,6 +34,7 @@ from skipglass.graph.reasons import (
     weighs_above,
 )
 from skipglass.graph.sides import EVERY, Side, Way, Ways, ways
+from skipglass.graph.sources import added_to
 
 __all__ = ["Verdict", "decide"]
 
@@ -41,6 +42,8 @@ PLAIN, UNBENT = ways(Way.PLAIN), ways(Way.LARGEST)  # what a branch may not, and
 AFFINE = UNBENT | ways(Way.LARGEST, weighed=True)
 LARGEST, MIXED, UNKNOWN, GATED = (ways(way, way) for way in (Way.LARGEST, Way.MIXED, Way.UNKNOWN, Way.GATED))
 WEIGHED = ways(weighed=True)
+
+OVERLAP = "its sides read pieces that overlap"
 
 
 @dataclass(frozen=True)
@@ -129,11 +132,21 @@ def decide(
         while _is_apart(graph, sides, join):
             join = joins[join]
             sides = [Side(graph, node, e, join, True, fixed) for e in edges]
-    found = Sum(graph, node, joins, join, (sides[0], sides[1]))
+    verdict = _of(Sum(graph, node, joins, join, (sides[0], sides[1])))
+    if verdict.reason == OVERLAP and (piece := added_to(graph, node)) != WHOLE:
+        # of what is carried, only the entries that something is added to
+        sides = [Side(graph, node, e, join, True, fixed, piece=WHOLE if e.slot else piece) for e in edges]
+        there = _of(Sum(graph, node, joins, join, (sides[0], sides[1])))
+        return there if there.kind == "block" else verdict
+    return verdict
+
+
+def _of(s: Sum) -> Verdict:
+    """The verdict of the first form that a sum has."""
     for form in (_weightless, _around_the_join, _around_a_stream, _projected, _mixing, _almost):
-        if (verdict := form(found)) is not None:
+        if (verdict := form(s)) is not None:
             return verdict
-    return _beside(found)
+    return _beside(s)
 
 
 def _takes_pieces(graph: Graph, node: int) -> bool:
@@ -185,7 +198,7 @@ def _around_the_join(s: Sum) -> Verdict | None:
         if both is Shared.ONE or (both is Shared.NOTHING and carried_on(s.graph, s.node, branch, s.ends)):
             return s.verdict("block", "identity", branch, shortcut)
         if both is Shared.SOME:
-            return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut)
+            return s.verdict("doubtful", OVERLAP, branch, shortcut)
     return None
 
 
@@ -203,7 +216,7 @@ def _around_a_stream(s: Sum) -> Verdict | None:
             return s.parallel("different signals")
         if both is Shared.ONE:
             return s.verdict("block", "identity", branch, shortcut, place[0])
-        return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut, place[0])
+        return s.verdict("doubtful", OVERLAP, branch, shortcut, place[0])
     return None
 
 
@@ -277,7 +290,7 @@ def _projected(s: Sum) -> Verdict | None:
             return s.parallel("terms of a loss")
         if both is Shared.ONE:
             return s.verdict("block", "projected", branch, shortcut, join)
-        return s.verdict("doubtful", "its sides read pieces that overlap", branch, shortcut)
+        return s.verdict("doubtful", OVERLAP, branch, shortcut)
     return None
 
 

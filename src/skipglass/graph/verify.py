@@ -175,7 +175,8 @@ def judge(graph: Graph, error: float, where: str = "") -> float:
     if not error <= bound(graph):
         raise DecompositionError(
             f"the parts of the gradient do not sum to it{where}: error {error:.1e}, bound {bound(graph):g}; possible "
-            "causes are a backward pass that is not linear (hooks, gradient clipping, quantised gradients) or hooks "
-            "on an operation where paths meet"
+            "causes are a backward pass that is not linear (hooks, gradient clipping, quantised gradients), hooks "
+            "on an operation where paths meet, or a gradient that cancels to rounding error, as behind a norm whose "
+            "eps is tiny"
         )
     return error

@@ -247,7 +247,8 @@ def participation_of(
     if not found.error <= bound(trace.graph):
         raise DecompositionError(
             f"the blocks' shares do not sum to the effective depth: error {found.error:.1e}, bound "
-            f"{bound(trace.graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients)"
+            f"{bound(trace.graph):g}; the backward pass is not linear (hooks, gradient clipping, quantised gradients), "
+            "or the gradient cancels to rounding error, as behind a norm whose eps is tiny"
         )
     # ‖g‖² of the batch and of each sample, at the scale of the products
     square, squares = inner(scaled.g, scaled.g), per_sample(scaled.g, scaled.g)
