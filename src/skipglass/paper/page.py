@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from skipglass import __version__
 from skipglass.paper.claim import TABLES, Claim, Finding, Recordings
-from skipglass.paper.claims import CLAIMS
+from skipglass.paper.claims import findings
 from skipglass.paper.experiment import Pages
 from skipglass.paper.figure1 import RUNS
 from skipglass.paper.map import FULL, lacks_full_map
@@ -57,7 +57,7 @@ def paper_report(recordings: Recordings, chapters: Sequence[Pages]) -> tuple[Rep
     sections = [section for found, _ in chapters for section in found]
     panels = {item.name: item for section in sections for item in section.items if isinstance(item, Panel)}
     shown = {item.name for section in sections for item in section.items}
-    found = [(claim, claim.finding(recordings)) for claim in CLAIMS]
+    found = findings(recordings)
     combined = {name: panels for _, drawings in chapters for name, panels in drawings.items()}
     return Report(
         "The loss surface of residual networks, measured",
