@@ -139,8 +139,8 @@ def spared_minus_decayed(recordings: Recordings) -> Mapping[str, Array]:
     """How much more ‖λ‖ grows from the first drop to the end without decay on it, for networks trained both ways."""
     changes: dict[str, Array] = {}
     for pair in alike(groups(recordings), "decay_scales"):  # `groups` has the decayed one first
-        if len(pair) == 2:
-            lost, kept = (change(group, **FALL) for group in paired(pair))
+        if len(both := paired(pair)) == 2:
+            lost, kept = (change(group, **FALL) for group in both)
             label = next(iter(families(pair[:1]))).partition(", n =")[0]
             changes[label] = np.concatenate([changes.get(label, []), kept - lost])
     return changes

@@ -36,6 +36,7 @@ INTRODUCTION = (
     "Each verdict is computed from the recordings. The paper's claims come first; then questions of our own, and slips "
     "of the paper beside its results."
 )
+LOST = "Where our text of the paper has lost a letter or a bracket, nobody can tell whether the paper has a slip."
 Found = list[tuple[Claim, Finding]]
 
 
@@ -91,9 +92,7 @@ def _tables(found: Found, shown: set[str]) -> Iterable[Table]:
             links=[claim.figure if claim.figure in shown else "" for claim, _ in mine],
             folded=number > 0,
         )  # fmt: skip
-    reading = "Where our text of the paper has lost a letter or a bracket, nobody can tell whether the paper has a "
-    "slip."
-    yield Table("undecided", DAMAGED, reading, ("where", "what is in question", "why"), UNDECIDED, folded=True)
+    yield Table("undecided", DAMAGED, LOST, ("where", "what is in question", "why"), UNDECIDED, folded=True)
 
 
 def _reduced(recordings: Recordings) -> list[str]:
