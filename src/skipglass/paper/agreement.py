@@ -105,6 +105,7 @@ def hotelling(counts: NDArray[np.int64], exact: NDArray[np.float64]) -> tuple[fl
     the scale of χ² through its exact law for normal numbers.
     """
     off, n = counts.mean(axis=0) - exact, len(counts)
+    # combinations that never vary are no test
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(counts.T)))
     free = values > 1e-9 * max(values.max(), 1.0)
     d = int(free.sum())

@@ -69,6 +69,7 @@ def predictions(data: xr.Dataset) -> dict[str, tuple[Array, Array]]:
 def correlation(predicted: Array, actual: Array) -> Array:
     """Return Spearman's rank correlation over time, (seed, layer): forces have heavy tails."""
     a, b = (rankdata(values, axis=1) for values in (predicted, actual))
+    # the correlation of ranks, centred
     a, b = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (a, b))
     with np.errstate(invalid="ignore"):  # no spread: no correlation
         return (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
@@ -77,6 +78,7 @@ def correlation(predicted: Array, actual: Array) -> Array:
 def decay_share(data: xr.Dataset) -> Array:
     """Return the part that weight decay has in the fall of those λ_l with a shortcut that shrank, (seed,)."""
     total, decay = (data[name].sum("epoch").isel(layer=SKIPPED) for name in ("epoch_growth", "epoch_decay"))
+    # only layers whose |λ| shrank over the whole training count
     fell = total < 0
     return (decay.where(fell).sum("layer") / total.where(fell).sum("layer")).values  # none fell: NaN, no share
 
@@ -232,6 +234,7 @@ def panels(run: str, data: xr.Dataset) -> tuple[Panel, ...]:
 def change_panel(run: str, data: xr.Dataset) -> Panel:
     """Return the change of |λ_l| in a step that Theorem 3 predicts, and the one that came, of one network."""
     force, growth = (values[0, :, SKIPPED] for values in predictions(data)["step"])
+    # forces are recorded times the rate of the step, and μ² of the theorem takes it once more
     predicted = force * data.rate.values[:, None]
     there = (predicted != 0) & (growth != 0)  # what a logarithm shows
     x, y = np.abs(predicted[there]), np.abs(growth[there])

@@ -189,12 +189,14 @@ class Watch:
         self.row: dict[str, np.ndarray] = {}
         if step not in self.chosen:
             return
+        # parameters and statistics are those that the step starts from, and stay so
         rate, x, y = self.sgd["lr"], run.inputs, run.targets
         self.when.append((epoch + step / len(run.batches), rate))
         theorem = scales.drift(self.model, x, y, F.cross_entropy, theorem=True)
         with as_found(self.model):
             slopes, mixed, g = scales.twice(F.cross_entropy(self.model(x), y), self.own, self.rest)
             live, force = along(self.own, slopes), along(self.own, mixed)
+            # the slope where the weights alone have stepped against their gradient
             after = moved(self.rest, [-rate * part for part in g], lambda: self._slope(x, y, self.own))
         self.row = {
             "theorem_slope": theorem.slope, "theorem_force": rate * theorem.force, "live_slope": live,
@@ -204,6 +206,7 @@ class Watch:
     def _after_step(self, run: TrainingRun) -> None:
         """Keep what the step did to the scales; if it is chosen, to the slope, and what its first order says."""
         old = [self.before[p] for p in self.own]
+        # λ·Δλ with the old λ: all of it, then what of it is weight decay's
         growth = along(old, [p.detach() - b for p, b in zip(self.own, old, strict=True)])
         decay = along(old, self._decay(old))
         self.sums += np.stack([growth, decay])
@@ -214,6 +217,7 @@ class Watch:
             now = self._slope(x, y, old)
             moves = [p.detach() - self.before[p] for p in self.all]
 
+            # the first order is taken where the step began, with the new minus the old parameters
             def first_order() -> np.ndarray:
                 mixed = scales.twice(F.cross_entropy(self.model(x), y), self.own, self.all, along=moves)[1]
                 return along(old, mixed)
@@ -254,6 +258,7 @@ class Watch:
         """The part of the step of λ that weight decay, and momentum of it, made."""
         rate, m, parts = self.sgd["lr"], self.sgd["momentum"], []
         for buffer, value in zip(self.buffers, old, strict=True):
+            # SGD is linear in its gradient: decay's part has a momentum buffer of its own
             pull = self.sgd["weight_decay"] * value
             buffer.mul_(m).add_(pull)
             parts.append(-rate * (pull + m * buffer if self.sgd["nesterov"] else buffer))
@@ -271,6 +276,7 @@ def along(values: Sequence[Tensor], rows: Sequence[Tensor]) -> np.ndarray:
 
 def moved(parameters: Sequence[Tensor], moves: Sequence[Tensor], call: Callable[[], np.ndarray]) -> np.ndarray:
     """Call where parameters are moved, and put them back exactly."""
+    # by copies: taking the moves back would leave rounding errors in the training
     kept = [p.detach().clone() for p in parameters]
     _set(parameters, [p + move for p, move in zip(kept, moves, strict=True)])
     try:

@@ -200,6 +200,7 @@ def _theorem(kind: str, seed: int) -> xr.Dataset:
     def slope(targets: Tensor) -> float:
         return float(scales.drift(model, x, targets, _linear, scales=asked).slope[0])
 
+    # from here on ∂L/∂λ_l, or ∂L/∂C, is 0 but for rounding
     y = stationary(slope, _signs(seed))
     rest = slope(y)
     block = paths.participation(model, x, y, _linear).blocks[0]
@@ -208,6 +209,7 @@ def _theorem(kind: str, seed: int) -> xr.Dataset:
     force = force_of(kind, *lengths, split.norm_p**2, split.norm_m**2, split.product)
     rates = STEPS * float(torch.cat([w.detach().flatten() for w in weights]).norm()) / np.sqrt(split.unskipped)
     start, gates = [w.detach().clone() for w in weights], model.gates(x)
+    # each step starts from the same weights
     change, flipped = [], []
     for mu in rates:
         with torch.no_grad():

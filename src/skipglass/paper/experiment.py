@@ -255,6 +255,7 @@ def compute_missing(
         If a lasting recording is of other settings than its name says; nothing is computed then.
     """
     paths = {name: folder / f"{name}.nc" for name in wanted}
+    # all are looked at, and one of other settings is refused, before anything is computed
     there = {name: is_there(paths[name], recording) for name, recording in wanted.items()}
     for name, recording in wanted.items():
         if not (there[name] and (recording.lasting or resume)):

@@ -92,6 +92,7 @@ def courses(
     """
     first = next(iter(lines.values()))
     steps = float(first.attrs["steps_per_epoch"])
+    # a logarithm cannot show step 0
     scale, shift = (steps, 1.0) if by_step else (1.0, 0.0)
     marks = [Rule(steps + 1, "epoch 1", axis="x")] if by_step else []
     marks += [Rule(scale * epoch + shift, "rate / 10", axis="x") for epoch in first.drops]

@@ -119,6 +119,7 @@ def slopes(group: Group, variable: str = NORM) -> tuple[Array, Array]:
     first, second = group.drops[0], group.drops[-1]
     window = (second - first) / 2
     begin = group.at(variable, 0.0)
+    # equally long windows on both sides of the drop
     low, at, high = (1000 * group.at(variable, epoch) / begin for epoch in (first - window, first, first + window))
     return (at - low) / window, (high - at) / window
 
@@ -131,6 +132,7 @@ def speeds_up(group: Group, variable: str = NORM) -> Array:
 
 def turns(group: Group) -> Array:
     """The share of inner layers at which the curve of absorbed norms turns at the end, (seed,)."""
+    # a layer is a turning point where the steps before and behind it have opposite signs
     steps = np.diff(group.layers(NORM)[:, -1], axis=1)
     return (steps[:, 1:] * steps[:, :-1] < 0).mean(axis=1)
 
@@ -305,6 +307,7 @@ def network_pages(recordings: Recordings, figures: Sequence[str]) -> Pages:
             # drawn together each row ends with what the paper lacks, on the page that stands below the paper's own
             combined[name] = tuple(panel for row, depth in zip(own, beside, strict=True) for panel in (*row, depth))
             sections.append(Section(heading, f"{text}\n\n{ANEW}", (*(p for row in own for p in row), *beside)))
+    # the length of paths is not in every recording
     first = shown[0][0]
     parts = [
         profile_panel(kind, kind, first)

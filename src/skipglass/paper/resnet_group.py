@@ -137,6 +137,7 @@ def groups(recordings: Recordings, prefix: str = "resnet-") -> list[Group]:
     list of Group
         Real photographs before digits, then by images × epochs, width and depth, decayed before spared.
     """
+    # each recording alone is a group of one seed, without the dimension
     mine = [recording for name, recording in recordings.items() if name.startswith(prefix)]
     singles = [Group(recording.assign_attrs({**OLDER, **recording.attrs})) for recording in mine]
     made = [_group([one.data for one in same]) for same in alike(singles)]
@@ -175,6 +176,7 @@ def families(found: Sequence[Group], *, by_decay: bool = False) -> dict[str, lis
     by_decay
         Part the paper's networks by the decay of λ too.
     """
+    # one question with variants, and many questions
     paper = [group for group in found if is_paper_setting(group)]
     others = [group for group in found if not is_paper_setting(group)]
     together = {}
@@ -197,6 +199,7 @@ def check_networks(found: Recordings) -> None:
             )
         if attributes["epochs_done"] < attributes["epochs"]:
             raise StorageError(f"cannot draw from {name}.nc: its run is unfinished; train it to its end")
+        # the first recording of a setting and seed keeps its place
         first = names.setdefault(tuple(str(attributes[key]) for key in (*APART, "seed")), name)
         if first != name:
             raise StorageError(f"{name}.nc and {first}.nc are of one setting and seed; move one of them away")

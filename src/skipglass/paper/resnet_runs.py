@@ -139,6 +139,7 @@ def recordings_of(
     found = {}
     for run in runs:
         name = recording_path(folder / "recordings", run).stem
+        # by these attributes a file of that name is known to be of this run, and finished
         scratch = folder / "checkpoints" / name
         wanted = {**run.attributes(), "epochs_done": run.epochs}
         found[name] = Recording("resnet", partial(train, run, scratch), wanted, True, OLDER, scratch)
