@@ -11,7 +11,7 @@ import pytest
 from skipglass.cli.main import main
 from skipglass.paper.drift import DRIFT
 from skipglass.paper.map import MAP
-from skipglass.paper.measures_page import DRAWN, change
+from skipglass.paper.measures import DRAWN, change
 from skipglass.paper.resnet_group import DEPTH, groups
 from skipglass.paper.resnet_runs import RUNS, run_name
 from skipglass.paper.survey import counts

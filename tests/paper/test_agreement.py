@@ -30,10 +30,10 @@ def test_the_cases_cover_what_is_promised():
 
 
 def test_every_search_is_complete_and_the_means_are_the_exact_ones(results):
-    assert [r.incomplete for r in results] == [0] * len(CASES)
+    assert [int(r.incomplete) for r in results] == [0] * len(CASES)
     largest, limit = largest_z(results)
-    assert largest < limit, [str(r) for r in results]
-    tests = np.array([r.hotelling for r in results])
+    assert largest < limit, results
+    tests = np.array([(float(r.chi2), int(r.dof)) for r in results])
     assert stats.chi2.sf(tests[:, 0].sum(), tests[:, 1].sum()) > 1e-3, tests
 
 
@@ -56,16 +56,16 @@ def test_the_recording_holds_the_promise():
 
 def test_only_free_numbers_are_tests_of_their_own(results):
     """p = 3, Λ = 2: as many maxima as minima; Λ = 3: as many maxima as minima, and two saddles fewer than both."""
-    assert [r.hotelling[1] for r in results[:2]] == [1, 1]
-    assert largest_z(results)[1] == z_limit(sum(r.hotelling[1] for r in results), 30) < z_limit(89, 30)
+    assert [int(r.dof) for r in results[:2]] == [1, 1]
+    assert largest_z(results)[1] == z_limit(sum(int(r.dof) for r in results), 30) < z_limit(89, 30)
     assert np.isfinite(results[0].z).all()
 
 
 def test_results_do_not_depend_on_the_number_of_workers():
     one, two = (agreement(Mixture.pure(3), 3, samples=24, seed=5, jobs=jobs) for jobs in (1, 2))
     np.testing.assert_array_equal(one.counts, two.counts)
-    np.testing.assert_array_equal(one.energies, two.energies)
-    assert one.starts == two.starts
+    np.testing.assert_array_equal(one.energy, two.energy)
+    assert int(one.starts) == int(two.starts)
 
 
 def test_a_sweep_can_be_labelled(results):
@@ -73,7 +73,6 @@ def test_a_sweep_can_be_labelled(results):
     assert ds.sizes["case"] == len(CASES)
     assert float(ds.expected.sel(index=-1)[0]) == pytest.approx(2 * np.sqrt(7))
     assert np.isnan(ds["mean"].sel(index=7)[0])
-    assert "standard error" in str(results[0])
     assert np.isnan(ds.euler[0])  # odd, Λ = 2: it says nothing
     assert int(ds.euler[1]) == ds.attrs["samples"]
 

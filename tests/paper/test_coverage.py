@@ -7,13 +7,23 @@ from pathlib import Path
 import pytest
 
 from skipglass.paper import CLAIMS
-from skipglass.paper.coverage import COVERAGE, EQUATIONS, OTHERS, Part, coverage_table
+from skipglass.paper.coverage import COVERAGE, Part, coverage_table
 
 TESTS = Path(__file__).parents[1]
+EQUATIONS = range(1, 51)
+OTHERS = (
+    *("A1", "A2", "A3", "A4", "Claim 1", "Claim 2", "Claim 3"),
+    *(f"Definition {k}" for k in range(1, 5)),
+    *(f"Lemma {k}" for k in range(1, 5)),
+    *(f"Theorem {k}" for k in range(1, 6)),
+    *(f"Fig. 1({letter})" for letter in "abcdef"),
+    *("Fig. 2", "Fig. 3"),
+)
+"""What the paper numbers, beside its equations."""
 
 
 def test_no_equation_lemma_theorem_or_figure_is_missing_or_named_twice():
-    assert sorted(number for part in COVERAGE for number in part.numbers) == list(EQUATIONS) == list(range(1, 51))
+    assert sorted(number for part in COVERAGE for number in part.numbers) == list(EQUATIONS)
     assert sorted(other for part in COVERAGE for other in part.others) == sorted(OTHERS)
 
 

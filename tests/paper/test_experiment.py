@@ -6,7 +6,7 @@ from rich.progress import Progress
 
 from skipglass import record
 from skipglass.errors import StorageError
-from skipglass.paper.experiment import Experiment, Options, Recording
+from skipglass.paper.experiment import Experiment, Options, Recording, is_there
 
 
 def constant(value, **attributes):
@@ -106,3 +106,36 @@ def test_progress_is_told(tmp_path):
     with Progress(disable=True) as progress:
         experiment({"first": Recording("number", compute)}).measure(tmp_path, Options(), progress)
         assert progress.tasks[0].total == progress.tasks[0].completed == 1
+
+
+def test_what_is_kept_elsewhere_is_taken_where_there_is_none(tmp_path):
+    long_runs, here = tmp_path / "results", tmp_path / "here"
+    (long_runs / "numbers").mkdir(parents=True)
+    here.mkdir()
+    record.save(constant(3.0), long_runs / "numbers" / "first.nc", kind="number")
+    kept = experiment({}, {"first": "number"}, kept="numbers")
+    measure(kept, here)
+    assert not kept.is_recorded(here)
+    measure(kept, here, recorded=long_runs)
+    assert float(kept.load(here)["first"].value) == 3.0
+    record.save(constant(4.0), here / "first.nc", kind="number")
+    measure(kept, here, recorded=long_runs)
+    assert float(kept.load(here)["first"].value) == 4.0
+
+
+def test_a_setting_that_older_recordings_do_not_tell_is_known(tmp_path):
+    record.save(constant(1.0, size=3), tmp_path / "first.nc", kind="number")
+    for changed, there in (("nothing", True), ("labels", False)):
+        wanted = Recording("number", lambda tell: constant(0.0), {"changed": changed}, older={"changed": "nothing"})
+        assert is_there(tmp_path / "first.nc", wanted) == there
+
+
+def test_a_scratch_folder_goes_once_the_recording_is_there(tmp_path):
+    scratch = tmp_path / "scratch"
+
+    def compute(tell):
+        scratch.mkdir()
+        return constant(1.0)
+
+    measure(experiment({"first": Recording("number", compute, scratch=scratch)}), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["first.nc"]

@@ -11,15 +11,19 @@ import skipglass as sg
 from skipglass.errors import StorageError
 from skipglass.models import CifarResNet
 from skipglass.paper.measured_networks import State, networks
-from skipglass.paper.measures import KIND, MODELS, MODES, row_of, tabulated
-from skipglass.paper.measures_page import (
+from skipglass.paper.measures import (
     DRAWN,
+    KIND,
+    MODELS,
+    MODES,
     agreement_table,
     change,
     course_panel,
     layers_panel,
     measure_panels,
     null_table,
+    row_of,
+    tabulated,
 )
 from skipglass.paths import MEASURES
 from skipglass.record import load

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from skipglass.errors import StorageError
 from skipglass.paper import LIVE, Options, recorded, reproduce, write_report
 from skipglass.paper import resnet_runs as runs
+from skipglass.paper.experiment import is_there
 from skipglass.paper.interventions import INTERVENTIONS
 from skipglass.paper.networks import NETWORKS, committed_networks
 from skipglass.paper.page import paper_report
@@ -91,9 +92,10 @@ def test_an_unfinished_recording_is_not_replaced(folder, tmp_path, monkeypatch):
 def test_the_committed_recordings_are_runs_of_the_table():
     recordings = RESULTS / "resnets" / "recordings"
     table = {runs.run_name(run): run for some in runs.RUNS.values() for run in some}
+    wanted = runs.recordings_of(RESULTS / "resnets", list(table.values()))
     found = sorted(recordings.glob("*.nc"))
     assert len(found) >= 33
-    assert all(runs.is_finished(path, table[path.stem]) for path in found)
+    assert all(is_there(path, wanted[path.stem]) for path in found)
 
 
 KILLED = """

@@ -10,24 +10,20 @@ index, with `theory.expected_critical_points`. Seeds are fixed beforehand: glass
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
 from skipglass import check
 from skipglass.paper.sampling import searched
-from skipglass.record import Result, derived, mapping, names, number, save, variable
+from skipglass.record import save
 from skipglass.theory import Mixture, expected_critical_points
 from skipglass.theory.mixture import require_mixture
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-__all__ = ["CASES", "Agreement", "agreement", "largest_z", "recording", "scores", "sweep", "z_limit"]
+__all__ = ["CASES", "agreement", "largest_z", "recording", "scores", "sweep", "z_limit"]
 
 CASES: list[tuple[str, Mixture, int]] = [
     *((f"p = 3, Λ = {size}", Mixture.pure(3), size) for size in range(2, 9)),
@@ -45,101 +41,7 @@ LAYERED = [(Mixture.pure(3), 8), (Mixture.pure(4), 6)]
 SEEDS_APART = 1_000_000
 
 
-@dataclass(frozen=True, eq=False)
-class Agreement(Result):
-    """Measured and exact mean numbers of critical points of one case.
-
-    Attributes
-    ----------
-    mixture, size
-        The case.
-    counts : ndarray
-        (samples, Λ), how many critical points of index k each sample has.
-    exact : ndarray
-        (Λ,), E[Crt_k].
-    energies, indices : ndarray
-        Of all points of all samples, H/Λ and k.
-    incomplete : int
-        Samples without full evidence; they are counted all the same.
-    within_bound, saturated : int
-        Samples of which each holds.
-    symmetric, euler : int or None
-        Likewise; None where `Evidence` says that they do not apply.
-    starts : int
-        Newton iterations in all.
-    """
-
-    kind: ClassVar[str] = "agreement of one case"
-
-    mixture: Mixture = mapping(key=int, decode=Mixture)
-    size: int = number("Λ", of=int)
-    counts: NDArray[np.int64] = variable("sample", "index", of=int, stored="count", shown=False)
-    exact: NDArray[np.float64] = variable("index", shown=False)
-    energies: NDArray[np.float64] = variable("point", stored="energy", shown=False)
-    indices: NDArray[np.int64] = variable("point", of=int, stored="point_index", shown=False)
-    incomplete: int = number(of=int, long_name="samples without full evidence")
-    within_bound: int = number(of=int)
-    saturated: int = number(of=int)
-    symmetric: int | None = number(of=int)
-    euler: int | None = number(of=int)
-    starts: int = number(of=int)
-
-    @property
-    @derived(names("which", letter="index"))
-    def which(self) -> tuple[str, ...]:
-        """What the four columns below are about: all critical points, then those of each index."""
-        return "all", *map(str, range(self.size))
-
-    @property
-    @derived(variable("which", letter="exact"))
-    def expected(self) -> NDArray[np.float64]:
-        """(1 + Λ,): the exact mean, in total, then of each index."""
-        return scores(self.counts, self.exact)[0]
-
-    @property
-    @derived(variable("which", letter="measured"))
-    def mean(self) -> NDArray[np.float64]:
-        """(1 + Λ,): the mean number in total, then of each index."""
-        return scores(self.counts, self.exact)[1]
-
-    @property
-    @derived(variable("which", letter="standard error"))
-    def standard_error(self) -> NDArray[np.float64]:
-        """(1 + Λ,): of the mean."""
-        return scores(self.counts, self.exact)[2]
-
-    @property
-    @derived(variable("which"))
-    def z(self) -> NDArray[np.float64]:
-        """(1 + Λ,): (mean - expected)/standard error; 0 where a number never varies and is right."""
-        return scores(self.counts, self.exact)[3]
-
-    @property
-    def hotelling(self) -> tuple[float, int]:
-        """χ² and its degrees of freedom for all indices together, correlations allowed for.
-
-        Hotelling's T² on the numbers that vary freely (Σ(-1)^k N_k and, in pure models, the symmetry do not), put on
-        the scale of χ² through its exact law for normal numbers.
-        """
-        off, n = self.mean[1:] - self.exact, len(self.counts)
-        values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(self.counts.T)))
-        free = values > 1e-9 * max(values.max(), 1.0)
-        d = int(free.sum())
-        if d == 0:
-            return 0.0, 0
-        T2 = n * float(((off @ vectors[:, free]) ** 2 / values[free]).sum())
-        p = stats.f.sf(T2 * (n - d) / (d * (n - 1)), d, n - d)
-        return float(stats.chi2.isf(p, d)), d
-
-    def headline(self) -> str:
-        """The case, and how far its mean numbers lie from the exact ones."""
-        return (
-            f"{self.mixture!r}, size {self.size}: {len(self.counts)} samples, {self.incomplete} incomplete; the mean "
-            f"numbers of critical points lie within {np.abs(self.z).max():.2f} standard errors of the exact ones."
-        )
-
-
-def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: int = 1) -> Agreement:
+def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: int = 1) -> xr.Dataset:
     """Count the critical points of sampled glasses.
 
     Parameters
@@ -155,8 +57,10 @@ def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: in
 
     Returns
     -------
-    Agreement
-        Measured against exact.
+    xarray.Dataset
+        By index (-1: in total) the exact mean number, the measured one, its standard error and z; the joint test;
+        ``counts`` of each sample; energies H/Λ and indices of all points of all samples; the Newton iterations, and of
+        how many samples each evidence of completeness holds, NaN where it does not apply.
 
     Raises
     ------
@@ -166,37 +70,54 @@ def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: in
     Examples
     --------
     >>> a = agreement(Mixture.pure(2), size=3, samples=4)  # ± the eigenvectors of a symmetric matrix
-    >>> a.mean, a.z
+    >>> a["mean"].values, a.z.values
     (array([6., 2., 2., 2.]), array([0., 0., 0., 0.]))
     """
     mixture, size = require_mixture(mixture), check.integer("size", size, 2)
     samples, seed = check.integer("samples", samples, 2), check.seed("seed", seed)
     exact, _ = expected_critical_points(mixture, size, per_index=True)
     found = list(searched(mixture, size, range(seed, seed + samples), check.integer("jobs", jobs, 1)))
-    evidence = [c.evidence for c in found]
-    return Agreement(
-        mixture=mixture,
-        size=size,
-        counts=np.array([c.counts for c in found]),
-        exact=exact,
-        energies=np.concatenate([c.energies for c in found]),
-        indices=np.concatenate([c.indices for c in found]),
-        incomplete=sum(not e.complete for e in evidence),
-        within_bound=sum(e.within_bound for e in evidence),
-        saturated=sum(e.saturated for e in evidence),
-        symmetric=_holding([e.symmetric for e in evidence]),
-        euler=_holding([e.euler for e in evidence]),
-        starts=sum(e.starts for e in evidence),
+    counts, evidence = np.array([c.counts for c in found]), [c.evidence for c in found]
+    # whether symmetry and Σ(-1)^k N_k say something (else None) is the same for all samples of a case
+    partial = {name: np.array([getattr(e, name) for e in evidence], float).sum() for name in ("symmetric", "euler")}
+    names = "expected", "mean", "standard_error", "z"
+    chi2, dof = hotelling(counts, exact)
+    return xr.Dataset(
+        {
+            **{name: ("index", values) for name, values in zip(names, scores(counts, exact), strict=True)},
+            **{name: sum(getattr(e, name) for e in evidence) for name in ("within_bound", "saturated", "starts")},
+            **partial,
+            "incomplete": sum(not e.complete for e in evidence),
+            "counts": (("sample", "own_index"), counts),
+            "energy": ("point", np.concatenate([c.energies for c in found]), {"long_name": "H/Λ"}),
+            "point_index": ("point", np.concatenate([c.indices for c in found])),
+            "chi2": chi2,
+            "dof": dof,
+        },
+        {"index": np.arange(-1, size)},
     )
 
 
-def _holding(found: list[bool | None]) -> int | None:
-    """How many hold; whether evidence applies is the same for all samples of a case."""
-    return None if None in found else sum(map(bool, found))
+def hotelling(counts: NDArray[np.int64], exact: NDArray[np.float64]) -> tuple[float, int]:
+    """Return χ² and its degrees of freedom for all indices together, correlations allowed for.
+
+    Hotelling's T² on the numbers that vary freely (Σ(-1)^k N_k and, in pure models, the symmetry do not), put on
+    the scale of χ² through its exact law for normal numbers.
+    """
+    off, n = counts.mean(axis=0) - exact, len(counts)
+    # combinations that never vary are no test
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(counts.T)))
+    free = values > 1e-9 * max(values.max(), 1.0)
+    d = int(free.sum())
+    if d == 0:
+        return 0.0, 0
+    T2 = n * float(((off @ vectors[:, free]) ** 2 / values[free]).sum())
+    p = stats.f.sf(T2 * (n - d) / (d * (n - 1)), d, n - d)
+    return float(stats.chi2.isf(p, d)), d
 
 
 def scores(
-    counts: NDArray[np.int64], exact: NDArray[np.float64], doubt: "NDArray[np.float64] | float" = 0.0
+    counts: NDArray[np.int64], exact: NDArray[np.float64], doubt: NDArray[np.float64] | float = 0.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Compare counts with their exact mean, in total, then by index.
 
@@ -226,22 +147,24 @@ def _with_total(values: NDArray[np.generic]) -> NDArray[np.float64]:
     return np.concatenate([values.sum(-1, keepdims=True), values], -1)
 
 
-def largest_z(results: list[Agreement]) -> tuple[float, float]:
+def largest_z(results: Sequence[xr.Dataset]) -> tuple[float, float]:
     """Return the largest |z| over all cases and indices, and its 99.9 % point (`z_limit`)."""
-    z = np.concatenate([r.z for r in results])
-    return float(np.abs(z).max()), z_limit(sum(r.hotelling[1] for r in results), len(results[0].counts))
+    largest = max(float(abs(r.z).max()) for r in results)
+    return largest, z_limit(sum(int(r.dof) for r in results), results[0].sizes["sample"])
 
 
 def z_limit(free: int, samples: int) -> float:
     """Return the 99.9 % point of the largest |z| of ``free`` independent tests.
 
-    Numbers that the symmetry or Σ(-1)^k N_k ties to others are no tests of their own: `Agreement.hotelling` counts
+    Numbers that the symmetry or Σ(-1)^k N_k ties to others are no tests of their own: `hotelling` counts
     those that are. Errors are estimated from the samples, so that a z follows Student's law.
     """
     return float(stats.t.isf((1 - 0.999 ** (1 / max(free, 1))) / 2, samples - 1))
 
 
-def sweep(samples: int, jobs: int = 1, on_case: Callable[[str, Agreement], None] | None = None) -> list[Agreement]:
+def sweep(
+    samples: int, jobs: int = 1, on_case: Callable[[str, xr.Dataset], object] = lambda name, result: None
+) -> list[xr.Dataset]:
     """Run every case.
 
     Parameters
@@ -255,18 +178,17 @@ def sweep(samples: int, jobs: int = 1, on_case: Callable[[str, Agreement], None]
 
     Returns
     -------
-    list of Agreement
+    list of xarray.Dataset
         One for each of CASES.
     """
     results = []
     for case, (name, mixture, size) in enumerate(CASES):
         results.append(agreement(mixture, size, samples, seed=SEEDS_APART * case, jobs=jobs))
-        if on_case is not None:
-            on_case(name, results[-1])
+        on_case(name, results[-1])
     return results
 
 
-def recording(results: list[Agreement]) -> "xr.Dataset":
+def recording(results: Sequence[xr.Dataset]) -> xr.Dataset:
     """Label a sweep: one table over cases and indices (-1: total), and the energies of the LAYERED cases by index.
 
     Parameters
@@ -279,57 +201,26 @@ def recording(results: list[Agreement]) -> "xr.Dataset":
     xarray.Dataset
         Numbers a case; NaN for indices that a case does not have.
     """
-    import xarray as xr
-
-    width = 1 + max(r.size for r in results)
-    columns = ("expected", "mean", "standard_error", "z")
-    table = {
-        name: (
-            ("case", "index"),
-            np.array([np.pad(getattr(r, name), (0, width - 1 - r.size), constant_values=np.nan) for r in results]),
-        )
-        for name in columns
-    }
-    names = ("incomplete", "within_bound", "saturated", "starts")
-    evidence = {name: ("case", np.array([getattr(r, name) for r in results])) for name in names}
-    partial = {
-        name: ("case", np.array([getattr(r, name) for r in results], dtype=float)) for name in ("symmetric", "euler")
-    }  # NaN for None
-    shown = [case for case, r in enumerate(results) if (r.mixture, r.size) in LAYERED]
-    lengths = [len(results[case].energies) for case in shown]
-    energies = np.concatenate([results[case].energies for case in shown]).astype(np.float32)
-    points = {
-        "energy": ("point", energies, {"long_name": "H/Λ"}),
-        "point_index": ("point", np.concatenate([results[case].indices for case in shown]).astype(np.int8)),
-        "point_case": ("point", np.repeat(shown, lengths).astype(np.int8)),
-    }
-    tests = np.array([r.hotelling for r in results])
+    tables = [r.drop_dims(("sample", "point")) for r in results]
+    table = xr.concat(tables, "case", data_vars="all", join="outer")
+    shown = [case for case, (_, mixture, size) in enumerate(CASES[: len(results)]) if (mixture, size) in LAYERED]
+    energies = [results[case][["energy", "point_index"]] for case in shown]
+    points = [one.assign(point_case=0 * one.point_index + case) for case, one in zip(shown, energies, strict=True)]
+    small = {"energy": np.float32, "point_index": np.int8, "point_case": np.int8}
     largest, limit = largest_z(results)
-    return xr.Dataset(
-        {
-            **table,
-            **evidence,
-            **partial,
-            **points,
-            "chi2": ("case", tests[:, 0]),
-            "dof": ("case", tests[:, 1]),
-        },
-        coords={
-            "name": ("case", [name for name, _, _ in CASES][: len(results)]),
-            "size": ("case", [r.size for r in results]),
-            "index": np.arange(-1, width - 1),
-        },
-        attrs={
-            "samples": len(results[0].counts),
-            "largest_z": largest,
-            "largest_z_limit": limit,
-            "joint_p": float(stats.chi2.sf(tests[:, 0].sum(), tests[:, 1].sum())),
-        },
-    )
+    names, _, sizes = zip(*CASES[: len(results)], strict=True)
+    return xr.merge([table, xr.concat(points, "point").astype(small)]).assign_coords(
+        name=("case", list(names)), size=("case", list(sizes))
+    ).assign_attrs(
+        samples=results[0].sizes["sample"], largest_z=largest, largest_z_limit=limit,
+        joint_p=float(stats.chi2.sf(float(table.chi2.sum()), float(table.dof.sum()))),
+    )  # fmt: skip
 
 
-def _show(name: str, result: Agreement) -> None:
-    sys.stderr.write(f"{name}\n{result}\n")
+def _show(name: str, result: xr.Dataset) -> None:
+    """Print the table of one case."""
+    table = result[["expected", "mean", "standard_error", "z"]].to_dataframe()
+    sys.stderr.write(f"{name}: {int(result.incomplete)} of {result.sizes['sample']} incomplete\n{table}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skipglass.paper.rules import Judged, Numbers, Rule, Setting
 
-__all__ = ["HOLES", "TABLES", "Claim", "Finding", "Quantity", "Recordings", "Undecided", "sentence"]
+__all__ = ["HOLES", "TABLES", "Claim", "Finding", "Quantity", "Recordings", "Undecided", "capital", "sentence"]
 
 Recordings = Mapping[str, xr.Dataset]
 Quantity = Callable[[Recordings], Numbers]
@@ -137,7 +137,7 @@ class Claim:
             parts.append("by other measures: " + "; ".join(f"{name}, {text}" for name, text in others.items()))
         if self.note:
             parts.append(self.note)
-        return Finding(judged.text, ". ".join(_capital(part) for part in parts), _seeds(judged, self.rule))
+        return Finding(judged.text, ". ".join(capital(part) for part in parts), _seeds(judged, self.rule))
 
     def _of(self, quantity: Quantity, recordings: Recordings) -> Judged:
         mine: dict[str, xr.Dataset] = {}
@@ -245,8 +245,8 @@ def _seeds(judged: Judged, rule: Rule) -> str:
     return f"n = {count} per setting"
 
 
-def _capital(text: str) -> str:
-    """With a capital, unless it begins with a symbol."""
+def capital(text: str) -> str:
+    """Return a sentence with a capital, unless it begins with a symbol."""
     return text[0].upper() + text[1:] if text.startswith("a ") or (text[:2].isascii() and text[:2].isalpha()) else text
 
 

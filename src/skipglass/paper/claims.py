@@ -11,7 +11,7 @@ from skipglass.paper.interventions import INTERVENTIONS
 from skipglass.paper.map import MAP
 from skipglass.paper.networks import NETWORKS
 
-__all__ = ["CLAIMS", "Claim", "Finding", "claims_table", "verdict_kind"]
+__all__ = ["CLAIMS", "Claim", "Finding", "claims_table", "findings", "verdict_kind"]
 
 CLAIMS: tuple[Claim, ...] = (
     *lemmas.CLAIMS,
@@ -44,8 +44,12 @@ def claims_table(recordings: Recordings) -> list[tuple[str, str, str, str, str]]
     list of tuple
         In the paper's order.
     """
-    findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
-    return [(c.name, f.verdict, c.statement, f.measured, f.seeds) for c, f in findings]
+    return [(c.name, f.verdict, c.statement, f.measured, f.seeds) for c, f in findings(recordings)]
+
+
+def findings(recordings: Recordings) -> list[tuple[Claim, Finding]]:
+    """Return every claim with what the recordings say about it."""
+    return [(claim, claim.finding(recordings)) for claim in CLAIMS]
 
 
 KINDS = ("identity", "supported", "not supported", "undetermined")

@@ -14,8 +14,8 @@ from pathlib import Path
 import xarray as xr
 
 from skipglass.errors import StorageError, UserError
-from skipglass.paper.claim import TABLES, Claim, Finding, Recordings
-from skipglass.paper.claims import CLAIMS, verdict_kind
+from skipglass.paper.claim import TABLES, Claim, Finding, Recordings, capital
+from skipglass.paper.claims import findings, verdict_kind
 from skipglass.paper.coverage import coverage_table
 from skipglass.paper.reproduce import CHAPTERS
 from skipglass.paper.slips import DAMAGED, UNDECIDED
@@ -64,13 +64,8 @@ significant and small are called small.
 the settings that the paper leaves open which come nearest to its Fig. 1(d, e) and contradict it most.
 Commands that train on CIFAR look for it in `$SKIPGLASS_DATA`.
 """
-SCRIPTS = {
-    "agreement.py": "skipglass.paper.agreement",
-    "drift_runs.py": "skipglass.paper.drift_runs",
-    "glass.py": "skipglass.paper.glass",
-    "resnet_runs.py": "skipglass.paper.resnet_runs",
-}
-"""The modules of commands of which a recording kept the file's name alone, as the first ones did."""
+SCRIPTS = ("agreement.py", "drift_runs.py", "glass.py", "resnet_runs.py")
+"""Commands of which a recording kept the file's name alone, as the first ones did."""
 PROTOTYPE = "a prototype of the trainer ([results/README.md](../results/README.md) says how to train anew)"
 COVERED = (
     "Every equation, definition, lemma, theorem and figure, assumption and claim that the paper numbers; code under "
@@ -110,17 +105,16 @@ def load_results(folder: Path) -> dict[str, xr.Dataset]:
 
 def claims_markdown(recordings: Recordings) -> str:
     """Return the page: three tables, then one part per claim, and what of the paper is treated where."""
-    findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
+    found = findings(recordings)
     parts = [HEAD]
     for table, title in TABLES.items():
-        parts.append(f"## {title}\n\n{_table([row for row in findings if row[0].table == table], '')}")
-    decided = "".join(f"| {' | '.join(map(_cell, row))} |\n" for row in UNDECIDED)
-    parts.append(f"## {DAMAGED}\n\n| where | what is in question | why |\n|---|---|---|\n{decided}")
-    for claim, finding in findings:
+        parts.append(f"## {title}\n\n{_table([row for row in found if row[0].table == table], '')}")
+    parts.append(f"## {DAMAGED}\n\n{_rows(('where', 'what is in question', 'why'), UNDECIDED)}")
+    for claim, finding in found:
         commands = " · ".join(_commands(claim, recordings)) or "none yet"
         parts.append(
-            f"### {claim.name}\n\n{claim.statement}\n\n> {claim.source}\n\n**{_capital(finding.verdict)}.** "
-            f"{_sentence(finding.measured)}\n\nSeeds or draws: {finding.seeds}. Recorded by {commands}.\n"
+            f"### {claim.name}\n\n{claim.statement}\n\n> {claim.source}\n\n**{capital(finding.verdict)}.** "
+            f"{capital(finding.measured)}.\n\nSeeds or draws: {finding.seeds}. Recorded by {commands}.\n"
         )
     parts.append(f"## What is treated where\n\n{COVERED}\n\n{coverage_table()}")
     return "\n".join(parts)
@@ -128,12 +122,11 @@ def claims_markdown(recordings: Recordings) -> str:
 
 def summary(recordings: Recordings) -> str:
     """Return what the README shows: how many claims of the paper have which verdict, and the rows of HEADLINES."""
-    findings = [(claim, claim.finding(recordings)) for claim in CLAIMS]
-    of_the_paper = [(claim, finding) for claim, finding in findings if claim.table == "paper"]
-    counts = Counter(verdict_kind(finding.verdict) for _, finding in of_the_paper)
-    said = ", ".join(f"*{kind}* {count}" for kind, count in counts.most_common())
-    rows = [(claim, finding) for claim, finding in findings if claim.name in HEADLINES]
-    return f"Of {len(of_the_paper)} claims of the paper: {said}. The main ones:\n\n{_table(rows, PAGE)}"
+    found = findings(recordings)
+    verdicts = [verdict_kind(finding.verdict) for claim, finding in found if claim.table == "paper"]
+    said = ", ".join(f"*{kind}* {count}" for kind, count in Counter(verdicts).most_common())
+    rows = _table([(claim, finding) for claim, finding in found if claim.name in HEADLINES], PAGE)
+    return f"Of {len(verdicts)} claims of the paper: {said}. The main ones:\n\n{rows}"
 
 
 def with_summary(text: str, recordings: Recordings) -> str:
@@ -162,31 +155,22 @@ def with_summary(text: str, recordings: Recordings) -> str:
     return f"{before}{BEGIN}\n{summary(recordings)}{END}{rest.split(END, 1)[1]}"
 
 
-def _table(findings: Sequence[tuple[Claim, Finding]], page: str) -> str:
+def _table(found: Sequence[tuple[Claim, Finding]], page: str) -> str:
     """Each name links to its part of ``page``."""
-    rows = [
-        f"| [{_cell(c.name)}]({page}#{_anchor(c.name)}) | {_cell(c.statement)} | {_cell(f.verdict)} |\n"
-        for c, f in findings
-    ]
-    return "| claim | statement | verdict |\n|---|---|---|\n" + "".join(rows)
+    rows = [(f"[{c.name}]({page}#{_anchor(c.name)})", c.statement, f.verdict) for c, f in found]
+    return _rows(("claim", "statement", "verdict"), rows)
+
+
+def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (heads, *rows)]
+    first, *others = [f"| {line} |\n" for line in lines]
+    return f"{first}{'|---' * len(heads)}|\n{''.join(others)}"
 
 
 def _anchor(heading: str) -> str:
     """What a heading is linked by where Markdown is shown: letters, digits and hyphens are kept, spaces become one."""
     return "".join(c for c in heading.lower() if c.isalnum() or c in " -_").replace(" ", "-")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _capital(text: str) -> str:
-    """With a capital, unless it begins with a symbol."""
-    return f"{text[0].upper() if text[:2].isascii() and text[:2].isalpha() else text[0]}{text[1:]}"
-
-
-def _sentence(text: str) -> str:
-    return f"{_capital(text)}."
 
 
 def _commands(claim: Claim, recordings: Recordings) -> list[str]:
@@ -197,7 +181,7 @@ def _commands(claim: Claim, recordings: Recordings) -> list[str]:
 def _runnable(command: str) -> str:
     program, space, arguments = command.replace("results/glass_", "results/glass/recordings/glass_").partition(" ")
     if program in SCRIPTS:
-        return f"`python -m {SCRIPTS[program]}{space}{arguments}`"
+        return f"`python -m skipglass.paper.{program.removesuffix('.py')}{space}{arguments}`"
     return f"`{command}`" if program in ("skipglass", "python") else PROTOTYPE
 
 

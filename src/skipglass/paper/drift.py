@@ -6,8 +6,8 @@ which |λ_l| grows whatever it says; so signs are judged by `rules.skill`, what 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -42,35 +42,34 @@ REACH = (
     "alone step, which is what the theorem speaks of, and beside whether |λ_l| grows in the step, and over the epoch, "
     "weight decay's part left out. The true force is one Hessian-vector product, with nothing assumed."
 )
+SKIPPED, UNSKIPPED = slice(1, None), slice(0, 1)
+"""Layers with a shortcut, and the one without."""
 
 
-def runs_of(recordings: Recordings) -> dict[str, xr.Dataset]:
-    """Return {setting: recording} of the networks in training, photographs first."""
+def networks(recordings: Recordings) -> dict[str, xr.Dataset]:
+    """Return {run: recording} of the networks in training, photographs first, seeds along the first dimension."""
     found = {name.removeprefix(PREFIX): data for name, data in recordings.items() if name.startswith(PREFIX)}
-    return {TASKS.get(name, name): found[name] for name in sorted(found, key=lambda name: name != "cifar10")}
+    return {name: found[name].transpose("seed", ...) for name in sorted(found, key=lambda name: name != "cifar10")}
 
 
 def predictions(data: xr.Dataset) -> dict[str, tuple[Array, Array]]:
     """Return {name: (force, what came)} for `LABELS`, (seed, time, layer) each."""
-
-    def of(name: str) -> Array:
-        return data[name].transpose("seed", "measurement", "layer").values
-
+    force = data.theorem_force
     # over an epoch the force is the mean over its measured steps
-    epoch, force = np.floor(data.when.values).astype(int), of("theorem_force")
-    mean = np.stack([force[:, epoch == e].mean(axis=1) for e in range(data.sizes["epoch"])], axis=1)
-    over_epochs = (data.epoch_growth - data.epoch_decay).transpose("seed", "epoch", "layer").values
-    return {
-        "slope": (force, of("push")),
-        "true": (of("live_force"), of("push")),
-        "step": (force, of("growth") - of("growth_decay")),
-        "epoch": (mean, over_epochs),
+    epochs = force.groupby(np.floor(data.when).rename("epoch")).mean()
+    pairs = {
+        "slope": (force, data.push),
+        "true": (data.live_force, data.push),
+        "step": (force, data.growth - data.growth_decay),
+        "epoch": (epochs, data.epoch_growth - data.epoch_decay),
     }
+    return {name: tuple(one.transpose("seed", ..., "layer").values for one in both) for name, both in pairs.items()}
 
 
 def correlation(predicted: Array, actual: Array) -> Array:
     """Return Spearman's rank correlation over time, (seed, layer): forces have heavy tails."""
     a, b = (rankdata(values, axis=1) for values in (predicted, actual))
+    # the correlation of ranks, centred
     a, b = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (a, b))
     with np.errstate(invalid="ignore"):  # no spread: no correlation
         return (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
@@ -78,67 +77,67 @@ def correlation(predicted: Array, actual: Array) -> Array:
 
 def decay_share(data: xr.Dataset) -> Array:
     """Return the part that weight decay has in the fall of those λ_l with a shortcut that shrank, (seed,)."""
-    total = data.epoch_growth.sum("epoch", skipna=False).transpose("seed", "layer").values[:, 1:]
-    decay = data.epoch_decay.sum("epoch", skipna=False).transpose("seed", "layer").values[:, 1:]
-    fell = np.where(np.isnan(total), np.nan, total < 0)
-    with np.errstate(invalid="ignore", divide="ignore"):  # none fell: no share
-        return (decay * fell).sum(axis=1) / (total * fell).sum(axis=1)
+    total, decay = (data[name].sum("epoch").isel(layer=SKIPPED) for name in ("epoch_growth", "epoch_decay"))
+    # only layers whose |λ| shrank over the whole training count
+    fell = total < 0
+    return (decay.where(fell).sum("layer") / total.where(fell).sum("layer")).values  # none fell: NaN, no share
 
 
-def by_run(measure: Callable[[xr.Dataset], Array]) -> Quantity:
-    """Return the quantity {setting: (seed,)} that a function of recordings gives."""
-    return lambda recordings: {name: measure(data) for name, data in runs_of(recordings).items()}
+def by_run(measure: Callable[..., Array], **given: Any) -> Quantity:
+    """Return the quantity {setting: (seed,)} that a function of a recording and of what is given has."""
+    return lambda recordings: {TASKS.get(n, n): measure(data, **given) for n, data in networks(recordings).items()}
 
 
-def skill_of(data: xr.Dataset, name: str) -> Array:
-    """How much more often the sign is right than by its base rate, in layers with a shortcut, (seed,)."""
-    force, came = predictions(data)[name]
-    layers = [skill(force[..., l], came[..., l]) for l in range(1, force.shape[-1])]
-    return np.mean(layers, axis=0)
+def skills(data: xr.Dataset, which: str) -> Array:
+    """How much more often the sign is right than by its base rate, (seed, layer)."""
+    force, came = predictions(data)[which]
+    return np.stack([skill(force[..., l], came[..., l]) for l in range(force.shape[-1])], axis=1)
 
 
-def right(data: xr.Dataset, name: str, layers: slice = slice(1, None)) -> Array:
+def skill_of(data: xr.Dataset, which: str) -> Array:
+    """The same in the mean over layers with a shortcut, (seed,)."""
+    return skills(data, which)[:, SKIPPED].mean(axis=1)
+
+
+def ranks(data: xr.Dataset, which: str) -> Array:
+    """The rank correlation over time, mean over the layers with a shortcut, (seed,)."""
+    return np.nanmean(correlation(*predictions(data)[which])[:, SKIPPED], axis=1)
+
+
+def right(data: xr.Dataset, which: str, layers: slice = SKIPPED) -> Array:
     """The share of the times at which the force has the sign of what came, (seed,)."""
-    force, came = (values[..., layers] for values in predictions(data)[name])
-    known = np.where(np.isfinite(force) & np.isfinite(came), 0.0, np.nan)
-    return ((np.sign(force) == np.sign(came)) + known).mean(axis=(1, 2))
+    force, came = (np.sign(values[..., layers]) for values in predictions(data)[which])
+    return (force == came).mean(axis=(1, 2))
 
 
 def up(data: xr.Dataset) -> Array:
     """The share of the steps at which ‖g_p‖² + g_p·g_m > 0 in layers with a shortcut, (seed,)."""
-    force = predictions(data)["step"][0][..., 1:]
-    return ((force > 0) + np.where(np.isfinite(force), 0.0, np.nan)).mean(axis=(1, 2))
+    return (data.theorem_force.isel(layer=SKIPPED) > 0).mean(("measurement", "layer")).values
 
 
 def dominates(data: xr.Dataset) -> Array:
     """The share of the blocks and epochs at which ‖g_p‖ > ‖g_m‖, (seed,)."""
-    larger = (data.norm_p > data.norm_m).where(np.isfinite(data.norm_p + data.norm_m))
-    return larger.mean(["block", "epoch"], skipna=False).transpose("seed").values
-
-
-def ranks(data: xr.Dataset, name: str) -> Array:
-    """The rank correlation over time, mean over the layers with a shortcut, (seed,)."""
-    return np.nanmean(correlation(*predictions(data)[name])[:, 1:], axis=1)
+    return (data.norm_p > data.norm_m).mean(("block", "epoch")).values
 
 
 def decay_in_falls(recordings: Recordings) -> Mapping[str, Array]:
     """{setting: `decay_share`} where there is decay and something falls in every network."""
-    found = {name: decay_share(data) for name, data in runs_of(recordings).items() if data.attrs["weight_decay"]}
-    return {name: share for name, share in found.items() if not np.isnan(share).any() or np.isnan(share).all()}
+    decayed = {name: data for name, data in networks(recordings).items() if data.attrs["weight_decay"]}
+    found = {TASKS.get(name, name): decay_share(data) for name, data in decayed.items()}
+    return {name: share for name, share in found.items() if np.isfinite(share).all()}
 
 
 def _reach(name: str, statement: str, source: str, which: str, **beside: Quantity) -> Claim:
     """One row: the skill of the signs, with the rank correlation as its other measure."""
-    rank = by_run(partial(ranks, name=which))
+    rank = by_run(ranks, which=which)
     return Claim(
         name, statement, source,
         "share of signs that Theorem 3's force has right minus the base rate, layers with a shortcut",
-        by_run(partial(skill_of, name=which)), above(SMALL), PREFIX, figure="drift-cifar10-skill",
+        by_run(skill_of, which=which), above(SMALL), PREFIX, figure="drift-cifar10-skill",
         variants={"rank correlation over time": rank}, beside=beside | {"rank correlation": rank},
     )  # fmt: skip
 
 
-UNSKIPPED = slice(0, 1)
 CLAIMS = (
     Claim(
         "Theorem 3, condition", "In training the gradient through a block outweighs the one around it.",
@@ -149,12 +148,12 @@ CLAIMS = (
     _reach(
         "Theorem 3, slope", "In training the weights' step changes ∂L/∂λ_l to the side that the force says.",
         "Eq. 25, where the slope is not 0 and the loss is cross entropy.", "slope",
-        **{"share right by the true force": by_run(partial(right, name="true"))},
+        **{"share right by the true force": by_run(right, which="true")},
     ),
     _reach(
         "Theorem 3, step", "In training |λ_l| grows in a step where ‖g_p‖² + g_p·g_m > 0.",
         "Below Theorem 3: “This steady increase of |λ_l|, as predicted in our theoretical analysis”.", "step",
-        **{"share of signs right": by_run(partial(right, name="step"))},
+        **{"share of signs right": by_run(right, which="step")},
     ),
     _reach(
         "Theorem 3, epoch", "In training |λ_l| grows over an epoch where that holds in the mean.",
@@ -164,11 +163,11 @@ CLAIMS = (
         "Theorem 3, unskipped, steps", "In training |λ_1| of the layer that no shortcut skips grows from step to step.",
         "Below Theorem 3: “|λ_l| will increase for layers l that do not have skip-connections.”",
         "share of the measured steps in which |λ_1| grows, weight decay's part left out",
-        by_run(partial(right, name="step", layers=UNSKIPPED)), above(0.5, SMALL), PREFIX,
+        by_run(right, which="step", layers=UNSKIPPED), above(0.5, SMALL), PREFIX,
         figure="drift-cifar10-condition", note="the force ‖g_m + g_p‖² is upwards by construction",
         variants={
-            "∂L/∂λ_1 falls as the weights step": by_run(partial(right, name="slope", layers=UNSKIPPED)),
-            "over an epoch": by_run(partial(right, name="epoch", layers=UNSKIPPED)),
+            "∂L/∂λ_1 falls as the weights step": by_run(right, which="slope", layers=UNSKIPPED),
+            "over an epoch": by_run(right, which="epoch", layers=UNSKIPPED),
         },
     ),
     Claim(
@@ -180,67 +179,66 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def skill_panel(run: str, data: xr.Dataset) -> Panel:
-    """Return how much more often the force has the sign of what comes than by its base rate, by layer."""
-    lines = []
-    for name, label in LABELS.items():
-        force, came = predictions(data)[name]
-        lines.append((label, np.stack([skill(force[..., l], came[..., l]) for l in range(force.shape[-1])], axis=1)))
-    return _by_layer(
-        f"{run}-skill", "What the force on λ_l foretells", data,
-        "At 0 the force says no more than how often each comes anyway, above 0 it foretells, below 0 the opposite "
-        "comes. The first layer has no shortcut.",
-        "share of signs right, minus base rate", lines, Rule(0.0, "no skill"),
-    )  # fmt: skip
-
-
-def correlation_panel(run: str, data: xr.Dataset) -> Panel:
-    """Return how well forces and what comes go together over time, by layer."""
+def panels(run: str, data: xr.Dataset) -> tuple[Panel, ...]:
+    """Return what is shown of one setting."""
     compared = predictions(data)
-    lines = [(label, correlation(*compared[name])) for name, label in LABELS.items()]
-    steps = [data[k].transpose("seed", "measurement", "layer").values for k in ("push_predicted", "push_step")]
-    return _by_layer(
-        f"{run}-correlation", "Force on λ_l and what comes, rank correlation", data,
-        "At 1 a larger force always means that more comes, at 0 the two are unrelated, below it less comes. The last "
-        "line is the change of ∂L/∂λ_l over the step really taken, to first order and actual.",
-        "Spearman's ρ over time", [*lines, ("step's slope, first order", correlation(*steps))], Rule(0.0, "unrelated"),
-    )  # fmt: skip
+    force, growth = compared["step"]
+    total, decay = (data[k].sum("epoch") / data.norm_squared.isel(boundary=0) for k in ("epoch_growth", "epoch_decay"))
+    first_order = correlation(data.push_predicted.values, data.push_step.values)
 
+    def by_layer(
+        name: str, title: str, how: str, y: str, lines: Mapping[str, Array | xr.DataArray], rule: str = ""
+    ) -> Panel:
+        """Numbers by layer, (seed, layer) each, and what 0 means."""
+        layers = np.arange(1, data.sizes["layer"] + 1)
+        return Panel(
+            f"{PREFIX}{run}-{name}", f"{title}: {_title(data)}", how, Axis("normalised layer l, in forward order"),
+            Axis(y), tuple(banded(label, layers, np.asarray(values)) for label, values in lines.items()),
+            rules=(Rule(0.0, rule),) if rule else (), note=_note(data),
+        )  # fmt: skip
 
-def condition_panel(run: str, data: xr.Dataset) -> Panel:
-    """Return how often the theorem's condition is met, and how often |λ_l| grew, by layer."""
-    force, growth = predictions(data)["step"]
-    return _by_layer(
-        f"{run}-condition", "The condition of Theorem 3, and growth", data,
-        "Were the theorem all there is, the two curves would be one. A rise of the first means more steps that should "
-        "make |λ_l| grow, of the second more that do.",
-        "share of the measured steps",
-        [("‖g_p‖² + g_p·g_m > 0", (force > 0).mean(axis=1)),
-         ("|λ_l| grows, decay left out", (growth > 0).mean(axis=1))],
-    )  # fmt: skip
-
-
-def decay_panel(run: str, data: xr.Dataset) -> Panel:
-    """Return what the whole training made of |λ_l|, the loss's part and weight decay's, by layer."""
-    start = data.norm_squared.isel(boundary=0).transpose("seed", "layer").values
-    growth, decay = (
-        data[name].sum("epoch").transpose("seed", "layer").values / start for name in ("epoch_growth", "epoch_decay")
-    )
-    return _by_layer(
-        f"{run}-decay", "Whose the change of |λ_l| is", data,
-        "Above 0 a part makes |λ_l| grow over the whole training, below it shrink. All is the sum of the two parts.",
-        "Σ λ_l·Δλ_l / ‖λ_l‖² at the start",
-        [("all", growth), ("loss", growth - decay), ("weight decay", decay)], Rule(0.0, "no change"),
+    return (
+        by_layer(
+            "skill", "What the force on λ_l foretells",
+            "At 0 the force says no more than how often each comes anyway, above 0 it foretells, below 0 the opposite "
+            "comes. The first layer has no shortcut.",
+            "share of signs right, minus base rate", {LABELS[name]: skills(data, name) for name in LABELS}, "no skill",
+        ),
+        by_layer(
+            "condition", "The condition of Theorem 3, and growth",
+            "Were the theorem all there is, the two curves would be one. A rise of the first means more steps that "
+            "should make |λ_l| grow, of the second more that do.",
+            "share of the measured steps",
+            {"‖g_p‖² + g_p·g_m > 0": (force > 0).mean(axis=1),
+             "|λ_l| grows, decay left out": (growth > 0).mean(axis=1)},
+        ),
+        by_layer(
+            "decay", "Whose the change of |λ_l| is",
+            "Above 0 a part makes |λ_l| grow over the whole training, below it shrink. All is the sum of the two "
+            "parts.",
+            "Σ λ_l·Δλ_l / ‖λ_l‖² at the start",
+            {"all": total, "loss": total - decay, "weight decay": decay}, "no change",
+        ),
+        by_layer(
+            "correlation", "Force on λ_l and what comes, rank correlation",
+            "At 1 a larger force always means that more comes, at 0 the two are unrelated, below it less comes. The "
+            "last line is the change of ∂L/∂λ_l over the step really taken, to first order and actual.",
+            "Spearman's ρ over time",
+            {**{LABELS[name]: correlation(*compared[name]) for name in LABELS},
+             "step's slope, first order": first_order}, "unrelated",
+        ),
+        change_panel(run, data),
     )  # fmt: skip
 
 
 def change_panel(run: str, data: xr.Dataset) -> Panel:
     """Return the change of |λ_l| in a step that Theorem 3 predicts, and the one that came, of one network."""
-    force, growth = predictions(data)["step"]
-    predicted, actual = (force * data.rate.values[:, None])[0, :, 1:], growth[0, :, 1:]
-    there = np.isfinite(predicted) & np.isfinite(actual) & (predicted != 0) & (actual != 0)  # what a logarithm shows
-    x, y = np.abs(predicted[there]), np.abs(actual[there])
-    same = np.sign(predicted[there]) == np.sign(actual[there])
+    force, growth = (values[0, :, SKIPPED] for values in predictions(data)["step"])
+    # forces are recorded times the rate of the step, and μ² of the theorem takes it once more
+    predicted = force * data.rate.values[:, None]
+    there = (predicted != 0) & (growth != 0)  # what a logarithm shows
+    x, y = np.abs(predicted[there]), np.abs(growth[there])
+    same = np.sign(predicted[there]) == np.sign(growth[there])
     kinds = ((f"direction right ({same.mean():.0%})", same), (f"direction wrong ({1 - same.mean():.0%})", ~same))
     ends = np.array([min(x.min(), y.min()), max(x.max(), y.max())])
     return Panel(
@@ -257,32 +255,10 @@ def change_panel(run: str, data: xr.Dataset) -> Panel:
     )  # fmt: skip
 
 
-PANELS = (skill_panel, condition_panel, decay_panel, correlation_panel, change_panel)
-"""What is shown of each setting."""
-
-
-def _by_layer(
-    name: str,
-    title: str,
-    data: xr.Dataset,
-    how: str,
-    y: str,
-    lines: Sequence[tuple[str, Array]],
-    rule: Rule | None = None,
-) -> Panel:
-    """Numbers by layer, (seed, layer) each."""
-    layers = np.arange(1, data.sizes["layer"] + 1)
-    return Panel(
-        f"{PREFIX}{name}", f"{title}: {_title(data)}", how, Axis("normalised layer l, in forward order"), Axis(y),
-        tuple(banded(label, layers, values) for label, values in lines),
-        rules=() if rule is None else (rule,), note=_note(data),
-    )  # fmt: skip
-
-
 def _title(data: xr.Dataset) -> str:
     a = data.attrs
     kind = f"ResNet-{a['depth']} × {a['width']:g}" if a["task"] == "cifar10" else f"MLP of {a['depth']} layers"
-    name = {"cifar10": "CIFAR-10", "gaussians": "Gaussians", "digits": "digits"}[a["task"]]
+    name = TASKS.get(a["task"], a["task"])
     return f"{name}, {kind}, momentum {a['momentum']:g}, weight decay {a['weight_decay']:g}"
 
 
@@ -297,10 +273,8 @@ def _note(data: xr.Dataset) -> str:
 
 def drift_pages(recordings: Recordings, _figures: Sequence[str] = ()) -> Pages:
     """Return the section, and the panels of the combined drawing."""
-    found = {name: data for name, data in recordings.items() if name.startswith(PREFIX)}
-    names = sorted(found, key=lambda name: name != f"{PREFIX}cifar10")  # photographs first
-    panels = [panel(name.removeprefix(PREFIX), found[name]) for name in names for panel in PANELS]
-    return [Section("How far Theorem 3 reaches", REACH, tuple(panels))], {"drift": tuple(panels[: len(PANELS)])}
+    shown = [panels(run, data) for run, data in networks(recordings).items()]
+    return [Section("How far Theorem 3 reaches", REACH, sum(shown, ()))], {"drift": shown[0]}
 
 
 def _live(options: Options, folder: Path) -> Mapping[str, Recording]:

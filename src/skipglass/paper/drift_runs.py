@@ -23,23 +23,24 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from skipglass import check, record
+from skipglass import check, record, scales
 from skipglass.data import digits, gaussian_mixture
 from skipglass.errors import UserError
+from skipglass.graph import as_found
 from skipglass.models import ResidualMLP
-from skipglass.paper.drift_watch import Watch
 from skipglass.paper.driving_force import driving_force
 from skipglass.paper.recursion import second_moments
-from skipglass.scales import parameters_of
+from skipglass.paths import participation
 from skipglass.threads import one_thread
 from skipglass.training import ResNetSettings, fit
 from skipglass.training import Run as TrainingRun
 from skipglass.training.batches import ImageBatches, SampleBatches
 from skipglass.training.callbacks import scheduled
 
-__all__ = ["RUNS", "STATIC", "Run", "drift_run", "seed_of"]
+__all__ = ["RUNS", "STATIC", "Run", "Watch", "drift_run", "seed_of"]
 
 MEASURED = 5  # steps of each epoch
 
@@ -82,7 +83,7 @@ STATIC: dict[str, Callable[[], xr.Dataset]] = {"driving_force": driving_force, "
 """What needs no training: Theorems 3 and 4, Eq. 21, and Sec. 4.1."""
 
 
-def drift_run(run: Run, data: Path | str | None = None, on_epoch: Callable[[int], None] | None = None) -> xr.Dataset:
+def drift_run(run: Run, data: Path | str | None = None, on_epoch: Callable[[int], object] | None = None) -> xr.Dataset:
     """Train the networks of one setting and record the forces on their scales.
 
     Parameters
@@ -124,7 +125,7 @@ def _task(
 
 
 def seed_of(
-    run: Run, seed: int, data: Path | str | None = None, on_epoch: Callable[[int], None] | None = None
+    run: Run, seed: int, data: Path | str | None = None, on_epoch: Callable[[int], object] | None = None
 ) -> xr.Dataset:
     """Train one network; see `drift_run`."""
     model, batches, rate = _task(run, seed, data)
@@ -135,9 +136,9 @@ def seed_of(
     )
     first = next(model.parameters())
     example = torch.zeros(2, 3, 32, 32) if images else torch.zeros(2, first.shape[1])
-    own = parameters_of(model, example, None)
+    own = scales.parameters_of(model, example, None)
     chosen = np.linspace(0, len(batches) - 1, MEASURED).astype(int).tolist()
-    watch = Watch(model, own, chosen, momentum=run.momentum, weight_decay=run.weight_decay, nesterov=images)
+    watch = Watch(model, own, chosen)
 
     def told(now: TrainingRun) -> None:
         if on_epoch is not None and now.epoch_ends:
@@ -145,6 +146,149 @@ def seed_of(
 
     fit(model, batches, optimizer, [watch, told, scheduled(rate)], epochs=run.epochs)
     return watch.to_xarray()
+
+
+class Watch:
+    """A callback that measures around the steps of one training.
+
+    Parameters
+    ----------
+    model, own
+        The network, and its scales by name.
+    chosen
+        Which steps of each epoch to measure.
+    """
+
+    def __init__(self, model: nn.Module, own: dict[str, nn.Parameter], chosen: Sequence[int]) -> None:
+        self.model, self.names, self.own, self.chosen = model, list(own), list(own.values()), set(chosen)
+        ids = {id(p) for p in self.own}
+        self.all = list(model.parameters())
+        self.rest = [p for p in self.all if id(p) not in ids]
+        self.buffers = [torch.zeros_like(p) for p in self.own]  # momentum of decay alone
+        self.rows: list[dict[str, np.ndarray]] = []
+        self.when: list[tuple[float, float]] = []
+        self.sums = np.zeros((2, len(own)))
+        self.epochs: list[np.ndarray] = []
+        self.norms = [along(self.own, self.own)]
+        self.blocks: dict[str, list[list[float]]] = {}
+
+    def __call__(self, run: TrainingRun) -> None:
+        """Be called before every step too, and keep what the latest one did."""
+        if run.loss is None:
+            run.optimizer.register_step_pre_hook(lambda *_: self._before_step(run))
+            return
+        self._after_step(run)
+        if run.epoch_ends:
+            self._after_epoch(run)
+
+    def _before_step(self, run: TrainingRun) -> None:
+        """Keep where the parameters are; if this step is chosen, measure the forces and what the weights do alone."""
+        epoch, step = divmod(run.steps, len(run.batches))
+        self.sgd = dict(run.optimizer.param_groups[0])
+        self.before = {p: p.detach().clone() for p in self.all}
+        self.row: dict[str, np.ndarray] = {}
+        if step not in self.chosen:
+            return
+        # parameters and statistics are those that the step starts from, and stay so
+        rate, x, y = self.sgd["lr"], run.inputs, run.targets
+        self.when.append((epoch + step / len(run.batches), rate))
+        theorem = scales.drift(self.model, x, y, F.cross_entropy, theorem=True)
+        with as_found(self.model):
+            slopes, mixed, g = scales.twice(F.cross_entropy(self.model(x), y), self.own, self.rest)
+            live, force = along(self.own, slopes), along(self.own, mixed)
+            # the slope where the weights alone have stepped against their gradient
+            after = moved(self.rest, [-rate * part for part in g], lambda: self._slope(x, y, self.own))
+        self.row = {
+            "theorem_slope": theorem.slope, "theorem_force": rate * theorem.force, "live_slope": live,
+            "live_force": rate * force, "push": live - after,
+        }  # fmt: skip
+
+    def _after_step(self, run: TrainingRun) -> None:
+        """Keep what the step did to the scales; if it is chosen, to the slope, and what its first order says."""
+        old = [self.before[p] for p in self.own]
+        # λ·Δλ with the old λ: all of it, then what of it is weight decay's
+        growth = along(old, [p.detach() - b for p, b in zip(self.own, old, strict=True)])
+        decay = along(old, self._decay(old))
+        self.sums += np.stack([growth, decay])
+        if not self.row:
+            return
+        x, y = run.inputs, run.targets
+        with as_found(self.model):
+            now = self._slope(x, y, old)
+            moves = [p.detach() - self.before[p] for p in self.all]
+
+            # the first order is taken where the step began, with the new minus the old parameters
+            def first_order() -> np.ndarray:
+                mixed = scales.twice(F.cross_entropy(self.model(x), y), self.own, self.all, along=moves)[1]
+                return along(old, mixed)
+
+            predicted = moved(self.all, [-m for m in moves], first_order)
+        self.rows.append(self.row | {
+            "growth": growth, "growth_decay": decay, "norm": along(old, old) ** 0.5,
+            "push_step": self.row["live_slope"] - now, "push_predicted": -predicted,
+        })  # fmt: skip
+
+    def _after_epoch(self, run: TrainingRun) -> None:
+        """Close the sums, and split the gradient at every block."""
+        given = self.model, run.inputs, run.targets, F.cross_entropy
+        self.epochs.append(self.sums)
+        self.sums = np.zeros_like(self.sums)
+        self.norms.append(along(self.own, self.own))
+        for block in participation(*given).blocks:
+            split = scales.two_paths(*given, block=block)
+            self.blocks.setdefault(block, []).append([split.norm_p, split.norm_m, split.product])
+
+    def to_xarray(self) -> xr.Dataset:
+        """Return all of it, in single precision."""
+        sums, blocks = np.array(self.epochs, np.float32), np.array(list(self.blocks.values()), np.float32)
+        data: dict[str, tuple] = {
+            name: (("measurement", "layer"), np.array([row[name] for row in self.rows], np.float32))
+            for name in self.rows[0]
+        }
+        data |= {name: (("epoch", "layer"), sums[:, k]) for k, name in enumerate(("epoch_growth", "epoch_decay"))}
+        data["norm_squared"] = ("boundary", "layer"), np.array(self.norms, np.float32)
+        data |= {name: (("block", "epoch"), blocks[..., k]) for k, name in enumerate(("norm_p", "norm_m", "product"))}
+        when, rate = np.array(self.when).T
+        return xr.Dataset(data, {
+            "when": ("measurement", when), "rate": ("measurement", rate), "layer": self.names,
+            "block": list(self.blocks), "epoch": np.arange(1, len(sums) + 1),
+        })  # fmt: skip
+
+    def _decay(self, old: Sequence[Tensor]) -> list[Tensor]:
+        """The part of the step of λ that weight decay, and momentum of it, made."""
+        rate, m, parts = self.sgd["lr"], self.sgd["momentum"], []
+        for buffer, value in zip(self.buffers, old, strict=True):
+            # SGD is linear in its gradient: decay's part has a momentum buffer of its own
+            pull = self.sgd["weight_decay"] * value
+            buffer.mul_(m).add_(pull)
+            parts.append(-rate * (pull + m * buffer if self.sgd["nesterov"] else buffer))
+        return parts
+
+    def _slope(self, x: Tensor, y: Tensor, values: Sequence[Tensor]) -> np.ndarray:
+        """Values·∂L/∂λ here."""
+        return along(values, torch.autograd.grad(F.cross_entropy(self.model(x), y), self.own))
+
+
+def along(values: Sequence[Tensor], rows: Sequence[Tensor]) -> np.ndarray:
+    """Σ_c λ_c·row_c for each layer."""
+    return np.array([float((v.detach() * r.detach()).sum()) for v, r in zip(values, rows, strict=True)])
+
+
+def moved(parameters: Sequence[Tensor], moves: Sequence[Tensor], call: Callable[[], np.ndarray]) -> np.ndarray:
+    """Call where parameters are moved, and put them back exactly."""
+    # by copies: taking the moves back would leave rounding errors in the training
+    kept = [p.detach().clone() for p in parameters]
+    _set(parameters, [p + move for p, move in zip(kept, moves, strict=True)])
+    try:
+        return call()
+    finally:
+        _set(parameters, kept)
+
+
+@torch.no_grad()
+def _set(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for p, value in zip(parameters, values, strict=True):
+        p.copy_(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

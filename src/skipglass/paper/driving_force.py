@@ -10,6 +10,7 @@ with the true one.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,25 +83,21 @@ class SingleSkip(nn.Module):
         """The layers, in order."""
         return [layer for layer in self.layers if isinstance(layer, ResidualLayer)]
 
+    def inputs(self, x: Tensor) -> list[Tensor]:
+        """What each layer takes, and what the last one gives, (units, N) each."""
+        found = [x.T]
+        for l, layer in enumerate(self.chain):
+            h = layer(found[-1])
+            found.append(h + found[self.skipped[0]] if l + 1 == self.skipped[1] else h)
+        return found
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, d) to (N,)."""
-        h = around = x.T
-        for l, layer in enumerate(self.chain):
-            around = h if l == self.skipped[0] else around
-            h = layer(h) + around if l + 1 == self.skipped[1] else layer(h)
-        return h.sum(dim=0)
+        return self.inputs(x)[-1].sum(dim=0)
 
     def gates(self, x: Tensor) -> Tensor:
         """Which ReLUs let a sample pass, (layer, unit, N)."""
-        found: list[Tensor] = []
-        hooks = [
-            layer.register_forward_pre_hook(lambda layer, h: found.append(layer.weight @ h[0] > 0))
-            for layer in self.chain
-        ]
-        self(x)
-        for hook in hooks:
-            hook.remove()
-        return torch.stack(found)
+        return torch.stack([layer.weight @ h > 0 for layer, h in zip(self.chain, self.inputs(x), strict=False)])
 
 
 def stationary(slope: Callable[[Tensor], float], draw: Callable[[int], Tensor], tries: int = 100) -> Tensor:
@@ -151,28 +148,24 @@ def driving_force(networks: int = 20) -> xr.Dataset:
         g_p and g_m, from which the prediction can be made again (theorem, network); ``slope_c`` and ``eq21``
         (network,); ``true_force`` and ``theorem_force`` (dropped, network).
     """
-    measured = [[_theorem(kind, seed) for seed in range(networks)] for kind in KINDS]
-    data: dict = {
-        name: (("theorem", "network", "step"), np.array([[one[name] for one in row] for row in measured]))
-        for name in ("change", "predicted", "rate", "flipped")
-    }
-    data |= {
-        name: (("theorem", "network"), np.array([[one[name] for one in row] for row in measured]))
-        for name in ("rest", "norm_p", "norm_m", "product")
-    }
-    forces = np.array([[_relaxed(which, seed) for seed in range(networks)] for which in ASSUMPTIONS])
-    eq21 = np.array([_eq_21(seed) for seed in range(networks)])
-    data |= {
-        "slope_c": ("network", eq21[:, 0]),
-        "eq21": ("network", eq21[:, 1]),
-        "theorem_force": (("dropped", "network"), forces[..., 0]),
-        "true_force": (("dropped", "network"), forces[..., 1]),
-    }
-    return xr.Dataset(
-        data,
-        {"theorem": list(KINDS), "step": STEPS, "dropped": list(ASSUMPTIONS), "network": np.arange(networks)},
-        {"depth": DEPTH, "skipped": SKIPPED[1] - SKIPPED[0], "width": WIDTH, "samples": SAMPLES},
-    )
+    theorems = [[_theorem(kind, seed) for seed in range(networks)] for kind in KINDS]
+    relaxed = [[_relaxed(which, seed) for seed in range(networks)] for which in ASSUMPTIONS]
+    # networks along one dimension; theorems, and assumptions that are dropped, along another
+    parts = [
+        xr.combine_nested(theorems, ["theorem", "network"]).assign_coords(theorem=list(KINDS), step=STEPS),
+        xr.combine_nested(relaxed, ["dropped", "network"]).assign_coords(dropped=list(ASSUMPTIONS)),
+        xr.concat([_eq_21(seed) for seed in range(networks)], "network"),
+    ]
+    about = {"depth": DEPTH, "skipped": SKIPPED[1] - SKIPPED[0], "width": WIDTH, "samples": SAMPLES}
+    whole = xr.merge(parts).assign_coords(network=np.arange(networks)).assign_attrs(about)
+    return whole.transpose("theorem", "dropped", "network", "step")
+
+
+def force_of(kind: str, p: int, m: int, through: Any, around: Any, both: Any) -> Any:
+    """The force of Eqs. 24, 25 and 27, from ‖g_p‖², ‖g_m‖² and g_p·g_m, numbers or arrays."""
+    if kind == "global":
+        return m * around + p * through + (m + p) * both
+    return through + both + (around + both) * (kind == "unskipped")
 
 
 def _inputs(seed: int) -> Tensor:
@@ -191,7 +184,7 @@ def _linear(outputs: Tensor, targets: Tensor) -> Tensor:
     return -(targets * outputs).mean()
 
 
-def _theorem(kind: str, seed: int) -> dict[str, np.ndarray | float]:
+def _theorem(kind: str, seed: int) -> xr.Dataset:
     """One network at a stationary point: what a step makes of the slope, and what the theorem says."""
     x = _inputs(seed)
     model = SingleSkip(seed, "none" if kind == "global" else "paper")
@@ -207,18 +200,16 @@ def _theorem(kind: str, seed: int) -> dict[str, np.ndarray | float]:
     def slope(targets: Tensor) -> float:
         return float(scales.drift(model, x, targets, _linear, scales=asked).slope[0])
 
+    # from here on ∂L/∂λ_l, or ∂L/∂C, is 0 but for rounding
     y = stationary(slope, _signs(seed))
     rest = slope(y)
     block = paths.participation(model, x, y, _linear).blocks[0]
     split = scales.two_paths(model, x, y, _linear, block=block)
-    p, m = DEPTH, DEPTH - (SKIPPED[1] - SKIPPED[0])
-    force = {
-        "unskipped": split.unskipped,
-        "skipped": split.skipped,
-        "global": m * split.norm_m**2 + p * split.norm_p**2 + (m + p) * split.product,
-    }[kind]
+    lengths = DEPTH, DEPTH - (SKIPPED[1] - SKIPPED[0])
+    force = force_of(kind, *lengths, split.norm_p**2, split.norm_m**2, split.product)
     rates = STEPS * float(torch.cat([w.detach().flatten() for w in weights]).norm()) / np.sqrt(split.unskipped)
     start, gates = [w.detach().clone() for w in weights], model.gates(x)
+    # each step starts from the same weights
     change, flipped = [], []
     for mu in rates:
         with torch.no_grad():
@@ -226,27 +217,28 @@ def _theorem(kind: str, seed: int) -> dict[str, np.ndarray | float]:
                 w.copy_(a - mu * (split.g_p[f"layers.{l}.weight"] + split.g_m[f"layers.{l}.weight"]))
         change.append(slope(y))
         flipped.append(int((model.gates(x) != gates).sum()))
-    steps = {"change": np.array(change), "predicted": -rates * force, "rate": rates, "flipped": np.array(flipped)}
-    return {**steps, "rest": rest, "norm_p": split.norm_p, "norm_m": split.norm_m, "product": split.product}
+    steps = {"change": change, "predicted": -rates * force, "rate": rates, "flipped": flipped}
+    parts = {"rest": rest, "norm_p": split.norm_p, "norm_m": split.norm_m, "product": split.product}
+    return xr.Dataset({name: ("step", values) for name, values in steps.items()} | parts)
 
 
-def _eq_21(seed: int) -> tuple[float, float]:
+def _eq_21(seed: int) -> xr.Dataset:
     """C ∂L/∂C, and Σ r L_r with L_r by the exact split of the output."""
     x, y = _inputs(seed), _signs(seed)(0)
     model = ResidualMLP(FEATURES, depth=DEPTH, width=WIDTH, seeds=seed, dtype=torch.float64)
     split = paths.output_split(model, x, lambda outputs: _linear(outputs, y))
     slope = scales.drift(model, x, y, _linear, scales="C").slope[0]
-    return float(slope), float((split.lengths * split.parts).sum())
+    return xr.Dataset({"slope_c": float(slope), "eq21": float((split.lengths * split.parts).sum())})
 
 
-def _relaxed(dropped: str, seed: int) -> tuple[float, float]:
+def _relaxed(dropped: str, seed: int) -> xr.Dataset:
     """Theorem 3's force on a layer that is skipped and the true one, where its true slope is 0."""
     x = _inputs(seed)
     linear, live = dropped in ("none", "constant statistics"), dropped not in ("none", "linear loss")
-    model, l = (
-        ResidualMLP(FEATURES, 2, depth=DEPTH, width=WIDTH, normalization="batch", seeds=seed, dtype=torch.float64),
-        1 + seed % (DEPTH - 1),
-    )
+    l = 1 + seed % (DEPTH - 1)
+    model = ResidualMLP(
+        FEATURES, 2, depth=DEPTH, width=WIDTH, normalization="batch", seeds=seed, dtype=torch.float64
+    )  # fmt: skip
     for number, layer in enumerate(layer for layer in model.layers if isinstance(layer, ResidualLayer)):
         nn.init.normal_(layer.multiplier, generator=torch.Generator().manual_seed(1000 * seed + number))
     model.calibrate(x)
@@ -271,19 +263,19 @@ def _relaxed(dropped: str, seed: int) -> tuple[float, float]:
 
     y = stationary(slope, draw)
     theorem = float(scales.drift(model, x, y, loss_fn, theorem=True).force[l])
-    if dropped != ASSUMPTIONS[-1]:
-        return theorem, float(scales.drift(model, x, y, loss_fn).force[l])
-    return theorem, scales.inner([scale], scales.twice(loss_fn(model(x), y), [scale], own)[1])
+    if dropped == ASSUMPTIONS[-1]:
+        true = scales.inner([scale], scales.twice(loss_fn(model(x), y), [scale], own)[1])
+    else:
+        true = float(scales.drift(model, x, y, loss_fn).force[l])
+    return xr.Dataset({"theorem_force": theorem, "true_force": true})
 
 
 def error_panel(data: xr.Dataset) -> Panel:
     """Return the error of the theorems against the learning rate, over the networks where no gate flips."""
-    part = data[["change", "predicted", "flipped"]].transpose("theorem", "network", "step")
-    error = np.abs(part.change / part.predicted - 1).where((part.flipped == 0).all("step"))
-    series = [
-        Series(name, part.step.values, e.median("network"), e.quantile(0.25, "network"), e.quantile(0.75, "network"))
-        for name, e in zip(("Thm 3, unskipped", "Thm 3, skipped", "Thm 4"), error, strict=True)
-    ]
+    error = np.abs(data.change / data.predicted - 1).where((data.flipped == 0).all("step"))
+    low, middle, high = (error.quantile(q, "network").transpose("theorem", "step").values for q in (0.25, 0.5, 0.75))
+    names = ("Thm 3, unskipped", "Thm 3, skipped", "Thm 4")
+    series = map(Series, names, [data.step.values] * len(names), middle, low, high)
     return Panel(
         "theorem-3-and-4-error",
         "Error of Theorems 3 and 4 after one step, at points with a slope of 0",
@@ -292,7 +284,7 @@ def error_panel(data: xr.Dataset) -> Panel:
         Axis("step length μ‖g‖/‖w‖", log=True),
         Axis("relative error of the new slope", log=True),
         tuple(series),
-        note=f"Median and quartiles over those of {part.sizes['network']} networks in which no gate flips, depth "
+        note=f"Median and quartiles over those of {data.sizes['network']} networks in which no gate flips, depth "
         f"{data.attrs['depth']}, one shortcut around {data.attrs['skipped']} layers, float64.",
     )
 
@@ -300,34 +292,25 @@ def error_panel(data: xr.Dataset) -> Panel:
 def first_order(recordings: Recordings, *, kinds: Sequence[str]) -> Numbers:
     """The order of the theorem's error in μ minus 2, where no gate flips, and how often its sign is wrong."""
     data = recordings["driving_force"]
-    part = data.drop_dims("dropped").sel(theorem=list(kinds)).transpose("theorem", "network", "step", ...)
-    predicted = _predicted(part)
+    part = data.drop_dims("dropped").sel(theorem=list(kinds))
+    p, m = data.attrs["depth"], data.attrs["depth"] - data.attrs["skipped"]
+    squares = part.norm_p**2, part.norm_m**2, part["product"]
+    predicted = -part.rate * xr.concat(
+        [force_of(k, p, m, *(s.sel(theorem=k) for s in squares)) for k in kinds], "theorem"
+    )
     if float((abs(part.rest) / abs(predicted).min("step")).max()) > STILL:
         raise Undecided("the points are not stationary")
-    held = part.flipped.values == 0
-    pairs = held[..., :-1] & held[..., 1:]
+    held = part.flipped == 0
+    pairs = held & held.shift(step=1, fill_value=False)
     if not pairs.any():
         raise Undecided("every step flips a gate")
-    rest = np.abs(part.change - predicted).values
-    order = -np.diff(np.log2(np.maximum(rest, 1e-300)), axis=-1) / -np.diff(np.log2(part.step.values))
-    wrong = (np.sign(part.change) != np.sign(predicted)).values
+    # steps halve from one to the next, and the error with the square
+    order = -np.log2(abs(part.change - predicted).clip(1e-300)).diff("step").where(pairs).values
+    wrong = held & (np.sign(part.change) != np.sign(predicted))
     return {
-        "order of the error in μ, minus 2": order[pairs] - 2,
-        "share of wrong signs": float(wrong[held].mean()),
+        "order of the error in μ, minus 2": order[np.isfinite(order)] - 2,
+        "share of wrong signs": float(wrong.sum() / held.sum()),
     }
-
-
-def _predicted(part: xr.Dataset) -> xr.DataArray:
-    """The right-hand sides of Eqs. 24, 25 and 27, times λ_l or C, from the gradients along the two kinds of paths."""
-    p, m = part.attrs["depth"], part.attrs["depth"] - part.attrs["skipped"]
-    through, around, both = part.norm_p**2, part.norm_m**2, part["product"]
-    force = {
-        "unskipped": around + through + 2 * both,
-        "skipped": through + both,
-        "global": m * around + p * through + (m + p) * both,
-    }
-    rows = [force[str(kind)].sel(theorem=kind) for kind in part.theorem.values]
-    return -(part.rate * xr.concat(rows, dim="theorem")).transpose("theorem", "network", "step")
 
 
 def equation_21(recordings: Recordings) -> Numbers:
@@ -338,20 +321,16 @@ def equation_21(recordings: Recordings) -> Numbers:
 
 def signs_kept(recordings: Recordings) -> Numbers:
     """How much more often than by chance the force has the theorem's sign, by what is dropped."""
-    data = recordings["driving_force"]
-    return {
-        f"dropped: {name}": skill(
-            *(data[kind].sel(dropped=name).values[None] for kind in ("theorem_force", "true_force"))
-        )
-        for name in data.dropped.values.tolist()
-    }
+    forces = recordings["driving_force"][["theorem_force", "true_force"]].transpose("dropped", "network")
+    kept = skill(forces.theorem_force, forces.true_force)
+    return {f"dropped: {name}": value for name, value in zip(forces.dropped.values, kept, strict=True)}
 
 
 def forces(recordings: Recordings) -> Numbers:
     """The relative error of the theorem's force, by what is dropped."""
     data = recordings["driving_force"]
-    error = np.abs(data.theorem_force / data.true_force - 1)
-    return {f"dropped: {name}": error.sel(dropped=name).values for name in data.dropped.values.tolist()}
+    error = np.abs(data.theorem_force / data.true_force - 1).transpose("dropped", "network")
+    return {f"dropped: {name}": values for name, values in zip(data.dropped.values, error.values, strict=True)}
 
 
 def force_is_off(recordings: Recordings) -> Numbers:

@@ -4,6 +4,7 @@ Recordings lie in one folder, one file each, named by the recording. Ctrl-C rais
 finished is kept: a file is written whole or not at all, and a training that was stopped leaves its checkpoints.
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,10 +20,10 @@ from skipglass.paper.claim import Claim, Recordings
 from skipglass.report import Panel, Section
 from skipglass.training import ResNetSettings
 
-__all__ = ["Experiment", "Options", "Pages", "Recording", "Tell", "computed", "copied", "is_there"]
+__all__ = ["Experiment", "Options", "Pages", "Recording", "Tell", "compute_missing", "computed", "copied", "is_there"]
 
-Tell = Callable[[int, int], None]
-"""Told how many of how many steps are done."""
+Tell = Callable[..., object]
+"""Told how many of how many steps are done, and whatever else a training tells."""
 
 Pages = tuple[list[Section], dict[str, tuple[Panel, ...]]]
 """Sections of the page, and {figure: the panels of its combined drawing}."""
@@ -70,12 +71,18 @@ class Recording:
     lasting
         Whether a finished one is kept in any case, as a training that takes hours, and refused where it has other
         settings; else it is measured again unless the user resumes.
+    older
+        Of the settings, those that older recordings do not have, and what they were made with.
+    scratch
+        A folder of its own, which is removed once the recording is there.
     """
 
     kind: str
     compute: Callable[[Tell], xr.Dataset]
     settings: Mapping[str, Any] = field(default_factory=dict)
     lasting: bool = False
+    older: Mapping[str, Any] = field(default_factory=dict)
+    scratch: Path | None = None
 
 
 def _no_check(recordings: Recordings) -> None:
@@ -99,9 +106,11 @@ class Experiment:
     claims
         What it judges.
     optional
-        {pattern: kind} of what is shown if it is there.
+        {pattern: kind} of what is shown if it is there; an experiment that has nothing else needs one of each.
     check
         Raises StorageError where the recordings of a folder do not go together.
+    kept
+        Where its recordings lie in the folder of long runs, from which they are taken if there is none.
     """
 
     figures: tuple[str, ...]
@@ -111,6 +120,18 @@ class Experiment:
     claims: tuple[Claim, ...] = ()
     optional: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[Recordings], None] = _no_check
+    kept: str = ""
+
+    @property
+    def patterns(self) -> dict[str, str]:
+        """{pattern of the names: kind} of all its recordings."""
+        return {**self.finds, **self.optional}
+
+    def committed(self, recorded: Path | None) -> list[Path]:
+        """Return its recordings in a folder of long runs, results/ in a checkout."""
+        if recorded is None or not self.kept:
+            return []
+        return sorted(path for pattern in self.patterns for path in (recorded / self.kept).glob(f"{pattern}.nc"))
 
     def measure(self, folder: Path, options: Options, progress: Progress) -> None:
         """Compute what is not there, one file per recording.
@@ -131,24 +152,22 @@ class Experiment:
         KeyboardInterrupt
             On Ctrl-C; finished recordings are kept.
         """
-        wanted = self.recordings(options, folder)
-        there = {name: is_there(folder / f"{name}.nc", recording) for name, recording in wanted.items()}
-        for name, recording in wanted.items():
-            if there[name] and (recording.lasting or options.resume):
-                continue
-            task = progress.add_task(name, total=None)
+        tasks = {}
 
-            def tell(done: int, of: int, task: Any = task) -> None:
-                progress.update(task, completed=done, total=of)
+        def start(name: str) -> Tell:
+            tasks[name] = task = progress.add_task(name, total=None)
+            return lambda done, of, *_: progress.update(task, completed=done, total=of)
 
-            found = recording.compute(tell)
-            record.remove_leftovers(folder / f"{name}.nc")
-            record.save(found, folder / f"{name}.nc", kind=recording.kind)
-            progress.update(task, completed=1, total=1)
+        def end(name: str) -> None:
+            progress.update(tasks[name], completed=1, total=1)
+
+        compute_missing(self.recordings(options, folder), folder, start, end, resume=options.resume)
+        if not any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns):
+            copied(self.committed(options.recorded), folder)
 
     def is_recorded(self, folder: Path) -> bool:
         """Tell whether a folder has all that belongs to it."""
-        return all(any(folder.glob(f"{pattern}.nc")) for pattern in self.finds)
+        return all(any(folder.glob(f"{pattern}.nc")) for pattern in self.finds or self.optional)
 
     def load(self, folder: Path) -> dict[str, xr.Dataset]:
         """Return the recordings in a folder.
@@ -169,7 +188,7 @@ class Experiment:
             If one is missing, damaged, of another kind, or they do not go together.
         """
         found: dict[str, xr.Dataset] = {}
-        for pattern, kind in {**self.finds, **self.optional}.items():
+        for pattern, kind in self.patterns.items():
             paths = sorted(folder.glob(f"{pattern}.nc"))
             if not paths and pattern not in self.optional:
                 raise StorageError(
@@ -207,6 +226,45 @@ def computed(
         return {name: Recording(name, partial(_untold, function)) for name, function in functions.items()}
 
     return Experiment((figure,), {name: name for name in functions}, recordings, pages, claims)
+
+
+def compute_missing(
+    wanted: Mapping[str, Recording],
+    folder: Path,
+    start: Callable[[str], Tell | None],
+    end: Callable[[str], object] = lambda name: None,
+    *,
+    resume: bool = True,
+) -> None:
+    """Compute the recordings that are not there, one after another.
+
+    Parameters
+    ----------
+    wanted
+        {name: how to compute it}.
+    folder
+        Where recordings lie.
+    start, end
+        Called with the name of each that is computed; ``start`` returns what its progress is told to.
+    resume
+        Whether finished ones that do not last are kept, too.
+
+    Raises
+    ------
+    StorageError
+        If a lasting recording is of other settings than its name says; nothing is computed then.
+    """
+    paths = {name: folder / f"{name}.nc" for name in wanted}
+    # all are looked at, and one of other settings is refused, before anything is computed
+    there = {name: is_there(paths[name], recording) for name, recording in wanted.items()}
+    for name, recording in wanted.items():
+        if not (there[name] and (recording.lasting or resume)):
+            found = recording.compute(start(name) or (lambda *_: None))
+            record.remove_leftovers(paths[name])
+            record.save(found, paths[name], kind=recording.kind)
+            end(name)
+        if recording.scratch is not None:
+            shutil.rmtree(recording.scratch, ignore_errors=True)
 
 
 def _untold(function: Callable[[], xr.Dataset], tell: Tell) -> xr.Dataset:
@@ -252,6 +310,7 @@ def is_there(path: Path, recording: Recording) -> bool:
     if not path.is_file():
         return False
     found = record.load(path, recording.kind)
+    found.attrs = {**recording.older, **found.attrs}
     other = record.differing(found, recording.settings)
     if other and recording.lasting:
         name = other[0]

@@ -4,20 +4,19 @@ A ResNet-20 of full width, on all images of CIFAR-10 for 8 epochs, as it is and 
 (`skipglass train cifar10 --intervention KIND`); `resnet_runs` has the set. The rows take whatever seeds are there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skipglass.paper.claim import Claim, Quantity, Recordings
-from skipglass.paper.experiment import Pages
-from skipglass.paper.network_panels import banded
-from skipglass.paper.networks import depth_change
-from skipglass.paper.resnet_group import DEPTH, Group, groups
-from skipglass.paper.resnet_runs import LongTrainings, check_networks
+from skipglass.paper.experiment import Experiment, Pages
+from skipglass.paper.network_panels import courses
+from skipglass.paper.networks import DEEPENING, change
+from skipglass.paper.resnet_group import DEPTH, Group, check_networks, groups, paired
+from skipglass.paper.resnet_runs import KEPT
 from skipglass.paper.rules import agrees, below, grows
-from skipglass.report import Axis, Panel, Rule, Section
+from skipglass.report import Axis, Panel, Section
 
 __all__ = ["INTERVENTIONS", "by_kind"]
 
@@ -58,12 +57,12 @@ def by_kind(recordings: Recordings) -> dict[str, Group]:
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 
-def under(kind: str, measure: Callable[[Group], Array] = depth_change) -> Quantity:
-    """Return a quantity of the networks of one kind, {setting: (seed,)}."""
+def under(kind: str) -> Quantity:
+    """Return the change of the depth of the networks of one kind, {setting: (seed,)}."""
 
     def quantity(recordings: Recordings) -> Mapping[str, Array]:
-        group = by_kind(recordings).get(kind)
-        return {} if group is None else {f"{KINDS[kind]}, {group.error}": measure(group)}
+        found = [group for name, group in by_kind(recordings).items() if name == kind]
+        return {f"{KINDS[kind]}, {group.error}": change(group) for group in found}
 
     return quantity
 
@@ -73,11 +72,8 @@ def beyond_control(kind: str) -> Quantity:
 
     def quantity(recordings: Recordings) -> Mapping[str, Array]:
         found = by_kind(recordings)
-        if kind not in found or "none" not in found:
-            return {}
-        seeds = np.intersect1d(found[kind].data.seed, found["none"].data.seed)
-        held, control = (Group(found[k].data.sel(seed=seeds), found[k].attrs) for k in (kind, "none"))
-        return {"": depth_change(held) - depth_change(control)} if seeds.size else {}
+        both = paired([found[kind], found["none"]]) if {kind, "none"} <= set(found) else []
+        return {"": change(both[0]) - change(both[1])} if both else {}
 
     return quantity
 
@@ -88,8 +84,7 @@ def _held(name: str, statement: str, kind: str) -> Claim:
         name, statement,
         "Abstract: “The main mechanism that controls the dynamic ensemble behavior is the scaling introduced, e.g., by "
         "the Batch Normalization technique.”",
-        "change of the effective depth from epoch 1 to the end, as a fraction of the blocks", under(kind), below(SMALL),
-        PREFIX, "ours", figure="interventions-depth",
+        DEEPENING, under(kind), below(SMALL), PREFIX, "ours", figure="interventions-depth",
         beside={"without intervention": under("none"), "more than without, seed by seed": beyond_control(kind)},
     )  # fmt: skip
 
@@ -109,31 +104,24 @@ CLAIMS = (
     Claim(
         "Learning rate 0", "With a learning rate of 0 the depth does not move (a null).",
         "What moves with fixed weights is no effect of training.",
-        "change of the effective depth from epoch 1 to the end, as a fraction of the blocks", under("rate_zero"),
-        agrees(SMALL), PREFIX, "ours", figure="interventions-depth",
+        DEEPENING, under("rate_zero"), agrees(SMALL), PREFIX, "ours", figure="interventions-depth",
     ),
     Claim(
         "Labels shuffled", "With shuffled labels the ensemble deepens, too.",
         "Does the shift need something to be learned that generalises?",
-        "change of the effective depth from epoch 1 to the end, as a fraction of the blocks", under("random_labels"),
-        grows(SMALL), PREFIX, "ours", figure="interventions-depth", beside={"true labels": under("none")},
+        DEEPENING, under("random_labels"), grows(SMALL), PREFIX, "ours", figure="interventions-depth",
+        beside={"true labels": under("none")},
     ),
 )  # fmt: skip
 
 
 def course(name: str, variable: str, title: str, axis: Axis, found: Mapping[str, Group]) -> Panel:
     """Return one quantity by epoch, one line per intervention."""
-    drops = next(iter(found.values())).drops
-    return Panel(
+    seeds = "; ".join(f"{KINDS[kind]}: n = {group.seeds}" for kind, group in found.items())
+    return courses(
         name, f"{title}, by what is changed", "A rise means that the quantity grows while training; the vertical lines "
-        "mark where the learning rate is divided by ten.", Axis("epoch"), axis,
-        tuple(
-            banded(f"{KINDS[kind]}, {group.error}", group.epochs, group.course(variable))
-            for kind, group in found.items()
-        ),
-        rules=tuple(Rule(epoch, "rate / 10", axis="x") for epoch in drops),
-        note=f"{next(iter(found.values())).title}. "
-        + "; ".join(f"{KINDS[kind]}: n = {group.seeds}" for kind, group in found.items()) + ".",
+        "mark where the learning rate is divided by ten.", variable, axis,
+        {KINDS[kind]: group for kind, group in found.items()}, f"{next(iter(found.values())).title}. {seeds}.",
     )  # fmt: skip
 
 
@@ -150,15 +138,8 @@ def intervention_pages(recordings: Recordings, _figures: Sequence[str] = ()) -> 
     return [Section("Interventions: the scales held", TEXT, panels)], {"interventions": panels}
 
 
-class Interventions(LongTrainings):
-    """None of them need be there."""
-
-    def is_recorded(self, folder: Path) -> bool:
-        """Tell whether a folder has any."""
-        return any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns)
-
-
-INTERVENTIONS = Interventions(
+INTERVENTIONS = Experiment(
     ("interventions",), {}, lambda options, folder: {}, intervention_pages, CLAIMS, {f"{PREFIX}*": "resnet"},
-    check_networks,
+    check_networks, KEPT,
 )  # fmt: skip
+"""None of them need be there."""

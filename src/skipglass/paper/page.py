@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from skipglass import __version__
 from skipglass.paper.claim import TABLES, Claim, Finding, Recordings
-from skipglass.paper.claims import CLAIMS
+from skipglass.paper.claims import findings
 from skipglass.paper.experiment import Pages
 from skipglass.paper.figure1 import RUNS
 from skipglass.paper.map import FULL, lacks_full_map
@@ -36,6 +36,7 @@ INTRODUCTION = (
     "Each verdict is computed from the recordings. The paper's claims come first; then questions of our own, and slips "
     "of the paper beside its results."
 )
+LOST = "Where our text of the paper has lost a letter or a bracket, nobody can tell whether the paper has a slip."
 Found = list[tuple[Claim, Finding]]
 
 
@@ -57,7 +58,7 @@ def paper_report(recordings: Recordings, chapters: Sequence[Pages]) -> tuple[Rep
     sections = [section for found, _ in chapters for section in found]
     panels = {item.name: item for section in sections for item in section.items if isinstance(item, Panel)}
     shown = {item.name for section in sections for item in section.items}
-    found = [(claim, claim.finding(recordings)) for claim in CLAIMS]
+    found = findings(recordings)
     combined = {name: panels for _, drawings in chapters for name, panels in drawings.items()}
     return Report(
         "The loss surface of residual networks, measured",
@@ -91,9 +92,7 @@ def _tables(found: Found, shown: set[str]) -> Iterable[Table]:
             links=[claim.figure if claim.figure in shown else "" for claim, _ in mine],
             folded=number > 0,
         )  # fmt: skip
-    reading = "Where our text of the paper has lost a letter or a bracket, nobody can tell whether the paper has a "
-    "slip."
-    yield Table("undecided", DAMAGED, reading, ("where", "what is in question", "why"), UNDECIDED, folded=True)
+    yield Table("undecided", DAMAGED, LOST, ("where", "what is in question", "why"), UNDECIDED, folded=True)
 
 
 def _reduced(recordings: Recordings) -> list[str]:

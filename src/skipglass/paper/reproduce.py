@@ -17,7 +17,7 @@ from skipglass.paper.interventions import INTERVENTIONS
 from skipglass.paper.landscape import LANDSCAPE
 from skipglass.paper.lemmas import LEMMAS
 from skipglass.paper.map import MAP
-from skipglass.paper.measures_page import DEPTHS
+from skipglass.paper.measures import DEPTHS
 from skipglass.paper.networks import NETWORKS
 from skipglass.paper.page import paper_report
 from skipglass.paper.readings import READINGS

@@ -1,13 +1,19 @@
 """Recordings of ResNets put together: seeds of one setting are a group, groups of one question a family."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["APART", "DEPTH", "Group", "alike", "families", "groups", "is_paper_setting"]
+from skipglass.errors import StorageError
+from skipglass.paper.claim import Recordings
+
+__all__ = [
+    "DEPTH", "OLDER", "STEPS", "Group", "alike", "check_networks", "families", "groups", "is_paper_setting", "paired",
+]  # fmt: skip
 
 NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "digits"}
 APART = (  # attributes that tell two settings apart; the seed does not
@@ -16,10 +22,14 @@ APART = (  # attributes that tell two settings apart; the seed does not
 )  # fmt: skip
 NUMERICS = ("precision", "every")
 """Of these, what makes no difference to a question about training."""
+OLDER = {"intervention": "none"}
+"""Of these, what older recordings do not have, and how they were trained."""
 PAPER = {"depth": 32, "width": 1.0, "epochs": 164, "images": 50_000}
 """The networks of Figures 2 and 3, on both sets of CIFAR."""
 DEPTH = "effective_depth_median_frozen"
 """Of the variables that hold a depth, the one that neither lags nor mixes samples nor follows a few hard ones."""
+NEEDED = {DEPTH, "absorbed_norm", "multiplier_norm", "test_error", "epochs_done", "drop_epochs", "seed", *APART}
+STEPS = 20  # after which the first epoch is looked at
 Array = NDArray[np.float64]
 
 
@@ -30,13 +40,15 @@ class Group:
     Attributes
     ----------
     data : xarray.Dataset
-        The recordings along ``seed``.
-    attrs : dict
-        The setting.
+        The recordings along ``seed``; its attributes are the setting.
     """
 
     data: xr.Dataset
-    attrs: dict
+
+    @property
+    def attrs(self) -> dict[Any, Any]:
+        """The setting."""
+        return self.data.attrs
 
     @property
     def network(self) -> str:
@@ -57,19 +69,24 @@ class Group:
         return f"{self.network}, {self.attrs['epochs']} epochs"
 
     @property
+    def errors(self) -> Array:
+        """The test error at the end, (seed,)."""
+        return self.data.test_error.isel(epoch=-1).values
+
+    @property
     def error(self) -> str:
         """The test error at the end, mean over seeds."""
-        return f"test error {self.data.test_error.transpose('seed', 'epoch').values[:, -1].mean():.1%}"
+        return f"test error {self.errors.mean():.1%}"
 
     @property
     def seeds(self) -> int:
         """How many networks."""
-        return int(self.data.sizes["seed"])
+        return self.data.sizes["seed"]
 
     @property
     def blocks(self) -> int:
         """How many residual blocks."""
-        return int(self.data.sizes["block"])
+        return self.data.sizes["block"]
 
     @property
     def drops(self) -> list[float]:
@@ -86,7 +103,7 @@ class Group:
         return self.data[name].transpose("seed", "evaluation", ...).values
 
     def layers(self, name: str) -> Array:
-        """Norms by layer, (seed, evaluation, layer); of the weights without the head, which no batch norm follows."""
+        """The same by layer, of the weights without the head, which no batch norm follows."""
         values = self.values(name)
         return values[..., :-1] if "layer" in self.data[name].dims else values
 
@@ -94,16 +111,18 @@ class Group:
         """A depth, as the fraction of the blocks, or the mean of a norm over the layers, (seed, evaluation)."""
         return self.values(name) / self.blocks if "depth" in name else self.layers(name).mean(axis=-1)
 
-    def at(self, name: str, epoch: float) -> Array:
-        """The course at an epoch, linear between evaluations, (seed,)."""
+    def at(self, name: str, when: float | str) -> Array:
+        """The course at an epoch, linear between evaluations, or after the "first steps" or at the "drop", (seed,)."""
+        moments = {"first steps": STEPS / self.attrs["steps_per_epoch"], "drop": self.drops[0], "end": self.epochs[-1]}
+        epoch = moments[when] if isinstance(when, str) else when
         return np.array([np.interp(epoch, self.epochs, row) for row in self.course(name)])
 
     def last(self, name: str) -> Array:
         """The course at the end, (seed,)."""
-        return self.course(name)[:, -1]
+        return self.at(name, "end")
 
 
-def groups(recordings: Mapping[str, xr.Dataset], prefix: str = "resnet-") -> list[Group]:
+def groups(recordings: Recordings, prefix: str = "resnet-") -> list[Group]:
     """Put recordings of one setting together, the most thoroughly trained setting first.
 
     Parameters
@@ -118,12 +137,10 @@ def groups(recordings: Mapping[str, xr.Dataset], prefix: str = "resnet-") -> lis
     list of Group
         Real photographs before digits, then by images × epochs, width and depth, decayed before spared.
     """
-    found: dict[tuple, list[xr.Dataset]] = {}
-    for name, recording in recordings.items():
-        if name.startswith(prefix):
-            recording = recording.assign_attrs({"intervention": "none", **recording.attrs})
-            found.setdefault(tuple(recording.attrs[key] for key in APART), []).append(recording)
-    made = [_group(sorted(same, key=lambda r: r.attrs["seed"])) for same in found.values()]
+    # each recording alone is a group of one seed, without the dimension
+    mine = [recording for name, recording in recordings.items() if name.startswith(prefix)]
+    singles = [Group(recording.assign_attrs({**OLDER, **recording.attrs})) for recording in mine]
+    made = [_group([one.data for one in same]) for same in alike(singles)]
     return sorted(made, key=_order)
 
 
@@ -133,6 +150,12 @@ def alike(found: Sequence[Group], *but: str) -> list[list[Group]]:
     for group in found:
         together.setdefault(tuple(group.attrs[key] for key in APART if key not in but), []).append(group)
     return list(together.values())
+
+
+def paired(found: Sequence[Group]) -> list[Group]:
+    """Return the groups with those seeds that all of them have; none where there is no such seed."""
+    seeds = sorted(set.intersection(*(set(group.data.seed.values.tolist()) for group in found)))
+    return [Group(group.data.sel(seed=seeds)) for group in found] if seeds else []
 
 
 def is_paper_setting(group: Group) -> bool:
@@ -153,6 +176,7 @@ def families(found: Sequence[Group], *, by_decay: bool = False) -> dict[str, lis
     by_decay
         Part the paper's networks by the decay of λ too.
     """
+    # one question with variants, and many questions
     paper = [group for group in found if is_paper_setting(group)]
     others = [group for group in found if not is_paper_setting(group)]
     together = {}
@@ -163,29 +187,39 @@ def families(found: Sequence[Group], *, by_decay: bool = False) -> dict[str, lis
     return {f"{label}, {_networks(same)}": same for label, same in together.items()}
 
 
+def check_networks(found: Recordings) -> None:
+    """Raise StorageError where a run is unfinished or not of this kind, or two are of one setting and seed."""
+    names: dict[tuple, str] = {}
+    for name, recording in found.items():
+        attributes = {**OLDER, **recording.attrs}
+        if lacking := sorted(NEEDED - {*recording.variables, *attributes}):
+            raise StorageError(
+                f"cannot draw from {name}.nc: it has no {', '.join(lacking)}, as a recording by skipglass train has; "
+                "train that network again, or move the file away"
+            )
+        if attributes["epochs_done"] < attributes["epochs"]:
+            raise StorageError(f"cannot draw from {name}.nc: its run is unfinished; train it to its end")
+        # the first recording of a setting and seed keeps its place
+        first = names.setdefault(tuple(str(attributes[key]) for key in (*APART, "seed")), name)
+        if first != name:
+            raise StorageError(f"{name}.nc and {first}.nc are of one setting and seed; move one of them away")
+
+
 def _networks(same: Sequence[Group]) -> str:
-    errors = np.concatenate([group.data.test_error.transpose("seed", "epoch").values[:, -1] for group in same])
+    errors = np.concatenate([group.errors for group in same])
     low, high = f"{errors.min():.0%}", f"{errors.max():.0%}"
     return f"n = {errors.size}, test error {low if low == high else f'{low} to {high}'}"
 
 
 def _group(same: list[xr.Dataset]) -> Group:
-    seeds = [recording.attrs["seed"] for recording in same]
-    data = xr.concat(
-        same, dim=xr.IndexVariable("seed", seeds), data_vars="all", coords="minimal", compat="override", join="outer",
-        combine_attrs="override",
-    )  # fmt: skip
-    return Group(data, dict(same[0].attrs))
+    same = sorted(same, key=lambda recording: recording.attrs["seed"])
+    seeds = xr.IndexVariable("seed", [recording.attrs["seed"] for recording in same])
+    return Group(xr.concat(same, dim=seeds, data_vars="all", coords="minimal", compat="override", join="outer",
+                           combine_attrs="override"))  # fmt: skip
 
 
 def _order(group: Group) -> tuple:
+    """Photographs first, then what was trained longest, on the most images, and what is largest."""
     a = group.attrs
-    return (
-        a["dataset"] == "digits",
-        -a["images"] * a["epochs"],
-        -a["width"],
-        -a["depth"],
-        a["dataset"],
-        -a["decay_scales"],
-        str([a[key] for key in APART]),
-    )
+    longest = -a["images"] * a["epochs"], -a["width"], -a["depth"]
+    return a["dataset"] == "digits", *longest, a["dataset"], -a["decay_scales"], str([a[key] for key in APART])

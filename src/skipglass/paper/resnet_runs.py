@@ -8,27 +8,27 @@ OMP_NUM_THREADS=1, get through the table faster than one with two threads: one t
 """
 
 import argparse
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from rich.progress import Progress
+import xarray as xr
 
 from skipglass import check, record
-from skipglass.errors import InputError, StorageError, UserError
-from skipglass.paper.claim import Recordings
-from skipglass.paper.experiment import Experiment, Options, copied
-from skipglass.paper.resnet_group import APART, DEPTH
+from skipglass.errors import InputError, UserError
+from skipglass.paper.experiment import Recording, Tell, compute_missing
+from skipglass.paper.resnet_group import OLDER
 from skipglass.training import CHECKPOINT, ResNetSettings, train_resnet
 from skipglass.training.resnet_settings import INTERVENTIONS
 
 __all__ = [
-    "LIVE", "RUNS", "LongTrainings", "both_ways", "check_networks", "is_finished", "is_interrupted", "recording_path",
-    "run_name", "train_runs",
+    "KEPT", "LIVE", "RUNS", "both_ways", "is_interrupted", "recording_path", "recordings_of", "run_name", "train_runs",
 ]  # fmt: skip
 
+KEPT = "resnets/recordings"
+"""Where the recordings lie in the folder of long runs."""
 LIVE = ResNetSettings("digits", depth=14, width=0.5, epochs=10, batch_size=64, every=22)
 """What `skipglass reproduce` trains where nothing was recorded: small enough to watch, and in need of no files."""
 
@@ -53,12 +53,10 @@ RUNS: dict[str, list[ResNetSettings]] = {
     "resnet56": [replace(MANY, depth=56, seed=seed) for seed in (0, 1)],
     "full-depths": [replace(FULL, depth=depth) for depth in (20, 44, 56, 110)],
     "interventions": [
-        replace(run, seed=seed)
+        run
         for seed in range(3)
-        for run in (
-            *both_ways(CHANGED, [seed]),
-            *(replace(CHANGED, intervention=kind) for kind in INTERVENTIONS if kind != "none"),
-        )
+        for changed in [replace(CHANGED, seed=seed)]
+        for run in (*both_ways(changed, [seed]), *(replace(changed, intervention=kind) for kind in INTERVENTIONS[1:]))
     ],
 }
 """Name of a set of runs → its runs. On all images and at full width each takes hours on two cores, and minutes on a
@@ -93,39 +91,6 @@ def run_name(settings: ResNetSettings) -> str:
     return "-".join(part for part in parts if part)
 
 
-def is_finished(path: Path, settings: ResNetSettings) -> bool:
-    """Tell whether the recording of a run is there.
-
-    Parameters
-    ----------
-    path
-        Where it would be.
-    settings
-        Of the run.
-
-    Returns
-    -------
-    bool
-        False if there is no such file.
-
-    Raises
-    ------
-    StorageError
-        If the file there is damaged, or of other settings, which a name does not tell in full: it is not replaced.
-    """
-    if not path.is_file():
-        return False
-    found = record.load(path, "resnet")
-    found.attrs.setdefault("intervention", "none")  # older recordings know of none
-    wanted = {**settings.attributes(), "epochs_done": settings.epochs}
-    for name in record.differing(found, wanted):
-        raise StorageError(
-            f"{path} is of another run: it has {name} = {found.attrs.get(name)}, asked for is {wanted[name]}; choose "
-            "another folder, or move the file away. Nothing was changed there"
-        )
-    return True
-
-
 def recording_path(folder: Path, settings: ResNetSettings) -> Path:
     """Return where the recording of a run is or would be; names that do not tell the precision, as older ones, count.
 
@@ -141,8 +106,7 @@ def recording_path(folder: Path, settings: ResNetSettings) -> Path:
     Path
         In the folder.
     """
-    path = folder / f"{run_name(settings)}.nc"
-    older = folder / f"{run_name(replace(settings, precision='float32'))}.nc"
+    path, older = (folder / f"{run_name(named)}.nc" for named in (settings, replace(settings, precision="float32")))
     if path.is_file() or not older.is_file():
         return path
     return older if record.load(older, "resnet").attrs["precision"] == settings.precision else path
@@ -153,24 +117,49 @@ def is_interrupted(folder: Path, runs: Sequence[ResNetSettings]) -> bool:
     return any((folder / "checkpoints" / run_name(settings)).is_dir() for settings in runs)
 
 
+def recordings_of(
+    folder: Path, runs: Sequence[ResNetSettings], *, data: Path | str | None = None, device: str = "auto"
+) -> dict[str, Recording]:
+    """Return how each run is recorded: it trains, and leaves its state between two epochs, until it is finished.
+
+    Parameters
+    ----------
+    folder
+        Recordings lie in FOLDER/recordings, states in FOLDER/checkpoints.
+    runs
+        Their settings.
+    data, device
+        As for `train_resnet`.
+    """
+
+    def train(settings: ResNetSettings, scratch: Path, tell: Tell) -> xr.Dataset:
+        resume = (record.output_folder(scratch) / CHECKPOINT).is_file()
+        return train_resnet(settings, data=data, folder=scratch, resume=resume, device=device, on_step=tell)
+
+    found = {}
+    for run in runs:
+        name = recording_path(folder / "recordings", run).stem
+        # by these attributes a file of that name is known to be of this run, and finished
+        scratch = folder / "checkpoints" / name
+        wanted = {**run.attributes(), "epochs_done": run.epochs}
+        found[name] = Recording("resnet", partial(train, run, scratch), wanted, True, OLDER, scratch)
+    return found
+
+
 def train_runs(
     folder: Path,
     runs: Sequence[ResNetSettings],
     *,
     data: Path | str | None = None,
     device: str = "auto",
-    on_start: Callable[[str], Callable[[int, int, float, float], None] | None] = lambda name: None,
+    on_start: Callable[[str], Tell | None] = lambda name: None,
 ) -> None:
     """Train what is not finished, one run after another.
 
     Parameters
     ----------
-    folder
-        Recordings go to FOLDER/recordings, states between two epochs to FOLDER/checkpoints, until a run is finished.
-    runs
-        Their settings.
-    data, device
-        As for `train_resnet`.
+    folder, runs, data, device
+        As for `recordings_of`.
     on_start
         Called with the name of each run that is to train; returns what `train_resnet` tells its progress.
 
@@ -182,64 +171,7 @@ def train_runs(
         If a recording of other settings has the name of one of the runs; nothing is trained then.
     """
     recordings = record.output_folder(folder / "recordings")
-    paths = [recording_path(recordings, settings) for settings in runs]
-    for path, settings in zip(paths, runs, strict=True):
-        is_finished(path, settings)  # refuses what is of other settings, before any training
-    for path, settings in zip(paths, runs, strict=True):
-        scratch = folder / "checkpoints" / path.stem
-        if not is_finished(path, settings):
-            resume = (record.output_folder(scratch) / CHECKPOINT).is_file()
-            recording = train_resnet(
-                settings, data=data, folder=scratch, resume=resume, device=device, on_step=on_start(path.stem)
-            )
-            record.remove_leftovers(path)
-            record.save(recording, path, kind="resnet")
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def check_networks(found: Recordings) -> None:
-    """Raise StorageError where a run is unfinished or not of this kind, or two are of one setting and seed."""
-    names: dict[tuple, str] = {}
-    for name, recording in found.items():
-        needed = {
-            DEPTH,
-            "absorbed_norm",
-            "multiplier_norm",
-            "test_error",
-            *APART,
-            "seed",
-            "epochs_done",
-            "drop_epochs",
-        } - {"intervention"}
-        if lacking := sorted(needed - {*recording.variables, *recording.attrs}):
-            raise StorageError(
-                f"cannot draw from {name}.nc: it has no {', '.join(lacking)}, as a recording by skipglass train has; "
-                "train that network again, or move the file away"
-            )
-        if recording.attrs["epochs_done"] < recording.attrs["epochs"]:
-            raise StorageError(f"cannot draw from {name}.nc: its run is unfinished; train it to its end")
-        first = names.setdefault(tuple(str(recording.attrs.get(key, "none")) for key in (*APART, "seed")), name)
-        if first != name:
-            raise StorageError(f"{name}.nc and {first}.nc are of one setting and seed; move one of them away")
-
-
-class LongTrainings(Experiment):
-    """An experiment on recordings of ResNets that take hours to train, and are kept in results/."""
-
-    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
-        """Where there is none, copy those of the long runs."""
-        if not any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns):
-            copied(self.committed(options.recorded), folder)
-
-    @property
-    def patterns(self) -> list[str]:
-        """Of the names of the recordings."""
-        return [*self.finds, *self.optional]
-
-    def committed(self, recorded: Path | None) -> list[Path]:
-        """Return the recordings in a folder of long runs, results/ in a checkout."""
-        place = recorded / "resnets" / "recordings" if recorded else None
-        return sorted(path for pattern in self.patterns for path in place.glob(f"{pattern}.nc")) if place else []
+    compute_missing(recordings_of(folder, runs, data=data, device=device), recordings, on_start)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -269,7 +201,7 @@ def _share(text: str) -> slice:
     return slice(int(first) - 1, None, int(of))
 
 
-def _announce(name: str) -> Callable[[int, int, float, float], None]:
+def _announce(name: str) -> Tell:
     """Print each tenth of a run."""
     sys.stdout.write(f"{name}\n")
 
