@@ -5,6 +5,7 @@ from itertools import product
 from string import Formatter
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -13,7 +14,7 @@ from skipglass.report import Series
 __all__ = ["by_setting", "series_by"]
 
 
-def by_setting(name: str, values: xr.DataArray) -> dict[str, NDArray]:
+def by_setting(name: str, values: xr.DataArray, *, gaps: bool = False) -> dict[str, NDArray]:
     """Return the numbers of an array by setting.
 
     Parameters
@@ -22,6 +23,8 @@ def by_setting(name: str, values: xr.DataArray) -> dict[str, NDArray]:
         What a setting is called: a format string whose fields are dimensions of the array.
     values
         The array, with coordinates along those dimensions.
+    gaps
+        Whether NaN means that there is no number, and a setting without any is none.
 
     Returns
     -------
@@ -34,7 +37,10 @@ def by_setting(name: str, values: xr.DataArray) -> dict[str, NDArray]:
     >>> by_setting("p = {depth}", rise)
     {'p = 10': array([1, 2]), 'p = 20': array([3, 4])}
     """
-    return {setting: found.values for setting, found in _settings(name, values)}
+    numbers = {setting: found.values for setting, found in _settings(name, values)}
+    if not gaps:
+        return numbers
+    return {setting: there for setting, found in numbers.items() if (there := found[~np.isnan(found)]).size}
 
 
 def series_by(

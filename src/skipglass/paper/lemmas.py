@@ -265,8 +265,7 @@ def lower_bound(recordings: Recordings) -> dict[str, Array]:
 def kink(recordings: Recordings) -> Numbers:
     """The gap of Lemma 3 where no pattern of gates brings an output to the kink of the loss."""
     data = recordings["lemmas"]
-    apart = by_setting("{loss}", data.gap.where(data.reached == 0))
-    return {name: v[np.isfinite(v)] for name, v in apart.items() if np.isfinite(v).any()}
+    return by_setting("{loss}", data.gap.where(data.reached == 0), gaps=True)
 
 
 SPREAD_EVENLY = "evenly spread, Λ = n"  # where the paper says that the lower bound is reached

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -12,8 +11,8 @@ from skipglass.errors import InputError
 from skipglass.glass import CriticalPoints, Evidence
 from skipglass.glass.search import Rules
 from skipglass.paper.agreement import scores
-from skipglass.paper.glass import landmarks, lazy_descents
-from skipglass.paper.sampling import over_seeds, searched
+from skipglass.paper.glass import LANDMARKS, descents
+from skipglass.paper.sampling import searched
 from skipglass.report import Axis, Panel, Rule, Series
 from skipglass.theory import Mixture, expected_critical_points
 
@@ -126,51 +125,6 @@ def count_panel(recording: xr.Dataset) -> Panel:
     )
 
 
-def descents(
-    mixture: Mixture,
-    size: int,
-    seeds: Sequence[int],
-    *,
-    starts: int,
-    steps: int,
-    workers: int = 1,
-    on_sample: Callable[[], None] | None = None,
-) -> xr.Dataset:
-    """Descend many glasses of any orders from several starts each.
-
-    Parameters
-    ----------
-    mixture
-        ξ.
-    size
-        Λ.
-    seeds
-        One a glass.
-    starts, steps
-        Of each glass, and the most of each descent.
-    workers
-        Processes.
-    on_sample
-        Called after each glass.
-
-    Returns
-    -------
-    xarray.Dataset
-        `lazy_descents` by sample, with the `landmarks` as attributes.
-    """
-    found = []
-    for sample in over_seeds(partial(_descents, mixture, size, starts, steps), seeds, workers):
-        found.append(sample)
-        if on_sample is not None:
-            on_sample()
-    data = xr.concat(found, "sample").assign_coords(sample=list(seeds))
-    return data.assign_attrs(size=size, steps=steps, mixture=repr(mixture), **landmarks(mixture))
-
-
-def _descents(mixture: Mixture, size: int, starts: int, steps: int, seed: int) -> xr.Dataset:
-    return lazy_descents(mixture, size, seed, starts, steps)
-
-
 def descent_panel(recording: xr.Dataset) -> Panel:
     """Return the energies reached in each sample, beside the landmarks.
 
@@ -185,9 +139,8 @@ def descent_panel(recording: xr.Dataset) -> Panel:
         One point a start.
     """
     sample = recording.sample.values
-    names = {"threshold": "-E_∞", "minimum": "-√ν′", "ground": "-E_0"}
     setting = recording.attrs.get("name", recording.attrs["mixture"])
-    known = {name: recording.attrs[name] for name in names if math.isfinite(recording.attrs[name])}
+    known = {sign: recording.attrs[name] for name, sign in LANDMARKS.items() if math.isfinite(recording.attrs[name])}
     return Panel(
         "glass-descents",
         f"Energy that descent reaches, Λ = {recording.attrs['size']}",
@@ -199,6 +152,6 @@ def descent_panel(recording: xr.Dataset) -> Panel:
             Series(f"start {k}", sample, recording.energy.isel(start=k).values, marks="points")
             for k in range(min(recording.sizes["start"], 7))
         ),
-        rules=tuple(Rule(value, f"{names[name]} = {value:.4f}") for name, value in known.items()),
+        rules=tuple(Rule(value, f"{sign} = {value:.4f}") for sign, value in known.items()),
         note=f"{setting}; at most {recording.attrs['steps']} steps each.",
     )

@@ -100,7 +100,11 @@ def _tails() -> xr.Dataset:
         table.append([terms[r < peak - width].sum(), terms[r > peak + width].sum()])
     shape = (len(betas), len(depths), 2)
     coordinates = {"tail_base": list(betas), "tail_order": list(depths), "side": ["lower", "upper"]}
-    return xr.DataArray(np.reshape(table, shape), coordinates, list(coordinates)).to_dataset(name="beyond")
+    return (
+        xr.DataArray(np.reshape(table, shape), coordinates, list(coordinates))
+        .transpose("side", ...)
+        .to_dataset(name="beyond")
+    )
 
 
 def _eq_41() -> xr.Dataset:
