@@ -218,6 +218,15 @@ MORE: dict[str, tuple[int, str, dict[str, Any], dict[str, Any] | None]] = {
     "videomae": (4, "two layers", {"num_frames": 2}, VIDEO),
     "vivit": (4, "two layers", {"num_frames": 2, "tubelet_size": [2, 8, 8]}, VIDEO),
     "xmod": (6, "two layers of attention, MLP and an adapter", {"default_language": "en_XX"}, None),
+    "zamba2": (
+        6,
+        "a Mamba layer; in a hybrid one the shared transformer's sum h + T(h) stands inside Mamba's branch; both twice",
+        {"layers_block_type": ["mamba", "hybrid"] * 2, "hybrid_layer_ids": [1, 3], "num_hidden_layers": 4}
+        | {"num_mem_blocks": 1, "adapter_rank": 4, "use_mem_rope": False, "mamba_d_state": 8, "mamba_headdim": 8}
+        | {"n_mamba_heads": 8, "mamba_ngroups": 1, "num_attention_heads": 4, "num_key_value_heads": 4}
+        | {"hidden_size": 32, "intermediate_size": 32, "chunk_size": 4},
+        {"input_ids": EIGHT},
+    ),
 }
 MORE["falcon_h1"][2].update(mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8)
 
@@ -320,7 +329,7 @@ NOT_BUILT: dict[str, str] = {
         nemotron3_diarization nemotron_h_omni neomme neucodec nougat omdet-turbo oneformer perception_lm
         pix2struct_text_model pocket_tts pocket_tts_audio_tokenizer pp_ocrv5_server_det pp_ocrv6_medium_det
         qwen3_5 qwen3_5_moe qwen3_omni_moe qwen4_exp t5gemma2_encoder table-transformer timm_backbone
-        wavtokenizer xcodec2 zamba zamba2 zaya mimi_decoder pocket_tts_audio_tokenizer_decoder
+        wavtokenizer xcodec2 zamba zaya mimi_decoder pocket_tts_audio_tokenizer_decoder
         wavtokenizer_encoder
     """,
     "it takes seconds, or memory, also where the recipe has made it small": """

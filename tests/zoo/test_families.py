@@ -52,6 +52,20 @@ def test_what_the_blocks_carry_sums_to_the_depth_of_the_spectrum(name):
     assert parts == pytest.approx([s.effective_depth] * 2, rel=1e-4, abs=1e-4 * s.cancellation, nan_ok=True)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("hf zamba2", [f"model.layers.{k}" for k in (0, 1, 1, 2, 3, 3)]),
+        ("hf gemma4_text", [f"model.layers.{k}" for k in (0, 0, 0, 1, 1, 1)]),
+    ],
+)
+def test_layers_that_share_their_weights_are_named_by_where_they_are_used(name, inside):
+    model, inputs = FAMILIES[name].build()
+    names = [block.name for block in sg.trace(model, inputs, loss_fn=reading).outline.blocks]
+    assert ["".join(name.partition(layer)[:2]) for name, layer in zip(names, inside, strict=True)] == inside, names
+
+
 def test_each_type_of_transformers_is_built_or_there_is_a_reason():
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 

@@ -14,7 +14,7 @@ from skipglass import check
 from skipglass.graph import Graph, Target, Trace, as_trace
 from skipglass.graph.regions import Counted, Regions
 
-__all__ = ["announce", "backwards", "cost"]
+__all__ = ["announce", "backwards", "cost", "reached"]
 
 LONG = 60.0  # seconds; calls that take longer say so first
 log = logging.getLogger("skipglass.paths")
@@ -28,7 +28,9 @@ def cost(
     model: nn.Module | None = None,
     blocks: Sequence[str] | None = None,
 ) -> float:
-    """Predict what `spectrum` costs, in backwards: about half the number of lengths.
+    """Predict what `spectrum` costs, in backwards, if it carries every length: about half their number.
+
+    Of a deep network it carries fewer, those of a band that is known only when it is met; this is an upper bound there.
 
     Parameters
     ----------
@@ -57,7 +59,8 @@ def cost(
     if max_length is not None:
         check.integer("max_length", max_length)
     trace = as_trace(loss, x, model, blocks)
-    return backwards(trace.graph, trace.regions(unit), trace.counted(unit), max_length)
+    regions = trace.regions(unit)
+    return backwards(trace.graph, regions, reached(trace.graph, regions, trace.counted(unit), max_length))
 
 
 def _work(graph: Graph, regions: Regions) -> dict[int, int]:
@@ -68,22 +71,25 @@ def _work(graph: Graph, regions: Regions) -> dict[int, int]:
     return total
 
 
-def backwards(graph: Graph, regions: Regions, counted: Counted, max_length: int | None) -> float:
-    """The cost of a spectrum: 1 + Σ channels·work/Σ work over regions."""
-    lengths = [0] * len(graph.nodes)  # bit r of each: whether a path of length r arrives there
+def reached(graph: Graph, regions: Regions, counted: Counted, max_length: int | None) -> list[int]:
+    """For each head the lengths of the paths that arrive there: bit r of a number is set if some have length r."""
+    lengths = [0] * len(graph.nodes)
     lengths[0] = 1
-    weight, spent = _work(graph, regions), 0
     for h in regions.heads:
-        # h runs once for each length that arrives
-        here = lengths[h]
-        spent += here.bit_count() * weight[h]
         ends, slots = regions.ends(graph, h), [e.slot for e in graph.edges[h]]
         # all ends of a region are reached by the one operand of its head
         if h not in regions.forks:
             slots = slots[:1] * len(ends)
         for (to, _), slot in zip(ends, slots, strict=True):
-            lengths[to] |= _one_longer(here, max_length) if (h, slot) in counted else here
-    return 1 + spent / max(1, sum(weight.values()))
+            lengths[to] |= _one_longer(lengths[h], max_length) if (h, slot) in counted else lengths[h]
+    return lengths
+
+
+def backwards(graph: Graph, regions: Regions, lengths: Sequence[int]) -> float:
+    """The cost of a spectrum that carries every length: 1 + Σ channels·work/Σ work over regions."""
+    weight = _work(graph, regions)
+    # a region runs once for each length that arrives at its head
+    return 1 + sum(lengths[h].bit_count() * weight[h] for h in regions.heads) / max(1, sum(weight.values()))
 
 
 def _one_longer(lengths: int, max_length: int | None) -> int:

@@ -171,6 +171,7 @@ def depths(
     (3, 12, ())
     """
     t = trace(model, inputs, targets, loss_fn, blocks=blocks)
+    # the gradient at x can always be split; each other measure that the network does not allow leaves a note
     found, notes = _of_input(spectrum(t)), []
     weights: tuple[tuple[str, ...], Array, Array] = (), np.zeros(0), np.zeros(0)
     try:
@@ -193,6 +194,7 @@ def depths(
                 found |= {"single paths, median": (median, float(np.hypot(spread, single.depth_error)))}
         except InputError as error:
             notes.append(str(error))
+    # in the order of MEASURES, those that were found
     listed = [name for name in MEASURES if name in found]
     return Depths(
         measures=tuple(listed),
@@ -230,6 +232,7 @@ def _errors_by_groups(
         return UNKNOWN
     if isinstance(targets, Tensor) and targets.shape[:1] != inputs.shape[:1]:
         return UNKNOWN
+    # each group is a batch of its own: every eighth sample, from the k-th on
     figures = []
     for k in range(GROUPS):
         own = targets[k::GROUPS] if isinstance(targets, Tensor) else None
@@ -246,6 +249,7 @@ def _picked(
         raise InputError(f"the output is split for inputs that are one tensor, and they are a {type(inputs).__name__}")
     if output is not None:
         return inputs, output
+    # the default output is the logit of the class that the input has
     y, classes = prediction(t.outputs), torch.as_tensor(targets) if targets is not None else None
     if classes is None or classes.is_floating_point() or classes.ndim != 1 or y.ndim != 2 or len(y) != len(classes):
         raise InputError("the output is split where targets are classes; give output=…, one number for each input")
@@ -259,6 +263,7 @@ def _of_output(split: OutputSplit) -> dict[str, Found]:
         raise InputError("output must give one number for each input, for its variance over inputs to be split")
 
     def resampled(chosen: NDArray[np.int64]) -> Found:
+        # the variance is over the inputs that were drawn: centre parts and outputs by their own means
         centred = parts[:, chosen] - parts[:, chosen].mean(axis=1, keepdims=True)
         y = outputs[chosen] - outputs[chosen].mean()
         square = (centred**2).sum(axis=1)
@@ -284,6 +289,7 @@ def _bootstrap(samples: int, figures: Callable[[NDArray[np.int64]], tuple[float,
     """The standard deviation of some figures over resampled samples; NaN of a single sample."""
     if samples < 2:
         return [np.nan] * len(figures(np.zeros(1, dtype=np.int64)))
+    # a fixed seed: the same network has the same error bar each time
     draws = np.random.default_rng(0).integers(samples, size=(RESAMPLES, samples))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.nanstd([figures(chosen) for chosen in draws], axis=0).tolist()

@@ -94,6 +94,7 @@ def measure(
         run = traced(model, inputs, targets, loss_fn, blocks)
         if unit == "blocks":
             run.outline.require_blocks()
+        # the longest path says how many parts the spectrum can have
         paths = census(run, unit=unit)
         say(f"spectrum in {unit}, up to length {max(paths)}")
         split = spectrum(run, unit=unit, at="blocks")
@@ -101,6 +102,7 @@ def measure(
         participation, per_sample, failure = _participation(run, split)
         dtype = str((run.x if isinstance(run.x, Tensor) else run.x[0]).dtype).removeprefix("torch.")
         loss = "that of the trace" if run is model else _describe(run, targets, loss_fn)
+    # from here on: what was measured, set out by name
     outline = split.graph
     return Profile(
         **{name: getattr(outline, name) for name in ("weights", "sums", "norms", "opaque")},
@@ -152,6 +154,7 @@ def _fits(split: Spectrum, paths: dict[int, int]) -> tuple[Fit, ...]:
     """Both models of the theory; none where the gradient is zero or all paths are of one length."""
     if not split.norm.any() or sum(int(r) in paths for r in split.lengths) < 2:
         return ()
+    # samples that are independent give the fit its confidence interval
     norms = split.norm_per_sample if split.independent_samples else split.norm
     return tuple(fit(split.lengths, squared(norms), paths, reading) for reading in READINGS)
 
@@ -161,6 +164,7 @@ def _notes(split: Spectrum, dtype: str) -> list[str]:
     notes, outline = [], split.graph
     if not split.norm.any():
         notes.append("the gradient is zero: shares and participation are undefined")
+    # at that cancellation half of the digits are lost
     limit = 1 / math.sqrt(torch.finfo(getattr(torch, dtype)).eps)
     if split.cancellation > limit:
         notes.append(

@@ -194,6 +194,7 @@ def output_split(
         with Constants(x, len(x) if x.ndim else None) as seen:
             y = attempt("the model", lambda: model(x))
             Y = attempt("output", lambda: output(y))
+    # one number for each input: the variance over the inputs can be split, too
     alone = isinstance(Y, Tensor) and Y.ndim == 1 and len(Y) == len(x) > 1
     total = Y.sum() if alone else Y
     # blocks are read on the way to x alone: a constant inside a branch would otherwise count as a way around it
@@ -204,6 +205,7 @@ def output_split(
     graph = read(total, targets)
     _require_fixed_statistics(graph)
     _require_piecewise_linear(graph, model)
+    # the blocks were numbered in the graph to x alone: find them in this one
     numbers = {node: i for i, node in enumerate(graph.nodes)}
     whole = replace(outline, graph=graph) if unit == "weights" else outline
     counted = {(numbers[whole.graph.nodes[i]], slot) for i, slot in whole.counted(unit)}
@@ -216,6 +218,7 @@ def output_split(
     for row, part, value in zip(table, parts, (x, *seen.values), strict=True):
         for r, g in part.items():
             row[r - lengths[0]] = _products(g, value.detach().expand_as(g), len(outputs))
+    # Y is Σ over rows of ⟨gradient, value⟩ if and only if the network is piecewise linear
     error = _certify(table, outputs, Y.dtype, graph)
     summed = table.sum(axis=2)
     return OutputSplit(

@@ -255,6 +255,7 @@ class _Fits(Result):
 
 def _with_fits(dataset: "xr.Dataset", readings: list[str]) -> "xr.Dataset":
     """The dataset with its fits laid out as today."""
+    # as `fit` does: of the lengths that some path has, squared norms over their sum
     norm, lengths = dataset["norm"].values, dataset["length"].values
     has_paths = np.isin(lengths, [int(r) for r in json.loads(dataset.attrs["census"])])
     power = norm[has_paths] ** 2 / np.max(norm) ** 2

@@ -20,12 +20,13 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import DecompositionError, InputError, warn
-from skipglass.graph import Block, PathGraph, Target, Trace, as_trace
+from skipglass.graph import Block, Graph, PathGraph, Target, Trace, as_trace
 from skipglass.graph.engine import Arrived, Graded
 from skipglass.graph.shares import Shares, norms, over, quantiles
 from skipglass.graph.verify import size, verify
 from skipglass.paths.answer import depth_sentence
-from skipglass.paths.cost import announce, backwards
+from skipglass.paths.band import LUMPS, narrow, resolved
+from skipglass.paths.cost import announce, backwards, reached
 from skipglass.paths.locate import locate
 from skipglass.paths.panels import fractions, spectrum_panel
 from skipglass.paths.walk import Algebra, walk
@@ -35,6 +36,7 @@ from skipglass.report import Panel
 __all__ = ["Spectrum", "spectrum"]
 
 Array = NDArray[np.float64]
+UNEXPECTED = 100  # our choice: lumps at x above so many tolerances are warned of
 LEADING = {"sample": 1, "token": 2}
 """What shares are kept for → the first dimensions of x that count it."""
 
@@ -66,6 +68,8 @@ class Spectrum(Result):
         False where batch norm in training mode, or anything else in the network that reads across the batch, couples
         the samples: their values are undefined then; and where the tensors of x do not share their first dimension. A
         loss may couple them (a contrastive one): each sample's paths are its own all the same.
+    lumped, tolerance
+        ‖g_short‖ + ‖g_long‖, the norms at x of the lengths that were carried together, and the tolerance by which.
     gradients
         The g_r, (R, *x.shape), a tuple of them for a tuple x; None unless kept.
     unit
@@ -107,6 +111,8 @@ class Spectrum(Result):
         shown=False,
         default=None,
     )
+    lumped: float = number(long_name="norm of the lumped lengths", shown=False, default=0.0)
+    tolerance: float = number(long_name="tolerance of the lumped lengths", shown=False, default=0.0)
 
     @property
     @derived(variable("length", letter="energy", long_name="‖g_r‖²/Σ ‖g_r‖²"))
@@ -160,6 +166,7 @@ def spectrum(
     at: str | None = None,
     per: str = "sample",
     blocks: Sequence[str] | None = None,
+    tolerance: float | None = None,
 ) -> Spectrum:
     """Split ∂loss/∂x by path length, exactly: Σ_r g_r = g.
 
@@ -185,6 +192,10 @@ def spectrum(
         "blocks": also the norm of g_r at the input of every block.
     per
         "sample", or "token": shares along the first two dimensions of x, (samples, tokens, features).
+    tolerance
+        Outer lengths whose norms sum to less than this part of Σ_r ‖g_r‖, in every sample, are carried together and
+        reported as ``lumped`` (see `skipglass.paths.band`). By default a quarter of what the most precise type of the
+        network resolves, which changes no digit that can be trusted; 0 carries every length.
 
     Returns
     -------
@@ -216,14 +227,16 @@ def spectrum(
         _require_tokens(trace.x)
     outline, counted = trace.outline, trace.counted(unit)
     # the walk carries every g_r down at once; regions also end where a block begins, for its norms to be seen there
-    lengths = Lengths(max_length, outline.blocks if at else ())
+    tolerance = resolved(trace.graph.dtypes) if tolerance is None else check.real("tolerance", tolerance, 0, 1)
+    lengths = Lengths(max_length, outline.blocks if at else (), tolerance)
     with trace.measuring():
         regions = trace.regions(unit, lengths.inputs)
         begin = time.perf_counter()
         g = trace.gradient
         seconds = time.perf_counter() - begin
         advice = "" if max_length else "; max_length shortens it"
-        announce("spectrum", backwards(trace.graph, regions, counted, max_length), seconds, advice)
+        lengths_at = reached(trace.graph, regions, counted, max_length)
+        announce("spectrum", backwards(trace.graph, regions, lengths_at), seconds, advice)
         parts = walk(trace.graph, regions, counted, lengths)
         # the parts must sum to autograd's own gradient; if not, say where they first fail to
         try:
@@ -232,10 +245,11 @@ def spectrum(
             raise DecompositionError(f"{failed}{locate(trace, regions, counted)}") from None
         independent = trace.independent_samples
     # from here on: rows of parts, one for each length, one tensor for each of x
-    live = {r for part in parts for r in part if max_length is None or r <= max_length}
+    live = _lengths(trace.graph, lengths_at, max_length)
     r = np.arange(min(live, default=0), max(live, default=0) + 1)
     rows = [[part.get(int(k), torch.zeros_like(v)) for part, v in zip(parts, g, strict=True)] for k in r]
     norm = np.array([size(*row) for row in rows])
+    lumped = _lumped(parts, norm, tolerance)
     shares = Shares(g, leading)
     per_sample = np.stack([shares.of(row) for row in rows])
     share = np.array([shares.total(each) for each in per_sample])
@@ -250,6 +264,8 @@ def spectrum(
         error=error,
         cancellation=_cancellation(norm, g),
         independent_samples=independent,
+        lumped=lumped,
+        tolerance=tolerance,
         gradients=kept[0] if kept and isinstance(trace.x, Tensor) else kept,
         unit=unit,
         graph=outline,
@@ -257,6 +273,25 @@ def spectrum(
         blocks=tuple(b.name for b in outline.blocks) if at else None,
         at_blocks=lengths.at_blocks(parts, int(r[-1])) if at else None,
     )
+
+
+def _lengths(graph: Graph, reached: Sequence[int], max_length: int | None) -> set[int]:
+    """The lengths of the paths that reach x."""
+    at_x = 0
+    for node, _ in graph.targets:
+        at_x |= reached[node]
+    return {r for r in range(at_x.bit_length()) if at_x >> r & 1 and (max_length is None or r <= max_length)}
+
+
+def _lumped(parts: list[Graded], norm: Array, tolerance: float) -> float:
+    """The norms of the lumps; a warning where they are more than a tolerance leads one to expect."""
+    lumped = sum(size(*(part[k] for part in parts if k in part)) for k in LUMPS)
+    if lumped > UNEXPECTED * tolerance * norm.sum():
+        warn(
+            f"lengths of relative norm {lumped / norm.sum():.1g} were carried together, at a tolerance of "
+            f"{tolerance:g}: the network amplifies them on their way to x; ask for a smaller tolerance, or for 0"
+        )
+    return lumped
 
 
 def _require_tokens(x: Target) -> None:
@@ -284,7 +319,8 @@ class Lengths(Algebra):
     Notes the norms of what arrives at the input of some blocks, the join of their merge.
     """
 
-    def __init__(self, max_length: int | None, blocks: Sequence[Block] = ()) -> None:
+    def __init__(self, max_length: int | None, blocks: Sequence[Block] = (), tolerance: float = 0.0) -> None:
+        self.tolerance, self.kept = tolerance, 0
         self.longest = math.inf if max_length is None else max_length + 1  # the channel of all that is longer
         self.inputs = [b.merge.join for b in blocks]  # past the last node where blocks meet only at a tuple x
         self.norms: dict[int, dict[int, float]] = {}
@@ -294,12 +330,14 @@ class Lengths(Algebra):
         crossed: Graded = {}
         for r, v in sorted(graded.items()):
             # t·g_r tʳ has degree r + 1; what is longer than asked for is summed in the last channel
-            to = int(min(r + 1, self.longest))
+            to = r if r in LUMPS else int(min(r + 1, self.longest))
             crossed[to] = crossed[to] + v if to in crossed else v
         return crossed
 
     def visit(self, h: int, at: Arrived) -> None:
         """Note the norms at the input of a block."""
+        if self.tolerance:
+            self.kept = narrow(at, self.tolerance, self.kept)
         if h in self.inputs:
             self.norms[h] = _norms(list(at.values()))
 

@@ -25,7 +25,7 @@ from skipglass.graph.naming import names_of_parameters
 from skipglass.graph.regions import Regions
 from skipglass.graph.shares import over
 from skipglass.graph.verify import capture, judge, reference, require_finite, size
-from skipglass.paths.cost import announce, backwards
+from skipglass.paths.cost import announce, backwards, reached
 from skipglass.paths.panels import fractions
 from skipglass.paths.walk import walk
 from skipglass.paths.weight_sums import Sums
@@ -230,7 +230,7 @@ def weight_spectrum(
         begin = time.perf_counter()
         sums = Sums(uses, _gradients(trace, uses, regions, parameters), keep)
         seconds = time.perf_counter() - begin
-        announce("weight_spectrum", backwards(graph, regions, counted, None), seconds)
+        announce("weight_spectrum", backwards(graph, regions, reached(graph, regions, counted, None)), seconds)
         walk(graph, regions, counted, sums)
     sums.close()
     # from here on: (R, W) tables of numbers, a column for each parameter
@@ -257,6 +257,7 @@ def _gradients(trace: Trace, uses: Uses, regions: Regions, parameters: list[Tens
     whole = {id(p): g for p, g in zip(parameters, reference(trace.loss, tuple(parameters)), strict=True)}
     if uses.elsewhere:
         whole |= {name: torch.zeros_like(whole[name]) for name in uses.elsewhere}
+        # a weight used elsewhere gets more than its uses as a weight give: sum these alone, at each of them
         known = capture(trace.loss, trace.graph, regions)[1]
         with torch.no_grad():
             for h in uses.of:
