@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -11,7 +10,7 @@ from scipy import stats
 
 from skipglass.paper import agreement
 from skipglass.paper.claim import Claim, Recordings, Undecided
-from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell, steps_of
+from skipglass.paper.experiment import Experiment, Pages, Recording, Tell, steps_of
 from skipglass.paper.levels import Levels, levels
 from skipglass.paper.rules import Numbers, within
 from skipglass.report import Panel, Section, Table
@@ -152,13 +151,15 @@ def _count(tell: Tell) -> xr.Dataset:
     return agreement.recording(agreement.sweep(COUNTED, on_case=steps_of(tell, len(agreement.CASES))))
 
 
-def _recordings(options: Options, folder: Path) -> dict[str, Recording]:
-    return {"glass_agreement": Recording("agreement", _count)}
-
-
 def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
     counted = recordings["glass_agreement"]
     return [Section("Critical points, all of them", TEXT, (agreement_table(counted), *layer_panels(counted)))], {}
 
 
-COUNTS = Experiment(("glass",), {"glass_agreement": "agreement"}, _recordings, _pages, CLAIMS)
+COUNTS = Experiment(
+    ("glass",),
+    {"glass_agreement": "agreement"},
+    lambda options, folder: {"glass_agreement": Recording("agreement", _count)},
+    _pages,
+    CLAIMS,
+)

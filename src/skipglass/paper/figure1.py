@@ -84,9 +84,8 @@ CAPTION = {"classes": 50, "depth": 11}
 """The task of the caption: 50 Gaussians, and ten blocks with a shortcut each behind the first layer, which has none."""
 
 RUNS |= {
-    run.replace("gaussians", "caption"): settings | CAPTION
-    for run, settings in RUNS.items()
-    if run.startswith("figure1d-gaussians")
+    run.replace("gaussians", "caption"): RUNS[run] | CAPTION
+    for run in ("figure1d-gaussians-nearest", "figure1d-gaussians-contrary")
 }
 
 TASKS = {"gaussians": "Gaussians", "digits": "digits", "caption": "50 Gaussians, 10 blocks"}
@@ -120,7 +119,21 @@ def runs_of(panel: str, task: str = "") -> list[str]:
 
 def histograms() -> tuple[Panel, ...]:
     """Return Fig. 1(a-c): ε_r for p = 100 and β = 0.1, 0.5, 2."""
-    return tuple(_histogram(letter, DepthEnsemble(DEPTH, beta)) for letter, beta in BETAS.items())
+    ensembles = {letter: DepthEnsemble(DEPTH, beta) for letter, beta in BETAS.items()}
+    return tuple(
+        Panel(
+            f"figure1{letter}",
+            f"({letter}) ε_r at p = {e.depth}, β = {e.beta:g}",
+            "The height is the weight of paths of length r; the further right, the deeper the ensemble.",
+            Axis("path length r", "weight matrices"),
+            Axis("ε_r", zero=True),
+            (Series(f"β = {e.beta:g}", e.lengths, e.weights),),
+            marks="bar",
+            rules=(Rule(e.peak, f"peak {e.peak}", axis="x"),),
+            note=f"Exact. Mean length {e.mean_length:.2f}; 99 % of Σ ε_r² in {'..'.join(map(str, e.band(0.99)))}.",
+        )
+        for letter, e in ensembles.items()
+    )
 
 
 def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
@@ -142,8 +155,7 @@ def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
     course = recording.multiplier_magnitude.swap_dims(evaluation="epoch")
     last = float(course.epoch[-1])
     # the start, and up to five later epochs spread evenly in their logarithm
-    wanted = [0.0, *np.geomspace(min(1.0, last), last, 5)]
-    shown = course.sel(epoch=wanted, method="nearest").drop_duplicates("epoch")
+    shown = course.sel(epoch=[0.0, *np.geomspace(min(1.0, last), last, 5)], method="nearest").drop_duplicates("epoch")
     earlier = series_by("{epoch:g}", shown.isel(epoch=slice(-1)).mean("seed", skipna=False))
     return Panel(
         run,
@@ -213,11 +225,10 @@ def norm_panel(task: str, recordings: dict[str, xr.Dataset]) -> Panel:
     Panel
         One line a run.
     """
-    norms = {run: total_norm(recording) for run, recording in recordings.items()}
-    series = [
-        series_by(_title(run), norm / norm.isel(evaluation=0), "seed", ends=True, x=norm.step)[0]
-        for run, norm in norms.items()
-    ]
+    series: list[Series] = []
+    for run, recording in recordings.items():
+        norm = total_norm(recording)
+        series += series_by(_title(run), norm / norm.isel(evaluation=0), "seed", ends=True, x=norm.step)
     notes = [f"{_title(run)}: {describe(recording)}" for run, recording in recordings.items()]
     return Panel(
         f"figure1e-{task}",
@@ -248,21 +259,6 @@ def describe(recording: xr.Dataset) -> str:
     words.append(f"training accuracy {accuracy:.1%} at the end")
     words.append(f"{recording.sizes['seed']} seeds")
     return ", ".join(words)
-
-
-def _histogram(letter: str, e: DepthEnsemble) -> Panel:
-    lo, hi = e.band(0.99)
-    return Panel(
-        f"figure1{letter}",
-        f"({letter}) ε_r at p = {e.depth}, β = {e.beta:g}",
-        "The height is the weight of paths of length r; the further right, the deeper the ensemble.",
-        Axis("path length r", "weight matrices"),
-        Axis("ε_r", zero=True),
-        (Series(f"β = {e.beta:g}", e.lengths, e.weights),),
-        marks="bar",
-        rules=(Rule(e.peak, f"peak {e.peak}", axis="x"),),
-        note=f"Exact. Mean length {e.mean_length:.2f}; 99 % of Σ ε_r² in {lo}..{hi}.",
-    )
 
 
 def _title(run: str) -> str:
@@ -364,10 +360,8 @@ def _wanted(run: str, seeds: int, epochs: int) -> dict[str, object]:
 
 
 def _recordings(options: Options, folder: Path) -> dict[str, Recording]:
-    seeds, epochs = options.seeds, options.epochs
-    return {
-        run: Recording("training", partial(_train, run, seeds, epochs), _wanted(run, seeds, epochs)) for run in RUNS
-    }
+    extent = (options.seeds, options.epochs)
+    return {run: Recording("training", partial(_train, run, *extent), _wanted(run, *extent)) for run in RUNS}
 
 
 def _train(run: str, seeds: int, epochs: int, tell: Tell) -> xr.Dataset:
@@ -389,18 +383,17 @@ def _check(recordings: Recordings) -> None:
 def _pages(recordings: Recordings, _figures: Sequence[str] = ()) -> Pages:
     """The sections of Figure 1, and its six panels in one drawing."""
     shown = histograms()
-    multipliers = {run: multiplier_panel(run, recordings[run]) for run in runs_of("d")}
-    epochs = epoch_panel({run: recordings[run] for run in runs_of("d")})
+    scaled = {run: recordings[run] for run in runs_of("d")}
+    multipliers = [multiplier_panel(run, recording) for run, recording in scaled.items()]
     norms = [norm_panel(task, {run: recordings[run] for run in runs_of("e", task)}) for task in ("gaussians", "digits")]
-    complexity = figure1f.complexity_panel()
-    critical = (complexity, figure1f.field_panel(), figure1f.finite_panel())
+    critical = (figure1f.complexity_panel(), figure1f.field_panel(), figure1f.finite_panel())
     sections = [
         Section("Path lengths: Fig. 1(a-c)", LENGTHS, (*shown, figure1f.beta_panel())),
-        Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*multipliers.values(), epochs)),
+        Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*multipliers, epoch_panel(scaled))),
         Section("Weight norm while training: Fig. 1(e)", NORMS, tuple(norms)),
         Section("Critical points: Fig. 1(f)", LANDSCAPE, critical),
     ]
-    return sections, {"figure1": (*shown, multipliers[runs_of("d")[0]], norms[0], complexity)}
+    return sections, {"figure1": (*shown, multipliers[0], norms[0], critical[0])}
 
 
 FIGURE1 = Experiment(("figure1",), dict.fromkeys(RUNS, "training"), _recordings, _pages, CLAIMS, check=_check)

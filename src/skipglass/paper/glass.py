@@ -6,24 +6,21 @@ it where the descents look. The pure 3-spin, with its couplings, shows what fini
     python -m skipglass.paper.glass results/glass/recordings/glass_descent.nc
 """
 
-import math
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from skipglass.errors import InputError
-from skipglass.glass import LazyGlass, SphericalGlass, descend
+from skipglass.glass import SphericalGlass, descend
 from skipglass.paper.arrays import by_setting, series_by
 from skipglass.paper.claim import Claim, Recordings, Undecided
 from skipglass.paper.critical_points import layer_panels
 from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell, command, steps_of
 from skipglass.paper.rules import Numbers, below, within
-from skipglass.paper.sampling import over_seeds
+from skipglass.paper.samples import LANDMARKS, STARTS, STEPS, descents, landmarks, lazy_descents
 from skipglass.record import save
 from skipglass.report import Axis, Panel, Rule, Section, Series
 from skipglass.theory import (
@@ -45,121 +42,12 @@ TEXT = (
     "have interactions of a hundred orders, whose couplings nobody could store; they are drawn only where the "
     "descents look, exactly in law. Below β_c every start comes to the one minimum; above it they part."
 )
-LANDMARKS = {"threshold": "-E_∞", "minimum": "-√ν′", "ground": "-E_0"}
-"""What `landmarks` gives, and its letter."""
-DEPTH, SIZE, STEPS = 100, 4000, 40
+DEPTH, SIZE = 100, 4000
 FACTORS = (0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.35, 1.7, 2.5, 5.0, 15.0, 50.0)
 """β/β_c: close around the threshold, up to β = 0.5."""
-SEEDS, STARTS = (0, 1), 2
+SEEDS = (0, 1)
 SAMPLES = {50: 16, 100: 12, 200: 8, 400: 4}
 """Disorder samples of the pure 3-spin by Λ, fewer where they cost more; two starts each."""
-
-
-def landmarks(mixture: Mixture) -> dict[str, float]:
-    """Energies per spin that theory knows; NaN where it does not.
-
-    Parameters
-    ----------
-    mixture
-        ξ.
-
-    Returns
-    -------
-    dict
-        ``threshold``, -E_∞ (below it minima, above it saddles dominate), where its formula holds; ``minimum``, -√ν′,
-        the one minimum of a trivial landscape (ν″ ≤ ν′); ``ground``, -E_0.
-    """
-    m, unit = mixture.normalized(), math.sqrt(mixture(1.0))
-    try:
-        threshold = threshold_energy(m)
-    except InputError:
-        threshold = math.nan
-    return {
-        "threshold": unit * threshold,
-        "minimum": -unit * math.sqrt(m.nu1) if m.ratio <= 1 else math.nan,
-        "ground": unit * ground_state_energy(m),
-    }
-
-
-def lazy_descents(mixture: Mixture, size: int, seed: int, starts: int = STARTS, steps: int = STEPS) -> xr.Dataset:
-    """Descend one glass from several random starts, one after another.
-
-    Each is drawn given all that the earlier ones saw, so they move in the same disorder.
-
-    Parameters
-    ----------
-    mixture
-        ξ.
-    size
-        Λ.
-    seed
-        Of the disorder and of the starts.
-    starts, steps
-        How many, and the most steps of each.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``energy``, ``gradient_norm`` (over √ν′), ``evaluations`` and ``converged`` by start; ``overlap``, the
-        mean ⟨w,w'⟩/Λ over pairs of end points, NaN for one start.
-    """
-    z = LazyGlass(mixture, size, seed=seed)
-    runs = [descend(z, w, steps=steps) for w in z.random_points(starts, seed=seed)]
-    pairs = [float(a.end @ b.end) / size for k, a in enumerate(runs) for b in runs[:k]]
-    return xr.Dataset(
-        {
-            "energy": ("start", [float(run.energy) for run in runs]),
-            "gradient_norm": ("start", [float(run.gradient_norms[-1]) / math.sqrt(mixture.nu1) for run in runs]),
-            "evaluations": ("start", [int(run.evaluations) for run in runs]),
-            "converged": ("start", [bool(run.converged) for run in runs]),
-            "overlap": ((), np.mean(pairs) if pairs else math.nan),
-        }
-    )
-
-
-def descents(
-    mixture: Mixture,
-    size: int,
-    seeds: Sequence[int],
-    *,
-    starts: int,
-    steps: int,
-    workers: int = 1,
-    on_sample: Callable[[], None] | None = None,
-) -> xr.Dataset:
-    """Descend many glasses of any orders from several starts each.
-
-    Parameters
-    ----------
-    mixture
-        ξ.
-    size
-        Λ.
-    seeds
-        One a glass.
-    starts, steps
-        Of each glass, and the most of each descent.
-    workers
-        Processes.
-    on_sample
-        Called after each glass.
-
-    Returns
-    -------
-    xarray.Dataset
-        `lazy_descents` by sample, with the `landmarks` as attributes.
-    """
-    found = []
-    for sample in over_seeds(partial(_descents, mixture, size, starts, steps), seeds, workers):
-        found.append(sample)
-        if on_sample is not None:
-            on_sample()
-    data = xr.concat(found, "sample").assign_coords(sample=list(seeds))
-    return data.assign_attrs(size=size, steps=steps, mixture=repr(mixture), **landmarks(mixture))
-
-
-def _descents(mixture: Mixture, size: int, starts: int, steps: int, seed: int) -> xr.Dataset:
-    return lazy_descents(mixture, size, seed, starts, steps)
 
 
 def depth_sweep(

@@ -3,21 +3,28 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 import xarray as xr
 
 from skipglass.errors import InputError
-from skipglass.glass import CriticalPoints, Evidence
+from skipglass.glass import CriticalPoints, Evidence, LazyGlass, descend
 from skipglass.glass.search import Rules
 from skipglass.paper.agreement import scores
-from skipglass.paper.glass import LANDMARKS, descents
-from skipglass.paper.sampling import searched
+from skipglass.paper.sampling import over_seeds, searched
 from skipglass.report import Axis, Panel, Rule, Series
-from skipglass.theory import Mixture, expected_critical_points
+from skipglass.theory import Mixture, expected_critical_points, ground_state_energy, threshold_energy
 
-__all__ = ["compared", "count_panel", "counts", "descent_panel", "descents"]
+__all__ = [
+    "LANDMARKS", "STARTS", "STEPS", "compared", "count_panel", "counts", "descent_panel", "descents", "landmarks",
+    "lazy_descents",
+]  # fmt: skip
 
+LANDMARKS = {"threshold": "-E_∞", "minimum": "-√ν′", "ground": "-E_0"}
+"""What `landmarks` gives, and its letter."""
+STARTS, STEPS = 2, 40
+"""Descents in each glass, and the most steps of each."""
 EVIDENCE = tuple(field.name for field in fields(Evidence))
 
 
@@ -123,6 +130,113 @@ def count_panel(recording: xr.Dataset) -> Panel:
         note=f"{recording.attrs['mixture']}; {recording.sizes['sample']} samples, {complete} with evidence that all "
         "points were found; whiskers: one standard error.",
     )
+
+
+def landmarks(mixture: Mixture) -> dict[str, float]:
+    """Energies per spin that theory knows; NaN where it does not.
+
+    Parameters
+    ----------
+    mixture
+        ξ.
+
+    Returns
+    -------
+    dict
+        ``threshold``, -E_∞ (below it minima, above it saddles dominate), where its formula holds; ``minimum``, -√ν′,
+        the one minimum of a trivial landscape (ν″ ≤ ν′); ``ground``, -E_0.
+    """
+    m, unit = mixture.normalized(), math.sqrt(mixture(1.0))
+    try:
+        threshold = threshold_energy(m)
+    except InputError:
+        threshold = math.nan
+    return {
+        "threshold": unit * threshold,
+        "minimum": -unit * math.sqrt(m.nu1) if m.ratio <= 1 else math.nan,
+        "ground": unit * ground_state_energy(m),
+    }
+
+
+def lazy_descents(mixture: Mixture, size: int, seed: int, starts: int = STARTS, steps: int = STEPS) -> xr.Dataset:
+    """Descend one glass from several random starts, one after another.
+
+    Each is drawn given all that the earlier ones saw, so they move in the same disorder.
+
+    Parameters
+    ----------
+    mixture
+        ξ.
+    size
+        Λ.
+    seed
+        Of the disorder and of the starts.
+    starts, steps
+        How many, and the most steps of each.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``energy``, ``gradient_norm`` (over √ν′), ``evaluations`` and ``converged`` by start; ``overlap``, the
+        mean ⟨w,w'⟩/Λ over pairs of end points, NaN for one start.
+    """
+    z = LazyGlass(mixture, size, seed=seed)
+    runs = [descend(z, w, steps=steps) for w in z.random_points(starts, seed=seed)]
+    pairs = [float(a.end @ b.end) / size for k, a in enumerate(runs) for b in runs[:k]]
+    return xr.Dataset(
+        {
+            "energy": ("start", [float(run.energy) for run in runs]),
+            "gradient_norm": ("start", [float(run.gradient_norms[-1]) / math.sqrt(mixture.nu1) for run in runs]),
+            "evaluations": ("start", [int(run.evaluations) for run in runs]),
+            "converged": ("start", [bool(run.converged) for run in runs]),
+            "overlap": ((), np.mean(pairs) if pairs else math.nan),
+        }
+    )
+
+
+def descents(
+    mixture: Mixture,
+    size: int,
+    seeds: Sequence[int],
+    *,
+    starts: int,
+    steps: int,
+    workers: int = 1,
+    on_sample: Callable[[], None] | None = None,
+) -> xr.Dataset:
+    """Descend many glasses of any orders from several starts each.
+
+    Parameters
+    ----------
+    mixture
+        ξ.
+    size
+        Λ.
+    seeds
+        One a glass.
+    starts, steps
+        Of each glass, and the most of each descent.
+    workers
+        Processes.
+    on_sample
+        Called after each glass.
+
+    Returns
+    -------
+    xarray.Dataset
+        `lazy_descents` by sample, with the `landmarks` as attributes.
+    """
+    found = []
+    for sample in over_seeds(partial(_descents, mixture, size, starts, steps), seeds, workers):
+        found.append(sample)
+        if on_sample is not None:
+            on_sample()
+    data = xr.concat(found, "sample").assign_coords(sample=list(seeds))
+    return data.assign_attrs(size=size, steps=steps, mixture=repr(mixture), **landmarks(mixture))
+
+
+def _descents(mixture: Mixture, size: int, starts: int, steps: int, seed: int) -> xr.Dataset:
+    return lazy_descents(mixture, size, seed, starts, steps)
 
 
 def descent_panel(recording: xr.Dataset) -> Panel:
