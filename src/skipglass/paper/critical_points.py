@@ -10,7 +10,8 @@ from scipy import stats
 
 from skipglass.paper import agreement
 from skipglass.paper.claim import Claim, Recordings, Undecided
-from skipglass.paper.experiment import Experiment, Pages, Recording, Tell, steps_of
+from skipglass.paper.command import steps_of
+from skipglass.paper.experiment import Experiment, Pages, Recording, Tell
 from skipglass.paper.levels import Levels, levels
 from skipglass.paper.rules import Numbers, within
 from skipglass.report import Panel, Section, Table

@@ -4,11 +4,9 @@ Recordings lie in one folder, one file each, named by the recording. Ctrl-C rais
 finished is kept: a file is written whole or not at all, and a training that was stopped leaves its checkpoints.
 """
 
-import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,7 @@ from skipglass.paper.claim import Claim, Recordings
 from skipglass.report import Panel, Section
 from skipglass.training import ResNetSettings
 
-__all__ = [
-    "Experiment", "Options", "Pages", "Recording", "Tell", "command", "computed", "copied", "is_there", "steps_of",
-]  # fmt: skip
+__all__ = ["Experiment", "Options", "Pages", "Recording", "Tell", "computed", "copied", "is_there"]
 
 Tell = Callable[[int, int], None]
 """Told how many of how many steps are done."""
@@ -220,30 +216,6 @@ def computed(
 
 def _untold(function: Callable[[], xr.Dataset], tell: Tell) -> xr.Dataset:
     return function()
-
-
-def steps_of(tell: Tell, steps: int) -> Callable[..., None]:
-    """Return what is called after each of some steps, with anything, and tells how many of them are done."""
-    done = count(1)
-    return lambda *_: tell(next(done), steps)
-
-
-def command(kind: str, compute: Callable[[], xr.Dataset], arguments: Sequence[str] | None = None) -> None:
-    """Compute a recording, and save it under the name that a command line gives.
-
-    Parameters
-    ----------
-    kind
-        What its file says that it holds.
-    compute
-        Makes it.
-    arguments
-        In place of those of the command line.
-    """
-    parser = argparse.ArgumentParser(description=f"Record: {kind}.")
-    parser.add_argument("recording", type=Path)
-    path = parser.parse_args(arguments).recording
-    record.save(compute(), path, kind=kind)
 
 
 def copied(paths: Iterable[Path], folder: Path) -> None:

@@ -17,8 +17,9 @@ import xarray as xr
 from skipglass.glass import SphericalGlass, descend
 from skipglass.paper.arrays import by_setting, series_by
 from skipglass.paper.claim import Claim, Recordings, Undecided
+from skipglass.paper.command import command, steps_of
 from skipglass.paper.critical_points import layer_panels
-from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell, command, steps_of
+from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell
 from skipglass.paper.rules import Numbers, below, within
 from skipglass.paper.samples import LANDMARKS, STARTS, STEPS, descents, landmarks, lazy_descents
 from skipglass.record import save

@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from skipglass.paper.experiment import command
+from skipglass.paper.command import command
 from skipglass.training import Settings, total_norm, train
 
 __all__ = ["EPOCHS", "GRID", "VARIED", "contrary", "counts", "nearest", "quarters", "survey"]
