@@ -16,7 +16,11 @@ __all__ = ["command", "steps_of"]
 def steps_of(tell: Tell, steps: int) -> Callable[..., None]:
     """Return what is called after each of some steps, with anything, and tells how many of them are done."""
     done = count(1)
-    return lambda *_: tell(next(done), steps)
+
+    def step(*_: object) -> None:
+        tell(next(done), steps)
+
+    return step
 
 
 def command(kind: str, compute: Callable[[], xr.Dataset], arguments: Sequence[str] | None = None) -> None:

@@ -21,7 +21,7 @@ from skipglass.paper.arrays import series_by
 from skipglass.paper.claim import Claim, Recordings
 from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell
 from skipglass.paper.rules import Numbers, above, agrees, grows
-from skipglass.paper.survey import EPOCHS, VARIED
+from skipglass.paper.survey import EPOCHS, VARIED, by_epoch
 from skipglass.report import Axis, Panel, Rule, Section, Series, Slider
 from skipglass.theory import DepthEnsemble
 from skipglass.training import Settings, total_norm, train
@@ -152,7 +152,7 @@ def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
         One line an epoch, mean over units and seeds; of the last epoch the standard deviation over seeds too, as the
         bands of several would hide each other.
     """
-    course = recording.multiplier_magnitude.swap_dims(evaluation="epoch")
+    course = by_epoch(recording, recording.multiplier_magnitude)
     last = float(course.epoch[-1])
     # the start, and up to five later epochs spread evenly in their logarithm
     shown = course.sel(epoch=[0.0, *np.geomspace(min(1.0, last), last, 5)], method="nearest").drop_duplicates("epoch")
@@ -187,8 +187,7 @@ def epoch_panel(recordings: dict[str, xr.Dataset]) -> Panel:
     shortest = min(recordings.values(), key=lambda r: float(r.epoch[-1]))
     epochs = [e for e in shortest.epoch.values.tolist() if e == int(e)]
     courses = {
-        _title(run): r.multiplier_magnitude.mean("seed", skipna=False).swap_dims(evaluation="epoch")
-        for run, r in recordings.items()
+        _title(run): by_epoch(r, r.multiplier_magnitude.mean("seed", skipna=False)) for run, r in recordings.items()
     }
     frames = [
         tuple(Series(name, r.layer, r.sel(epoch=epoch, method="nearest")) for name, r in courses.items())
@@ -228,7 +227,7 @@ def norm_panel(task: str, recordings: dict[str, xr.Dataset]) -> Panel:
     series: list[Series] = []
     for run, recording in recordings.items():
         norm = total_norm(recording)
-        series += series_by(_title(run), norm / norm.isel(evaluation=0), "seed", ends=True, x=norm.step)
+        series += series_by(_title(run), norm / norm.isel(evaluation=0), "seed", ends=True, x=recording.step)
     notes = [f"{_title(run)}: {describe(recording)}" for run, recording in recordings.items()]
     return Panel(
         f"figure1e-{task}",

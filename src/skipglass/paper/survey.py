@@ -20,7 +20,7 @@ import xarray as xr
 from skipglass.paper.command import command
 from skipglass.training import Settings, total_norm, train
 
-__all__ = ["EPOCHS", "GRID", "VARIED", "contrary", "counts", "nearest", "quarters", "survey"]
+__all__ = ["EPOCHS", "GRID", "VARIED", "by_epoch", "contrary", "counts", "nearest", "quarters", "survey"]
 
 EPOCHS = 20
 BASE = Settings(epochs=EPOCHS, seeds=(100, 101, 102))  # other seeds than the figure's
@@ -65,8 +65,12 @@ def quarters(recording: xr.Dataset, panel: str) -> np.ndarray:
         norm = total_norm(recording)
         value = norm / norm.isel(evaluation=0)
     ends = np.linspace(0, float(recording.epoch[-1]), 5)
-    course = value.swap_dims(evaluation="epoch").sel(epoch=ends, method="nearest")
-    return course.transpose("seed", "epoch").values
+    return by_epoch(recording, value).sel(epoch=ends, method="nearest").transpose("seed", "epoch").values
+
+
+def by_epoch(recording: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
+    """Return what was evaluated in a training by epoch, in place of the number of the evaluation."""
+    return values.assign_coords(epoch=("evaluation", recording.epoch.values)).swap_dims(evaluation="epoch")
 
 
 def survey(grid: list[tuple[str, Settings]] = GRID, on_run: Callable[[int], None] | None = None) -> xr.Dataset:
