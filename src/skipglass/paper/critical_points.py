@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import product
 
 import numpy as np
 import xarray as xr
@@ -10,7 +10,8 @@ from scipy import stats
 
 from skipglass.paper import agreement
 from skipglass.paper.claim import Claim, Recordings, Undecided
-from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell
+from skipglass.paper.command import steps_of
+from skipglass.paper.experiment import Experiment, Pages, Recording, Tell
 from skipglass.paper.levels import Levels, levels
 from skipglass.paper.rules import Numbers, within
 from skipglass.report import Panel, Section, Table
@@ -43,20 +44,12 @@ def agreement_table(recording: xr.Dataset) -> Table:
         With the joint test in its caption.
     """
     a, samples = recording.attrs, int(recording.attrs["samples"])
-    rows = []
-    for case in range(recording.sizes["case"]):
-        one = recording.isel(case=case)
-        total, z = one.sel(index=-1), np.abs(one.z.values)
-        complete = samples - int(one.incomplete)
-        rows.append(
-            (
-                str(one.name.values),
-                f"{float(total.expected):.4g}",
-                f"{float(total['mean']):.4g} ± {float(total.standard_error):.2g}",
-                f"{np.nanmax(z):.2f}",
-                f"{complete} of {samples}",
-            )
-        )
+    total, largest = recording.sel(index=-1), abs(recording.z).max("index")
+    columns = (total.name, total.expected, total["mean"], total.standard_error, largest, samples - total.incomplete)
+    rows = [
+        (str(name), f"{expected:.4g}", f"{mean:.4g} ± {error:.2g}", f"{z:.2f}", f"{complete} of {samples}")
+        for name, expected, mean, error, z, complete in zip(*(c.values for c in columns), strict=True)
+    ]
     return Table(
         "glass-counts",
         "Critical points counted, beside the exact mean",
@@ -95,24 +88,24 @@ def layer_panels(recording: xr.Dataset) -> tuple[Panel, ...]:
     tuple of Panel
         One for each order.
     """
-    return tuple(_layers(layers(recording, p).panel()) for p in SHOWN)
-
-
-def _layers(panel: Panel) -> Panel:
-    """All counted rates, and the limit of index 0 alone."""
-    return replace(panel, series=tuple(s for s in panel.series if s.marks == "points" or s.name.startswith("index 0")))
+    drawn = [layers(recording, p).panel() for p in SHOWN]
+    # all counted rates, and the limit of index 0 alone
+    return tuple(
+        replace(panel, series=tuple(s for s in panel.series if s.marks == "points" or s.name.startswith("index 0")))
+        for panel in drawn
+    )
 
 
 def counts_agree(recordings: Recordings) -> Numbers:
     """Test statistics over their 99.9 % points, and the searches that may have missed something."""
     data = recordings["glass_agreement"]
-    there = data["index"].values < data["size"].values[:, None]  # the number in all, and of each index below Λ
-    z = np.where(there, data.z.values, 0.0)
+    # the number in all, and of each index below Λ
+    z = data.z.where(data["index"] < data["size"], 0.0)
     if not np.isfinite(z).all():
         raise Undecided("z of glass_agreement is not finite")
     dof, samples = int(data.dof.sum()), int(data.attrs["samples"])
     return {
-        "largest |z|, over its limit": float(np.abs(z).max()) / agreement.z_limit(dof, samples),
+        "largest |z|, over its limit": float(abs(z).max()) / agreement.z_limit(dof, samples),
         "joint χ², over its limit": float(data.chi2.sum()) / float(stats.chi2.isf(LEVEL, dof)),
         "incomplete searches": int(data.incomplete.sum()) * 2.0,
     }
@@ -128,15 +121,12 @@ def precision(recordings: Recordings) -> Numbers:
 def ordered(recordings: Recordings) -> Numbers:
     """How much higher the lowest and the median critical point of an index lie than those of the index before."""
     data = recordings["glass_agreement"]
-    found: dict[str, list[float]] = {}
-    for case in np.unique(data.point_case.values):
-        chosen = data.point_case.values == case
-        energy, index = data.energy.values[chosen], data.point_index.values[chosen]
-        below = range(int(data["size"].values[case]) // 2)
-        for word, statistic in (("lowest", np.min), ("median", np.median)):
-            row = [float(statistic(energy[index == k])) for k in below]
-            found[f"{word}, {data.name.values[case]}"] = np.diff(row).tolist()
-    return found
+    points = data[["energy", "point_index", "point_case"]].to_dataframe().astype({"energy": float})
+    levels = points.groupby(["point_case", "point_index"]).energy.agg(lowest="min", median="median")
+    return {
+        f"{word}, {data.name.values[case]}": np.diff(levels[word][case][: int(data["size"][case]) // 2])
+        for case, word in product(points.point_case.unique(), levels)
+    }
 
 
 CLAIMS = (
@@ -151,8 +141,7 @@ CLAIMS = (
     Claim(
         "Sec. 2, layers", "Critical points of low index lie in layers near the ground state.",
         "Sec. 2: “the asymptotic complexity of spherical spin glasses reveals a layered structure of low-index "
-        "critical "
-        "points near the global optimum”.",
+        "critical points near the global optimum”.",
         "rise of H/Λ from an index to the next, below half of Λ", ordered, within(low=1e-9), "glass_agreement",
         figure="glass-layers-3",
     ),
@@ -160,17 +149,7 @@ CLAIMS = (
 
 
 def _count(tell: Tell) -> xr.Dataset:
-    done: list[str] = []
-
-    def on_case(name: str, _result: object) -> None:
-        done.append(name)
-        tell(len(done), len(agreement.CASES))
-
-    return agreement.recording(agreement.sweep(COUNTED, on_case=on_case))
-
-
-def _recordings(options: Options, folder: Path) -> dict[str, Recording]:
-    return {"glass_agreement": Recording("agreement", _count)}
+    return agreement.recording(agreement.sweep(COUNTED, on_case=steps_of(tell, len(agreement.CASES))))
 
 
 def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
@@ -178,4 +157,10 @@ def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
     return [Section("Critical points, all of them", TEXT, (agreement_table(counted), *layer_panels(counted)))], {}
 
 
-COUNTS = Experiment(("glass",), {"glass_agreement": "agreement"}, _recordings, _pages, CLAIMS)
+COUNTS = Experiment(
+    ("glass",),
+    {"glass_agreement": "agreement"},
+    lambda options, folder: {"glass_agreement": Recording("agreement", _count)},
+    _pages,
+    CLAIMS,
+)

@@ -89,6 +89,11 @@ def _no_check(recordings: Recordings) -> None:
     """Whatever lies there goes together."""
 
 
+def _no_pages(recordings: Recordings, figures: Sequence[str]) -> Pages:
+    """What is judged and not shown."""
+    return [], {}
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One result of the paper: what is measured, judged and drawn for it.
@@ -202,8 +207,8 @@ class Experiment:
 def computed(
     figure: str,
     functions: Mapping[str, Callable[[], xr.Dataset]],
-    pages: Callable[[Recordings, Sequence[str]], Pages],
-    claims: tuple[Claim, ...],
+    pages: Callable[[Recordings, Sequence[str]], Pages] = _no_pages,
+    claims: tuple[Claim, ...] = (),
 ) -> Experiment:
     """Return an experiment whose recordings take seconds and depend on nothing that a user may choose.
 

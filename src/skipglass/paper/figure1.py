@@ -8,21 +8,20 @@ it, too.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper import figure1f
+from skipglass.paper.arrays import series_by
 from skipglass.paper.claim import Claim, Recordings
 from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell
 from skipglass.paper.rules import Numbers, above, agrees, grows
-from skipglass.paper.survey import EPOCHS
+from skipglass.paper.survey import EPOCHS, VARIED, by_epoch
 from skipglass.report import Axis, Panel, Rule, Section, Series, Slider
 from skipglass.theory import DepthEnsemble
 from skipglass.training import Settings, total_norm, train
@@ -64,25 +63,20 @@ LANDSCAPE = (
 BETAS = {"a": 0.1, "b": 0.5, "c": 2.0}
 DEPTH = 100
 
+SURVEYED = {
+    "figure1d-gaussians-nearest": (16.0, 0.003, "paper", "after", None),
+    "figure1d-gaussians-contrary": (4.0, 0.03, "paper", "after", None),
+    "figure1d-digits-nearest": (0.0, 0.03, "batch", "before", None),
+    "figure1d-digits-contrary": (0.0, 0.03, "paper", "after", None),
+    "figure1e-gaussians-nearest": (4.0, 0.3, "none", "after", 0.1),
+    "figure1e-gaussians-contrary": (4.0, 0.01, "none", "after", None),
+    "figure1e-digits-nearest": (0.0, 0.3, "none", "after", 0.1),
+    "figure1e-digits-contrary": (0.0, 0.003, "none", "after", None),
+}
+"""Name of the recording → what the survey chose: separation, learning rate, normalisation, its placement, and C."""
+
 RUNS: dict[str, dict[str, object]] = {
-    f"figure1{panel}-{task}-{which}": {
-        "experiment": task,
-        "separation": separation,
-        "learning_rate": rate,
-        "normalization": normalization,
-        "placement": placement,
-        "scale": scale,
-    }
-    for panel, task, which, separation, rate, normalization, placement, scale in [
-        ("d", "gaussians", "nearest", 16.0, 0.003, "paper", "after", None),
-        ("d", "gaussians", "contrary", 4.0, 0.03, "paper", "after", None),
-        ("d", "digits", "nearest", 0.0, 0.03, "batch", "before", None),
-        ("d", "digits", "contrary", 0.0, 0.03, "paper", "after", None),
-        ("e", "gaussians", "nearest", 4.0, 0.3, "none", "after", 0.1),
-        ("e", "gaussians", "contrary", 4.0, 0.01, "none", "after", None),
-        ("e", "digits", "nearest", 0.0, 0.3, "none", "after", 0.1),
-        ("e", "digits", "contrary", 0.0, 0.003, "none", "after", None),
-    ]
+    run: dict(zip(VARIED, (run.split("-")[1], *values), strict=True)) for run, values in SURVEYED.items()
 }
 """Name of the recording → what it sets, chosen by the survey."""
 
@@ -90,10 +84,9 @@ CAPTION = {"classes": 50, "depth": 11}
 """The task of the caption: 50 Gaussians, and ten blocks with a shortcut each behind the first layer, which has none."""
 
 RUNS |= {
-    run.replace("gaussians", "caption"): {**RUNS[run], **CAPTION}
+    run.replace("gaussians", "caption"): RUNS[run] | CAPTION
     for run in ("figure1d-gaussians-nearest", "figure1d-gaussians-contrary")
 }
-
 
 TASKS = {"gaussians": "Gaussians", "digits": "digits", "caption": "50 Gaussians, 10 blocks"}
 """Task in a run's name → words."""
@@ -126,7 +119,21 @@ def runs_of(panel: str, task: str = "") -> list[str]:
 
 def histograms() -> tuple[Panel, ...]:
     """Return Fig. 1(a-c): ε_r for p = 100 and β = 0.1, 0.5, 2."""
-    return tuple(_histogram(letter, DepthEnsemble(DEPTH, beta)) for letter, beta in BETAS.items())
+    ensembles = {letter: DepthEnsemble(DEPTH, beta) for letter, beta in BETAS.items()}
+    return tuple(
+        Panel(
+            f"figure1{letter}",
+            f"({letter}) ε_r at p = {e.depth}, β = {e.beta:g}",
+            "The height is the weight of paths of length r; the further right, the deeper the ensemble.",
+            Axis("path length r", "weight matrices"),
+            Axis("ε_r", zero=True),
+            (Series(f"β = {e.beta:g}", e.lengths, e.weights),),
+            marks="bar",
+            rules=(Rule(e.peak, f"peak {e.peak}", axis="x"),),
+            note=f"Exact. Mean length {e.mean_length:.2f}; 99 % of Σ ε_r² in {'..'.join(map(str, e.band(0.99)))}.",
+        )
+        for letter, e in ensembles.items()
+    )
 
 
 def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
@@ -145,12 +152,11 @@ def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
         One line an epoch, mean over units and seeds; of the last epoch the standard deviation over seeds too, as the
         bands of several would hide each other.
     """
-    layers, value = recording.layer.values, recording.multiplier_magnitude
-    *earlier, last = (
-        _with_spread(f"{epoch:g}", layers, value.isel(evaluation=_row(recording, epoch)))
-        for epoch in _shown_epochs(recording)
-    )
-    series = (*(replace(each, low=None, high=None) for each in earlier), last)
+    course = by_epoch(recording, recording.multiplier_magnitude)
+    last = float(course.epoch[-1])
+    # the start, and up to five later epochs spread evenly in their logarithm
+    shown = course.sel(epoch=[0.0, *np.geomspace(min(1.0, last), last, 5)], method="nearest").drop_duplicates("epoch")
+    earlier = series_by("{epoch:g}", shown.isel(epoch=slice(-1)).mean("seed", skipna=False))
     return Panel(
         run,
         f"(d) Batch-norm multipliers λ_l, {_title(run)}",
@@ -158,7 +164,7 @@ def multiplier_panel(run: str, recording: xr.Dataset) -> Panel:
         "every later line above the earlier ones. Layer 1 has no shortcut.",
         Axis("layer l"),
         Axis("|λ_l|, mean over units"),
-        series,
+        earlier + series_by("{epoch:g}", shown.isel(epoch=[-1]), "seed"),
         rules=(Rule(1.0, "start"),),
         color=Axis("epoch"),
         note=f"{describe(recording)}. Mean over seeds; band: one standard deviation over seeds, last epoch.",
@@ -180,13 +186,11 @@ def epoch_panel(recordings: dict[str, xr.Dataset]) -> Panel:
     """
     shortest = min(recordings.values(), key=lambda r: float(r.epoch[-1]))
     epochs = [e for e in shortest.epoch.values.tolist() if e == int(e)]
+    courses = {
+        _title(run): by_epoch(r, r.multiplier_magnitude.mean("seed", skipna=False)) for run, r in recordings.items()
+    }
     frames = [
-        tuple(
-            Series(
-                _title(run), r.layer.values, r.multiplier_magnitude.mean("seed", skipna=False).values[_row(r, epoch)]
-            )
-            for run, r in recordings.items()
-        )
+        tuple(Series(name, r.layer, r.sel(epoch=epoch, method="nearest")) for name, r in courses.items())
         for epoch in epochs
     ]
     captions = [
@@ -220,12 +224,10 @@ def norm_panel(task: str, recordings: dict[str, xr.Dataset]) -> Panel:
     Panel
         One line a run.
     """
-    series = []
+    series: list[Series] = []
     for run, recording in recordings.items():
-        growth = total_norm(recording)
-        growth = growth / growth.isel(evaluation=0)
-        low, high = growth.min("seed", skipna=False).values, growth.max("seed", skipna=False).values
-        series.append(Series(_title(run), recording.step.values, growth.mean("seed", skipna=False).values, low, high))
+        norm = total_norm(recording)
+        series += series_by(_title(run), norm / norm.isel(evaluation=0), "seed", ends=True, x=recording.step)
     notes = [f"{_title(run)}: {describe(recording)}" for run, recording in recordings.items()]
     return Panel(
         f"figure1e-{task}",
@@ -258,98 +260,53 @@ def describe(recording: xr.Dataset) -> str:
     return ", ".join(words)
 
 
-def _histogram(letter: str, e: DepthEnsemble) -> Panel:
-    lo, hi = e.band(0.99)
-    return Panel(
-        f"figure1{letter}",
-        f"({letter}) ε_r at p = {e.depth}, β = {e.beta:g}",
-        "The height is the weight of paths of length r; the further right, the deeper the ensemble.",
-        Axis("path length r", "weight matrices"),
-        Axis("ε_r", zero=True),
-        (Series(f"β = {e.beta:g}", e.lengths, e.weights),),
-        marks="bar",
-        rules=(Rule(e.peak, f"peak {e.peak}", axis="x"),),
-        note=f"Exact. Mean length {e.mean_length:.2f}; 99 % of Σ ε_r² in {lo}..{hi}.",
-    )
-
-
-def _with_spread(name: str, x: np.ndarray, values: xr.DataArray) -> Series:
-    """Mean and standard deviation over seeds; one seed shows no spread."""
-    mean = values.mean("seed", skipna=False).values
-    if values.sizes["seed"] == 1:
-        return Series(name, x, mean)
-    deviation = values.std("seed", ddof=1, skipna=False).values
-    return Series(name, x, mean, mean - deviation, mean + deviation)
-
-
 def _title(run: str) -> str:
     _, task, which = run.split("-")
     return f"{TASKS[task]}, " + {"nearest": "nearest to the paper", "contrary": "most contrary"}[which]
 
 
-def _row(recording: xr.Dataset, epoch: float) -> int:
-    return int(np.argmin(np.abs(recording.epoch.values - epoch)))
+def _changes(recordings: Recordings) -> dict[str, xr.DataArray]:
+    """{setting: change of |λ_l| from the start to the end, by seed and layer}."""
+    courses = {run: data.multiplier_magnitude for run, data in recordings.items() if run.startswith("figure1d")}
+    return {_title(run): value.isel(evaluation=-1) - value.isel(evaluation=0) for run, value in courses.items()}
 
 
-def _shown_epochs(recording: xr.Dataset) -> list[float]:
-    """The start, and up to five later epochs spread evenly in their logarithm."""
-    last = float(recording.epoch[-1])
-    wanted = [0.0, *np.geomspace(min(1.0, last), last, 5)]
-    return list(dict.fromkeys(float(recording.epoch.values[_row(recording, e)]) for e in wanted))
-
-
-def change(run: str, recording: xr.Dataset) -> NDArray[np.float64]:
-    """Return the change of |λ_l| from the start to the end, (seed, layer)."""
-    value = recording.multiplier_magnitude.transpose("evaluation", "seed", "layer").values
-    return value[-1] - value[0]
-
-
-def _changes(recordings: Recordings) -> dict[str, NDArray[np.float64]]:
-    """{setting: change of |λ_l|, (seed, layer)}."""
-    return {_title(run): change(run, data) for run, data in recordings.items() if run.startswith("figure1d")}
-
-
-def multipliers_grow(recordings: Recordings) -> Numbers:
+def multipliers_grow(recordings: Recordings) -> dict[str, xr.DataArray]:
     """The change of |λ_l|, mean over the layers with a shortcut."""
-    return {name: values[:, 1:].mean(axis=1) for name, values in _changes(recordings).items()}
+    changes = _changes(recordings)
+    return {name: v.isel(layer=slice(1, None)).mean("layer", skipna=False) for name, v in changes.items()}
 
 
 def norms_grow(recordings: Recordings) -> Numbers:
     """The relative change of ‖w‖."""
-    norms = {run: total_norm(data).transpose("evaluation", "seed").values
-             for run, data in recordings.items() if run.startswith("figure1e")}  # fmt: skip
-    return {_title(run): norm[-1] / norm[0] - 1 for run, norm in norms.items()}
+    norms = {run: total_norm(data) for run, data in recordings.items() if run.startswith("figure1e")}
+    return {_title(run): norm.isel(evaluation=-1) / norm.isel(evaluation=0) - 1 for run, norm in norms.items()}
 
 
 def first_layer_apart(recordings: Recordings) -> Numbers:
     """How much further the change of |λ_1| lies from the mean of the others than another layer's does."""
     found = {}
-    for name, values in _changes(recordings).items():
-        layers = values.shape[1]
-        gap = (values - values.mean(axis=1, keepdims=True)) * layers / (layers - 1)  # to the mean of the others
-        found[name] = np.abs(gap[:, 0]) - np.abs(gap[:, 1:]).mean(axis=1)
+    for name, change in _changes(recordings).items():
+        layers = change.sizes["layer"]
+        gap = abs(change - change.mean("layer", skipna=False)) * layers / (layers - 1)  # to the mean of the others
+        found[name] = gap.isel(layer=0) - gap.isel(layer=slice(1, None)).mean("layer", skipna=False)
     return found
 
 
 def first_layer_outside(recordings: Recordings) -> Numbers:
     """By how much the change of |λ_1| lies beyond that of every other layer."""
-    return {
-        name: np.maximum(v[:, 0] - v[:, 1:].max(axis=1), v[:, 1:].min(axis=1) - v[:, 0])
-        for name, v in _changes(recordings).items()
-    }
-
-
-def first_layer_grows(recordings: Recordings) -> Numbers:
-    """The change of |λ_1|."""
-    return {name: values[:, 0] for name, values in _changes(recordings).items()}
+    found = {}
+    for name, change in _changes(recordings).items():
+        first, others = change.isel(layer=0), change.isel(layer=slice(1, None))
+        found[name] = np.maximum(first - others.max("layer", skipna=False), others.min("layer", skipna=False) - first)
+    return found
 
 
 def tasks_differ(recordings: Recordings) -> Numbers:
     """The change of |λ_l| on the caption's task minus that on App. C's, seed by seed."""
-    found = multipliers_grow(recordings)
+    grown = multipliers_grow(recordings)
     return {
-        which: np.asarray(found[_title(f"figure1d-caption-{which}")])
-        - np.asarray(found[_title(f"figure1d-gaussians-{which}")])
+        which: grown[_title(f"figure1d-caption-{which}")] - grown[_title(f"figure1d-gaussians-{which}")]
         for which in ("nearest", "contrary")
     }
 
@@ -376,7 +333,8 @@ CLAIMS = (
     Claim(
         "Theorem 3, unskipped", "|λ_l| of the layer that is not skipped grows while training.",
         "Sec. 4.2: “Thm. 3 suggests that |λ_l| will increase for layers l that do not have skip-connections.”",
-        "change of |λ_1|", first_layer_grows, grows(small=0.02), "figure1d", figure="figure1d-gaussians-nearest",
+        "change of |λ_1|", lambda r: {name: v.isel(layer=0) for name, v in _changes(r).items()}, grows(small=0.02),
+        "figure1d", figure="figure1d-gaussians-nearest",
     ),
     Claim(
         "Fig. 1(e)", "Without batch norm the norm of the weights grows while training.",
@@ -387,8 +345,7 @@ CLAIMS = (
     Claim(
         "Fig. 1(d), task", "The caption of Fig. 1 and App. C tell of one task.",
         "Caption of Fig. 1: “10 layers ResNet trained to discriminate between 50 multivariate Gaussians (see "
-        "Appendix C "
-        "for more details)”; App. C: “a mixture of 10 multivariate Gaussians in 50D”.",
+        "Appendix C for more details)”; App. C: “a mixture of 10 multivariate Gaussians in 50D”.",
         "change of |λ_l| with 50 Gaussians minus that with 10", tasks_differ, agrees(0.02), "figure1d", "slips",
         figure="figure1d-caption-nearest", note="App. C's 10 are taken, and both are shown",
     ),
@@ -402,10 +359,8 @@ def _wanted(run: str, seeds: int, epochs: int) -> dict[str, object]:
 
 
 def _recordings(options: Options, folder: Path) -> dict[str, Recording]:
-    seeds, epochs = options.seeds, options.epochs
-    return {
-        run: Recording("training", partial(_train, run, seeds, epochs), _wanted(run, seeds, epochs)) for run in RUNS
-    }
+    extent = (options.seeds, options.epochs)
+    return {run: Recording("training", partial(_train, run, *extent), _wanted(run, *extent)) for run in RUNS}
 
 
 def _train(run: str, seeds: int, epochs: int, tell: Tell) -> xr.Dataset:
@@ -427,18 +382,17 @@ def _check(recordings: Recordings) -> None:
 def _pages(recordings: Recordings, _figures: Sequence[str] = ()) -> Pages:
     """The sections of Figure 1, and its six panels in one drawing."""
     shown = histograms()
-    multipliers = {run: multiplier_panel(run, recordings[run]) for run in runs_of("d")}
-    epochs = epoch_panel({run: recordings[run] for run in runs_of("d")})
+    scaled = {run: recordings[run] for run in runs_of("d")}
+    multipliers = [multiplier_panel(run, recording) for run, recording in scaled.items()]
     norms = [norm_panel(task, {run: recordings[run] for run in runs_of("e", task)}) for task in ("gaussians", "digits")]
-    complexity = figure1f.complexity_panel()
-    critical = (complexity, figure1f.field_panel(), figure1f.finite_panel())
+    critical = (figure1f.complexity_panel(), figure1f.field_panel(), figure1f.finite_panel())
     sections = [
         Section("Path lengths: Fig. 1(a-c)", LENGTHS, (*shown, figure1f.beta_panel())),
-        Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*multipliers.values(), epochs)),
+        Section("Multipliers while training: Fig. 1(d)", MULTIPLIERS, (*multipliers, epoch_panel(scaled))),
         Section("Weight norm while training: Fig. 1(e)", NORMS, tuple(norms)),
         Section("Critical points: Fig. 1(f)", LANDSCAPE, critical),
     ]
-    return sections, {"figure1": (*shown, multipliers[runs_of("d")[0]], norms[0], complexity)}
+    return sections, {"figure1": (*shown, multipliers[0], norms[0], critical[0])}
 
 
 FIGURE1 = Experiment(("figure1",), dict.fromkeys(RUNS, "training"), _recordings, _pages, CLAIMS, check=_check)

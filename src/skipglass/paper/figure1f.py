@@ -1,15 +1,10 @@
 """Figure 1(f), and what the paper leaves out of it: the field, the threshold, and finite Λ."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skipglass.report import Axis, Panel, Rule, Series, Slider
-from skipglass.theory import (
-    DepthEnsemble,
-    Mixture,
-    complexity,
-    expected_critical_points,
-    trivialization_threshold,
-)
+from skipglass.theory import DepthEnsemble, complexity, expected_critical_points, trivialization_threshold
 
 __all__ = ["beta_panel", "complexity_panel", "field_panel", "finite_panel"]
 
@@ -20,7 +15,6 @@ SIZES = (10, 30, 100, 500)
 def complexity_panel() -> Panel:
     """Return Fig. 1(f): the complexity of fixed index against β, orders r ≥ 2 as in the paper."""
     betas = np.linspace(0.02, 2.5, 125)
-    series = [Series(f"p = {p}", betas, [complexity(_mixture(p, b, field=False)) for b in betas]) for p in DEPTHS]
     return Panel(
         "figure1f",
         "(f) Critical points of a finite index, no field",
@@ -28,7 +22,7 @@ def complexity_panel() -> Panel:
         "number rises with β, as the ensemble deepens. θ_k is the limit of (1/Λ) ln E[Crt_k].",
         Axis("β"),
         Axis("complexity θ_k", "nats per weight", zero=True),
-        tuple(series),
+        tuple(Series(f"p = {p}", betas, _rates(p, betas)) for p in DEPTHS),
         note="Exact (Eq. 33), orders r ≥ 2 as the paper has them. The paper does not give p.",
     )
 
@@ -37,8 +31,13 @@ def field_panel(depth: int = 100) -> Panel:
     """Return the same with the field r = 1 kept, for small β, with the threshold of triviality."""
     threshold = trivialization_threshold(depth)
     betas = np.linspace(threshold / 4, 4 * threshold, 151)
-    kept = [_mixture(depth, b, field=True) for b in betas]
-    dropped = [_mixture(depth, b, field=False) for b in betas]
+    shown = {
+        "no field, all indices": (None, False),
+        "no field, minima (paper)": (0, False),
+        "field kept, all indices": (None, True),
+        "field kept, minima": (0, True),
+        "field kept, saddles k = 1": (1, True),
+    }
     return Panel(
         "figure1f-field",
         f"(f) What the field changes, p = {depth}",
@@ -47,13 +46,7 @@ def field_panel(depth: int = 100) -> Panel:
         "points grow exponentially.",
         Axis("β"),
         Axis("rate (1/Λ) ln E[Crt]", "nats per weight"),
-        (
-            Series("no field, all indices", betas, [complexity(m, None) for m in dropped]),
-            Series("no field, minima (paper)", betas, [complexity(m, 0) for m in dropped]),
-            Series("field kept, all indices", betas, [complexity(m, None) for m in kept]),
-            Series("field kept, minima", betas, [complexity(m, 0) for m in kept]),
-            Series("field kept, saddles k = 1", betas, [complexity(m, 1) for m in kept]),
-        ),
+        tuple(Series(name, betas, _rates(depth, betas, *which)) for name, which in shown.items()),
         rules=(Rule(threshold, f"β_c = {threshold:.4g}", axis="x"),),
         note=f"Exact. β_c·p = {threshold * depth:.4g}: branches scaled below about 1/depth leave one minimum.",
     )
@@ -63,12 +56,11 @@ def finite_panel(depth: int = 100) -> Panel:
     """Return (1/Λ) ln E[Crt] at finite Λ with the field kept, beside its limit."""
     threshold = trivialization_threshold(depth)
     betas = np.geomspace(threshold / 10, 300 * threshold, 60)
-    mixtures = [_mixture(depth, b, field=True) for b in betas]
+    mixtures = [DepthEnsemble(depth, float(b)).mixture(field=True) for b in betas]
     finite = [
         Series(f"Λ = {size}", betas, [expected_critical_points(m, size, log=True) / size for m in mixtures])
         for size in SIZES
     ]
-    limit = Series("Λ → ∞", betas, [complexity(m, None) for m in mixtures])
     return Panel(
         "figure1f-finite",
         f"(f) Critical points of all indices at finite Λ, p = {depth}",
@@ -76,7 +68,7 @@ def finite_panel(depth: int = 100) -> Panel:
         "left of the threshold.",
         Axis("β", log=True),
         Axis("(1/Λ) ln E[Crt]", "nats per weight", zero=True),
-        (*finite, limit),
+        (*finite, Series("Λ → ∞", betas, _rates(depth, betas, None, True))),
         rules=(Rule(threshold, f"β_c = {threshold:.4g}", axis="x"),),
         note="Exact Kac–Rice counts (quadrature over the GOE density), field kept.",
     )
@@ -104,5 +96,6 @@ def beta_panel(depth: int = 100) -> Panel:
     )
 
 
-def _mixture(depth: int, beta: float, *, field: bool) -> Mixture:
-    return DepthEnsemble(depth, float(beta)).mixture(field=field)
+def _rates(depth: int, betas: NDArray[np.float64], index: int | None = 0, field: bool = False) -> list[float]:
+    """The complexity of an index, or of all, by β."""
+    return [complexity(DepthEnsemble(depth, float(beta)).mixture(field=field), index) for beta in betas]

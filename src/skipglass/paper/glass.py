@@ -6,24 +6,22 @@ it where the descents look. The pure 3-spin, with its couplings, shows what fini
     python -m skipglass.paper.glass results/glass/recordings/glass_descent.nc
 """
 
-import argparse
-import math
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from skipglass.errors import InputError
-from skipglass.glass import LazyGlass, SphericalGlass, descend
+from skipglass.glass import SphericalGlass, descend
+from skipglass.paper.arrays import by_setting, series_by
 from skipglass.paper.claim import Claim, Recordings, Undecided
+from skipglass.paper.command import command, steps_of
 from skipglass.paper.critical_points import layer_panels
 from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell
 from skipglass.paper.rules import Numbers, below, within
+from skipglass.paper.samples import LANDMARKS, STARTS, STEPS, descents, landmarks, lazy_descents
 from skipglass.record import save
 from skipglass.report import Axis, Panel, Rule, Section, Series
 from skipglass.theory import (
@@ -36,7 +34,8 @@ from skipglass.theory import (
 from skipglass.threads import one_thread
 
 __all__ = [
-    "CLAIMS", "GLASS", "depth_sweep", "finite_size", "glass_panels", "landmarks", "lazy_descents", "quick", "run_all",
+    "CLAIMS", "GLASS", "LANDMARKS", "both", "depth_sweep", "descents", "finite_size", "glass_panels", "landmarks",
+    "lazy_descents", "quick", "run_all",
 ]  # fmt: skip
 
 TEXT = (
@@ -44,74 +43,12 @@ TEXT = (
     "have interactions of a hundred orders, whose couplings nobody could store; they are drawn only where the "
     "descents look, exactly in law. Below β_c every start comes to the one minimum; above it they part."
 )
-DEPTH, SIZE, STEPS = 100, 4000, 40
+DEPTH, SIZE = 100, 4000
 FACTORS = (0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.35, 1.7, 2.5, 5.0, 15.0, 50.0)
 """β/β_c: close around the threshold, up to β = 0.5."""
-SEEDS, STARTS = (0, 1), 2
+SEEDS = (0, 1)
 SAMPLES = {50: 16, 100: 12, 200: 8, 400: 4}
 """Disorder samples of the pure 3-spin by Λ, fewer where they cost more; two starts each."""
-
-
-def landmarks(mixture: Mixture) -> dict[str, float]:
-    """Energies per spin that theory knows; NaN where it does not.
-
-    Parameters
-    ----------
-    mixture
-        ξ.
-
-    Returns
-    -------
-    dict
-        ``threshold``, -E_∞ (below it minima, above it saddles dominate), where its formula holds; ``minimum``, -√ν′,
-        the one minimum of a trivial landscape (ν″ ≤ ν′); ``ground``, -E_0.
-    """
-    m, unit = mixture.normalized(), math.sqrt(mixture(1.0))
-    try:
-        threshold = threshold_energy(m)
-    except InputError:
-        threshold = math.nan
-    return {
-        "threshold": unit * threshold,
-        "minimum": -unit * math.sqrt(m.nu1) if m.ratio <= 1 else math.nan,
-        "ground": unit * ground_state_energy(m),
-    }
-
-
-def lazy_descents(mixture: Mixture, size: int, seed: int, starts: int = STARTS, steps: int = STEPS) -> xr.Dataset:
-    """Descend one glass from several random starts, one after another.
-
-    Each is drawn given all that the earlier ones saw, so they move in the same disorder.
-
-    Parameters
-    ----------
-    mixture
-        ξ.
-    size
-        Λ.
-    seed
-        Of the disorder and of the starts.
-    starts, steps
-        How many, and the most steps of each.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``energy``, ``gradient_norm`` (over √ν′), ``evaluations`` and ``converged`` by start; ``overlap``, the
-        mean ⟨w,w'⟩/Λ over pairs of end points, NaN for one start.
-    """
-    z = LazyGlass(mixture, size, seed=seed)
-    runs = [descend(z, w, steps=steps) for w in z.random_points(starts, seed=seed)]
-    pairs = [float(a.end @ b.end) / size for k, a in enumerate(runs) for b in runs[:k]]
-    return xr.Dataset(
-        {
-            "energy": ("start", [float(run.energy) for run in runs]),
-            "gradient_norm": ("start", [float(run.gradient_norms[-1]) / math.sqrt(mixture.nu1) for run in runs]),
-            "evaluations": ("start", [int(run.evaluations) for run in runs]),
-            "converged": ("start", [bool(run.converged) for run in runs]),
-            "overlap": ((), np.mean(pairs) if pairs else math.nan),
-        }
-    )
 
 
 def depth_sweep(
@@ -139,20 +76,17 @@ def depth_sweep(
     xarray.Dataset
         `lazy_descents` by ``beta``, ``field`` and ``seed``, with the `landmarks`.
     """
-    betas = [factor * trivialization_threshold(DEPTH) for factor in factors]
+    fields, threshold = [True, False], trivialization_threshold(DEPTH)
+    betas = [factor * threshold for factor in factors]
     rows = []
-    for beta, field in product(betas, (True, False)):
+    for beta, field in product(betas, fields):
         mixture = DepthEnsemble(DEPTH, beta).mixture(field=field)
-        samples = []
-        for seed in seeds:
-            samples.append(lazy_descents(mixture, size, seed, steps=steps))
-            if on_run is not None:
-                on_run()
-        known = {name: ((), value) for name, value in landmarks(mixture).items()}
-        rows.append(xr.concat(samples, "seed").assign(known).assign_coords(beta=beta, field=field))
-    grid = [xr.concat(rows[k : k + 2], "field") for k in range(0, len(rows), 2)]
-    data = xr.concat(grid, "beta").assign_coords(seed=list(seeds))
-    return data.assign_attrs(depth=DEPTH, size=size, steps=steps, threshold_beta=trivialization_threshold(DEPTH))
+        found = descents(mixture, size, seeds, starts=STARTS, steps=steps, on_sample=on_run)
+        rows.append(found.assign({name: found.attrs[name] for name in LANDMARKS}))
+    grid = [rows[k : k + len(fields)] for k in range(0, len(rows), len(fields))]
+    data = xr.combine_nested(grid, ["beta", "field"], combine_attrs="drop").rename(sample="seed")
+    data = data.assign_coords(beta=betas, field=fields)
+    return data.assign_attrs(depth=DEPTH, size=size, steps=steps, threshold_beta=threshold)
 
 
 def finite_size(samples: dict[int, int] | None = None, on_run: Callable[[], None] | None = None) -> xr.Dataset:
@@ -191,8 +125,7 @@ def finite_size(samples: dict[int, int] | None = None, on_run: Callable[[], None
 
 def run_all(path: str, on_run: Callable[[], None] | None = None) -> None:
     """Record both at their full size in one file."""
-    sweep = depth_sweep(on_run=on_run)
-    save(xr.merge([sweep, finite_size(on_run=on_run)], combine_attrs="drop_conflicts"), path, kind="glass")
+    save(both(on_run=on_run), path, kind="glass")
 
 
 QUICK_FACTORS, QUICK_SEEDS, QUICK_SAMPLES = (0.25, 0.5, 1.0, 1.35, 2.5, 15.0, 50.0), (0,), {50: 4, 100: 3, 200: 2}
@@ -212,8 +145,19 @@ def quick(on_run: Callable[[], None] | None = None) -> xr.Dataset:
     xarray.Dataset
         As `run_all` records it.
     """
-    swept = depth_sweep(QUICK_FACTORS, QUICK_SEEDS, size=1000, on_run=on_run)
-    return xr.merge([swept, finite_size(QUICK_SAMPLES, on_run)], combine_attrs="drop_conflicts")
+    return both(QUICK_FACTORS, QUICK_SEEDS, 1000, QUICK_SAMPLES, on_run)
+
+
+def both(
+    factors: tuple[float, ...] = FACTORS,
+    seeds: tuple[int, ...] = SEEDS,
+    size: int = SIZE,
+    samples: dict[int, int] | None = None,
+    on_run: Callable[[], None] | None = None,
+) -> xr.Dataset:
+    """Return `depth_sweep` and `finite_size` as one recording; the arguments are theirs."""
+    swept = depth_sweep(factors, seeds, size, on_run=on_run)
+    return xr.merge([swept, finite_size(samples, on_run)], combine_attrs="drop_conflicts")
 
 
 def glass_panels(recording: xr.Dataset) -> tuple[Panel, Panel, Panel]:
@@ -241,16 +185,23 @@ def _setting(recording: xr.Dataset) -> str:
     )
 
 
-def _spread(name: str, x: Any, values: xr.DataArray, dims: tuple[str, ...]) -> Series:
-    """The mean with whiskers from the lowest to the highest."""
-    return Series(name, x, values.mean(dims), values.min(dims), values.max(dims), marks="points")
+def _by_field(values: xr.DataArray) -> xr.DataArray:
+    return values.sortby("field", ascending=False).assign_coords(field=["field kept", "no field"])
 
 
 def _energies(recording: xr.Dataset) -> Panel:
     betas, threshold = recording.beta.values, recording.attrs["threshold_beta"]
     fine = np.geomspace(betas.min(), betas.max(), 80)
-    known = {f: [landmarks(DepthEnsemble(DEPTH, b).mixture(field=f)) for b in fine] for f in (True, False)}
-    reached = partial(_spread, x=betas, dims=("seed", "start"))
+    known = {
+        word: [landmarks(DepthEnsemble(DEPTH, b).mixture(field=field)) for b in fine]
+        for word, field in (("field kept", True), ("no field", False))
+    }
+    reached = series_by("descent, {field}", _by_field(recording.energy), ("seed", "start"), ends=True, marks="points")
+    levels = [
+        Series(f"{what}, {word}", fine, [each[name] for each in found])
+        for name, what in (("threshold", "threshold -E_∞"), ("ground", "ground state -E_0"))
+        for word, found in known.items()
+    ]
     return Panel(
         "glass-depth",
         f"Energy after {recording.attrs['steps']} steps of descent, network of depth 100",
@@ -258,15 +209,7 @@ def _energies(recording: xr.Dataset) -> Panel:
         "slows down on its way to the threshold -E_∞, the line at which minima give way to saddles.",
         Axis("β", log=True),
         Axis("energy per spin H/Λ"),
-        (
-            reached("descent, field kept", values=recording.energy.sel(field=True)),
-            reached("descent, no field", values=recording.energy.sel(field=False)),
-            Series("threshold -E_∞, field kept", fine, [k["threshold"] for k in known[True]]),
-            Series("threshold -E_∞, no field", fine, [k["threshold"] for k in known[False]]),
-            Series("ground state -E_0, field kept", fine, [k["ground"] for k in known[True]]),
-            Series("ground state -E_0, no field", fine, [k["ground"] for k in known[False]]),
-        ),
-        marks="line",
+        (*reached, *levels),
         rules=(Rule(threshold, f"β_c = {threshold:.4g}", axis="x"),),
         note=_setting(recording) + " Dots: mean, whiskers: range. -E_∞ is drawn where its formula holds.",
     )
@@ -280,10 +223,7 @@ def _overlaps(recording: xr.Dataset) -> Panel:
         "1 means that both descents came to one point, 0 to unrelated ones; left of β_c there is one minimum only.",
         Axis("β", log=True),
         Axis("overlap of the end points ⟨w,w'⟩/Λ", zero=True),
-        tuple(
-            _spread(name, recording.beta.values, recording.overlap.sel(field=field), ("seed",))
-            for name, field in (("field kept", True), ("no field", False))
-        ),
+        series_by("{field}", _by_field(recording.overlap), "seed", ends=True, marks="points"),
         rules=(Rule(threshold, f"β_c = {threshold:.4g}", axis="x"),),
         note=_setting(recording) + " Near β_c the descents are cut off before they meet; "
         "without a field and at small β the glass is nearly a quadratic form, with few low directions.",
@@ -321,21 +261,22 @@ def one_minimum(recordings: Recordings) -> Numbers:
     """How far from 1 the overlap of two descents' ends is below β_c/2, and H/Λ from -√ν′; and above 2 β_c, from 0.9."""
     data, threshold = recordings["glass_descent"], recordings["glass_descent"].attrs["threshold_beta"]
     kept = data.sel(field=True)
-    low, high = (kept.isel(beta=np.flatnonzero(c)) for c in (kept.beta < threshold / 2, kept.beta > 2 * threshold))
+    low, high = kept.sel(beta=kept.beta < threshold / 2), kept.sel(beta=kept.beta > 2 * threshold)
     if not low.beta.size or not high.beta.size or not np.isfinite(low.minimum).all():
         raise Undecided("minimum of glass_descent is not finite below β_c/2")
     return {
-        "1 - overlap, below β_c/2": 1 - low.overlap.values,
-        "|H/Λ + √ν′|, below β_c/2": np.abs(low.energy - low.minimum).values,
-        "overlap beyond 0.9, above 2 β_c": np.maximum(high.overlap.values - 0.9, 0),
+        "1 - overlap, below β_c/2": 1 - low.overlap,
+        "|H/Λ + √ν′|, below β_c/2": abs(low.energy - low.minimum),
+        "overlap beyond 0.9, above 2 β_c": np.maximum(high.overlap - 0.9, 0),
     }
 
 
 def overlaps(recordings: Recordings) -> Numbers:
     """The overlap of two descents' ends by β/β_c, the field kept."""
-    kept = recordings["glass_descent"].sel(field=True)
-    ratio = kept.beta.values / kept.attrs["threshold_beta"]
-    return {f"{r:.3g} β_c": kept.overlap.isel(beta=k).values for k, r in enumerate(ratio) if r < 0.6 or 2 < r < 20}
+    kept = recordings["glass_descent"].overlap.sel(field=True)
+    ratio = kept.beta / recordings["glass_descent"].attrs["threshold_beta"]
+    shown = (ratio < 0.6) | ((ratio > 2) & (ratio < 20))
+    return by_setting("{beta:.3g} β_c", kept.assign_coords(beta=ratio.values)[shown.values])
 
 
 def ends(recordings: Recordings) -> Numbers:
@@ -344,11 +285,7 @@ def ends(recordings: Recordings) -> Numbers:
     ran = np.isfinite(data.pure_energy)
     if not bool(ran.any()) or bool((data.pure_converged & ~ran).any()):
         raise Undecided("pure_energy of glass_descent is not finite")
-    found = {}
-    for size in data.pure_size.values:
-        one = data.sel(pure_size=size)
-        found[f"Λ = {int(size)}"] = one.pure_index.values[one.pure_converged.values]
-    return {name: index for name, index in found.items() if index.size}
+    return by_setting("Λ = {pure_size}", data.pure_index.where(data.pure_converged), gaps=True)
 
 
 CLAIMS = (
@@ -358,8 +295,8 @@ CLAIMS = (
         "have many "
         "descent directions, and maneuver towards low index critical points.”",
         "index of the critical point at which descent in the 3-spin ends, of Λ - 1 directions", ends, below(1.0),
-        "glass_descent", figure="glass-size", note="descent without noise; descents that had not converged are left "
-        "out",
+        "glass_descent", figure="glass-size",
+        note="descent without noise; descents that had not converged are left out",
     ),
     Claim(
         "Sec. 5, field", "With the paths of length 1, which the paper drops, β < β_c ≈ 1/p leaves one minimum.",
@@ -371,14 +308,8 @@ CLAIMS = (
 
 
 def _descend(tell: Tell) -> xr.Dataset:
-    done: list[int] = []
-
-    def on_run() -> None:
-        done.append(1)
-        tell(len(done), QUICK_RUNS)
-
     with one_thread():  # small products, ten times slower on two
-        return quick(on_run)
+        return quick(steps_of(tell, QUICK_RUNS))
 
 
 def _recordings(options: Options, folder: Path) -> dict[str, Recording]:
@@ -402,9 +333,7 @@ def _show() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Descend, and record it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("recording")
-    run_all(parser.parse_args(arguments).recording, on_run=_show)
+    command("glass", lambda: both(on_run=_show), arguments)
 
 
 if __name__ == "__main__":

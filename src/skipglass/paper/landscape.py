@@ -7,15 +7,14 @@ which most of what is left cancels. The formula counts as found where both lie w
 to 9 %, so that a formula which is off by a quarter is refuted by every one of these numbers.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 import xarray as xr
 
 from skipglass.glass import SphericalGlass
+from skipglass.paper.arrays import by_setting
 from skipglass.paper.claim import Claim, Recordings
-from skipglass.paper.experiment import Pages, computed
+from skipglass.paper.experiment import computed
 from skipglass.paper.rules import Numbers, agrees, exactly, within
 from skipglass.theory import DepthEnsemble, Mixture, complexity, expected_critical_points
 
@@ -106,44 +105,31 @@ def extrapolated(log_count: xr.DataArray) -> xr.DataArray:
     return values.isel(size=0, drop=True).copy(data=c - (c - b) ** 2 / ((c - b) - (b - a)))
 
 
-def covariance(recordings: Recordings) -> Numbers:
-    """H(w)H(w′)/Λ minus ξ(q), by mixture and overlap."""
-    data = recordings["landscape"]
-    off = data["product"] - data.xi
-    return {f"{m}, q = {q:g}": off.sel(mixture=m, overlap=q).values
-            for m in data.mixture.values.tolist() for q in data.overlap.values}  # fmt: skip
-
-
 def rates(recordings: Recordings) -> Numbers:
     """The relative deviation of Eq. 33 from the extrapolated rate: of mixtures with large x, and of differences."""
     data = recordings["landscape"]
-    rate, found = extrapolated(data.log_count), dict[str, float]()
-    for large in (b for _, b in PAIRS):
-        found |= {f"{large}, k = {k}": float((data.limit / rate - 1).sel(large=large, index=k)) for k in INDICES}
+    rate = extrapolated(data.log_count)
+    found = by_setting("{large}, k = {index}", (data.limit / rate - 1).sel(large=[b for _, b in PAIRS]))
     for a, b in PAIRS:
         off = (data.limit.sel(large=b) - data.limit.sel(large=a)) / (rate.sel(large=b) - rate.sel(large=a)) - 1
-        found |= {f"{b} minus {a}, k = {k}": float(off.sel(index=k)) for k in INDICES}
+        found |= by_setting(f"{b} minus {a}, k = {{index}}", off)
     return found
 
 
-def more_with_depth(recordings: Recordings) -> Numbers:
-    """The rise of θ_k from one β to the next."""
-    theta = recordings["landscape"].complexity.sortby("beta")
-    return {f"p = {int(p)}": np.diff(theta.sel(depth=p).values) for p in theta.depth.values}
-
-
-def ends(recordings: Recordings) -> Numbers:
-    """θ_k at a few β."""
-    theta = recordings["landscape"].complexity
-    return {f"p = {int(p)}, β = {b:g}": float(theta.sel(depth=p).sel(beta=b, method="nearest"))
-            for p in theta.depth.values for b in (0.1, 0.5, 2.0)}  # fmt: skip
+def at_three_betas(recordings: Recordings) -> Numbers:
+    """θ_k at the β of Fig. 1(a-c)."""
+    betas = [0.1, 0.5, 2.0]
+    theta = recordings["landscape"].complexity.sel(beta=betas, method="nearest")
+    return by_setting("p = {depth}, β = {beta:g}", theta.assign_coords(beta=betas))
 
 
 CLAIMS = (
     Claim(
         "Eqs. 5-7, 28-30", "The Hamiltonian is Gaussian with E[H(w)H(w′)] = Λ ξ(q), so that E[H²] = Λ for every ε.",
         "Eq. 30: “Note that the variance of the process is independent of ε”.",
-        f"H(w)H(w′)/Λ - ξ(q) at Λ = {SIZE}", covariance, agrees(DEVIATION), "landscape",
+        f"H(w)H(w′)/Λ - ξ(q) at Λ = {SIZE}",
+        lambda r: by_setting("{mixture}, q = {overlap:g}", r["landscape"]["product"] - r["landscape"].xi),
+        agrees(DEVIATION), "landscape",
     ),
     Claim(
         "Def. 3, Eq. 33", "Critical points of each fixed index grow at the rate ½ ln(ν″/ν′) - (ν″-ν′)/(ν″+ν′).",
@@ -152,22 +138,18 @@ CLAIMS = (
         "relative deviation of the formula from the rate, extrapolated from exact counts at Λ = 6 to 48", rates,
         within(-MARGIN, MARGIN), "landscape", figure="figure1f",
         note="the extrapolation leaves up to 9 %; a formula that is off by a quarter would be refuted in every "
-        "setting. It holds for k = 0 too; with a field strong "
-        "enough for ν″ < ν′ it does not",
+        "setting. It holds for k = 0 too; with a field strong enough for ν″ < ν′ it does not",
     ),
     Claim(
         "Fig. 1(f)", "The number of critical points of finite index rises with β, as the ensemble deepens.",
         "Sec. 5: “Fig. 1(f) shows that as the ensemble progresses towards deeper networks, the mean amount of low "
         "index "
         "critical points increases”.",
-        "rise of θ_k from one β to the next, β = 0.02 to 2.5", more_with_depth, exactly(low=0.0), "landscape",
-        beside={"θ_k": ends}, figure="figure1f",
+        "rise of θ_k from one β to the next, β = 0.02 to 2.5",
+        lambda r: by_setting("p = {depth}", r["landscape"].complexity.sortby("beta").diff("beta")), exactly(low=0.0),
+        "landscape", beside={"θ_k": at_three_betas}, figure="figure1f",
     ),
 )  # fmt: skip
 
 
-def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
-    return [], {}
-
-
-LANDSCAPE = computed("glass", {"landscape": landscape}, _pages, CLAIMS)
+LANDSCAPE = computed("glass", {"landscape": landscape}, claims=CLAIMS)

@@ -6,8 +6,6 @@ gates (Lemma 3) are exact sums.
 
 import itertools
 import math
-from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -15,9 +13,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from skipglass.models import GatedMLP, evenly_spread, unique_weights
+from skipglass.paper.arrays import by_setting, series_by
 from skipglass.paper.claim import Claim, Recordings
-from skipglass.paper.experiment import Pages, computed
-from skipglass.paper.path_sum import configuration_sum, copies, mass, open_gates, path_sum
+from skipglass.paper.experiment import computed
+from skipglass.paper.path_sum import configuration_sum, copies, mass, open_gates, path_sum, shapes
 from skipglass.paper.rules import Numbers, identity, within
 from skipglass.report import Axis, Panel, Rule, Section, Series
 from skipglass.theory import DepthEnsemble
@@ -78,63 +77,61 @@ def measure(seed: int = 0) -> xr.Dataset:
 
 def _sums(generator: torch.Generator) -> xr.Dataset:
     """Eq. 9 with independent weights, Lemma 1 with Λ unique ones, against the forward pass."""
-    rows = [[_one_sum(*network, generator) for _ in range(SEEDS)] for network in NETWORKS]
-    table = np.array(rows)
-    names = ("path_sum", "configuration_sum", "uneven")
+    names = ["path_sum", "configuration_sum", "uneven"]
     labels = ["p = {}, n = {}, d = {}, Λ = {}".format(*network) for network in NETWORKS]
-    return xr.Dataset(
-        {name: (("network", "seed"), table[..., k]) for k, name in enumerate(names)},
-        coords={"network": labels, "seed": np.arange(SEEDS)},
-    )
+    rows = [[_one_sum(*network, generator) for _ in range(SEEDS)] for network in NETWORKS]
+    table = xr.DataArray(rows, [("network", labels), ("seed", range(SEEDS)), ("quantity", names)])
+    return table.to_dataset("quantity")
 
 
 def _one_sum(p: int, n: int, d: int, unique: int, generator: torch.Generator) -> tuple[float, float, float]:
-    x = torch.randn(SAMPLES, d, generator=generator, dtype=torch.float64)
-    free = [torch.randn(n, n if l else d, generator=generator, dtype=torch.float64) / math.sqrt(n) for l in range(p)]
-    places = [evenly_spread(n, n if l else d, unique, generator) for l in range(p)]
-    values = unique_weights(unique, 1 / math.sqrt(n), None, generator=generator)
-    shared = [values[place] for place in places]
-    found = path_sum([w.numpy() for w in free], x.numpy(), open_gates([w.numpy() for w in free], x.numpy()))
-    labels = [place.numpy() for place in places]
-    gates = open_gates([w.numpy() for w in shared], x.numpy())
-    again = configuration_sum(values.numpy(), labels, x.numpy(), gates)
+    x = _normal((SAMPLES, d), generator)
+    free = [_normal(shape, generator) / math.sqrt(n) for shape in shapes(p, n, d)]
+    labels = [evenly_spread(*shape, unique, generator).numpy() for shape in shapes(p, n, d)]
+    values = unique_weights(unique, 1 / math.sqrt(n), None, generator=generator).numpy()
+    shared = [values[label] for label in labels]
+    found = path_sum(free, x, open_gates(free, x))
+    again = configuration_sum(values, labels, x, open_gates(shared, x))
     uneven = max(
         np.abs(copies(labels, unique, r).sum(axis=1) * unique**r / mass(p, n, d, r) - 1).max() for r in range(1, p + 1)
     )
-    return _error(found, GatedMLP(free)(x)), _error(again, GatedMLP(shared)(x)), float(uneven)
+    return _error(found, free, x), _error(again, shared, x), float(uneven)
 
 
-def _error(found: Array, forward: torch.Tensor) -> float:
-    Y = forward.detach().numpy()
+def _error(found: Array, weights: list[Array], x: Array) -> float:
+    Y = GatedMLP([torch.from_numpy(w) for w in weights])(torch.from_numpy(x)).detach().numpy()
     return float(np.abs(found - Y).max() / np.abs(Y).max())
+
+
+def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Array:
+    return torch.randn(shape, generator=generator, dtype=torch.float64).numpy()
 
 
 def _spread(generator: torch.Generator) -> xr.Dataset:
     """Lemma 2 by counting copies: ξ = Σ_i α_i x_i, so that E[ξ²] = ‖α‖² for uncorrelated inputs of unit variance."""
-    p, _, d = SPREAD
-    names = ("low", "mean", "high")
-    table = np.empty((len(PLACEMENTS), DRAWS, p, len(names)))
-    for k, (kind, unique) in enumerate(PLACEMENTS.values()):
-        for draw in range(DRAWS):
-            labels = _places(kind, unique, generator)
-            for r in range(1, p + 1):
-                alpha = _thrown(unique, r, generator) if kind == "thrown" else copies(labels, unique, r)
-                table[k, draw, r - 1] = _moments(alpha, mass(*SPREAD, r) / unique**r)
-    return xr.Dataset(
-        {name: (("placement", "draw", "length"), table[..., k]) for k, name in enumerate(names)},
-        coords={"placement": list(PLACEMENTS), "draw": np.arange(DRAWS), "length": np.arange(1, p + 1)},
-        attrs={"inputs": d},
-    )
+    draws = [[_moments(*place, generator) for _ in range(DRAWS)] for place in PLACEMENTS.values()]
+    coordinates = {"placement": list(PLACEMENTS), "draw": range(DRAWS), "length": range(1, SPREAD[0] + 1)}
+    table = xr.DataArray(draws, {**coordinates, "moment": ["low", "mean", "high"]}, [*coordinates, "moment"])
+    return table.to_dataset("moment").assign_attrs(inputs=SPREAD[-1])
+
+
+def _moments(kind: str, unique: int, generator: torch.Generator) -> list[list[float]]:
+    """Least, mean and largest E[ξ²]/(ψ_r/Λ^r)² over the configurations that occur, for each length."""
+    labels = _places(kind, unique, generator)
+    found = []
+    for r in range(1, SPREAD[0] + 1):
+        alpha = _thrown(unique, r, generator) if kind == "thrown" else copies(labels, unique, r)
+        square = (alpha**2).sum(axis=1) / (mass(*SPREAD, r) / unique**r) ** 2
+        found.append([square[square > 0].min(), square.mean(), square.max()])
+    return found
 
 
 def _places(kind: str, unique: int, generator: torch.Generator) -> list[NDArray[np.int64]]:
-    p, n, d = SPREAD
-    shapes = [(n, n if l else d) for l in range(p)]
     if kind == "shuffled":
-        return [(torch.randperm(a * b, generator=generator) % unique).reshape(a, b).numpy() for a, b in shapes]
-    places = [evenly_spread(a, b, unique, generator).numpy() for a, b in shapes]
+        return [(torch.randperm(a * b, generator=generator) % unique).reshape(a, b).numpy() for a, b in shapes(*SPREAD)]
+    places = [evenly_spread(*shape, unique, generator).numpy() for shape in shapes(*SPREAD)]
     if kind == "input":  # a value of its own for each input
-        places[0] = np.broadcast_to(np.arange(d), (n, d))
+        places[0] = np.broadcast_to(np.arange(SPREAD[-1]), places[0].shape)
     return places
 
 
@@ -145,48 +142,39 @@ def _thrown(unique: int, length: int, generator: torch.Generator) -> NDArray[np.
     return np.stack([(starts == i).sum(dim=1).numpy() for i in range(d)], axis=1)
 
 
-def _moments(alpha: NDArray[np.int64], wanted: float) -> tuple[float, ...]:
-    square = (alpha**2).sum(axis=1) / wanted**2
-    return square[square > 0].min(), square.mean(), square.max()
-
-
 def _losses(generator: torch.Generator) -> xr.Dataset:
     """Lemma 3: the mean of each loss over all patterns of gates against C_1 + C_2 E[Y]."""
-    p, n, d = GATED
+    p, n, _ = GATED
     patterns = np.array(list(itertools.product([0.0, 1.0], repeat=p * n))).reshape(-1, p, n)
-    weight = (GATE**patterns * (1 - GATE) ** (1 - patterns)).prod(axis=(1, 2))
-    losses = ("hinge, labels ±1", "absolute, labels ±1", "absolute, labels ±sup |Y|")
-    gap, reached = np.empty((2, len(losses), SCALES.size, SEEDS))
-    expectation, slope = np.empty((SCALES.size, SEEDS)), np.empty((2, SCALES.size, SEEDS))
-    for (k, scale), draw in itertools.product(enumerate(SCALES), range(SEEDS)):
-        shapes = [(n, n if l else d) for l in range(p)]
-        W = [scale * torch.randn(shape, generator=generator, dtype=torch.float64).numpy() for shape in shapes]
-        x = torch.randn(INPUTS, d, generator=generator, dtype=torch.float64).numpy()
-        label = np.where(torch.rand(INPUTS, generator=generator).numpy() < 0.5, -1.0, 1.0)
-        Y = _all_outputs(W, x, patterns)
-        mean = weight @ Y
-        expected = path_sum(W, x, np.full((p, n, INPUTS), GATE))
-        expectation[k, draw] = np.abs(mean - expected).max() / np.abs(mean).max()
-        open_margin = weight @ (label * Y < 1)  # the hinge's Bernoulli variable, taken to be independent
-        forms = (
-            (np.maximum(0, 1 - label * Y), open_margin * (1 - label * expected), label * Y > 1),
-            (np.abs(label - Y), 1 - label * expected, label * Y > 1),
-            (np.abs(label * np.abs(Y).max() - Y), np.abs(Y).max() - label * expected, np.zeros_like(Y)),
-        )
-        for j, (loss, form, beyond) in enumerate(forms):
-            gap[j, k, draw] = np.abs(weight @ loss - form).mean() / (weight @ loss).mean()
-            reached[j, k, draw] = (weight @ beyond).mean()
-        slope[:, k, draw] = [(-open_margin * label)[label == sign].mean() for sign in (-1, 1)]
-    where = ("loss", "scale", "seed")
+    rows = [[_one_network(float(scale), patterns, generator) for _ in range(SEEDS)] for scale in SCALES]
+    found = xr.combine_nested(rows, ["scale", "seed"]).assign_coords(scale=SCALES, seed=range(SEEDS))
+    return found.assign_attrs(gate=GATE, patterns=len(patterns))
+
+
+def _one_network(scale: float, patterns: Array, generator: torch.Generator) -> xr.Dataset:
+    weight = (GATE**patterns * (1 - GATE) ** (1 - patterns)).prod(axis=(1, 2))  # how probable a pattern is
+    W = [scale * _normal(shape, generator) for shape in shapes(*GATED)]
+    x = _normal((INPUTS, GATED[-1]), generator)
+    label = np.where(torch.rand(INPUTS, generator=generator).numpy() < 0.5, -1.0, 1.0)
+    Y = _all_outputs(W, x, patterns)
+    mean, largest = weight @ Y, np.abs(Y).max()
+    expected = path_sum(W, x, np.full((*patterns.shape[1:], INPUTS), GATE))
+    violated = weight @ (label * Y < 1)  # the hinge's Bernoulli variable, taken to be independent
+    # the loss, what it is by the lemma, and which patterns bring it to its kink
+    losses = {
+        "hinge, labels ±1": (np.maximum(0, 1 - label * Y), violated * (1 - label * expected), label * Y > 1),
+        "absolute, labels ±1": (np.abs(label - Y), 1 - label * expected, label * Y > 1),
+        "absolute, labels ±sup |Y|": (np.abs(label * largest - Y), largest - label * expected, np.zeros_like(Y)),
+    }
+    gaps = [np.abs(weight @ loss - form).mean() / (weight @ loss).mean() for loss, form, _ in losses.values()]
     return xr.Dataset(
         {
-            "gap": (where, gap),
-            "reached": (where, reached),
-            "slope": (("label", "scale", "seed"), slope),
-            "expectation": (("scale", "seed"), expectation),
+            "gap": ("loss", gaps),
+            "reached": ("loss", [(weight @ beyond).mean() for _, _, beyond in losses.values()]),
+            "slope": ("label", [(-violated * label)[label == sign].mean() for sign in (-1, 1)]),
+            "expectation": np.abs(mean - expected).max() / np.abs(mean).max(),
         },
-        coords={"loss": list(losses), "scale": SCALES, "label": [-1, 1], "seed": np.arange(SEEDS)},
-        attrs={"gate": GATE, "patterns": len(patterns)},
+        {"loss": list(losses), "label": [-1, 1]},
     )
 
 
@@ -217,144 +205,95 @@ def panels(recording: xr.Dataset) -> tuple[Panel, ...]:
     tuple of Panel
         The variance of ξ between its bounds, and the gap of the losses.
     """
-    return _spread_panel(recording), _loss_panel(recording)
-
-
-def _spread_panel(recording: xr.Dataset) -> Panel:
-    d, shift = recording.attrs["inputs"], np.linspace(-0.2, 0.2, recording.sizes["placement"])
-    series = []
-    for place, offset in zip(recording.placement.values.tolist(), shift, strict=True):
-        data = recording.sel(placement=place)
-        x = recording.length.values + offset
-        series.append(Series(place, x, data["mean"].mean("draw"), data.low.min("draw"), data.high.max("draw")))
-    return Panel(
-        "lemma2",
-        "Lemma 2: the variance of one configuration's input",
-        "Lower is more evenly spread over the inputs: Eq. 14 takes every point to lie on the lower bound.",
-        Axis("path length r"),
-        Axis("E[ξ²] / (ψ_r/Λ^r)²", log=True),
-        tuple(series),
-        marks="points",
-        rules=(Rule(1 / d, "lower bound 1/d"), Rule(1.0, "upper bound")),
-        note=f"p, n, d = {', '.join(map(str, SPREAD))}; {recording.sizes['draw']} draws; points: mean, bars: least "
-        "and largest over draws and the configurations that occur; exact in the inputs. Shuffled weights have other "
-        "numbers of copies than ψ_r/Λ^r, so the lemma does not cover them.",
+    d, places = recording.attrs["inputs"], recording.placement.values.tolist()
+    columns = (recording["mean"].mean("draw"), recording.low.min("draw"), recording.high.max("draw"))
+    spread = [
+        Series(place, recording.length + shift, *column)
+        for place, shift, *column in zip(places, np.linspace(-0.2, 0.2, len(places)), *columns, strict=True)
+    ]
+    return (
+        Panel(
+            "lemma2",
+            "Lemma 2: the variance of one configuration's input",
+            "Lower is more evenly spread over the inputs: Eq. 14 takes every point to lie on the lower bound.",
+            Axis("path length r"),
+            Axis("E[ξ²] / (ψ_r/Λ^r)²", log=True),
+            tuple(spread),
+            marks="points",
+            rules=(Rule(1 / d, "lower bound 1/d"), Rule(1.0, "upper bound")),
+            note=f"p, n, d = {', '.join(map(str, SPREAD))}; {recording.sizes['draw']} draws; points: mean, bars: least "
+            "and largest over draws and the configurations that occur; exact in the inputs. Shuffled weights have "
+            "other numbers of copies than ψ_r/Λ^r, so the lemma does not cover them.",
+        ),
+        Panel(
+            "lemma3",
+            "Lemma 3: how far each loss is from C_1 + C_2 E[Y]",
+            "At 0 the mean of the loss over gates is linear in the mean output, as the lemma says; a rise means that "
+            "gates carry outputs past the kink of the loss.",
+            Axis("C, standard deviation of the weights", log=True),
+            Axis("|E[L] - (C_1 + C_2 E[Y])| / E[L]", zero=True),
+            series_by("{loss}", recording.gap, "seed", ends=True),
+            note=f"p, n, d = {', '.join(map(str, GATED))}, ρ = {recording.attrs['gate']:g}: all "
+            f"{recording.attrs['patterns']} patterns of gates; labels ±1, or ± the largest |Y|. "
+            f"Bands: least to largest of {recording.sizes['seed']} draws.",
+        ),
     )
-
-
-def _loss_panel(recording: xr.Dataset) -> Panel:
-    series = []
-    for loss in recording.loss.values.tolist():
-        values = recording.gap.sel(loss=loss).transpose("seed", "scale").values
-        series.append(Series(loss, recording.scale.values, values.mean(0), values.min(0), values.max(0)))
-    return Panel(
-        "lemma3",
-        "Lemma 3: how far each loss is from C_1 + C_2 E[Y]",
-        "At 0 the mean of the loss over gates is linear in the mean output, as the lemma says; a rise means that gates "
-        "carry outputs past the kink of the loss.",
-        Axis("C, standard deviation of the weights", log=True),
-        Axis("|E[L] - (C_1 + C_2 E[Y])| / E[L]", zero=True),
-        tuple(series),
-        note=f"p, n, d = {', '.join(map(str, GATED))}, ρ = {recording.attrs['gate']:g}: all "
-        f"{recording.attrs['patterns']} patterns of gates; labels ±1, or ± the largest |Y|. "
-        f"Bands: least to largest of {recording.sizes['seed']} draws.",
-    )
-
-
-def equation_9(recordings: Recordings) -> Numbers:
-    """The sum over listed paths minus the forward pass."""
-    return _by(recordings["lemmas"].path_sum, "network")
-
-
-def lemma_1(recordings: Recordings) -> Numbers:
-    """The sum over configurations minus the forward pass, and how far a configuration's copies are from ψ_r/Λ^r."""
-    data = recordings["lemmas"]
-    return {"sum": data.configuration_sum.values, "copies": data.uneven.values}
 
 
 def lemma_2(recordings: Recordings) -> Numbers:
     """By how much E[ξ²] leaves its two bounds, and misses them where the lemma says that it reaches them."""
     data = recordings["lemmas"]
-    d = data.attrs["inputs"]
+    ends = data[["low", "high"]].to_dataarray()
+    kind = data.placement.str
     # shuffled weights have other numbers of copies than ψ_r/Λ^r: the lemma does not speak of them
-    covered = data.isel(placement=["shuffled" not in str(name) for name in data.placement.values])
-    even = covered.isel(placement=["evenly" in str(name) for name in covered.placement.values])
-    one = data.sel(placement="all from one input")
+    covered = data.sel(placement=~kind.contains("shuffled"))
+    d = data.attrs["inputs"]
     return {
-        "below the lower bound": np.maximum(1 - covered.low.values * d, 0),
-        "above the upper bound": np.maximum(covered.high.values - 1, 0),
-        "off the lower bound, copies evenly spread": np.array([even.low.values, even.high.values]) * d - 1,
-        "off the upper bound, copies of one input": np.array([one.low.values, one.high.values]) - 1,
+        "below the lower bound": np.maximum(1 - covered.low * d, 0),
+        "above the upper bound": np.maximum(covered.high - 1, 0),
+        "off the lower bound, copies evenly spread": ends.sel(placement=kind.startswith("evenly")) * d - 1,
+        "off the upper bound, copies of one input": ends.sel(placement="all from one input") - 1,
     }
 
 
-def lower_bound(recordings: Recordings, *, spread: bool) -> Numbers:
-    """How far E[ξ²] is from its lower bound with Λ = n, and otherwise, as far as copies are spread evenly or not."""
+def lower_bound(recordings: Recordings) -> dict[str, Array]:
+    """How far E[ξ²] is from its lower bound, by placement."""
     data = recordings["lemmas"]
-    ends = data[["low", "high"]].to_dataarray() * data.attrs["inputs"] - 1
-    exact = "evenly spread, Λ = n"
-    return {str(name): ends.sel(placement=name).values for name in data.placement.values if (name == exact) == spread}
-
-
-def expectation(recordings: Recordings) -> Numbers:
-    """The mean output over all patterns of gates minus the sum over paths with ρ^r."""
-    return {"": recordings["lemmas"].expectation.values}
-
-
-def lemma_3(recordings: Recordings) -> Numbers:
-    """How far the mean of each loss over all gates is from C_1 + C_2 E[Y], by loss and scale of the weights."""
-    gap = recordings["lemmas"].gap
-    return {f"{loss}, C = {float(C):.2g}": gap.sel(loss=loss, scale=C).values
-            for loss in gap.loss.values.tolist() for C in gap.scale.values}  # fmt: skip
+    return by_setting("{placement}", data[["low", "high"]].to_dataarray() * data.attrs["inputs"] - 1)
 
 
 def kink(recordings: Recordings) -> Numbers:
-    """The same gap where no pattern of gates brings an output to the kink of the loss."""
+    """The gap of Lemma 3 where no pattern of gates brings an output to the kink of the loss."""
     data = recordings["lemmas"]
-    apart = data.gap.where(data.reached == 0)
-    return {name: v[np.isfinite(v)] for name, v in _by(apart, "loss").items() if np.isfinite(v).any()}
+    return by_setting("{loss}", data.gap.where(data.reached == 0), gaps=True)
 
 
-def slopes(recordings: Recordings) -> Numbers:
-    """C_2 of the hinge: -Y_x times the probability of a margin above 0."""
-    slope = recordings["lemmas"].slope
-    return {f"label {int(label):+d}": slope.sel(label=label).values for label in slope.label.values}
-
-
-def without_field(recordings: Recordings) -> Numbers:
-    """The difference between the two lines of Eq. 15: ε_1²."""
-    return _by(recordings["lemmas"].dropped, "ensemble")
-
-
-def _by(values: xr.DataArray, dim: str) -> dict[str, Array]:
-    return {str(name): values.sel({dim: name}).values for name in values[dim].values}
-
-
+SPREAD_EVENLY = "evenly spread, Λ = n"  # where the paper says that the lower bound is reached
 CLAIMS = (
     Claim(
         "Eq. 9", "The output is a sum over paths of input × gates × weights.",
         "Sec. 3: “the scalar output of the network is the sum of the outputs of the output layer p and is expressed "
-        "as” "
-        "Y = Σ_r Σ_i Σ_j x_ij A_ij Π_k w_ij^(k).",
-        "error of the sum over all paths, over the largest output", equation_9, identity(), "lemmas",
+        "as” Y = Σ_r Σ_i Σ_j x_ij A_ij Π_k w_ij^(k).",
+        "error of the sum over all paths, over the largest output",
+        lambda r: by_setting("{network}", r["lemmas"].path_sum), identity(), "lemmas",
     ),
     Claim(
         "Eqs. 2, 11", "With independent gates, open with probability ρ, E[Y] is the sum over paths with ρ^r.",
         "Sec. 3: “Making the modeling assumption that the ReLU gates are independent Bernoulli random variables with "
         "probability ρ, we obtain that for every path of length r, E[A] = ρ^r”.",
         "difference between the mean over all patterns of gates and the sum, over the largest output",
-        expectation, identity(), "lemmas",
+        lambda r: {"": r["lemmas"].expectation}, identity(), "lemmas",
     ),
     Claim(
         "Lemma 1", "With Λ unique weights, evenly spread, the output is a sum over configurations of weights.",
         "Sec. 3: “Assuming assumptions A2-A4 hold […], then the output can be expressed after reindexing as” Eq. 10.",
-        "relative error", lemma_1, identity(), "lemmas",
+        "relative error", lambda r: {"sum": r["lemmas"].configuration_sum, "copies": r["lemmas"].uneven}, identity(),
+        "lemmas",
     ),
     Claim(
         "Lemma 2", "(1/d)(ψ_r/Λ^r)² ≤ E[ξ²] ≤ (ψ_r/Λ^r)².",
         "Eq. 13: “Assuming A2-A3 hold […] the following holds”. Its proof reaches the lower end where all α_i are "
-        "equal "
-        "and the upper one where all copies start from one input.",
+        "equal and the upper one where all copies start from one input.",
         "relative deviation of E[ξ²]", lemma_2, identity(), "lemmas", figure="lemma2",
         note="inputs are uncorrelated, with unit variance",
     ),
@@ -362,36 +301,41 @@ CLAIMS = (
         "Below Lemma 2", "With Λ = n the lower bound of Lemma 2 is reached exactly.",
         "Sec. 3, below Eq. 13: “This approximation holds exactly when Λ = n, since all weight configurations of a "
         "particular length in Eq. 10 will appear the same number of times.”",
-        "relative deviation of E[ξ²] from the lower bound", partial(lower_bound, spread=True), identity(), "lemmas",
-        beside={"for other placements": partial(lower_bound, spread=False)}, figure="lemma2",
+        "relative deviation of E[ξ²] from the lower bound", lambda r: {SPREAD_EVENLY: lower_bound(r)[SPREAD_EVENLY]},
+        identity(), "lemmas", figure="lemma2",
+        beside={"for other placements": lambda r: {k: v for k, v in lower_bound(r).items() if k != SPREAD_EVENLY}},
         note="what makes it exact is that every unit sends each weight out equally often: a smaller Λ that divides n "
         "does as well, and weights shuffled within each layer do not, with Λ = n either",
     ),
     Claim(
         "Lemma 3", "The mean of the hinge loss and of the absolute loss over gates is C_1 + C_2 E[Y].",
         "Eq. 16: “both the losses L^h and L^a can be generalized to a distribution of the form” C_1 + C_2 Y.",
-        "|E[L] - (C_1 + C_2 E[Y])| / E[L]", lemma_3, within(high=1e-12), "lemmas", figure="lemma3",
+        "|E[L] - (C_1 + C_2 E[Y])| / E[L]", lambda r: by_setting("{loss}, C = {scale:.2g}", r["lemmas"].gap),
+        within(high=1e-12), "lemmas", figure="lemma3",
         beside={"where no gates bring an output to the kink of the loss": kink},
         note="it holds where no pattern of gates brings Y_x Y to 1 (hinge), or |Y| beyond |Y_x| (absolute)",
     ),
     Claim(
         "Lemma 3, constants", "C_1 and C_2 are positive constants.",
         "Below Eq. 16: “where C_1, C_2 are positive constants that do not affect the optimization process”.",
-        "C_2 of the hinge loss", slopes, within(low=0.0), "lemmas", "slips",
+        "C_2 of the hinge loss", lambda r: by_setting("label {label:+d}", r["lemmas"].slope), within(low=0.0), "lemmas",
+        "slips",
         note="C_2 is -Y_x times the probability that the margin is violated: it has the sign opposite to the label",
     ),
     Claim(
         "Eq. 15, second line", "The sum over path lengths may start from r = 2.",
         "Eq. 15: its first line sums from r = 1, its second from r = 2.",
-        "variance that the second line omits, ε_1²", without_field, identity(), "lemmas", "slips",
+        "variance that the second line omits, ε_1²", lambda r: by_setting("{ensemble}", r["lemmas"].dropped),
+        identity(), "lemmas", "slips",
         note="it matters for shallow ensembles only; if it is kept, it acts as a magnetic field, and below β_c ≈ 1/p "
         "one minimum is left",
     ),
 )  # fmt: skip
 
 
-def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
-    return [Section("Lemmas 1 to 3", TEXT, panels(recordings["lemmas"]))], {}
-
-
-LEMMAS = computed("theorems", {"lemmas": measure}, _pages, CLAIMS)
+LEMMAS = computed(
+    "theorems",
+    {"lemmas": measure},
+    lambda recordings, _: ([Section("Lemmas 1 to 3", TEXT, panels(recordings["lemmas"]))], {}),
+    CLAIMS,
+)

@@ -7,6 +7,7 @@ separation, learning rate, normalisation, depth. A setting is one cell of the gr
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from scipy.stats import rankdata
 
+from skipglass.paper.arrays import by_setting
 from skipglass.paper.claim import Claim, Quantity, Recordings, Undecided
 from skipglass.paper.experiment import Experiment, Options, Pages, Recording, Tell, copied
 from skipglass.paper.rules import above, below, grows
@@ -79,13 +81,28 @@ def changes(learned: xr.Dataset, name: str) -> Array:
     ndarray
         (cell, seed).
     """
-    if name == "scale":
-        multiplier = changes(learned, "multiplier")
-        return np.where(np.isnan(multiplier), changes(learned, "absorbed_norm"), multiplier)
-    start, *_, end = learned[name].transpose("epoch", "cell", "seed").values.astype(float)
-    if name == "effective_depth":
-        return (end - start) / (learned.depth.values[:, None] - 1)
-    return np.log(end / start)
+    return _changes(learned)[name].values
+
+
+def _changes(learned: xr.Dataset) -> xr.Dataset:
+    """All of them."""
+    courses = (
+        learned[["multiplier", "absorbed_norm", "effective_depth"]].astype(float).transpose("cell", "seed", "epoch")
+    )
+    start, end = courses.isel(epoch=0), courses.isel(epoch=-1)
+    found = xr.Dataset({name: np.log(end[name] / start[name]) for name in ("multiplier", "absorbed_norm")})
+    depth = (end.effective_depth - start.effective_depth) / (learned.depth - 1)
+    return found.assign(scale=found.multiplier.fillna(found.absorbed_norm), effective_depth=depth)
+
+
+def _variants(recording: xr.Dataset) -> list[str]:
+    return list(dict.fromkeys(recording.variant.values.tolist()))
+
+
+def _sides(change: xr.DataArray) -> dict[str, int]:
+    """{cell: 1 where a quantity grows, -1 where it shrinks, 0 where neither is shown}, by the test of the claims."""
+    judged = grows().judge(by_setting("{cell}", change.dropna("cell")))
+    return {setting.name: setting.side for setting in judged.settings}
 
 
 def map_panels(recording: xr.Dataset) -> tuple[Panel, ...]:
@@ -101,55 +118,34 @@ def map_panels(recording: xr.Dataset) -> tuple[Panel, ...]:
     tuple of Panel
         Maps first, then the two scatters.
     """
-    learned, note = learned_cells(recording), _note(recording)
-    variants = list(dict.fromkeys(recording.variant.values.tolist()))
-    rising = {
-        name: {cell: side == 1 for cell, side in _sides(learned, name).items()} for name in ("scale", "effective_depth")
-    }
-    maps = [_map(recording, rising, variant, note) for variant in variants]
-    scatters = []
-    depth = changes(learned, "effective_depth").mean(axis=1)
-    for name, label, shown in (
-        ("multiplier", "ln |λ|, end over start", [v for v in variants if not v.startswith("none")]),
-        ("absorbed_norm", "ln ‖diag(λ/σ)W‖, end over start", variants),
-    ):
-        growth = changes(learned, name).mean(axis=1)
-        near = np.abs(growth) < FAR
-        series = [
-            Series(WORDS[v], growth[rows], depth[rows])
-            for v in shown
-            if (rows := near & (learned.variant.values == v)).any()
-        ]
-        if series:
-            beyond = int((np.abs(growth) >= FAR).sum())
-            left_out = f" Not shown: {beyond} beyond a factor of e^{FAR:g}." if beyond else ""
-            scatters.append(_scatter(name, label, tuple(series), note + left_out))
-    return (*maps, *scatters)
+    note, change = _note(recording), _changes(learned_cells(recording))
+    scale, depth = _sides(change.scale), _sides(change.effective_depth)
+    grown = {cell: (side == 1, depth[cell] == 1) for cell, side in scale.items()}
+    means = change.mean("seed", skipna=False)
+    scatters = [
+        _scatter(means, "multiplier", "|λ|", "|λ|", note),
+        _scatter(means, "absorbed_norm", "‖diag(λ/σ)W‖", "the absorbed norms", note),
+    ]
+    maps = [_map(recording, grown, variant, note) for variant in _variants(recording)]
+    return (*maps, *(panel for panel in scatters if panel is not None))
 
 
 def summary(recording: xr.Dataset) -> list[tuple[object, ...]]:
     """Return for each normalisation how many cells learn, and in how many |λ|, norms and depth grow and shrink."""
-    learned = learned_cells(recording)
-    sides = [_sides(learned, name) for name in ("multiplier", "absorbed_norm", "effective_depth")]
+    change = _changes(learned_cells(recording))
+    sides = [_sides(change[name]) for name in ("multiplier", "absorbed_norm", "effective_depth")]
     rows: list[tuple[object, ...]] = []
-    for variant in dict.fromkeys(recording.variant.values.tolist()):
-        mine = learned.cell.values[learned.variant.values == variant].tolist()
-        counts = [[sum(side.get(cell) == way for cell in mine) for way in (1, -1)] for side in sides]
-        rows.append((variant, len(mine), *(f"{up} / {down}" for up, down in counts)))
+    for variant in _variants(recording):
+        mine = change.cell.values[change.variant.values == variant].tolist()
+        counts = [[side.get(cell) for cell in mine] for side in sides]
+        rows.append((variant, len(mine), *(f"{count.count(1)} / {count.count(-1)}" for count in counts)))
     return rows
 
 
-def _sides(learned: xr.Dataset, name: str) -> dict[str, int]:
-    """{cell: 1 where a quantity grows, -1 where it shrinks, 0 where neither is shown}, by the test of the claims."""
-    numbers = dict(zip(learned.cell.values.tolist(), changes(learned, name), strict=True))
-    judged = grows().judge({cell: values for cell, values in numbers.items() if np.isfinite(values).all()})
-    return {setting.name: setting.side for setting in judged.settings}
-
-
-def _map(recording: xr.Dataset, rising: Mapping[str, Mapping[str, bool]], variant: str, note: str) -> Panel:
+def _map(recording: xr.Dataset, grown: Mapping[str, tuple[bool, bool]], variant: str, note: str) -> Panel:
     """One dot per cell: its place is the setting, its colour says what grew."""
     depths = sorted(set(recording.depth.values.tolist()))
-    mine = recording.isel(cell=np.flatnonzero(recording.variant.values == variant))
+    mine = recording.sel(cell=recording.variant == variant)
     scale = "‖W‖" if variant.startswith("none") else "|λ|"
     names = {
         (True, True): f"{scale} and depth grow",
@@ -159,18 +155,17 @@ def _map(recording: xr.Dataset, rising: Mapping[str, Mapping[str, bool]], varian
         None: "not learned",
     }
     rates = mine.learning_rate.values
-    apart = 0.16 * np.log(_neighbours(rates)) * (np.searchsorted(depths, mine.depth.values) - (len(depths) - 1) / 2)
-    x, y = rates * np.exp(apart), mine.separation.values
-    kinds = [
-        (rising["scale"][cell], rising["effective_depth"][cell]) if cell in rising["scale"] else None
-        for cell in mine.cell.values.tolist()
-    ]
-    both = sum(kind == (True, True) for kind in kinds)
+    distinct = np.unique(rates)
+    # dots of several depths stand side by side within the smallest factor between two rates
+    near = float((distinct[1:] / distinct[:-1]).min()) if distinct.size > 1 else 10.0
+    place = np.searchsorted(depths, mine.depth.values) - (len(depths) - 1) / 2
+    x, y = rates * np.exp(0.16 * np.log(near) * place), mine.separation.values
+    kinds = [grown.get(cell) for cell in mine.cell.values.tolist()]
     # a kind that no cell is of keeps its place, and so its colour, in every map
     series = [Series(name, x, np.where([kind == key for kind in kinds], y, np.nan)) for key, name in names.items()]
     return Panel(
         f"map-{variant}",
-        f"{WORDS[variant]}: both grow in {both} of {len(kinds)}",
+        f"{WORDS[variant]}: both grow in {kinds.count((True, True))} of {len(kinds)}",
         f"One dot per setting, side by side those of {', '.join(map(str, depths))} layers. Where {scale} and depth "
         "grow, training does what the paper says; the other colours show where it does not.",
         Axis(f"learning rate; side by side {', '.join(map(str, depths))} layers", log=True),
@@ -181,25 +176,29 @@ def _map(recording: xr.Dataset, rising: Mapping[str, Mapping[str, bool]], varian
     )
 
 
-def _scatter(name: str, label: str, series: tuple[Series, ...], note: str) -> Panel:
+def _scatter(means: xr.Dataset, name: str, letter: str, words: str, note: str) -> Panel | None:
+    """One dot per cell, unless none is near enough; without a norm |λ| is NaN, and so not near."""
+    growth = means[name]
+    near, beyond = abs(growth) < FAR, int((abs(growth) >= FAR).sum())
+    series = [
+        Series(WORDS[variant], growth[rows], means.effective_depth[rows])
+        for variant in _variants(means)
+        if (rows := near & (means.variant == variant)).any()
+    ]
+    if not series:
+        return None
     return Panel(
         f"map-depth-by-{name.replace('_', '-')}",
-        f"Does the depth follow {'|λ|' if name == 'multiplier' else 'the absorbed norms'}?",
+        f"Does the depth follow {words}?",
         "One dot per setting, mean over seeds. On the paper's account dots rise from lower left to upper right, and "
         "training moves networks into the upper right quarter.",
-        Axis(label),
+        Axis(f"ln {letter}, end over start"),
         Axis("change of depth / blocks"),
-        series,
+        tuple(series),
         marks="points",
         rules=(Rule(0.0, "", axis="x"), Rule(0.0, "")),
-        note=note,
+        note=note + (f" Not shown: {beyond} beyond a factor of e^{FAR:g}." if beyond else ""),
     )
-
-
-def _neighbours(rates: Array) -> float:
-    """The smallest factor between two learning rates."""
-    distinct = np.unique(rates)
-    return float((distinct[1:] / distinct[:-1]).min()) if distinct.size > 1 else 10.0
 
 
 def _note(recording: xr.Dataset) -> str:
@@ -213,23 +212,19 @@ def _note(recording: xr.Dataset) -> str:
 
 def growth(recordings: Recordings, *, name: str, variant: str = "") -> Mapping[str, Array]:
     """{cell: change of a quantity, (seed,)}, of those with λ where it is the multiplier's; of one normalisation."""
-    learned = learned_cells(map_of(recordings))
-    variants = learned.variant.values.astype(str)
-    chosen = ~np.char.startswith(variants, "none") if name == "multiplier" else np.full(variants.shape, True)
-    if variant:
-        chosen &= variants == variant
-    return {str(learned.cell.values[row]): changes(learned, name)[row] for row in np.flatnonzero(chosen)}
+    change = _changes(learned_cells(map_of(recordings)))[name]
+    if name == "multiplier":
+        change = change.sel(cell=~change.variant.str.startswith("none"))
+    return by_setting("{cell}", change.sel(cell=change.variant == variant) if variant else change)
 
 
 def follows(recordings: Recordings, *, name: str) -> Mapping[str, Array]:
     """{normalisation: Spearman's rank correlation, over settings, of a change with that of the depth, (seed,)}."""
-    learned = learned_cells(map_of(recordings))
-    change, depth = changes(learned, name), changes(learned, "effective_depth")
-    found = {}
-    for variant in dict.fromkeys(learned.variant.values.tolist()):
-        rows = learned.variant.values == variant
-        if np.isfinite(change[rows]).all() and rows.sum() >= FEWEST:
-            found[WORDS[variant]] = spearman(change[rows], depth[rows])
+    change, found = _changes(learned_cells(map_of(recordings))), {}
+    for variant in _variants(change):
+        mine = change.sel(cell=change.variant == variant)
+        if mine.sizes["cell"] >= FEWEST and np.isfinite(mine[name]).all():
+            found[WORDS[variant]] = spearman(mine[name].values, mine.effective_depth.values)
     return found
 
 
@@ -243,30 +238,28 @@ def spearman(a: Array, b: Array) -> Array:
 def starts(recordings: Recordings) -> Mapping[str, Array]:
     """{normalisation and number of layers: effective depth over the number of blocks, untrained, λ = 1, (seed,)}."""
     data, found = map_of(recordings), {}
-    start = data.effective_depth.isel(epoch=0).transpose("cell", "seed").values.astype(float)
-    for variant in dict.fromkeys(data.variant.values.tolist()):
-        for layers in sorted(set(data.depth.values.tolist())):
-            rows = (data.variant.values == variant) & (data.depth.values == layers)
-            if rows.any() and not variant.startswith("none"):
-                found[f"{WORDS[variant]}, {layers} layers"] = start[rows].mean(axis=0) / (layers - 1)
+    share = data.effective_depth.isel(epoch=0).astype(float) / (data.depth - 1)
+    for variant, layers in product(_variants(data), np.unique(data.depth)):
+        mine = share.sel(cell=(data.variant == variant) & (data.depth == layers))
+        if mine.size and not variant.startswith("none"):
+            found[f"{WORDS[variant]}, {layers} layers"] = mine.mean("cell", skipna=False)
     return found
 
 
 def loss_leads(recordings: Recordings) -> Mapping[str, Array]:
     """{cell where the depth grows: part of the loss's fall done after an epoch minus that of the depth's rise}."""
     learned = learned_cells(map_of(recordings))
-    sides = _sides(learned, "effective_depth")
-    deeper = learned.isel(cell=[sides[cell] == 1 for cell in learned.cell.values.tolist()])
+    sides = _sides(_changes(learned).effective_depth)
+    deeper = learned.sel(cell=[cell for cell, side in sides.items() if side == 1])
     if learned.sizes["epoch"] < 3 or not deeper.sizes["cell"]:
         raise Undecided("no course to order" if deeper.sizes["cell"] else "the depth grows in no setting")
-    lead = _done(deeper.train_loss) - _done(deeper.effective_depth)
-    return dict(zip(map(str, deeper.cell.values), lead, strict=True))
+    return by_setting("{cell}", _done(deeper.train_loss) - _done(deeper.effective_depth))
 
 
-def _done(course: xr.DataArray) -> Array:
-    """The change of the first epoch over the mean of the whole change, (cell, seed)."""
-    start, first, *_, end = course.transpose("epoch", "cell", "seed").values.astype(float)
-    return (first - start) / (end - start).mean(axis=1, keepdims=True)
+def _done(course: xr.DataArray) -> xr.DataArray:
+    """The change of the first epoch over the mean of the whole change, by cell and seed."""
+    change = course.astype(float) - course.astype(float).isel(epoch=0)
+    return change.isel(epoch=1) / change.isel(epoch=-1).mean("seed", skipna=False)
 
 
 def _by_norm(name: str) -> dict[str, Quantity]:

@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Paths", "configuration_sum", "copies", "enumerate_paths", "mass", "open_gates", "path_sum"]
+__all__ = ["Paths", "configuration_sum", "copies", "enumerate_paths", "mass", "open_gates", "path_sum", "shapes"]
 
 Array = NDArray[np.float64]
 Labels = Sequence[NDArray[np.int64]]
@@ -46,6 +46,11 @@ class Paths:
     def is_open(self, gates: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A_ij: whether all units of a path are open, (P, N), given those of the network, (p, n, N)."""
         return np.logical_and.reduce(gates[self.layers, self.units], axis=1)
+
+
+def shapes(depth: int, width: int, inputs: int) -> list[tuple[int, int]]:
+    """Of the weight matrices of p layers of n units over d inputs, (n, fan-in) each."""
+    return [(width, inputs)] + [(width, width)] * (depth - 1)
 
 
 def mass(depth: int, width: int, inputs: int, length: int) -> int:

@@ -12,7 +12,6 @@ square of Y_r over them is ‖(∂Y/∂x)_r‖², exactly.
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from skipglass.models import GatedMLP, redundant_weights
+from skipglass.paper.arrays import by_setting
 from skipglass.paper.claim import Claim, Recordings
 from skipglass.paper.experiment import Pages, computed
 from skipglass.paper.rules import Numbers, grows, within
@@ -261,19 +261,14 @@ def _relu_panel(recording: xr.Dataset) -> Panel:
 
 
 def _distance_panel(recording: xr.Dataset) -> Panel:
-    betas = recording.beta.values.tolist()
-    series = [
-        Series(name, betas, [distance(recording.power.sel(network=name, beta=b), b, reading_of(name)) for b in betas])
-        for name in recording.network.values.tolist()
-        if name != "redundant, mean gates"
-    ]
+    betas, shown = recording.beta.values, [name for name in NETWORKS if name != "redundant, mean gates"]
     return Panel(
         "reading-distance",
         "How far each network is from its reading",
         "0 is agreement and 1 no length in common; a higher line is a network that its reading describes worse.",
         Axis("β (b for independent weights)", zero=True),
         Axis("total variation of ε_r²", log=True),
-        tuple(series),
+        tuple(Series(name, betas, list(far(recording, name).values())) for name in shown),
         note=f"{_setting(recording)}. With the gates' mean ρ in place of gates redundant networks agree to rounding.",
     )
 
@@ -315,51 +310,31 @@ def _alignment_panel(recording: xr.Dataset) -> Panel:
     )
 
 
-def far(recordings: Recordings, *, networks: Sequence[str]) -> Numbers:
-    """Total variation between measured and predicted ε_r², by network and β."""
-    data = recordings["readings"]
-    return {
-        (f"{name}, β = {beta:g}" if len(networks) > 1 else f"β = {beta:g}"): distance(
-            data.power.sel(network=name, beta=beta), beta, reading_of(name)
-        )
-        for name in networks
-        for beta in data.beta.values.tolist()
-    }
+def far(data: xr.Dataset, network: str, opened: float = 1.0) -> dict[str, float]:
+    """Return the total variation between measured and predicted ε_r² by β, which is taken ``opened`` times as large."""
+    power = data.power.sel(network=network)
+    betas = data.beta.values.tolist()
+    return {f"β = {b:g}": distance(power.sel(beta=b), b * opened, reading_of(network)) for b in betas}
+
+
+def all_far(data: xr.Dataset, *networks: str) -> dict[str, float]:
+    """Return the same by network and β."""
+    return {f"{name}, {beta}": off for name in networks for beta, off in far(data, name).items()}
 
 
 def coherent(recordings: Recordings) -> Numbers:
     """The same for weights with |Σ w| = √Λ C, and for each network whose weights are uniform on their sphere."""
     data = recordings["readings"]
     alone = [distance(data.uniform.isel(seed=[k]), 1.0, "coherent") for k in range(data.sizes["seed"])]
-    return {
-        **far(recordings, networks=("redundant, mean gates", "redundant, drawn gates")),
-        "uniform on the sphere, β = 1": alone,
-    }
-
-
-def fitted(recordings: Recordings) -> Numbers:
-    """The β fitted to weights that are uniform on their sphere, over ρnC/√Λ and |s| = |Σ w|/(√Λ C)."""
-    data = recordings["readings"]
-    return {"": (data.fitted / np.abs(data.alignment)).values}
-
-
-def all_gates_open(recordings: Recordings) -> Numbers:
-    """Total variation of Eq. 8 with redundant weights from the coherent reading with ρ = 1 in β."""
-    data = recordings["readings"]
-    return {
-        f"β = {beta:g}": distance(
-            data.power.sel(network="redundant, Eq. 8", beta=beta), beta / data.attrs["gate"], "coherent"
-        )
-        for beta in data.beta.values.tolist()
-    }
+    aligned = all_far(data, "redundant, mean gates", "redundant, drawn gates")
+    return {**aligned, "uniform on the sphere, β = 1": alone}
 
 
 def scale_sets_depths(recordings: Recordings) -> Numbers:
     """The least growth of the mean length between neighbouring scales C, by kind of network."""
     data = recordings["readings"].sortby("beta")
-    power = data.power.transpose("network", "seed", "beta", "length")
-    mean = (power * data.length).sum("length", skipna=False) / power.sum("length", skipna=False)
-    return {str(n): mean.sel(network=n).diff("beta").min("beta").values for n in data.network.values}
+    mean = (data.power * data.length).sum("length", skipna=False) / data.power.sum("length", skipna=False)
+    return by_setting("{network}", mean.diff("beta").min("beta"))
 
 
 CLAIMS = (
@@ -368,7 +343,8 @@ CLAIMS = (
         "Eqs. 14, 15: “Assuming A4 and […] denoting the scaled weights […], we can link the distribution of Y to the "
         "distribution on x”, with ε_r = (1/Z) C(p-1, r-1) (ρnC/√Λ)^r.",
         "total variation of ε_r² from Eq. 15", coherent, within(high=CLOSE), "readings", figure="reading-coherent",
-        beside={"β fitted to weights uniform on their sphere, over |Σ w|/(√Λ C) times that of Eq. 17": fitted},
+        beside={"β fitted to weights uniform on their sphere, over |Σ w|/(√Λ C) times that of Eq. 17":
+                lambda r: {"": r["readings"].fitted / np.abs(r["readings"].alignment)}},
         note="it holds when |Σ w| = √Λ C, as on average over the sphere; A2-A4 leave the sum of the weights open, and "
         "β is proportional to it",
     ),
@@ -377,10 +353,12 @@ CLAIMS = (
         "Sec. 4: “The expression for the output of a residual net in Eq. 15 provides valuable insights into the "
         "machinery "
         "at work when optimizing such models.”",
-        "total variation of ε_r² from Eq. 15", partial(far, networks=("redundant, Eq. 8",)), within(high=CLOSE),
-        "readings", figure="reading-relu",
-        beside={"with β at ρ = 1, n C/√Λ": all_gates_open,
-                "independent weights, from the independent reading": partial(far, networks=("independent, Eq. 8",))},
+        "total variation of ε_r² from Eq. 15", lambda r: far(r["readings"], "redundant, Eq. 8"),
+        within(high=CLOSE), "readings", figure="reading-relu",
+        beside={
+            "with β at ρ = 1, n C/√Λ": lambda r: far(r["readings"], "redundant, Eq. 8", 1 / GATE),
+            "independent weights, from the independent reading": lambda r: far(r["readings"], "independent, Eq. 8"),
+        },
         note="only β is wrong: redundant weights open all gates of a sample together, which makes ρ = 1",
     ),
     Claim(
@@ -394,8 +372,8 @@ CLAIMS = (
         "Independent weights", "With independent weights ε_r² ∝ C(p-1, r-1) b^(2r), b² = ρnC².",
         "Sec. 4 takes Λ = N, where weights are no longer shared: what does Eq. 15 become?",
         "total variation of ε_r² from the independent reading",
-        partial(far, networks=("independent, drawn gates", "independent, ReLU first")), within(high=CLOSE), "readings",
-        "ours", figure="reading-independent",
+        lambda r: all_far(r["readings"], "independent, drawn gates", "independent, ReLU first"), within(high=CLOSE),
+        "readings", "ours", figure="reading-independent",
     ),
 )  # fmt: skip
 

@@ -5,16 +5,17 @@ has neither: it divides by a standard deviation, not a root mean square, and a R
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 from torch import Tensor
 
+from skipglass.paper.arrays import by_setting, series_by
 from skipglass.paper.claim import Claim, Recordings
-from skipglass.paper.rules import Numbers, agrees
-from skipglass.report import Axis, Panel, Series
+from skipglass.paper.rules import agrees
+from skipglass.report import Axis, Panel
 
 __all__ = ["CLAIMS", "VARIANTS", "recursion_panel", "second_moments"]
 
@@ -74,12 +75,6 @@ def second_moments(seeds: int = 5, depth: int = 10, width: int = 1000, samples: 
 
 def recursion_panel(data: xr.Dataset) -> Panel:
     """Return the second moments by layer and way of normalising."""
-    moments = data.second_moment.transpose("variant", "seed", "depth")
-    mean, spread = moments.mean("seed").values, moments.std("seed", ddof=1).values
-    series = [
-        Series(str(name), data.depth.values, m, m - s, m + s)
-        for name, m, s in zip(data.variant.values, mean, spread, strict=True)
-    ]
     return Panel(
         "second-moments",
         "Second moment of untrained units by layer (Sec. 4.1)",
@@ -87,17 +82,18 @@ def recursion_panel(data: xr.Dataset) -> Panel:
         "paper's recursion a curve passes through l at layer l: three do, one upon another.",
         Axis("layer l"),
         Axis("E[N_l²]", log=True),
-        tuple(series),
+        series_by("{variant}", data.second_moment, "seed"),
         note=f"λ = 1, width {data.attrs['width']}, {data.attrs['samples']} samples, {data.sizes['seed']} networks.",
     )
 
 
-def rises(recordings: Recordings, *, printed: bool) -> Numbers:
+PRINTED = next(iter(VARIANTS))
+
+
+def rises(recordings: Recordings) -> dict[str, NDArray]:
     """The mean rise of the second moment from layer to layer, minus 1, by way of normalising."""
-    moments = recordings["second_moments"].second_moment.transpose("variant", "seed", "depth")
-    rise = moments.diff("depth").mean("depth") - 1
-    return {name: rise.sel(variant=name).values
-            for name in moments.variant.values.tolist() if (name == next(iter(VARIANTS))) == printed}  # fmt: skip
+    moments = recordings["second_moments"].second_moment
+    return by_setting("{variant}", moments.diff("depth").mean("depth") - 1)
 
 
 CLAIMS = (
@@ -105,10 +101,10 @@ CLAIMS = (
         "Sec. 4.1", "E[N_{l+1}²] = 1 + E[N_l²] at λ = 1 for Eq. 22.",
         "Sec. 4.1: “providing that units in the same layer have equal variance σ_l, the recursive relation "
         "E[N_{l+1}(x)_j²] = 1 + E[N_l(x)_j²] holds for any unit j in layer l.”",
-        "mean rise of the second moment from layer to layer, minus 1", partial(rises, printed=True), agrees(0.05),
-        "second_moments", figure="second-moments", beside={"normalised otherwise": partial(rises, printed=False)},
+        "mean rise of the second moment from layer to layer, minus 1", lambda r: {PRINTED: rises(r)[PRINTED]},
+        agrees(0.05), "second_moments", figure="second-moments",
+        beside={"normalised otherwise": lambda r: {k: v for k, v in rises(r).items() if k != PRINTED}},
         note="the recursion needs a branch with second moment 1 that is uncorrelated with the shortcut; a ReLU's "
-        "output "
-        "divided by its standard deviation has neither",
+        "output divided by its standard deviation has neither",
     ),
 )  # fmt: skip

@@ -9,16 +9,22 @@ import numpy as np
 import xarray as xr
 
 from skipglass.errors import InputError
-from skipglass.glass import CriticalPoints, Evidence
+from skipglass.glass import CriticalPoints, Evidence, LazyGlass, descend
 from skipglass.glass.search import Rules
 from skipglass.paper.agreement import scores
-from skipglass.paper.glass import landmarks, lazy_descents
 from skipglass.paper.sampling import over_seeds, searched
 from skipglass.report import Axis, Panel, Rule, Series
-from skipglass.theory import Mixture, expected_critical_points
+from skipglass.theory import Mixture, expected_critical_points, ground_state_energy, threshold_energy
 
-__all__ = ["compared", "count_panel", "counts", "descent_panel", "descents"]
+__all__ = [
+    "LANDMARKS", "STARTS", "STEPS", "compared", "count_panel", "counts", "descent_panel", "descents", "landmarks",
+    "lazy_descents",
+]  # fmt: skip
 
+LANDMARKS = {"threshold": "-E_∞", "minimum": "-√ν′", "ground": "-E_0"}
+"""What `landmarks` gives, and its letter."""
+STARTS, STEPS = 2, 40
+"""Descents in each glass, and the most steps of each."""
 EVIDENCE = tuple(field.name for field in fields(Evidence))
 
 
@@ -126,6 +132,68 @@ def count_panel(recording: xr.Dataset) -> Panel:
     )
 
 
+def landmarks(mixture: Mixture) -> dict[str, float]:
+    """Energies per spin that theory knows; NaN where it does not.
+
+    Parameters
+    ----------
+    mixture
+        ξ.
+
+    Returns
+    -------
+    dict
+        ``threshold``, -E_∞ (below it minima, above it saddles dominate), where its formula holds; ``minimum``, -√ν′,
+        the one minimum of a trivial landscape (ν″ ≤ ν′); ``ground``, -E_0.
+    """
+    m, unit = mixture.normalized(), math.sqrt(mixture(1.0))
+    try:
+        threshold = threshold_energy(m)
+    except InputError:
+        threshold = math.nan
+    return {
+        "threshold": unit * threshold,
+        "minimum": -unit * math.sqrt(m.nu1) if m.ratio <= 1 else math.nan,
+        "ground": unit * ground_state_energy(m),
+    }
+
+
+def lazy_descents(mixture: Mixture, size: int, seed: int, starts: int = STARTS, steps: int = STEPS) -> xr.Dataset:
+    """Descend one glass from several random starts, one after another.
+
+    Each is drawn given all that the earlier ones saw, so they move in the same disorder.
+
+    Parameters
+    ----------
+    mixture
+        ξ.
+    size
+        Λ.
+    seed
+        Of the disorder and of the starts.
+    starts, steps
+        How many, and the most steps of each.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``energy``, ``gradient_norm`` (over √ν′), ``evaluations`` and ``converged`` by start; ``overlap``, the
+        mean ⟨w,w'⟩/Λ over pairs of end points, NaN for one start.
+    """
+    z = LazyGlass(mixture, size, seed=seed)
+    runs = [descend(z, w, steps=steps) for w in z.random_points(starts, seed=seed)]
+    pairs = [float(a.end @ b.end) / size for k, a in enumerate(runs) for b in runs[:k]]
+    return xr.Dataset(
+        {
+            "energy": ("start", [float(run.energy) for run in runs]),
+            "gradient_norm": ("start", [float(run.gradient_norms[-1]) / math.sqrt(mixture.nu1) for run in runs]),
+            "evaluations": ("start", [int(run.evaluations) for run in runs]),
+            "converged": ("start", [bool(run.converged) for run in runs]),
+            "overlap": ((), np.mean(pairs) if pairs else math.nan),
+        }
+    )
+
+
 def descents(
     mixture: Mixture,
     size: int,
@@ -185,9 +253,8 @@ def descent_panel(recording: xr.Dataset) -> Panel:
         One point a start.
     """
     sample = recording.sample.values
-    names = {"threshold": "-E_∞", "minimum": "-√ν′", "ground": "-E_0"}
     setting = recording.attrs.get("name", recording.attrs["mixture"])
-    known = {name: recording.attrs[name] for name in names if math.isfinite(recording.attrs[name])}
+    known = {sign: recording.attrs[name] for name, sign in LANDMARKS.items() if math.isfinite(recording.attrs[name])}
     return Panel(
         "glass-descents",
         f"Energy that descent reaches, Λ = {recording.attrs['size']}",
@@ -199,6 +266,6 @@ def descent_panel(recording: xr.Dataset) -> Panel:
             Series(f"start {k}", sample, recording.energy.isel(start=k).values, marks="points")
             for k in range(min(recording.sizes["start"], 7))
         ),
-        rules=tuple(Rule(value, f"{names[name]} = {value:.4f}") for name, value in known.items()),
+        rules=tuple(Rule(value, f"{sign} = {value:.4f}") for sign, value in known.items()),
         note=f"{setting}; at most {recording.attrs['steps']} steps each.",
     )

@@ -6,7 +6,6 @@ a bracket or a letter is missing in it, nobody can tell whether the paper has a 
 
 import itertools
 import math
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -15,11 +14,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from skipglass import scales
+from skipglass.paper.arrays import by_setting
 from skipglass.paper.claim import Claim, Recordings
 from skipglass.paper.driving_force import FEATURES, SAMPLES, SingleSkip, stationary
-from skipglass.paper.experiment import Pages, computed
-from skipglass.paper.path_sum import enumerate_paths, open_gates
+from skipglass.paper.experiment import computed
+from skipglass.paper.path_sum import enumerate_paths, open_gates, shapes
 from skipglass.paper.rules import Numbers, agrees, exactly, identity, within
+from skipglass.theory import DepthEnsemble
 
 __all__ = ["CLAIMS", "DAMAGED", "SHORT", "SLIPS", "UNDECIDED", "force_on_scale", "measure"]
 
@@ -92,17 +93,17 @@ def _scale_forces() -> xr.Dataset:
 def _tails() -> xr.Dataset:
     """The part of Σ C(p, r)² β^2r that lies further than a fifth of the peak below and above it."""
     depths, betas, apart = TAILS
-    table = np.empty((2, len(betas), len(depths)))
-    for (b, beta), (k, p) in itertools.product(enumerate(betas), enumerate(depths)):
-        r = np.arange(p + 1)
-        log = np.array([2 * (math.lgamma(p + 1) - math.lgamma(j + 1) - math.lgamma(p - j + 1)) for j in r])
-        log += 2 * r * math.log(beta)
-        terms = np.exp(log - log.max())
+    table = []
+    for beta, p in itertools.product(betas, depths):
+        r, terms = np.arange(p + 1), DepthEnsemble(p + 1, beta).weights ** 2  # ∝ C(p, r)² β^2r
         peak, width = p * beta / (1 + beta), apart * p * min(beta, 1) / (1 + beta)
-        table[:, b, k] = [terms[r < peak - width].sum() / terms.sum(), terms[r > peak + width].sum() / terms.sum()]
-    return xr.Dataset(
-        {"beyond": (("side", "tail_base", "tail_order"), table)},
-        {"side": ["lower", "upper"], "tail_base": list(betas), "tail_order": list(depths)},
+        table.append([terms[r < peak - width].sum(), terms[r > peak + width].sum()])
+    shape = (len(betas), len(depths), 2)
+    coordinates = {"tail_base": list(betas), "tail_order": list(depths), "side": ["lower", "upper"]}
+    return (
+        xr.DataArray(np.reshape(table, shape), coordinates, list(coordinates))
+        .transpose("side", ...)
+        .to_dataset(name="beyond")
     )
 
 
@@ -144,47 +145,36 @@ def _targets(seed: int, number: int) -> torch.Tensor:
 def _gates(draws: np.random.Generator) -> xr.Dataset:
     """How often each path of Eq. 8 is open: mean, least and largest over paths, beside ρ, how often a unit is."""
     p, n, d, samples = GATES
-    gate, table = np.empty(NETWORKS), np.empty((3, NETWORKS, p))
+    gate, table = [], np.empty((NETWORKS, p, 3))
     for k in range(NETWORKS):
-        W = [draws.normal(size=(n, n if l else d)) / math.sqrt(n if l else d) for l in range(p)]
+        W = [draws.normal(size=shape) / math.sqrt(shape[1]) for shape in shapes(p, n, d)]
         gates = open_gates(W, draws.normal(size=(samples, d)))
-        gate[k] = gates.mean()
+        gate.append(gates.mean())
         for r in range(1, p + 1):
             often = enumerate_paths(p, n, d, r).is_open(gates).mean(axis=1)
-            table[:, k, r - 1] = often.mean(), often.min(), often.max()
-    names = ("path_mean", "path_low", "path_high")
-    return xr.Dataset(
-        {"gate": ("gate_seed", gate)}
-        | {n: (("gate_seed", "gate_length"), t) for n, t in zip(names, table, strict=True)},
-        {"gate_seed": np.arange(NETWORKS), "gate_length": np.arange(1, p + 1)},
-    )
+            table[k, r - 1] = often.mean(), often.min(), often.max()
+    names = ["path_mean", "path_low", "path_high"]
+    where = [("gate_seed", range(NETWORKS)), ("gate_length", range(1, p + 1)), ("often", names)]
+    return xr.DataArray(table, where).to_dataset("often").assign(gate=("gate_seed", gate))
 
 
 def dominant(recordings: Recordings) -> Numbers:
     """Theorem 4's force on C with antiparallel gradients, by which of them is the longer."""
     force = recordings["slips"].scale_force.min("cosine", skipna=False)
-    longer = {"‖g_p‖ > ‖g_m‖": force.ratio < 1, "‖g_m‖ > ‖g_p‖": force.ratio > 1}
-    return {name: force.values[chosen.values] for name, chosen in longer.items()}
+    return {"‖g_p‖ > ‖g_m‖": force[force.ratio < 1], "‖g_m‖ > ‖g_p‖": force[force.ratio > 1]}
 
 
-def theorem_2_proof(recordings: Recordings) -> Numbers:
+def lacking_tail(recordings: Recordings) -> Numbers:
     """What the lower tail leaves out for β < 1: the upper one, at the largest p."""
     tail = recordings["slips"].beyond.isel(tail_order=-1)
-    return {f"β = {float(b):g}": float(tail.sel(side="upper", tail_base=b) - tail.sel(side="lower", tail_base=b))
-            for b in tail.tail_base.values if b < 1}  # fmt: skip
+    lacking = tail.sel(side="upper") - tail.sel(side="lower")
+    return by_setting("β = {tail_base:g}", lacking[lacking.tail_base < 1])
 
 
-def equation_50(recordings: Recordings) -> Numbers:
-    """What the proof takes for the minimum, minus the minimum."""
-    data = recordings["slips"]
-    return {f"p = {int(p)}": float((data.printed - data.least).sel(bound_order=p)) for p in data.bound_order.values}
-
-
-def equation_41(recordings: Recordings) -> Numbers:
+def slope_by_sign(recordings: Recordings) -> Numbers:
     """The slope after a step, by the sign of λ_l."""
     data = recordings["slips"]
-    positive = data.scale.values > 0
-    return {"λ_l > 0": data.slope.values[positive], "λ_l < 0": data.slope.values[~positive]}
+    return {"λ_l > 0": data.slope[data.scale > 0], "λ_l < 0": data.slope[data.scale <= 0]}
 
 
 def gates(recordings: Recordings) -> Numbers:
@@ -206,7 +196,7 @@ CLAIMS = (
     Claim(
         "Theorem 2, proof", "It is enough that the lower tail vanishes for β < 1.",
         "App. B, proof of Thm. 2: “It is enough to show that lim_{p→∞} Σ_{r=1}^{α_1 p} ε_r² = 0 for β < 1.”",
-        "part of Σ C(p, r)² β^2r more than 20 % above the peak, minus the part below, p = 1000", theorem_2_proof,
+        "part of Σ C(p, r)² β^2r more than 20 % above the peak, minus the part below, p = 1000", lacking_tail,
         exactly(high=0.0), "slips", "slips",
         note="the upper tail for β < 1 is left open, and so is the lower one for β > 1. Both vanish too: the theorem "
         "holds",
@@ -214,7 +204,7 @@ CLAIMS = (
     Claim(
         "Theorem 3, proof", "∂L/∂λ_l < 0 after the step.",
         "App. B, proof of Thm. 3: “-μ (1/λ_l) ‖g_m + g_p‖² < 0”.",
-        "∂L/∂λ_l after the step, where it was 0", equation_41, within(high=0.0), "slips", "slips",
+        "∂L/∂λ_l after the step, where it was 0", slope_by_sign, within(high=0.0), "slips", "slips",
         note="it has the sign of -λ_l, so that |λ_l| grows all the same: the theorem holds",
     ),
     Claim(
@@ -224,21 +214,17 @@ CLAIMS = (
         f"m‖g_m‖² + p‖g_p‖² + (m+p) g_p·g_m over ‖g_p‖², m = {SHORT[0]}, p = {SHORT[1]}, least over angles", dominant,
         within(low=0.0), "slips", "slips",
         note="with antiparallel gradients it is (m‖g_m‖ - p‖g_p‖)(‖g_m‖ - ‖g_p‖): g_m has to be p/m times as long. "
-        "An earlier "
-        "version of the paper says “when deeper gradients become dominant”, which is right",
+        "An earlier version of the paper says “when deeper gradients become dominant”, which is right",
     ),
     Claim(
         "Theorem 5, proof", "min_r (r-2)/r = 1 - 2/p over r = 2..p.",
         "App. B, Eq. 50, which sets min_i((V″_ii - V′_ii)(V″_ii + V′_ii)^-1) to 1 - 2/p.",
-        "1 - 2/p minus the minimum", equation_50, identity(), "slips", "slips",
+        "1 - 2/p minus the minimum", lambda r: by_setting("p = {bound_order}", r["slips"].printed - r["slips"].least),
+        identity(), "slips", "slips",
         note="the minimum is 0, at r = 2, so that the proof shows θ_k ≤ ½ ln(p-1) only. The theorem is true: "
         "½ ln x - (x-1)/(x+1) rises with x = ν″/ν′, which is largest for the pure p-spin",
     ),
 )  # fmt: skip
 
 
-def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
-    return [], {}
-
-
-SLIPS = computed("theorems", {"slips": measure}, _pages, CLAIMS)
+SLIPS = computed("theorems", {"slips": measure}, claims=CLAIMS)

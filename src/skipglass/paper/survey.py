@@ -8,23 +8,24 @@ relative to its start (panel e).
     python -m skipglass.paper.survey results/figure1_survey.nc
 """
 
-import argparse
 import itertools
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from skipglass.record import save
+from skipglass.paper.command import command
 from skipglass.training import Settings, total_norm, train
 
-__all__ = ["EPOCHS", "GRID", "contrary", "counts", "nearest", "quarters", "survey"]
+__all__ = ["EPOCHS", "GRID", "VARIED", "by_epoch", "contrary", "counts", "nearest", "quarters", "survey"]
 
 EPOCHS = 20
 BASE = Settings(epochs=EPOCHS, seeds=(100, 101, 102))  # other seeds than the figure's
+VARIED = ("experiment", "separation", "learning_rate", "normalization", "placement", "scale")
+"""Of `Settings`, what the paper leaves open and the survey varies."""
 TASKS = [("digits", 0.0), *(("gaussians", s) for s in (2.0, 4.0, 8.0, 16.0))]
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 NETWORKS: dict[str, list[tuple[str, str, float | None]]] = {
@@ -64,8 +65,12 @@ def quarters(recording: xr.Dataset, panel: str) -> np.ndarray:
         norm = total_norm(recording)
         value = norm / norm.isel(evaluation=0)
     ends = np.linspace(0, float(recording.epoch[-1]), 5)
-    rows = [int(np.argmin(np.abs(recording.epoch.values - end))) for end in ends]
-    return value.isel(evaluation=rows).transpose("seed", "evaluation").values
+    return by_epoch(recording, value).sel(epoch=ends, method="nearest").transpose("seed", "epoch").values
+
+
+def by_epoch(recording: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
+    """Return what was evaluated in a training by epoch, in place of the number of the evaluation."""
+    return values.assign_coords(epoch=("evaluation", recording.epoch.values)).swap_dims(evaluation="epoch")
 
 
 def survey(grid: list[tuple[str, Settings]] = GRID, on_run: Callable[[int], None] | None = None) -> xr.Dataset:
@@ -91,21 +96,17 @@ def survey(grid: list[tuple[str, Settings]] = GRID, on_run: Callable[[int], None
         accuracies.append(recording.train_accuracy.isel(evaluation=-1).values)
         if on_run is not None:
             on_run(done)
-    names = ("experiment", "separation", "learning_rate", "normalization", "placement", "scale")
-    coordinates = {name: ("run", [settings.attributes()[name] for _, settings in grid]) for name in names}
-    coordinates["scale"] = ("run", [settings.scale or np.nan for _, settings in grid])
+    varied = {name: ("run", [getattr(setting, name) for _, setting in grid]) for name in VARIED}
+    varied["scale"] = ("run", [math.nan if setting.scale is None else setting.scale for _, setting in grid])
     return xr.Dataset(
+        {"value": (("run", "seed", "quarter"), values), "accuracy": (("run", "seed"), accuracies)},
         {
-            "value": (("run", "seed", "quarter"), np.array(values)),
-            "accuracy": (("run", "seed"), np.array(accuracies)),
-        },
-        coords={
             "panel": ("run", [panel for panel, _ in grid]),
-            **coordinates,
+            **varied,
             "seed": list(grid[0][1].seeds),
             "quarter": np.arange(5),
         },
-        attrs={"epochs": EPOCHS},
+        {"epochs": EPOCHS},
     )
 
 
@@ -174,10 +175,10 @@ def counts(table: xr.Dataset, panel: str, experiment: str) -> tuple[int, int, in
         Settings that learn; ends above, and below, the start by more than two standard errors over seeds.
     """
     runs = _learned(table, panel, experiment)
-    change = (runs.value.isel(quarter=-1) - runs.value.isel(quarter=0)).transpose("run", "seed").values
-    error = change.std(axis=1, ddof=1) / np.sqrt(change.shape[1])
-    mean = change.mean(axis=1)
-    return len(mean), int((mean > 2 * error).sum()), int((mean < -2 * error).sum())
+    change = runs.value.isel(quarter=-1) - runs.value.isel(quarter=0)
+    error = 2 * change.std("seed", ddof=1) / math.sqrt(change.sizes["seed"])
+    mean = change.mean("seed")
+    return mean.size, int((mean > error).sum()), int((mean < -error).sum())
 
 
 def _learned(table: xr.Dataset, panel: str, experiment: str) -> xr.Dataset:
@@ -186,15 +187,8 @@ def _learned(table: xr.Dataset, panel: str, experiment: str) -> xr.Dataset:
 
 
 def _settings(run: xr.Dataset) -> dict[str, object]:
-    scale = float(run.scale)
-    return {
-        "experiment": str(run.experiment.item()),
-        "separation": float(run.separation),
-        "learning_rate": float(run.learning_rate),
-        "normalization": str(run.normalization.item()),
-        "placement": str(run.placement.item()),
-        "scale": None if np.isnan(scale) else scale,
-    }
+    found = {name: run[name].item() for name in VARIED}
+    return found | {"scale": None if math.isnan(found["scale"]) else found["scale"]}
 
 
 def _show(done: int) -> None:
@@ -203,10 +197,7 @@ def _show(done: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train the grid, and record it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("recording", type=Path)
-    path = parser.parse_args(arguments).recording
-    save(survey(on_run=_show), path, kind="survey")
+    command("survey", lambda: survey(on_run=_show), arguments)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
 """Theorems 1, 2 and 5 and Lemma 4, measured: numbers that a verdict can be drawn from."""
 
+import itertools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 import xarray as xr
 
 from skipglass.models import DenseNet
+from skipglass.paper.arrays import by_setting, series_by
 from skipglass.paper.claim import Claim, Recordings
-from skipglass.paper.experiment import Pages, computed
+from skipglass.paper.experiment import computed
 from skipglass.paper.rules import Numbers, exactly, identity, within
 from skipglass.paths import census
-from skipglass.report import Axis, Panel, Rule, Section, Series
+from skipglass.report import Axis, Panel, Rule, Section
 from skipglass.theory import DepthEnsemble, Mixture, complexity, peak_interval
 
 __all__ = ["CLAIMS", "THEOREMS", "convergence_panels", "theorems"]
@@ -24,7 +25,6 @@ ORDERS = (3, 4, 6, 10, 30, 100)
 MIXTURES = 2_000
 GATES = (0.25, 0.5, 0.75)  # ρ, which is β for weights drawn with C = 1/√n, Λ = n
 DENSE = 22  # weight layers of the dense net, 6 a stage
-BLOCK = 2  # layers of a block of the residual net that a dense net is compared with, beside blocks of one layer
 TEXT = "The weights ε_r of the path lengths gather around one length, the fraction β/(1+β) of the depth."
 BAND = 0.2  # relative half width of the band around β/(1+β) in Theorem 2
 
@@ -87,10 +87,7 @@ def convergence_panels(recording: xr.Dataset) -> tuple[Panel, Panel]:
     tuple of Panel
         The place of the peak, and the mass outside of a band around its limit.
     """
-    depths = recording.depth.values
-    limits = [(beta, beta / (1 + beta)) for beta in recording.beta.values.tolist()]
-    peaks = [Series(f"β = {beta:g}", depths, recording.peak_share.sel(beta=beta).values) for beta, _ in limits]
-    masses = [Series(f"β = {beta:g}", depths, recording.outside.sel(beta=beta).values) for beta, _ in limits]
+    limits = [beta / (1 + beta) for beta in recording.beta.values.tolist()]
     depth = Axis("depth p", log=True)
     return (
         Panel(
@@ -99,8 +96,8 @@ def convergence_panels(recording: xr.Dataset) -> tuple[Panel, Panel]:
             "Each line approaches its dashed limit as the network deepens; a higher line is a deeper ensemble.",
             depth,
             Axis("argmax ε_r / p", zero=True),
-            tuple(peaks),
-            rules=tuple(Rule(limit, f"β/(1+β) = {limit:.3f}") for _, limit in limits),
+            series_by("β = {beta:g}", recording.peak_share),
+            rules=tuple(Rule(limit, f"β/(1+β) = {limit:.3f}") for limit in limits),
             note="Exact.",
         ),
         Panel(
@@ -109,7 +106,7 @@ def convergence_panels(recording: xr.Dataset) -> tuple[Panel, Panel]:
             "A line that falls to 0 means that all of Σ ε_r² gathers around the peak.",
             depth,
             Axis("Σ ε_r² outside of the band", zero=True),
-            tuple(masses),
+            series_by("β = {beta:g}", recording.outside),
             note=f"Exact. The band is β/(1+β) ± {recording.attrs['band']:.0%}.",
         ),
     )
@@ -152,11 +149,9 @@ def _excess(generator: np.random.Generator) -> list[list[float]]:
     return rows
 
 
-def theorem_1(recordings: Recordings) -> Numbers:
+def off_the_peak(share: xr.DataArray) -> xr.DataArray:
     """p times the distance of the peak's place from its limit."""
-    share = recordings["theorems"].peak_share
-    scaled = np.abs(share - share.beta / (1 + share.beta)) * share.depth
-    return {f"β = {float(b):g}": scaled.sel(beta=b).values for b in share.beta.values}
+    return np.abs(share - share.beta / (1 + share.beta)) * share.depth
 
 
 def theorem_2(recordings: Recordings) -> Numbers:
@@ -169,29 +164,11 @@ def theorem_2(recordings: Recordings) -> Numbers:
     }
 
 
-def outside(recordings: Recordings) -> Numbers:
-    """The largest mass outside of the band over β, by depth."""
-    worst = recordings["theorems"].outside.max("beta")
-    return {f"p = {int(p)}": float(worst.sel(depth=p)) for p in worst.depth.values}
-
-
-def lemma_4(recordings: Recordings) -> Numbers:
-    """How far the peak is from the one that was wanted."""
-    data = recordings["theorems"]
-    return {"": (data.reached - data.wanted).values}
-
-
 def histograms_shift(recordings: Recordings) -> Numbers:
     """The rise of the peak at p = 100 from one of the three β to the next."""
     peak = (recordings["theorems"].peak_share.sel(depth=100) * 100).sortby("beta")
-    return {f"β = {a:g} to {b:g}": float(peak.sel(beta=b) - peak.sel(beta=a))
-            for a, b in zip(peak.beta.values[:-1], peak.beta.values[1:], strict=True)}  # fmt: skip
-
-
-def starts_shallow(recordings: Recordings) -> Numbers:
-    """The peak's place at β = ρ in the deepest ensemble."""
-    start = recordings["theorems"].start.sortby("depth").isel(depth=-1)
-    return {f"ρ = {float(g):g}": float(start.sel(gate=g)) for g in start.gate.values}
+    steps = zip(itertools.pairwise(peak.beta.values), peak.diff("beta").values, strict=True)
+    return {f"β = {a:g} to {b:g}": rise for (a, b), rise in steps}
 
 
 def ends_deep(recordings: Recordings) -> Numbers:
@@ -203,72 +180,48 @@ def ends_deep(recordings: Recordings) -> Numbers:
     }
 
 
-def dense_nets(recordings: Recordings) -> Numbers:
-    """The census of a dense net minus the number of ways to choose its layers."""
-    data = recordings["theorems"]
-    return {"": (data.dense_paths - data.dense_sets).values.astype(float)}
+def short_paths(recordings: Recordings) -> dict[str, tuple[float, float]]:
+    """{net: how many paths take fewer than half of the layers that can be left out, and how many there are}."""
+    counted = recordings["theorems"].dense_paths.sortby("length").astype(float)
+    fixed = int(counted.length[counted > 0].min())
+    free = int(counted.length.max()) - fixed
+    found = {"dense net": (float(counted[counted.length < fixed + free / 2].sum()), float(counted.sum()))}
+    found["chain"] = (0.0, 1.0)
+    for layers, name in enumerate(("blocks of 1 layer", "blocks of 2 layers"), start=1):
+        counts = [math.comb(free // layers, k) for k in range(free // layers + 1)]
+        short = sum(count for k, count in enumerate(counts) if layers * k < free / 2)
+        found[f"residual net, {name}"] = float(short), float(sum(counts))
+    return found
 
 
-def short_paths(recordings: Recordings) -> Numbers:
+def more_short_paths(recordings: Recordings) -> Numbers:
     """Short paths of a dense net minus those of other nets of as many layers."""
-    dense, others = _short(recordings)
-    return {name: dense[0] - short for name, (short, _) in others.items()}
-
-
-def short_shares(recordings: Recordings) -> Numbers:
-    """The part of all paths that is short."""
-    (short, every), others = _short(recordings)
-    return {"dense net": short / every, **{name: short / every for name, (short, every) in others.items()}}
-
-
-def _short(recordings: Recordings) -> tuple[tuple[float, float], dict[str, tuple[float, float]]]:
-    """How many paths take fewer than half of the layers that can be left out, and how many there are."""
-    data = recordings["theorems"].sortby("length")
-    length, counted = data.length.values, data.dense_paths.values.astype(float)
-    fixed = int(length[np.flatnonzero(counted)[0]]) if counted.any() else 0
-    free = int(length[-1]) - fixed
-    dense = float(counted[length < fixed + free / 2].sum()), float(counted.sum())
-
-    def blocks(layers: int) -> tuple[float, float]:
-        """Of a residual net whose blocks have some layers each."""
-        number = free // layers
-        counts = [math.comb(number, k) for k in range(number + 1)]
-        return float(sum(c for k, c in enumerate(counts) if layers * k < free / 2)), float(sum(counts))
-
-    return dense, {
-        "chain": (0.0, 1.0),
-        "residual net, blocks of 1 layer": blocks(1),
-        f"residual net, blocks of {BLOCK} layers": blocks(BLOCK),
-    }
-
-
-def theorem_5(recordings: Recordings) -> Numbers:
-    """By how much a mixture's complexity exceeds that of the pure model of its highest order."""
-    excess = recordings["theorems"].excess
-    return {f"p = {int(p)}": np.maximum(excess.sel(order=p).values, 0) for p in excess.order.values}
+    (dense, _), *others = (found := short_paths(recordings)).values()
+    return {name: dense - short for name, (short, _) in zip(list(found)[1:], others, strict=True)}
 
 
 CLAIMS = (
     Claim(
         "Theorem 1", "The peak of ε_r lies at the fraction β/(1+β) of the depth as p → ∞.",
         "Eq. 18: “lim_{p→∞} (1/p) argmax_r(ε_r) = β/(1+β)”.",
-        "p |argmax/p - β/(1+β)|", theorem_1, exactly(high=1 + 1e-9), "theorems", figure="theorem1",
+        "p |argmax/p - β/(1+β)|",
+        lambda r: by_setting("β = {beta:g}", off_the_peak(r["theorems"].peak_share)), exactly(high=1 + 1e-9),
+        "theorems", figure="theorem1",
         note="the peak is never further from its limit than one layer, p = 10 to 100,000. Where pβ/(1+β) is a whole "
-        "number, as "
-        "the theorem assumes, two neighbouring ε_r are equal, which changes nothing as p → ∞",
+        "number, as the theorem assumes, two neighbouring ε_r are equal, which changes nothing as p → ∞",
     ),
     Claim(
         "Theorem 2", "The ε_r² concentrate in a narrow band around that peak.",
         "Eq. 19: “For any α_1 < β/(1+β) < α_2 […] lim_{p→∞} Σ_{r=α_1 p}^{α_2 p} ε_r² = 1”.",
         "Σ ε_r² further than 20 % from β/(1+β)", theorem_2, identity(1e-6), "theorems", figure="theorem2",
-        beside={"largest over β": outside},
+        beside={"largest over β": lambda r: by_setting("p = {depth}", r["theorems"].outside.max("beta"))},
     ),
     Claim(
         "Lemma 4", "A global scale of the weights shifts the peak to any length 1..p.",
         "Lemma 4: “For any integer 1 ≤ k ≤ p there exists a global scaling parameter C such that argmax_r(ε_r(C)) = "
         "k.”",
-        f"distance of the peak from k at β in the middle of [(k-1)/(p-k+1), k/(p-k)], p = {LEMMA_DEPTH}", lemma_4,
-        identity(0.0), "theorems", figure="figure1-beta",
+        f"distance of the peak from k at β in the middle of [(k-1)/(p-k+1), k/(p-k)], p = {LEMMA_DEPTH}",
+        lambda r: {"": r["theorems"].reached - r["theorems"].wanted}, identity(0.0), "theorems", figure="figure1-beta",
     ),
     Claim(
         "Eq. 17", "For large enough β the longest paths dominate.",
@@ -286,7 +239,9 @@ CLAIMS = (
         "Sec. 3, start", "With weights drawn at C = 1/√n the ensemble starts at less than half the depth.",
         "Sec. 3: “With this initialization and Λ = n, β = ρ and the maximal weight is obtained at less than half the "
         "network's depth”.",
-        "argmax ε_r / p at p = 100,000", starts_shallow, exactly(high=0.5), "theorems", figure="theorem1",
+        "argmax ε_r / p at p = 100,000",
+        lambda r: by_setting("ρ = {gate:g}", r["theorems"].start.sortby("depth").isel(depth=-1)), exactly(high=0.5),
+        "theorems", figure="theorem1",
         note="with He's C = √(2/n) and ρ = 1/2 the coherent reading has β = 1/√2, the independent one b = 1: half the "
         "depth exactly. Λ = n is a convention",
     ),
@@ -295,33 +250,33 @@ CLAIMS = (
         "Sec. 6: “the analysis presented in Sec. 3 can be generalized to architectures with arbitrary skip "
         "connections, "
         "including dense nets […] given that ψ_r is modified accordingly”.",
-        f"paths of each length in a dense net of {DENSE} weight layers, minus the number of sets of layers", dense_nets,
-        identity(0.0), "theorems",
+        f"paths of each length in a dense net of {DENSE} weight layers, minus the number of sets of layers",
+        lambda r: {"": r["theorems"].dense_paths - r["theorems"].dense_sets}, identity(0.0), "theorems",
         note="every set of layers is one path, but for the four that no path can leave out",
     ),
     Claim(
         "Sec. 6, short paths", "Dense nets offer many more short paths.",
         "Sec. 6: “the additional shortcut paths decrease the initial capacity of the network by offering many more "
-        "short "
-        "paths from input to output”.",
+        "short paths from input to output”.",
         "paths with fewer than half of the layers that can be left out: those of a dense net minus those of another",
-        short_paths, within(low=1), "theorems", beside={"their part of all paths": short_shares},
+        more_short_paths, within(low=1), "theorems",
+        beside={"their part of all paths": lambda r: {k: few / every for k, (few, every) in short_paths(r).items()}},
         note="a residual net with a shortcut around each layer has exactly as many; one with blocks of two layers "
-        "has fewer, "
-        "and they are a larger part of its paths",
+        "has fewer, and they are a larger part of its paths",
     ),
     Claim(
         "Theorem 5", "No mixture of orders up to p has more critical points of a finite index than the pure p-spin.",
         "Eqs. 34, 35: the maximum of θ_k(ℝ, ε) over Σ_{r=2}^p ε_r² = 1 is at ε_p = 1.",
-        f"excess of the complexity over the pure p-spin's, {MIXTURES - MIXTURES % 3} mixtures per "
-        f"p", theorem_5, identity(),
-        "theorems", figure="figure1f", note="true, although the paper's proof is not (Eq. 50)",
+        f"excess of the complexity over the pure p-spin's, {MIXTURES - MIXTURES % 3} mixtures per p",
+        lambda r: by_setting("p = {order}", r["theorems"].excess.clip(min=0)), identity(), "theorems",
+        figure="figure1f", note="true, although the paper's proof is not (Eq. 50)",
     ),
 )  # fmt: skip
 
 
-def _pages(recordings: Recordings, _figures: Sequence[str]) -> Pages:
-    return [Section("Theorems 1 and 2", TEXT, convergence_panels(recordings["theorems"]))], {}
-
-
-THEOREMS = computed("theorems", {"theorems": theorems}, _pages, CLAIMS)
+THEOREMS = computed(
+    "theorems",
+    {"theorems": theorems},
+    lambda recordings, _: ([Section("Theorems 1 and 2", TEXT, convergence_panels(recordings["theorems"]))], {}),
+    CLAIMS,
+)
