@@ -79,6 +79,8 @@ def test_the_survey_s_numbers_are_those_of_the_recording():
     text = " ".join(FINDINGS.split())
     assert f"in {up} of the {learn} Gaussian settings that learn and below it in {down}" in text
     assert f"on digits in {rise} and {fall} of {few}" in text
+    learn, up, down = counts(table, "d", "caption")
+    assert f"that the caption of Fig. 1 has, in {up} and {down} of {learn}" in text
     (learn, up, down), (few, rise, fall) = (counts(table, "e", task) for task in ("gaussians", "digits"))
     assert f"above in {up} and below in {down} of {learn}, and above in {rise} of {few} on digits" in text
     assert fall == 0

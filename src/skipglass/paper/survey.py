@@ -20,7 +20,7 @@ import xarray as xr
 from skipglass.paper.command import command
 from skipglass.training import Settings, total_norm, train
 
-__all__ = ["EPOCHS", "GRID", "VARIED", "by_epoch", "contrary", "counts", "nearest", "quarters", "survey"]
+__all__ = ["CAPTION", "EPOCHS", "GRID", "VARIED", "by_epoch", "contrary", "counts", "nearest", "quarters", "survey"]
 
 EPOCHS = 20
 BASE = Settings(epochs=EPOCHS, seeds=(100, 101, 102))  # other seeds than the figure's
@@ -42,6 +42,10 @@ GRID = [
     for panel, networks in NETWORKS.items()
     for (task, s), rate, (n, p, C) in itertools.product(TASKS, RATES, networks)
 ]
+
+CAPTION = {"experiment": "gaussians", "classes": 50, "depth": 11}
+"""The task of the caption: 50 Gaussians, and ten blocks with a shortcut each behind the first layer, which has none."""
+GRID += [("d", replace(s, classes=50, depth=11)) for panel, s in GRID if (panel, s.experiment) == ("d", "gaussians")]
 
 
 def quarters(recording: xr.Dataset, panel: str) -> np.ndarray:
@@ -97,6 +101,7 @@ def survey(grid: list[tuple[str, Settings]] = GRID, on_run: Callable[[int], None
         if on_run is not None:
             on_run(done)
     varied = {name: ("run", [getattr(setting, name) for _, setting in grid]) for name in VARIED}
+    varied["experiment"] = ("run", ["caption" if s.classes == CAPTION["classes"] else s.experiment for _, s in grid])
     varied["scale"] = ("run", [math.nan if setting.scale is None else setting.scale for _, setting in grid])
     return xr.Dataset(
         {"value": (("run", "seed", "quarter"), values), "accuracy": (("run", "seed"), accuracies)},
@@ -123,7 +128,7 @@ def nearest(table: xr.Dataset, panel: str, experiment: str) -> dict[str, object]
     panel
         "d" or "e".
     experiment
-        "gaussians" or "digits".
+        "gaussians", "digits", or "caption".
 
     Returns
     -------
@@ -145,7 +150,7 @@ def contrary(table: xr.Dataset, panel: str, experiment: str) -> dict[str, object
     panel
         "d" or "e".
     experiment
-        "gaussians" or "digits".
+        "gaussians", "digits", or "caption".
 
     Returns
     -------
@@ -167,7 +172,7 @@ def counts(table: xr.Dataset, panel: str, experiment: str) -> tuple[int, int, in
     panel
         "d" or "e".
     experiment
-        "gaussians" or "digits".
+        "gaussians", "digits", or "caption".
 
     Returns
     -------
@@ -188,7 +193,8 @@ def _learned(table: xr.Dataset, panel: str, experiment: str) -> xr.Dataset:
 
 def _settings(run: xr.Dataset) -> dict[str, object]:
     found = {name: run[name].item() for name in VARIED}
-    return found | {"scale": None if math.isnan(found["scale"]) else found["scale"]}
+    found["scale"] = None if math.isnan(found["scale"]) else found["scale"]
+    return found | CAPTION if found["experiment"] == "caption" else found
 
 
 def _show(done: int) -> None:
