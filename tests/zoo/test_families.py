@@ -1,6 +1,8 @@
 """Each family of models: as many blocks as its source has residual sums, with the reason where it is another number."""
 
 import diffusion
+import of_diffusers_more_transformers
+import of_diffusers_transformers
 import of_timm
 import of_torchvision
 import of_transformers
@@ -13,14 +15,22 @@ from skipglass.graph.forward import prediction
 
 pytestmark = pytest.mark.zoo
 
-FAMILIES = (
-    of_timm.FAMILIES | of_torchvision.FAMILIES | of_transformers.FAMILIES | diffusion.FAMILIES | peft_methods.FAMILIES
+TABLES = (
+    of_timm,
+    of_torchvision,
+    of_transformers,
+    diffusion,
+    of_diffusers_transformers,
+    of_diffusers_more_transformers,
+    peft_methods,
 )
+FAMILIES = {name: family for table in TABLES for name, family in table.FAMILIES.items()}
 
 
 def reading(outputs):
     """A random reading of what a model predicts, on which every entry of it bears."""
-    y = prediction(outputs)
+    pictures = getattr(outputs, "sample", None)
+    y = prediction(pictures if isinstance(pictures, list) else outputs)
     return (y * torch.randn(y.shape, generator=torch.Generator().manual_seed(1))).sum()
 
 

@@ -174,8 +174,8 @@ def _worked(graph: Graph, node: int, output: int, piece: Piece, edge: Edge) -> A
         return [piece[0], *nothing[1:]] if len(new) == len(old) else nothing
     if known.contracts:
         return _contracted(graph, node, piece, edge) or nothing
-    if name in {"ViewAsReal", "ViewAsComplex"}:  # an axis of parts, of the shape or beside it
-        return list(piece)
+    if name in {"ViewAsReal", "ViewAsComplex"}:  # an axis of parts, of the shape or beside it, or lost on the way
+        return [*piece, *nothing[len(piece) :]]
     if not (known.along or known.entrywise or known.permutes or known.copies or known.sums or known.role == "norm"):
         return nothing
     # each axis by itself: along some the operation works, the others are carried on
