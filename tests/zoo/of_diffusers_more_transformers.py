@@ -208,8 +208,8 @@ ROWS: dict[str, Row] = {
         | {"cap_feat_dim": 8, "axes_dims": [8, 4, 4], "axes_lens": [64, 8, 8]},
         {"x": [noise(4, 1, 4, 4)], "cap_feats": [noise(3, 8)], "t": TIME[:1] / 10},
         8,
-        "two of each of two layers and two refiners; pictures and texts are in lists, which are not split: only the time "
-        "is, so that the text's refiner and the first attention are not live",
+        "two of each of two layers and two refiners; pictures and texts are in lists, which are not split: only the "
+        "time is, so that the text's refiner and the first attention are not live",
     ),
 }
 
