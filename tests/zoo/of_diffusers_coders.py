@@ -27,6 +27,20 @@ ROWS: dict[str, Row] = {
         18,
         "4 down, 3 of each middle (two resnets around an attention), 8 up",
     ),
+    "AutoencoderKLMochi": (
+        {"latent_channels": 12, "encoder_block_out_channels": (32, 32), "decoder_block_out_channels": (32, 32)}
+        | {"layers_per_block": (1, 1, 1), "temporal_expansions": (1,), "spatial_expansions": (2,)}
+        | {"add_attention_block": (False, True, True)},
+        {"sample": noise(1, 3, 2, 8, 8)},
+        8,
+        "1, 2 and 2 of the encoder, some with an attention; 3 of the decoder",
+    ),
+    "AutoencoderKLMagvit": (
+        SMALL | {"down_block_types": ["SpatialDownBlock3D"] * 2, "up_block_types": ["SpatialUpBlock3D"] * 2},
+        {"sample": noise(2, 3, 1, 16, 16)},
+        8,
+        "2 down, 1 of each middle, 4 up",
+    ),
 }
 
 # why a class is not built -> the classes
@@ -50,8 +64,8 @@ NOT_BUILT: dict[str, str] = {
         AceStepAudioTokenDetokenizer AceStepAudioTokenizer AceStepConditionEncoder AnimaTextConditioner
         AutoencoderKLCosmos AutoencoderKLHunyuanImage AutoencoderKLHunyuanImageRefiner AutoencoderKLHunyuanVideo15
         AutoencoderKLKVAE AutoencoderKLKVAEAudio AutoencoderKLKVAEVideo AutoencoderKLLTX2Audio AutoencoderKLLTX2Video
-        AutoencoderKLLTXVideo AutoencoderKLMagvit AutoencoderKLMiniMaxH3 AutoencoderKLMiniMaxH3Audio
-        AutoencoderKLMochi AutoencoderKLQwenImage21 AutoencoderRAE AutoencoderSAME AutoencoderVidTok
+        AutoencoderKLLTXVideo AutoencoderKLMiniMaxH3 AutoencoderKLMiniMaxH3Audio
+        AutoencoderKLQwenImage21 AutoencoderRAE AutoencoderSAME AutoencoderVidTok
         ConsistencyDecoderVAE Cosmos3AVAEAudioTokenizer Cosmos3OmniTransformer Kandinsky6SRLatentUpscalerBank
         Kandinsky6SRVAE LTX2VideoDiffusionDecoderModel LongCatAudioDiTVae MMAudioVAE MMAudioVocoder
         MiniMaxMusic3ConditionEncoder MiniMaxMusic3Vocoder RFD4ProteinaAutoencoder RFD4ProteinaTransformer

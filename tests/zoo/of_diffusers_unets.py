@@ -6,7 +6,7 @@ the text (or to itself again), MLP. A level up has one layer more than its level
 
 import torch
 from diffusers_recipe import Row, families, noise
-from of_diffusers_transformers import FRAMES, HEADS, IDS, JOINT, PACKED, PICTURE, STEP, TEXT, TIME
+from of_diffusers_transformers import HEADS, IDS, JOINT, PACKED, PICTURE, STEP, TEXT, TIME
 
 __all__ = ["FAMILIES"]
 
@@ -135,8 +135,8 @@ ROWS: dict[str, Row] = {
         | {"controlnet_cond": [noise(2, 3, 16, 16)], "control_type": torch.tensor([[1.0, 0.0]] * 2)}
         | {"control_type_idx": [0]},
         16,
-        "the 12 of a ControlNet, two of the layer that mixes the tasks; its output is one block that is added twice, to "
-        "the condition and to the picture",
+        "the 12 of a ControlNet, two of the layer that mixes the tasks; its output is one block that is added twice, "
+        "to the condition and to the picture",
     ),
 }
 
