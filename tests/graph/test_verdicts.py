@@ -142,6 +142,21 @@ def modulation(h, w, shared=True):
     return y
 
 
+def last_modulation(h, w):
+    """The condition itself scales and shifts the stream, behind a root mean square that is written out."""
+    x, c = h
+    c, y = w[0](c), w[1](x)
+    y = y + f(y + w[2](torch.tanh(c)), w, 4)
+    return y * torch.rsqrt(y.square().mean(-1, keepdim=True)) * (1 + c) + c
+
+
+def rotated(h, w):
+    """Entries that are read after a rotation of pairs, written with complex numbers."""
+    pairs = torch.view_as_complex(w[0](h).unflatten(-1, (-1, 2)))
+    turned = torch.view_as_real(pairs * torch.exp(1j * torch.arange(D // 2, dtype=h.dtype)))
+    return h[:, :2] + w[1](turned.flatten(-2)[:, :2])
+
+
 def projected_with_time(h, w):
     x, t = h
     y = w[0](x)
@@ -301,6 +316,7 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     ),
     "in place": (in_place, [(Q, "it may stand for a sum"), (P, "entries of one signal in the place of another's")]),
     "side by side": (written_side_by_side, []),
+    "a rotation of pairs": (rotated, [(B, "identity")]),
 }
 
 
@@ -312,6 +328,10 @@ PAIRS: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "a projection that layers share": (
         modulation,
         [(P, "different signals"), (B, "identity"), (P, "modulation"), (B, "identity")],
+    ),
+    "a condition that is the last shift": (
+        last_modulation,
+        [(P, "different signals"), (B, "identity"), (P, "modulation")],
     ),
     "a stream added twice": (inner_and_outer, [(B, "identity")] * 4),
     "a projected shortcut beside a time": (

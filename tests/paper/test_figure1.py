@@ -64,7 +64,7 @@ def test_a_survey_is_made_of_real_trainings():
 
     from skipglass.training import total_norm, train
 
-    panel, settings = survey.GRID[-1]
+    panel, settings = [pair for pair in survey.GRID if pair[0] == "e"][-1]
     settings = replace(settings, epochs=1, experiment="digits")
     table = survey.survey([(panel, settings)])
     recording = train(settings)

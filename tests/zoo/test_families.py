@@ -1,6 +1,10 @@
 """Each family of models: as many blocks as its source has residual sums, with the reason where it is another number."""
 
 import diffusion
+import of_diffusers_coders
+import of_diffusers_more_transformers
+import of_diffusers_transformers
+import of_diffusers_unets
 import of_timm
 import of_torchvision
 import of_transformers
@@ -13,15 +17,36 @@ from skipglass.graph.forward import prediction
 
 pytestmark = pytest.mark.zoo
 
-FAMILIES = (
-    of_timm.FAMILIES | of_torchvision.FAMILIES | of_transformers.FAMILIES | diffusion.FAMILIES | peft_methods.FAMILIES
+TABLES = (
+    of_timm,
+    of_torchvision,
+    of_transformers,
+    diffusion,
+    of_diffusers_transformers,
+    of_diffusers_more_transformers,
+    of_diffusers_unets,
+    of_diffusers_coders,
+    of_diffusers_coders,
+    peft_methods,
 )
+FAMILIES = {name: family for table in TABLES for name, family in table.FAMILIES.items()}
+
+
+def within(outputs):
+    """The tensors of outputs that are lists of lists."""
+    if isinstance(outputs, torch.Tensor):
+        return [outputs]
+    parts = outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, list | tuple) else ()
+    return [tensor for part in parts for tensor in within(part)]
 
 
 def reading(outputs):
     """A random reading of what a model predicts, on which every entry of it bears."""
-    y = prediction(outputs)
-    return (y * torch.randn(y.shape, generator=torch.Generator().manual_seed(1))).sum()
+    parts = tuple(outputs.values()) if isinstance(outputs, dict) else outputs
+    nested = isinstance(parts, tuple) and all(isinstance(part, list | tuple) for part in parts)
+    predicted = within(parts) if nested else [prediction(outputs)]
+    random = torch.Generator().manual_seed(1)
+    return sum((y * torch.randn(y.shape, generator=random)).sum() for y in predicted)
 
 
 @pytest.mark.filterwarnings("ignore")  # the libraries' own
@@ -73,3 +98,20 @@ def test_each_type_of_transformers_is_built_or_there_is_a_reason():
     not_built = [kind for kinds in of_transformers.NOT_BUILT.values() for kind in kinds.split()]
     assert built.isdisjoint(not_built)
     assert sorted({*built, *not_built}) == sorted(CONFIG_MAPPING)
+
+
+def test_each_model_of_diffusers_is_built_or_there_is_a_reason():
+    import diffusers
+
+    exported = {name for name in dir(diffusers) if is_model(getattr(diffusers, name))} - {"ModelMixin"}
+    tables = (of_diffusers_transformers, of_diffusers_more_transformers, of_diffusers_unets, of_diffusers_coders)
+    built = {made for made, *_ in diffusion.ROWS.values()} | {name for table in tables for name in table.ROWS}
+    not_built = [name for names in of_diffusers_coders.NOT_BUILT.values() for name in names.split()]
+    assert built.isdisjoint(not_built)
+    assert sorted({*built, *not_built}) == sorted(exported)
+
+
+def is_model(entry):
+    from diffusers import ModelMixin
+
+    return isinstance(entry, type) and issubclass(entry, ModelMixin)

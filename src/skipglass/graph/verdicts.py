@@ -256,9 +256,18 @@ def _modulates(s: Sum, branch: Side, shortcut: Side, place: Place) -> bool:
 
 
 def _factors(graph: Graph, one: Side) -> list[Place]:
-    """The signals whose product entry by entry a side is, all but for plain operations on them alone."""
-    top = plain_source(graph, one.edge.place)[0]
-    product = graph.roles[top] == "product" and not facts(graph.operations[top]).contracts and not one.own_step
+    """The signals whose product entry by entry a side is, all but for plain operations on them alone.
+
+    A factor that is a product itself is taken apart once more: a normalisation written out is h times 1/|h|.
+    """
+    outer = [] if one.own_step else _multiplied(graph, one.edge.place)
+    return outer + [inner for factor in outer for inner in _multiplied(graph, factor)]
+
+
+def _multiplied(graph: Graph, place: Place) -> list[Place]:
+    """The operands of a product entry by entry, below plain operations on each alone; none of anything else."""
+    top = plain_source(graph, place)[0]
+    product = graph.roles[top] == "product" and not facts(graph.operations[top]).contracts
     return [plain_source(graph, e.place) for e in graph.edges[top]] if product else []
 
 
