@@ -75,8 +75,10 @@ def agreement(mixture: Mixture, size: int, samples: int, seed: int = 0, jobs: in
     """
     mixture, size = require_mixture(mixture), check.integer("size", size, 2)
     samples, seed = check.integer("samples", samples, 2), check.seed("seed", seed)
+    # what Kac and Rice say, without sampling
     exact, _ = expected_critical_points(mixture, size, per_index=True)
     found = list(searched(mixture, size, range(seed, seed + samples), check.integer("jobs", jobs, 1)))
+    # what the search found in each glass, and how sure it is that this is all
     counts, evidence = np.array([c.counts for c in found]), [c.evidence for c in found]
     # whether symmetry and Σ(-1)^k N_k say something (else None) is the same for all samples of a case
     partial = {name: np.array([getattr(e, name) for e in evidence], float).sum() for name in ("symmetric", "euler")}
@@ -111,6 +113,7 @@ def hotelling(counts: NDArray[np.int64], exact: NDArray[np.float64]) -> tuple[fl
     d = int(free.sum())
     if d == 0:
         return 0.0, 0
+    # the mean's distance from the exact one in units of its own covariance
     T2 = n * float(((off @ vectors[:, free]) ** 2 / values[free]).sum())
     p = stats.f.sf(T2 * (n - d) / (d * (n - 1)), d, n - d)
     return float(stats.chi2.isf(p, d)), d
@@ -137,6 +140,7 @@ def scores(
     """
     table, expected, error = map(_with_total, (counts, exact, np.broadcast_to(doubt, exact.shape)))
     mean, spread = table.mean(0), table.std(0, ddof=1) / np.sqrt(len(table))
+    # a difference below rounding is none, also where no sample differs from another
     off = mean - expected
     z = np.where(np.abs(off) <= 1e-9 + error, 0.0, off / np.maximum(np.hypot(spread, error), 1e-300))
     return expected, mean, spread, z

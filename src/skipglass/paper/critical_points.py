@@ -121,6 +121,7 @@ def precision(recordings: Recordings) -> Numbers:
 def ordered(recordings: Recordings) -> Numbers:
     """How much higher the lowest and the median critical point of an index lie than those of the index before."""
     data = recordings["glass_agreement"]
+    # critical points of all glasses of a case together
     points = data[["energy", "point_index", "point_case"]].to_dataframe().astype({"energy": float})
     levels = points.groupby(["point_case", "point_index"]).energy.agg(lowest="min", median="median")
     return {

@@ -120,6 +120,7 @@ def _task(
     model = ResidualMLP(
         split.features, split.classes, depth=run.depth, width=int(run.width), normalization="batch", seeds=seed
     )
+    # the seed draws data, initial weights and the order of the batches
     samples = SampleBatches(split.inputs.float()[None], split.targets[None], run.batch_size, [seed])
     return model, samples, lambda progress: run.learning_rate
 
@@ -136,7 +137,9 @@ def seed_of(
     )
     first = next(model.parameters())
     example = torch.zeros(2, 3, 32, 32) if images else torch.zeros(2, first.shape[1])
+    # the scales whose drift is watched: batch norm's λ behind each layer
     own = scales.parameters_of(model, example, None)
+    # the first step of an epoch, the last, and some between
     chosen = np.linspace(0, len(batches) - 1, MEASURED).astype(int).tolist()
     watch = Watch(model, own, chosen)
 
@@ -205,6 +208,7 @@ class Watch:
 
     def _after_step(self, run: TrainingRun) -> None:
         """Keep what the step did to the scales; if it is chosen, to the slope, and what its first order says."""
+        # λ before the step, to which every product below refers
         old = [self.before[p] for p in self.own]
         # λ·Δλ with the old λ: all of it, then what of it is weight decay's
         growth = along(old, [p.detach() - b for p, b in zip(self.own, old, strict=True)])

@@ -88,6 +88,7 @@ class SingleSkip(nn.Module):
         found = [x.T]
         for l, layer in enumerate(self.chain):
             h = layer(found[-1])
+            # the one shortcut ends where the layer behind it begins
             found.append(h + found[self.skipped[0]] if l + 1 == self.skipped[1] else h)
         return found
 
@@ -127,6 +128,7 @@ def stationary(slope: Callable[[Tensor], float], draw: Callable[[int], Tensor], 
     for number in range(1, tries):
         other = draw(number)
         at_other = slope(other)
+        # the slope is linear in the targets: between two signs it is 0 where the line says
         if at_first * at_other < 0:
             return torch.lerp(first, other, at_first / (at_first - at_other))
     raise InputError(f"the slope has one sign for {tries} draws of the targets: it is 0 between none of them")
@@ -188,6 +190,7 @@ def _theorem(kind: str, seed: int) -> xr.Dataset:
     """One network at a stationary point: what a step makes of the slope, and what the theorem says."""
     x = _inputs(seed)
     model = SingleSkip(seed, "none" if kind == "global" else "paper")
+    # running statistics of this batch alone, then held: the theorem takes them as constants
     if kind != "global":
         for layer in model.chain:
             layer.momentum = 1.0
@@ -203,10 +206,13 @@ def _theorem(kind: str, seed: int) -> xr.Dataset:
     # from here on ∂L/∂λ_l, or ∂L/∂C, is 0 but for rounding
     y = stationary(slope, _signs(seed))
     rest = slope(y)
+    # g_p goes through the one block there is, g_m around it
     block = paths.participation(model, x, y, _linear).blocks[0]
     split = scales.two_paths(model, x, y, _linear, block=block)
+    # p layers through the block, m around it
     lengths = DEPTH, DEPTH - (SKIPPED[1] - SKIPPED[0])
     force = force_of(kind, *lengths, split.norm_p**2, split.norm_m**2, split.product)
+    # steps that are the same fraction of ‖w‖ in every network
     rates = STEPS * float(torch.cat([w.detach().flatten() for w in weights]).norm()) / np.sqrt(split.unskipped)
     start, gates = [w.detach().clone() for w in weights], model.gates(x)
     # each step starts from the same weights
@@ -235,6 +241,7 @@ def _relaxed(dropped: str, seed: int) -> xr.Dataset:
     """Theorem 3's force on a layer that is skipped and the true one, where its true slope is 0."""
     x = _inputs(seed)
     linear, live = dropped in ("none", "constant statistics"), dropped not in ("none", "linear loss")
+    # another skippable layer in each network
     l = 1 + seed % (DEPTH - 1)
     model = ResidualMLP(
         FEATURES, 2, depth=DEPTH, width=WIDTH, normalization="batch", seeds=seed, dtype=torch.float64
@@ -254,6 +261,7 @@ def _relaxed(dropped: str, seed: int) -> xr.Dataset:
     def slope(targets: Tensor) -> float:
         return scales.inner([scale], torch.autograd.grad(loss_fn(model(x), targets), scale))
 
+    # the network's own answers, as signs
     answers = (model(x) * torch.tensor([1.0, -1.0])).sum(dim=1).sign().detach()
 
     def draw(number: int) -> Tensor:
@@ -263,6 +271,7 @@ def _relaxed(dropped: str, seed: int) -> xr.Dataset:
 
     y = stationary(slope, draw)
     theorem = float(scales.drift(model, x, y, loss_fn, theorem=True).force[l])
+    # the whole derivative, or that of the weights alone, as the assumption has it
     if dropped == ASSUMPTIONS[-1]:
         true = scales.inner([scale], scales.twice(loss_fn(model(x), y), [scale], own)[1])
     else:

@@ -80,6 +80,7 @@ def depth_sweep(
     betas = [factor * threshold for factor in factors]
     rows = []
     for beta, field in product(betas, fields):
+        # the paper drops the field, the paths of length 1; both are looked at
         mixture = DepthEnsemble(DEPTH, beta).mixture(field=field)
         found = descents(mixture, size, seeds, starts=STARTS, steps=steps, on_sample=on_run)
         rows.append(found.assign({name: found.attrs[name] for name in LANDMARKS}))
@@ -111,6 +112,7 @@ def finite_size(samples: dict[int, int] | None = None, on_run: Callable[[], None
     for k, (size, count) in enumerate(samples.items()):
         for seed in range(count):
             h = SphericalGlass(Mixture.pure(3), size, seed=seed)
+            # two starts in the same glass: do they end in the same minimum?
             run = descend(h, h.random_points(2, seed=seed), steps=3000, tolerance=1e-5)
             energy[k, seed], converged[k, seed] = run.energy, run.converged
             index[k, seed] = h.indices(run.end).cpu().numpy()

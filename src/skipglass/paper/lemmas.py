@@ -86,12 +86,15 @@ def _sums(generator: torch.Generator) -> xr.Dataset:
 
 def _one_sum(p: int, n: int, d: int, unique: int, generator: torch.Generator) -> tuple[float, float, float]:
     x = _normal((SAMPLES, d), generator)
+    # Eq. 9: every weight is its own
     free = [_normal(shape, generator) / math.sqrt(n) for shape in shapes(p, n, d)]
+    # Lemma 1: Λ values, each in equally many places
     labels = [evenly_spread(*shape, unique, generator).numpy() for shape in shapes(p, n, d)]
     values = unique_weights(unique, 1 / math.sqrt(n), None, generator=generator).numpy()
     shared = [values[label] for label in labels]
     found = path_sum(free, x, open_gates(free, x))
     again = configuration_sum(values, labels, x, open_gates(shared, x))
+    # every configuration of r values should occur ψ_r/Λ^r times
     uneven = max(
         np.abs(copies(labels, unique, r).sum(axis=1) * unique**r / mass(p, n, d, r) - 1).max() for r in range(1, p + 1)
     )
@@ -121,6 +124,7 @@ def _moments(kind: str, unique: int, generator: torch.Generator) -> list[list[fl
     found = []
     for r in range(1, SPREAD[0] + 1):
         alpha = _thrown(unique, r, generator) if kind == "thrown" else copies(labels, unique, r)
+        # E[ξ²] = ‖α‖² by input, relative to all copies on one input
         square = (alpha**2).sum(axis=1) / (mass(*SPREAD, r) / unique**r) ** 2
         found.append([square[square > 0].min(), square.mean(), square.max()])
     return found
@@ -157,6 +161,7 @@ def _one_network(scale: float, patterns: Array, generator: torch.Generator) -> x
     x = _normal((INPUTS, GATED[-1]), generator)
     label = np.where(torch.rand(INPUTS, generator=generator).numpy() < 0.5, -1.0, 1.0)
     Y = _all_outputs(W, x, patterns)
+    # the exact mean over all patterns, each as probable as it is
     mean, largest = weight @ Y, np.abs(Y).max()
     expected = path_sum(W, x, np.full((*patterns.shape[1:], INPUTS), GATE))
     violated = weight @ (label * Y < 1)  # the hinge's Bernoulli variable, taken to be independent
@@ -166,6 +171,7 @@ def _one_network(scale: float, patterns: Array, generator: torch.Generator) -> x
         "absolute, labels ±1": (np.abs(label - Y), 1 - label * expected, label * Y > 1),
         "absolute, labels ±sup |Y|": (np.abs(label * largest - Y), largest - label * expected, np.zeros_like(Y)),
     }
+    # how far the mean loss is from the linear form, relative to itself
     gaps = [np.abs(weight @ loss - form).mean() / (weight @ loss).mean() for loss, form, _ in losses.values()]
     return xr.Dataset(
         {

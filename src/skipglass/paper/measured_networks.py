@@ -84,6 +84,7 @@ def networks(weights: Path, data: Path) -> Iterator[State]:
     files = sorted(map(_named, (weights / "trained").glob("*.pt")), key=lambda named: named[0])
     if not files:
         raise StorageError(f"{weights} holds no weights trained/NAME@epochE.pt; name the folder that does")
+    # each network begins with its fresh state, whatever moments of it there are
     known: set[str] = set()
     for _, about, when, path in files:
         dataset, depth, epochs, decay, seed = about.values()
@@ -140,6 +141,7 @@ def _loaded(model: nn.Module, path: Path) -> nn.Module:
 def _resnet44(path: Path, data: Path) -> Iterator[State]:
     """The CIFAR-10 ResNet-44 trained by others, and the same with fresh weights, on test images."""
     images = cifar("cifar10", data)
+    # test images, drawn once, with the colours scaled as its authors did
     chosen = torch.randperm(len(images.test_targets), generator=torch.Generator().manual_seed(0))[:OTHERS]
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, STD))
     x, y = (images.test_inputs[chosen] / 255 - mean) / std, images.test_targets[chosen]
@@ -170,7 +172,9 @@ def _minilm() -> Iterator[State]:
 
     def contrast(outputs: Any, mask: Tensor) -> Tensor:
         weights = mask[..., None] / mask.sum(dim=1)[:, None, None]
+        # the mean over tokens, of unit length
         sentence = F.normalize((outputs.last_hidden_state * weights).sum(dim=1), dim=1)
+        # each sentence must find its paraphrase among all others
         one, other = sentence.chunk(2)
         return F.cross_entropy(20 * one @ other.T, torch.arange(len(one)))
 

@@ -60,7 +60,9 @@ def mass(depth: int, width: int, inputs: int, length: int) -> int:
 
 def enumerate_paths(depth: int, width: int, inputs: int, length: int) -> Paths:
     """Return the ψ_r paths of one length."""
+    # an input and one unit in each layer that the path takes
     ends = np.indices((inputs, *[width] * length)).reshape(length + 1, -1).T
+    # the first layer always, and any r - 1 of those above: the others are skipped
     taken = [(0, *above) for above in combinations(range(1, depth), length - 1)]
     every = np.tile(ends, (len(taken), 1))
     return Paths(every[:, 0], np.repeat(taken, len(ends), axis=0), every[:, 1:], every[:, :-1])
@@ -110,6 +112,7 @@ def configuration_sum(values: Array, labels: Labels, x: Array, gates: NDArray[np
     for length in range(1, len(labels) + 1):
         paths = enumerate_paths(len(labels), n, d, length)
         configuration = _configuration(paths, labels, unique)
+        # paths with the same values of their weights are gathered before these are multiplied
         signal = np.zeros((unique**length, len(x)))
         np.add.at(signal, configuration, x.T[paths.inputs] * paths.is_open(gates))
         products = values[np.indices([unique] * length).reshape(length, -1)].prod(axis=0)

@@ -127,6 +127,7 @@ def _mean_square(weights: list[torch.Tensor], gates: str, generator: torch.Gener
     """The mean of Y_r² over inputs, (SEEDS, p)."""
     seed = int(torch.randint(2**31, (), generator=generator))
     model = GatedMLP(weights, gates, gate=GATE, seed=seed)
+    # gates that do not look at the input leave Y linear in it: the mean over inputs is then exact
     linear = gates in ("mean", "drawn")
     x = torch.randn(SEEDS, 1 if linear else SAMPLES, INPUTS, generator=generator, dtype=torch.float64)
     x.requires_grad_()
@@ -140,6 +141,7 @@ def _mean_square(weights: list[torch.Tensor], gates: str, generator: torch.Gener
 def _alignments(generator: torch.Generator) -> tuple[Array, Array, Array]:
     weights = _redundant(generator, alignment=None)
     C = math.sqrt(UNIQUE) / (GATE * WIDTH)
+    # s = Σ w/(√Λ C), which Eq. 17 takes to be 1
     alignment = weights[0].mean(dim=(-2, -1)).numpy() * math.sqrt(UNIQUE) / C
     power = _mean_square(weights, "mean", generator)
     return alignment, np.array([fit(np.arange(1, DEPTH + 1), row, census()).beta for row in power]), power
@@ -160,6 +162,7 @@ def measured(power: xr.DataArray) -> tuple[Array, Array]:
     """
     q = power.transpose("seed", "length").values
     count, total = len(q), q.sum(axis=0)
+    # the jackknife: the ratio without each network in turn
     without = (total - q) / (total - q).sum(axis=1, keepdims=True)
     error = np.sqrt((count - 1) / count * np.square(without - without.mean(axis=0)).sum(axis=0))
     return total / total.sum(), error
@@ -167,6 +170,7 @@ def measured(power: xr.DataArray) -> tuple[Array, Array]:
 
 def distance(power: xr.DataArray, beta: float, reading: str) -> float:
     """The total variation between measured and predicted ε_r², 0 (equal) to 1 (on different lengths)."""
+    # half of the summed differences of two distributions over lengths
     predicted = DepthEnsemble(power.sizes["length"], beta, reading).weights ** 2
     total = power.transpose("seed", "length").values.sum(axis=0)
     return float(np.abs(total / total.sum() - predicted).sum() / 2)
