@@ -95,6 +95,7 @@ def forward(
     (args, kwargs), notes = fitted(model, *arguments(inputs))
     notes += unsplit(model, args, kwargs)
     targets = as_tensor(targets)
+    # from here on the model is as found again when the context ends
     with held(model):
         with splittable(model, args, kwargs) as ((positional, named), leaves):
             outputs = attempt("the model", lambda: model(*positional, **named))
@@ -118,10 +119,12 @@ def eager(model: nn.Module) -> nn.Module:
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    # wrappers whose inside can run by itself
     if isinstance(model, torch._dynamo.eval_frame.OptimizedModule):
         return eager(model._orig_mod)
     if isinstance(model, nn.parallel.DistributedDataParallel):
         return eager(model.module)
+    # and those that hide what it is made of
     for module in model.modules():
         kind = type(module).__name__
         if kind in {"DataParallel", "FullyShardedDataParallel"}:

@@ -100,6 +100,7 @@ def _merge(graph: Graph, node: int, joins: Sequence[int]) -> Merge | None:
     """What becomes of the signals that meet in a node; None where they are not summed."""
     edges, adds, join = graph.edges[node], graph.roles[node] in SUMMING, joins[node]
     kind = _kind(graph, node)
+    # two signals that are added: the one case that can be a block
     if adds and len(edges) == 2 and kind in {"sum", "difference", "fused"}:
         return _of_two(graph, node, edges, joins)
     if kind == "gated":
@@ -122,6 +123,7 @@ def _pools(graph: Graph, node: int, pair: Sequence[Edge], join: int, kind: str) 
         return True
     if kind != "alike" or graph.operations[node] != "Cat":
         return False
+    # pieces of one signal that both come back plainly
     sides = [Side(graph, node, e, join).weightless for e in pair]
     first, second = ({p for p in ends(graph, join) if one.kinds(p) & ways(Way.PLAIN)} for one in sides)
     # outputs of one operation are pieces of what it splits; two tensors of x are two signals
@@ -250,6 +252,7 @@ def _is_measured(graph: Graph, merge: Merge) -> bool:
         return False
     if not _takes_the_size(graph, merge.node):
         return False
+    # all weights of the network are in the branch: nothing is predicted beside it
     branch = set(between(graph, merge.branch, merge.join))
     return all(v in branch for v in range(len(graph.nodes)) if weighs(graph, v))
 

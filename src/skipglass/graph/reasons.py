@@ -43,9 +43,11 @@ def carried_on(graph: Graph, node: int, branch: Side, ends: Collection[Place]) -
     and both are pieces of one tensor; and does not where both pieces end there, as in a recurrence and a Res2Net.
     """
     inside = {*branch.nodes, node}
+    # the other piece goes on: x₂ beside x₁ + f(x₂)
     pieces = [found for place in _entries(graph, node, branch) if (found := _taken(graph, place, ends)) is not None]
     if any(_goes_on(graph, place, piece, inside) for place, piece in pieces):
         return True
+    # or the sum itself does, where both pieces are of one tensor
     tensors = {place for place in ends if place in graph.targets}
     one = len({place[0] for place in ends}) == 1 and len(tensors) < 2
     return one and _goes_on(graph, (node, 0), WHOLE, inside, reduced=True)
@@ -96,6 +98,7 @@ def is_coupled(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
     """Whether a sum may update one stream by a function of another: both are read elsewhere, and the other goes on."""
     inside = {*branch.nodes, node}
     own = plain_source(graph, shortcut.edge.place)
+    # the shortcut's own signal is read elsewhere, too
     read = any(
         e.place == own and user not in {node, *shortcut.nodes}
         for user in dict.fromkeys(graph.users[own[0]])
@@ -116,6 +119,7 @@ def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place]) 
         v = stack.pop()
         if v in wanted:
             return True
+        # only what the branch alone reads is a way into it
         if inside.issuperset(graph.users[v]):
             following = {e.to for e in graph.edges[v]} - seen
             seen |= following
@@ -155,6 +159,7 @@ def is_of_the_loss(graph: Graph, node: int) -> bool:
     terms = list(graph.edges[node])
     while terms:
         e = terms.pop()
+        # one number, as the mean of a loss is
         if graph.shape(*e.place) == ():
             continue
         v = e.to
@@ -207,6 +212,7 @@ def _comes_first(graph: Graph, node: int, own: Set[Hashable], others: Set[Hashab
         below = {e.to for e in graph.edges[v]}
         if not below & arrived:
             continue
+        # the result of this node depends on the sum
         arrived.add(v)
         used = _used(graph, v) if graph.roles[v] in CONTRACTING else set()
         after = bool(below & passed)
@@ -222,6 +228,7 @@ def are_steps(graph: Graph, node: int, join: int) -> bool:
 
     Each crosses some weight another number of times; one that crosses a weight twice, as a branch may, is not enough.
     """
+    # for each signal, how often it crosses each weight
     crossed = [_parameters(graph, node, Side(graph, node, e, join)) for e in graph.edges[node]]
     for p in {p for own in crossed for p in own}:
         times = [len(own.get(p, ())) for own in crossed]
@@ -244,6 +251,7 @@ def _used(graph: Graph, node: int) -> Set[Hashable]:
     way = graph.contraction(node) if node >= 0 else None
     if way is None:
         return set()
+    # a live weight is known by its leaf, a frozen one by its value
     operand = graph.nodes[node].next_functions[way[1]][0]
     if operand is not None:
         return {id(p) for p in leaves(operand)}

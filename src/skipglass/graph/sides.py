@@ -64,6 +64,7 @@ def crossed(graph: Graph, node: int, edge: Edge, fixed: Collection[int] = ()) ->
     """
     name, role = graph.operations[node], graph.roles[node]
     known = facts(name)
+    # a contraction with a weight is linear in the signal: plain, but it weighs
     if role in {"weight", "constant"}:
         return Way.PLAIN, node not in fixed and graph.contracts(node, edge)
     if role in {"linear", "norm"}:
@@ -76,6 +77,7 @@ def crossed(graph: Graph, node: int, edge: Edge, fixed: Collection[int] = ()) ->
         return (Way.MIXED if known.contracts or _contracts(graph, node, edge) else Way.GATED), False
     if role == "custom" or name not in TABLE:
         return Way.UNKNOWN, False
+    # the gradient of an operation is linear in what enters it, and a gate for the rest
     if known.nonlinear_in and edge.slot not in known.nonlinear_in:
         return (Way.GATED if known.entrywise else Way.MIXED), False
     return (Way.LARGEST if known.largest else Way.BENT), False
@@ -89,6 +91,7 @@ def _contracts(graph: Graph, node: int, edge: Edge) -> bool:
     above = graph.users[node]
     if not spread or len(above) != 1 or not facts(graph.operations[above[0]]).sums:
         return False
+    # the sum is over an axis along which the signal itself varies
     saved = getattr(graph.nodes[above[0]], "_saved_dim", ())
     dims = {d % len(whole) if d < 2**63 else (d - 2**64) % len(whole) for d in saved}
     return any(own[d] > 1 for d in dims)
@@ -199,6 +202,7 @@ class Side:
     def _step(self) -> None:
         """Pass the next node."""
         v = heapq.heappop(self._queue)
+        # nothing is followed past the join
         if v == self.join:
             return
         self._passed.append(v)
@@ -242,6 +246,7 @@ def _gather(into: dict[Piece, Ways], read: dict[Piece, Ways], graph: Graph, plac
     for piece, kinds in read.items():
         into[piece] = into.get(piece, 0) | kinds
     if len(into) > FEW:
+        # too many pieces to follow each: those that are read alike become one
         alike: dict[Ways, Piece] = {}
         shape = graph.shape(*place)
         for piece, kinds in into.items():

@@ -136,6 +136,7 @@ class Trace:
             return
         self._holding = True
         try:
+            # a model that the trace ran itself is put back; the user's own is only gathered
             here = held(self.model) if self._restores and self.model is not None else gathered(self.model, graph)
             with here, repeatable_checkpoints():
                 yield

@@ -126,6 +126,7 @@ def decide(
     """Say what a sum of two signals is, by the joins of all nodes; contractions in ``fixed`` count as no weights."""
     join = joins[node]
     sides = [Side(graph, node, e, join, fixed=fixed) for e in edges]
+    # pieces are followed only where some are taken: most networks have none
     if any(_takes_pieces(graph, v) for one in sides for v in (*one.weightless.nodes, join)):
         sides = [Side(graph, node, e, join, True, fixed) for e in edges]
         # pieces of what was put side by side just below are told apart there
@@ -194,6 +195,7 @@ def _around_the_join(s: Sum) -> Verdict | None:
             continue
         if is_of_the_loss(s.graph, s.node):
             return s.parallel("terms of a loss")
+        # the branch reads the very piece that the shortcut carries, or one that is carried on past the sum
         both = s.shared_at_join(branch, shortcut, UNBENT)
         if both is Shared.ONE or (both is Shared.NOTHING and carried_on(s.graph, s.node, branch, s.ends)):
             return s.verdict("block", "identity", branch, shortcut)
@@ -210,6 +212,7 @@ def _around_a_stream(s: Sum) -> Verdict | None:
         if met is None or s.at_join(branch, ways(Way.GATED)):
             continue
         place, both = met
+        # a stream beside it may be a shift, or a condition that was added before: neither is skipped
         if _modulates(s, branch, shortcut, place):
             return s.parallel("modulation")
         if is_condition(s.graph, s.node, branch, shortcut, place):
@@ -235,6 +238,7 @@ def _meeting(
         read = None if own is None else branch.piece(place)
         if own is None or read is None or shared(own, read) is Shared.NOTHING:
             continue
+        # the branch must weigh what the shortcut carries, and not carry it likewise
         weighed, plain = branch.piece(place, WEIGHED), branch.piece(place, alike)
         if weighed is None or (plain is not None and shared(own, plain) is not Shared.NOTHING):
             return None
@@ -276,6 +280,7 @@ def _projected(s: Sum) -> Verdict | None:
     for branch, shortcut in s.orders:
         if not (branch.weighs and shortcut.weighs):
             continue
+        # the shortcut may be made of a nearer signal alone: that is where the block begins then
         join = _made_of(s, shortcut)
         below = ends(s.graph, join)
         if s.at_join(shortcut, EVERY, below) & ~AFFINE or not s.at_join(branch, EVERY, below) & ~AFFINE:
@@ -283,6 +288,7 @@ def _projected(s: Sum) -> Verdict | None:
         both = s.shared_at_join(branch, shortcut, EVERY, below)
         given = {place for place in below if shortcut.piece(place) is not None}
         own = join == s.join < len(s.graph.nodes) or starts_at(s.graph, s.node, branch, given)
+        # from here on both sides weigh and one is affine: what else is written so is ruled out, one by one
         if both is Shared.NOTHING or not own or (join != s.join and _passes_by(s, branch, join)):
             return s.parallel("different signals")
         if join != s.join and _factors(s.graph, branch):
@@ -367,6 +373,7 @@ def _what_is_amiss(s: Sum, branch: Side, shortcut: Side) -> str | None:
     if _meeting(branch, shortcut, UNBENT | UNKNOWN, UNKNOWN) is not None:
         custom = any(s.graph.roles[v] == "custom" for v in shortcut.weightless.nodes)
         return "a custom function is on its shortcut" if custom else "an operation on its shortcut is not known"
+    # a stream that the shortcut bends: a gate on it is none, a lone nonlinearity may have been meant as one
     met = _meeting(branch, shortcut, ways() & ~MIXED, alike=PLAIN)
     if met is not None and not shortcut.kinds(met[0]) & WEIGHED:
         gated = not shortcut.kinds(met[0]) & ways(Way.BENT, Way.BENT) and shortcut.weighs
