@@ -90,6 +90,7 @@ def by_run(measure: Callable[..., Array], **given: Any) -> Quantity:
 
 def skills(data: xr.Dataset, which: str) -> Array:
     """How much more often the sign is right than by its base rate, (seed, layer)."""
+    # layer by layer, each with the base rate of its own
     force, came = predictions(data)[which]
     return np.stack([skill(force[..., l], came[..., l]) for l in range(force.shape[-1])], axis=1)
 
@@ -122,6 +123,7 @@ def dominates(data: xr.Dataset) -> Array:
 
 def decay_in_falls(recordings: Recordings) -> Mapping[str, Array]:
     """{setting: `decay_share`} where there is decay and something falls in every network."""
+    # without weight decay it has no part in anything
     decayed = {name: data for name, data in networks(recordings).items() if data.attrs["weight_decay"]}
     found = {TASKS.get(name, name): decay_share(data) for name, data in decayed.items()}
     return {name: share for name, share in found.items() if np.isfinite(share).all()}

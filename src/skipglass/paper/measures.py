@@ -109,6 +109,7 @@ def _in_mode(model: torch.nn.Module, state: State) -> xr.Dataset:
         participation = paths.participation_of(t).share
     split = paths.spectrum(t)
     census = {r: comb(len(participation), r) for r in range(len(participation) + 1)}
+    # how far the energies are from each model that the theory has
     distances = []
     for reading in MODELS:
         given = participation if reading == "per block" else None
@@ -116,6 +117,7 @@ def _in_mode(model: torch.nn.Module, state: State) -> xr.Dataset:
             distances.append(theory.fit(split.lengths, split.norm**2, census, reading, participation=given).distance)
         except InputError:  # a participation that is no probability: its paths cancel
             distances.append(np.nan)
+    # everything else that can be called a depth
     d = paths.depths(model, state.inputs, state.targets, state.loss_fn)
     above = "mean length above the weight by"
     energies = "KL divergence of the energies of the batch from the model"
@@ -152,6 +154,7 @@ def _test_error(row: xr.Dataset, recordings: Sequence[xr.Dataset]) -> float:
     It is NaN within an epoch, or without a recording.
     """
     about, when = row.attrs, str(row.when.values)
+    # the recording of the training that these weights are from
     found = [r for r in recordings if "dataset" in about and all(r.attrs.get(k) == about.get(k) for k in TRAINING)]
     if "test_error" in about or not found or when.startswith("step"):
         return float(about.get("test_error", np.nan))

@@ -78,6 +78,7 @@ def of(
     """
 
     def quantity(recordings: Recordings) -> Mapping[str, Array]:
+        # families: groups that differ in what a reader takes for one setting
         chosen = [group for group in groups(recordings) if all(holds(group) for holds in where)]
         together = families(chosen, by_decay=by_decay)
         return {label: np.concatenate([measure(g, **given) for g in same]) for label, same in together.items()}
@@ -107,6 +108,7 @@ def unnamed(quantity: Quantity) -> Quantity:
 
 def change(group: Group, variable: str = DEPTH, since: float | str = 1.0, until: float | str = "end") -> Array:
     """The change from one moment to another, of a depth in parts of the blocks, of a mean norm in parts of its own."""
+    # a depth changes by blocks, of all that there are; a norm by a factor
     before, after = group.at(variable, since), group.at(variable, until)
     return after - before if "depth" in variable else after / before - 1
 
@@ -142,6 +144,7 @@ def spared_minus_decayed(recordings: Recordings) -> Mapping[str, Array]:
     changes: dict[str, Array] = {}
     for pair in alike(groups(recordings), "decay_scales"):  # `groups` has the decayed one first
         if len(both := paired(pair)) == 2:
+            # seed by seed, as both start from the same weights
             lost, kept = (change(group, **FALL) for group in both)
             label = next(iter(families(pair[:1]))).partition(", n =")[0]
             changes[label] = np.concatenate([changes.get(label, []), kept - lost])

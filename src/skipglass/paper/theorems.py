@@ -118,11 +118,13 @@ def _argmax(e: DepthEnsemble) -> int:
 
 def _outside(e: DepthEnsemble) -> float:
     alpha = e.beta / (1 + e.beta)
+    # Theorem 2's band, around the limit of Theorem 1
     inside = np.abs(e.lengths / e.depth - alpha) <= BAND * alpha
     return float((e.weights[~inside] ** 2).sum())
 
 
 def _reached(k: int) -> int:
+    # a β inside of the interval, wherever it ends
     low, high = peak_interval(LEMMA_DEPTH, k)
     return _argmax(DepthEnsemble(LEMMA_DEPTH, 2 * low if math.isinf(high) else (low + high) / 2))
 

@@ -121,6 +121,7 @@ class Monitor:
         self.model = eager(model)
         if not isinstance(probe, (tuple, list)) or len(probe) != 2:
             raise InputError("probe must be (inputs, targets); targets may be None")
+        # copies, as a loader may write the next batch into the same memory
         inputs = copied(probe[0])
         arguments(inputs)
         if any(isinstance(m, ResidualLayer) and m.weight.ndim > 2 for m in self.model.modules()):
@@ -218,6 +219,7 @@ class Monitor:
         """
         if not isinstance(state, dict):
             raise StorageError(f"the state of a monitor is a dictionary, not a {type(state).__name__}")
+        # a recording of another cadence or mode cannot be continued
         for name in ("every", "mode"):
             if state.get(name) != getattr(self, name):
                 raise StorageError(f"the state has {name} = {state.get(name)}, the monitor {getattr(self, name)}")
@@ -253,6 +255,7 @@ class Monitor:
         """Measure the probe in one mode; only the first has spectra and is kept whole."""
         if mode == self.modes[0]:
             return self.probe.measure(mode, known, with_spectrum=self._spectrum_is_due())
+        # of the other modes only what can be compared with the first
         values = self.probe.measure(mode, known)
         return {f"{name}_{mode}": values[name] for name in (*IN_EVERY_MODE, "blocks")}
 

@@ -120,6 +120,7 @@ class Probe:
             if outputs is not None and not running:
                 # the same outputs as in another mode: nothing in the network depends on the mode
                 row = next((r for seen, r in known.values() if seen is not None and torch.equal(seen, outputs)), None)
+            # a new mode: measure it
             known[mode] = outputs, row or self._row(Trace(run.loss, run.x, run.model), gains, with_spectrum)
         return known[mode][1]
 
