@@ -35,7 +35,7 @@ def draw(recordings: Path, out: Path) -> None:
             # the logarithmic axis begins at step 1; what stands before it, at ½, is the untrained network
             steps = data.step.where(data.step > 0, 0.5)
             error = 100 * float(data.test_error[-1])
-            depth, norm = data.effective_depth_median_frozen, data.absorbed_norm.mean("layer")
+            depth, norm = data.effective_depth_median_frozen, data.absorbed_norm.isel(layer=slice(-1)).mean("layer")
             left.plot(steps, depth, color=color, ls=line, label=f"{name}: test error {error:.1f} %")
             right.plot(steps, norm, color=color, ls=line)
             per_epoch, blocks = data.attrs["steps_per_epoch"], data.sizes["block"]

@@ -1,6 +1,7 @@
 """Depth by several measures of networks fresh and trained: what is measured, drawn and said of it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -202,3 +203,29 @@ def test_the_figure_of_the_recording_is_drawn(recorded):
     assert layers_panel(recorded).series[0].name == "fresh"
     table = agreement_table(recorded)
     assert {row[-1] for row in table.rows} >= {"depends on the measure"}
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: torch.save(CifarResNet(8, width=0.25).state_dict(), path),
+        lambda path: torch.save([1], path),
+        lambda path: path.write_bytes(b"no weights"),
+    ],
+    ids=["of another network", "a list", "no file of weights"],
+)
+def test_weights_that_do_not_fit_are_named_in_one_line(write, tmp_path, monkeypatch):
+    images = SimpleNamespace(
+        inputs=torch.zeros(600, 3, 32, 32),
+        targets=torch.zeros(600, dtype=torch.long),
+        classes=10,
+        normalized=torch.clone,
+    )
+    monkeypatch.setattr("skipglass.paper.measured_networks.cifar", lambda *_: images)
+    (tmp_path / "trained").mkdir()
+    path = tmp_path / "trained" / "resnet-cifar10-d20-w1-e30-s0@epoch30.pt"
+    write(path)
+    state = next(s for s in networks(tmp_path, tmp_path) if s.when == "trained")
+    with pytest.raises(StorageError, match="holds no weights that fit a CifarResNet") as caught:
+        state.model()
+    assert "\n" not in str(caught.value)

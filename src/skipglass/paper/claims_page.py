@@ -40,6 +40,7 @@ HEADLINES = (
     "Fig. 2",
     "Fig. 3, drop",
     "Fig. 3, cause",
+    "λ and norms held",
     "Theorem 5",
     "Fig. 1(f)",
 )
@@ -126,7 +127,7 @@ def summary(recordings: Recordings) -> str:
     verdicts = [verdict_kind(finding.verdict) for claim, finding in found if claim.table == "paper"]
     said = ", ".join(f"*{kind}* {count}" for kind, count in Counter(verdicts).most_common())
     rows = _table([(claim, finding) for claim, finding in found if claim.name in HEADLINES], PAGE)
-    return f"Of {len(verdicts)} claims of the paper: {said}. The main ones:\n\n{rows}"
+    return f"Of {len(verdicts)} claims of the paper: {said}. The main ones, and two questions of our own:\n\n{rows}"
 
 
 def with_summary(text: str, recordings: Recordings) -> str:

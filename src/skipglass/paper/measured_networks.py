@@ -132,9 +132,14 @@ def _named(path: Path) -> tuple[tuple, dict[str, Any], str, Path]:
 def _loaded(model: nn.Module, path: Path) -> nn.Module:
     """The network with the weights of a file."""
     try:
-        model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
-    except (RuntimeError, OSError, KeyError, TypeError) as error:
-        raise StorageError(f"{path} holds no weights of a {type(model).__name__} of this depth: {error}") from error
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        model.load_state_dict({name.removeprefix("module."): v for name, v in state.get("state_dict", state).items()})
+    except Exception as error:  # of a file that holds something else it may be any
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise StorageError(
+            f"{path} holds no weights that fit a {type(model).__name__} of this depth ({found}); remove it, or name it "
+            "after the network that it is of"
+        ) from error
     return model.eval()
 
 
@@ -145,13 +150,7 @@ def _resnet44(path: Path, data: Path) -> Iterator[State]:
     chosen = torch.randperm(len(images.test_targets), generator=torch.Generator().manual_seed(0))[:OTHERS]
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, STD))
     x, y = (images.test_inputs[chosen] / 255 - mean) / std, images.test_targets[chosen]
-    state = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
-
-    def trained() -> nn.Module:
-        model = CifarResNet(44, padding="both")
-        model.load_state_dict({name.removeprefix("module."): tensor for name, tensor in state.items()})
-        return model.eval()
-
+    trained = partial(_loaded, CifarResNet(44, padding="both"), path)
     name, about = "ResNet-44, CIFAR-10, trained by others", {"dataset": "cifar10", "depth": 44}
     yield State(name, "fresh", lambda: calibrated(CifarResNet(44, padding="both"), x), x, y, F.cross_entropy, about)
     yield State(name, "trained", trained, x, y, F.cross_entropy, about | {"test_error": 0.069})
