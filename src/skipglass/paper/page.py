@@ -77,7 +77,8 @@ def _answers(found: Found, panels: dict[str, Panel]) -> Iterable[Answer]:
             if claim.figure in panels and not finding.verdict.startswith("undetermined"):
                 panel = replace(panels[claim.figure], name=f"answer-{number + 1}")
                 seeds = "" if finding.seeds == "exact" else f", {finding.seeds}"
-                yield Answer(question, claim.statement, panel, finding.verdict + seeds)
+                said = f"{claim.statement} Measured: {claim.what}."
+                yield Answer(question, said, panel, finding.verdict + seeds)
                 break
 
 
