@@ -26,7 +26,6 @@ TABLES = (
     of_diffusers_more_transformers,
     of_diffusers_unets,
     of_diffusers_coders,
-    of_diffusers_coders,
     peft_methods,
 )
 FAMILIES = {name: family for table in TABLES for name, family in table.FAMILIES.items()}

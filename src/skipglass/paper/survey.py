@@ -13,6 +13,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -43,9 +44,9 @@ GRID = [
     for (task, s), rate, (n, p, C) in itertools.product(TASKS, RATES, networks)
 ]
 
-CAPTION = {"experiment": "gaussians", "classes": 50, "depth": 11}
+CAPTION: dict[str, Any] = {"experiment": "gaussians", "classes": 50, "depth": 11}
 """The task of the caption: 50 Gaussians, and ten blocks with a shortcut each behind the first layer, which has none."""
-GRID += [("d", replace(s, classes=50, depth=11)) for panel, s in GRID if (panel, s.experiment) == ("d", "gaussians")]
+GRID += [("d", replace(s, **CAPTION)) for panel, s in GRID if (panel, s.experiment) == ("d", "gaussians")]
 
 
 def quarters(recording: xr.Dataset, panel: str) -> np.ndarray:
