@@ -13,13 +13,15 @@ What is split: the floating-point inputs, or the input embedding where the input
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skipglass.errors import InputError, UserError, one_line
+from skipglass.errors import InputError
+from skipglass.graph.failures import attempt, in_forward, in_loss
 from skipglass.graph.inputs import arguments, as_tensor, differentiable, fitted, splittable, unsplit
 from skipglass.graph.nodes import Target
 from skipglass.graph.state import held
@@ -98,14 +100,15 @@ def forward(
     # from here on the model is as found again when the context ends
     with held(model):
         with splittable(model, args, kwargs) as ((positional, named), leaves):
-            outputs = attempt("the model", lambda: model(*positional, **named))
+            run = partial(model, *positional, **named)
+            outputs = attempt("the model", run, in_forward(model, positional, named))
         if not leaves:
             raise InputError("no input embedding was called with the integer inputs; pass floating-point inputs")
         if loss_fn is None:
             loss = default_loss(outputs, targets)
         else:
             rest = () if targets is None else (targets,)
-            loss = attempt("loss_fn", lambda: loss_fn(outputs, *rest))
+            loss = attempt("loss_fn", partial(loss_fn, outputs, *rest), in_loss(outputs, targets))
         yield Forward(_checked(loss), leaves[0] if len(leaves) == 1 else tuple(leaves), outputs, model, tuple(notes))
 
 
@@ -136,22 +139,6 @@ def eager(model: nn.Module) -> nn.Module:
         if p.is_meta:
             raise InputError(f"{name} has no values, as it is on the meta device; load the weights first")
     return model
-
-
-def attempt(what: str, call: Callable[[], Any]) -> Any:
-    """Call the user's code; its own mistakes become one line.
-
-    Raises
-    ------
-    InputError
-        With what the code raised.
-    """
-    try:
-        return call()
-    except (UserError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise InputError(f"{what} raised {one_line(error)}") from error
 
 
 def _checked(loss: object) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from skipglass.errors import InputError
 from skipglass.graph.engine import in_one_line
+from skipglass.graph.failures import in_backward
 from skipglass.graph.forward import LossFunction, forward
 from skipglass.graph.hooks import Hooks, find_hooks, retained_gradients
 from skipglass.graph.nodes import Graph, Place, Target
@@ -92,7 +93,7 @@ class Trace:
     def hooks(self) -> Hooks:
         """Hooks that change gradients, and tensors that retain theirs."""
         with self._held(self.graph):
-            return find_hooks(self.graph)
+            return find_hooks(self.graph, self.model)
 
     @property
     def hooked(self) -> set[Place]:
@@ -125,7 +126,14 @@ class Trace:
         A backward pass may run parts of the model again (activation checkpoints) and so change its buffers. A
         measurement within another costs nothing more.
         """
-        with in_one_line(), self._held(self.graph), torch.enable_grad(), retained_gradients(self.hooks.retaining):
+        with (
+            in_one_line(),
+            self._held(self.graph),
+            torch.enable_grad(),
+            retained_gradients(self.hooks.retaining),
+            # innermost: a pass that failed is run once more in here, to see where
+            in_one_line(in_backward(self.graph, self.loss, self.model)),
+        ):
             yield
 
     @contextmanager
