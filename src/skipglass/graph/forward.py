@@ -19,10 +19,20 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from skipglass.errors import InputError
 from skipglass.graph.failures import attempt, in_forward, in_loss
-from skipglass.graph.inputs import arguments, as_tensor, differentiable, fitted, splittable, unsplit
+from skipglass.graph.inputs import (
+    arguments,
+    as_tensor,
+    differentiable,
+    fitted,
+    require_dense,
+    require_module,
+    splittable,
+    unsplit,
+)
 from skipglass.graph.nodes import Target
 from skipglass.graph.state import held
 
@@ -31,6 +41,7 @@ __all__ = [
     "LossFunction",
     "arguments",
     "attempt",
+    "check_values",
     "default_loss",
     "eager",
     "forward",
@@ -120,8 +131,7 @@ def eager(model: nn.Module) -> nn.Module:
     InputError
         If it is no module, spread over devices in a way that hides its parameters, or has parameters without values.
     """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    require_module(model)
     # wrappers whose inside can run by itself
     if isinstance(model, torch._dynamo.eval_frame.OptimizedModule):
         return eager(model._orig_mod)
@@ -135,15 +145,30 @@ def eager(model: nn.Module) -> nn.Module:
             raise InputError(f"{kind} hides the parameters of the network; {what}")
         if isinstance(module, torch.jit.ScriptModule):
             raise InputError("TorchScript hides the network's operations; pass the module it was made from")
-    for name, p in model.named_parameters():
+    check_values(model)
+    return model
+
+
+def check_values(model: nn.Module) -> None:
+    """Refuse a model with lazy layers that has not been run yet, or with weights that have not been loaded.
+
+    Raises
+    ------
+    InputError
+        By the name of the first parameter or buffer that has no values.
+    """
+    for name, p in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(p):
+            raise InputError(f"{name} has no values yet, as its layer is lazy: run the model once")
         if p.is_meta:
             raise InputError(f"{name} has no values, as it is on the meta device; load the weights first")
-    return model
 
 
 def _checked(loss: object) -> Tensor:
     if not isinstance(loss, Tensor):
-        raise InputError(f"the loss must be a tensor, not {type(loss).__name__}")
+        raise InputError(f"the loss must be a tensor, not {type(loss).__name__}; loss_fn returns one number")
+    if loss.is_complex():
+        raise InputError("the loss is complex, which has no gradient; take its real part, or its abs()")
     if loss.numel() != 1:
         raise InputError(f"the loss must be a scalar, found the shape {tuple(loss.shape)}; sum it or take its mean")
     if not loss.requires_grad:
@@ -189,6 +214,7 @@ def default_loss(outputs: object, targets: object = None) -> Tensor:
         return scores.flatten(1).max(dim=1).values.sum() if scores.ndim > 1 else scores.sum()
     if not isinstance(targets, Tensor):
         raise InputError(f"targets must be a tensor, not {type(targets).__name__}, or pass a loss_fn")
+    require_dense("targets", targets)
     if differentiable(targets) and targets.shape == y.shape:
         return F.mse_loss(y, targets)
     # classes are the last dimension of the outputs, or the second
