@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from skipglass import check
 from skipglass.errors import DecompositionError, InputError
 from skipglass.graph import LossFunction, Trace, prediction, trace
 from skipglass.paths.output_split import OutputSplit, output_split
@@ -170,6 +171,11 @@ def depths(
     >>> d.blocks, len(d.measures), d.notes
     (3, 12, ())
     """
+    # some of what follows is left out where the network does not allow it: first what is no fault of the network's
+    check.integer("drawn", drawn)
+    check.seed("seed", seed)
+    if output is not None and not callable(output):
+        raise InputError(f"output must be a function of the model's output, not {type(output).__name__}")
     t = trace(model, inputs, targets, loss_fn, blocks=blocks)
     # the gradient at x can always be split; each other measure that the network does not allow leaves a note
     found, notes = _of_input(spectrum(t)), []
