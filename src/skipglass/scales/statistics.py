@@ -141,8 +141,8 @@ def _biased_batch_norm(
 ):
     """PyTorch divides by the variance over n values, but keeps that over n - 1; this keeps what it divides by."""
     out = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    if training and running_var is not None:
-        n = input.numel() // input.shape[1]
+    n = input.numel() // input.shape[1]
+    if n and training and running_var is not None:
         running_var.mul_((n - 1) / n)
     return out
 
