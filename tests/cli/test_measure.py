@@ -129,7 +129,7 @@ def run(here, skipglass):
         (["nets.py:with_data"], ["inputs of the factory", "cross entropy", "eval mode", "5 samples"]),
         (["nets.py:with_data", "--input", "x.npy", "--targets", "y.pt", "--train"], ["inputs of x.npy", "train mode"]),
         (["nets.py:make", "--input", "big.npy"], ["inputs of big.npy"]),
-        (["nets.py:image", "--unit", "weights"], ["of at most 2 weights"]),
+        (["nets.py:image", "--unit", "weights"], ["paths of 2 weights", "8 random normal inputs of shape (3, 32, 32)"]),
         (["nets.py:words", "--tokens", "3", "--unit", "weights"], ["8 random sequences of 3 of 9 tokens"]),
         (["hf:vit.json"], ["images of shape (3, 8, 8)", "vit.layers.0.mlp"]),
         (["hf:gpt2.json"], ["sequences of 6 of 11 tokens", "transformer.h.0.attn", "the outputs' own"]),

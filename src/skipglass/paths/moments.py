@@ -7,8 +7,8 @@ c_k ← c_k + c_{k-1}, and in the signed shares ⟨g_r, g⟩/‖g‖²
 
 c₀ is the gradient itself, which one ordinary backward pass gives wherever a region ends: only c₁ and c₂ are walked.
 Where a region is *checked*, the test gradient c₀ - a c₁ runs through it too, and must leave as the difference of what
-c₀ and c₁ give; a backward pass that is not linear fails this. Where the gradient at x is so small that it may consist of
-rounding errors, one more backward pass starts with a in place of 1, and must give a times as much.
+c₀ and c₁ give; a backward pass that is not linear fails this. Where the gradient at x is so small that it may consist
+of rounding errors, one more backward pass starts with a in place of 1, and must give a times as much.
 """
 
 import math
