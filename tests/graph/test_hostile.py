@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch import nn
 
 import skipglass as sg
@@ -84,6 +85,29 @@ def tensor_hook(net, h):
     if h.requires_grad:
         h.register_hook(lambda grad: grad.missing)
     return h
+
+
+def of_inference():
+    with torch.inference_mode():
+        return Net()
+
+
+class Checkpointed(Net):
+    """A block with buffers that is computed again in the backward pass, and only so often."""
+
+    def __init__(self, often):
+        super().__init__()
+        self.often, self.inner = often, nn.BatchNorm1d(4)
+
+    def branch(self, h):
+        self.often -= 1
+        if self.often < 0:
+            raise RuntimeError("computed too often")
+        return self.f(self.inner(h))
+
+    def forward(self, x):
+        h = self.norm(self.enter(x))
+        return self.leave(h + torch.utils.checkpoint.checkpoint(self.branch, h, use_reentrant=False))
 
 
 def with_hook(kind):
@@ -175,6 +199,13 @@ BAD = {
     "targets of text": (Net, x, lambda: "a", None, "targets must be a tensor, not str"),
     "targets without data": (Net, x, lambda: y().to("meta"), None, "targets must be dense .* on meta"),
     "targets of a wrong type": (Net, x, lambda: torch.ones(5), nn.functional.cross_entropy, r"with outputs \(5, 2\)"),
+    "complex targets": (
+        Net,
+        x,
+        lambda: torch.zeros(5, 2) + 1j,
+        None,
+        "it is called with outputs",
+    ),
     "no targets": (Net, x, lambda: None, nn.functional.cross_entropy, "alone, as there are no targets"),
     "a number as loss_fn": (Net, x, y, 3, "loss_fn must be a function"),
     "a loss and more": (Net, x, y, lambda o, t: (o.sum(), t), "loss must be a tensor, not tuple"),
@@ -184,10 +215,15 @@ BAD = {
     "a loss of integers": (Net, x, y, lambda o, t: o.argmax(), "detached"),
     "a loss of something else": (Net, x, y, lambda o, t: torch.ones((), requires_grad=True) * 2, "depend on x"),
     "a complex loss": (Net, x, y, lambda o, t: o.sum() * 1j, "the loss is complex"),
+    "a loss without data": (Net, x, y, lambda o, t: o.to("meta").sum(), "loss is a tensor without data"),
     "an infinite slope": (Net, x, y, lambda o, t: (o * 0).sum().sqrt(), "NaN or infinity"),
     "a loss_fn that fails": (Net, x, y, lambda o, t: o.missing, r"loss_fn raised Attr.*, at o\.missing; it is called"),
     "a loss_fn of one": (Net, x, y, lambda o: o.sum(), r"TypeError.* outputs \(5, 2\) float32 and targets \(5,\)"),
     "a loss that ran back": (Net, x, y, lambda o, t: backward_of(o), "freed; measure before backward"),
+    "targets in a mapping": (Net, x, lambda: {"y": y()}, lambda o, t: o.sum(), ""),
+    "a model of inference mode": (of_inference, x, y, None, r"enter\.weight was made under torch\.inference_mode"),
+    "a checkpoint that fails": (lambda: Checkpointed(1), x, y, None, "RuntimeError: computed too often"),
+    "a checkpoint that fails later": (lambda: Checkpointed(3), x, y, None, "RuntimeError: computed too often"),
     "a detached network": (how(lambda net, h: h.detach()), x, y, None, "does not depend on x"),
     "no_grad inside": (how(inside(torch.no_grad)), x, y, None, "does not depend on x"),
     "inference inside": (how(inside(torch.inference_mode)), x, y, None, r"f\.0 .* outside torch\.inference_mode"),
@@ -323,3 +359,19 @@ def test_a_wrong_argument_is_told_by_the_function_that_was_called(call, text):
 
 def words_with_norm():
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+
+
+@pytest.mark.parametrize("often", [2, 100])
+@pytest.mark.parametrize("measure", ["spectrum", "moments", "participation_of", "weight_spectrum", "sampled_paths"])
+def test_a_model_that_is_given_beside_a_live_loss_is_left_though_checkpoints_run_parts_of_it_again(measure, often):
+    model, x = Checkpointed(often), torch.randn(5, 3, requires_grad=True)
+    loss = model(x).square().sum()
+    model.leave.weight.grad = torch.ones(2, 4)
+    before = state(model)
+    if often < 100:
+        with pytest.raises(UserError, match="computed too often"):
+            getattr(sg.paths, measure)(loss, x, model=model)
+    else:
+        getattr(sg.paths, measure)(loss, x, model=model)
+    assert state(model) == before
+    assert x.grad is None

@@ -116,7 +116,7 @@ def forward(
         if not leaves:
             raise InputError("no input embedding was called with the integer inputs; pass floating-point inputs")
         if loss_fn is None:
-            loss = default_loss(outputs, targets)
+            loss = attempt("the loss", partial(default_loss, outputs, targets), in_loss(outputs, targets))
         else:
             rest = () if targets is None else (targets,)
             loss = attempt("loss_fn", partial(loss_fn, outputs, *rest), in_loss(outputs, targets))
@@ -150,18 +150,20 @@ def eager(model: nn.Module) -> nn.Module:
 
 
 def check_values(model: nn.Module) -> None:
-    """Refuse a model with lazy layers that has not been run yet, or with weights that have not been loaded.
+    """Refuse a model whose lazy layers have not been run, or whose weights are not loaded or can have no graph.
 
     Raises
     ------
     InputError
-        By the name of the first parameter or buffer that has no values.
+        By the name of the first parameter or buffer of which this holds.
     """
     for name, p in (*model.named_parameters(), *model.named_buffers()):
         if is_lazy(p):
             raise InputError(f"{name} has no values yet, as its layer is lazy: run the model once")
         if p.is_meta:
             raise InputError(f"{name} has no values, as it is on the meta device; load the weights first")
+        if p.is_inference():
+            raise InputError(f"{name} was made under torch.inference_mode(), and has no graph; build the model outside")
 
 
 def _checked(loss: object) -> Tensor:
@@ -169,6 +171,8 @@ def _checked(loss: object) -> Tensor:
         raise InputError(f"the loss must be a tensor, not {type(loss).__name__}; loss_fn returns one number")
     if loss.is_complex():
         raise InputError("the loss is complex, which has no gradient; take its real part, or its abs()")
+    if loss.is_meta:
+        raise InputError("the loss is a tensor without data, on the device meta; run the model on another device")
     if loss.numel() != 1:
         raise InputError(f"the loss must be a scalar, found the shape {tuple(loss.shape)}; sum it or take its mean")
     if not loss.requires_grad:

@@ -8,7 +8,7 @@ Terms used throughout the package:
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +29,7 @@ from skipglass.graph.read import read
 from skipglass.graph.recompute import repeatable_checkpoints
 from skipglass.graph.regions import Counted, Regions, partition
 from skipglass.graph.samples import apart
-from skipglass.graph.state import held
+from skipglass.graph.state import as_found, held
 from skipglass.graph.verify import reference
 
 __all__ = ["Trace", "as_trace", "trace"]
@@ -125,13 +125,12 @@ class Trace:
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Run a measurement: afterwards retained gradients are as before, and so is a model that the trace ran itself.
+        """Run a measurement: afterwards retained gradients are as before, and so is the model, where the trace has one.
 
         A backward pass may run parts of the model again (activation checkpoints) and so change its buffers. A
         measurement within another costs nothing more.
         """
         with (
-            in_one_line(),
             self._held(self.graph),
             torch.enable_grad(),
             retained_gradients(self.hooks.retaining),
@@ -148,9 +147,14 @@ class Trace:
             return
         self._holding = True
         try:
-            # a model that the trace ran itself is put back; the user's own is only gathered
-            here = held(self.model) if self._restores and self.model is not None else gathered(self.model, graph)
-            with here, repeatable_checkpoints():
+            with in_one_line(), ExitStack() as stack:
+                # a model that the trace ran itself runs as it did then; the user's own as the user has set things
+                if self._restores and self.model is not None:
+                    stack.enter_context(held(self.model))
+                else:
+                    stack.enter_context(gathered(self.model, graph))
+                    stack.enter_context(nullcontext() if self.model is None else as_found(self.model))
+                stack.enter_context(repeatable_checkpoints())
                 yield
         finally:
             self._holding = False

@@ -5,6 +5,7 @@ norms of single paths: each is a distribution over path lengths, and has a mean 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -256,7 +257,9 @@ def _picked(
     if output is not None:
         return inputs, output
     # the default output is the logit of the class that the input has
-    y, classes = prediction(t.outputs), torch.as_tensor(targets) if targets is not None else None
+    y, classes = prediction(t.outputs), None
+    with suppress(TypeError, ValueError, RuntimeError):  # targets may be anything that loss_fn takes
+        classes = torch.as_tensor(targets)
     if classes is None or classes.is_floating_point() or classes.ndim != 1 or y.ndim != 2 or len(y) != len(classes):
         raise InputError("the output is split where targets are classes; give output=…, one number for each input")
     return inputs, lambda y: y.gather(1, classes[:, None].to(y.device))[:, 0]

@@ -206,7 +206,8 @@ def output_split(
     if not isinstance(Y, Tensor) or not (alone or Y.numel() == 1):
         found = f"the shape {tuple(Y.shape)}" if isinstance(Y, Tensor) else type(Y).__name__
         raise InputError(f"output must give a scalar, or one number for each of the {len(x)} inputs, found {found}")
-    with in_one_line():
+    # a backward pass may run parts of the model again
+    with as_found(model), in_one_line():
         return _split(model, x, seen, Y, alone, unit)
 
 
