@@ -6,6 +6,7 @@ Each gets an answer or one clear line, whatever PyTorch would have raised, and f
 import math
 import random
 import re
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -85,6 +86,17 @@ def tensor_hook(net, h):
     if h.requires_grad:
         h.register_hook(lambda grad: grad.missing)
     return h
+
+
+class Plain(nn.Module):
+    """A block that TorchScript can compile."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.f = nn.BatchNorm1d(4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        return x + self.f(self.norm(x)).relu()
 
 
 def of_inference():
@@ -359,6 +371,19 @@ def test_a_wrong_argument_is_told_by_the_function_that_was_called(call, text):
 
 def words_with_norm():
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+@pytest.mark.parametrize("measure", ["spectrum", "moments", "participation_of"])
+def test_a_scripted_model_that_is_given_beside_a_live_loss_is_left(measure):
+    model, x = torch.jit.script(Plain()), torch.randn(5, 4, requires_grad=True)
+    loss = model(x).square().sum()
+    model.f.weight.grad = gradient = torch.ones(4, 4)
+    before = [b.clone() for b in model.buffers()]
+    with suppress(UserError):  # from its second pass on PyTorch folds the network into one function
+        getattr(sg.paths, measure)(loss, x, model=model)
+    assert model.f.weight.grad is gradient
+    assert all(torch.equal(a, b) for a, b in zip(model.buffers(), before, strict=True))
 
 
 @pytest.mark.parametrize("often", [2, 100])

@@ -67,7 +67,8 @@ def _put_back(
     for module, training, buffers in modules:
         if module.training != training:
             module.training = training
-        module._buffers.update(buffers)
+        if not isinstance(module, torch.jit.ScriptModule):  # whose buffers have values alone, and no identity
+            module._buffers.update(buffers)
     # batch norm's kernels do not count their writes, so that values are compared; and buffers are written behind the
     # back of graphs that saved them: to those they are as they were
     for buffer, value in values.items():
