@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import skipglass as sg
-from skipglass.errors import InputError
+from skipglass.errors import DecompositionError, InputError
 
 
 class Net(nn.Module):
@@ -32,6 +32,16 @@ class Raises(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         raise RuntimeError("not here\nnor there")
+
+
+class Nothing(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None
 
 
 class Shrinks(torch.autograd.Function):
@@ -79,8 +89,26 @@ FAILURES = {
     "a hook on a tensor": (Net(hooked), X, "at grad.missing, on the output of NativeBatchNorm at norm; a hook takes"),
     "a backward pass": (Net(lambda m, h: Raises.apply(h)), X, "here, in Raises.backward, .* custom Raises at norm;"),
     "a gradient's shape": (Net(lambda m, h: Shrinks.apply(h)), X, "custom Shrinks at norm; .* runs twice$"),
+    "no gradient": (
+        Net(lambda m, h: Nothing.apply(h)),
+        X,
+        "has none, in the operation custom Nothing at norm;",
+    ),
+    "a root at zero": (
+        Net(lambda m, h: (h * 0).abs().sqrt()),
+        X,
+        "infinity, in the operation Sqrt at norm; no sum",
+    ),
+    "a result overwritten": (Net(lambda m, h: overwritten(h)), X, "in place .*, in the operation Mul at norm; measure"),
     "inference mode": (Net(lambda m, h: no_grad(torch.inference_mode, h)), X, r"f\.0 .* outside torch.inference_mode"),
 }
+
+
+def overwritten(h):
+    y = h.exp()
+    z = y * y.sin()
+    y.add_(1)
+    return z
 
 
 def no_grad(context, h):
@@ -95,8 +123,21 @@ def test_a_failure_is_told_by_module_and_operation_with_what_to_do(what):
     with pytest.raises(InputError, match=text) as caught:
         sg.paths.spectrum(sg.trace(model, inputs))
     assert "\n" not in str(caught.value)
-    assert isinstance(caught.value.__cause__, Exception)  # PyTorch's own is one step away
+    # PyTorch's own is one step away, where it has raised one
+    assert isinstance(caught.value.__cause__, Exception) or what == "a root at zero"
     assert not isinstance(caught.value.__cause__, InputError)
+
+
+def test_a_hook_that_works_in_place_is_told_by_its_tensor():
+    def halves(grad):
+        grad.mul_(0.5)
+
+    def how(model, h):
+        h.register_hook(halves)
+        return h
+
+    with pytest.raises(DecompositionError, match="a hook on a tensor, the output of NativeBatchNorm at norm, changes"):
+        sg.paths.spectrum(sg.trace(Net(how), X))
 
 
 @pytest.mark.parametrize(

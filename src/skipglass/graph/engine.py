@@ -16,6 +16,7 @@ from torch.autograd.graph import GradientEdge, Node
 from skipglass.errors import InputError, UserError, one_line
 from skipglass.graph.failures import Where, own_frames
 from skipglass.graph.nodes import Graph, Meta
+from skipglass.graph.stopped import Unplaced
 
 __all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "fit", "in_one_line", "leaving", "through", "zero"]
 
@@ -97,9 +98,11 @@ def explain(error: RuntimeError) -> Exception:
     if "second time" in text or "been freed" in text:
         return InputError("the graph of the loss was freed; measure before backward(), or pass it retain_graph=True")
     if "inplace operation" in text:
-        return InputError("a tensor of the graph was changed in place since the forward pass; measure before step()")
+        fact = "a tensor of the graph was changed in place since the forward pass"
+        return Unplaced("fails", fact, "measure before step()")
     if "not have been used" in text:
-        return InputError("no gradient arrives at x, as an operation on the way has none (quantised weights, rounding)")
+        fact = "no gradient arrives at x, as an operation on the way has none"
+        return Unplaced("no gradient", fact, "quantised weights and rounding have none: measure in floating point")
     if "donated" in text:
         return InputError(
             "a compiled part of the network frees what its backward pass needs; measure the model without "
@@ -109,7 +112,7 @@ def explain(error: RuntimeError) -> Exception:
 
 
 @contextmanager
-def in_one_line(where: Where | None = None) -> Iterator[None]:
+def in_one_line(where: Where = lambda _error: "") -> Iterator[None]:
     """Make one line of whatever a backward pass raises: a custom function, a hook or an operation that fails.
 
     Parameters
@@ -129,15 +132,19 @@ def in_one_line(where: Where | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except Unplaced as error:
+        raise error.placed(where) from error.__cause__
     except (UserError, Warning, torch.OutOfMemoryError):
         raise
     except Exception as error:
         if isinstance(error, RuntimeError) and "allocate memory" in str(error):
             raise  # whoever asked for so much is told what to ask for instead
         known = explain(error) if isinstance(error, RuntimeError) else error
+        if isinstance(known, Unplaced):
+            known = known.placed(where)
         if isinstance(known, UserError):
             raise known from error
-        said = f"{one_line(error).rstrip('.')}{_raised_in(error)}{where(error) if where else ''}"
+        said = f"{one_line(error).rstrip('.')}{_raised_in(error)}{where(error)}"
         raise InputError(f"the backward pass raised {said}") from error
 
 

@@ -2,8 +2,6 @@
 
 A forward pass that fails is told by its traceback: the innermost frame that belongs to a module of the model, and the
 expression at which the code of the model stood. Nothing is registered anywhere, and a pass that succeeds pays nothing.
-A backward pass runs in autograd's engine, which leaves no frames: where it fails it is run once more with a listener on
-each operation, and the last one that was heard is the one.
 """
 
 import ast
@@ -11,22 +9,18 @@ import inspect
 import linecache
 import re
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge
 from torch.utils._pytree import tree_leaves
-from torch.utils.hooks import BackwardHook
 
 from skipglass.errors import InputError, UserError, one_line
-from skipglass.graph.nodes import Graph, Place, near
-from skipglass.graph.operations import operation
 
-__all__ = ["Where", "attempt", "in_backward", "in_forward", "in_hook", "in_loss", "own_frames", "signature"]
+__all__ = ["Where", "attempt", "expression", "in_forward", "in_loss", "own_frames"]
 
 Where = Callable[[Exception], str]
 """Says where an exception was raised and what to do, to end the sentence that says what it is."""
@@ -56,7 +50,7 @@ def in_forward(model: nn.Module, args: Iterable[Any], kwargs: dict[str, Any]) ->
     def where(error: Exception) -> str:
         module, name = _innermost(error, model)
         place = f"{name} ({type(module).__name__})" if name else f"the model itself ({type(module).__name__})"
-        return f", in {place}{_at(error)}; {_advice(error, model, module, [*args, *kwargs.values()])}"
+        return f", in {place}{expression(error)}; {_advice(error, model, module, [*args, *kwargs.values()])}"
 
     return where
 
@@ -67,32 +61,7 @@ def in_loss(outputs: Any, targets: Any) -> Where:
     def where(error: Exception) -> str:
         called = f"outputs {_described([outputs])}"
         called += " alone, as there are no targets" if targets is None else f" and targets {_described([targets])}"
-        return f"{_at(error)}; it is called with {called}"
-
-    return where
-
-
-def in_backward(graph: Graph, loss: Tensor, model: nn.Module | None) -> Where:
-    """Tell the operation and the module at which a backward pass fails, by running it once more."""
-
-    def where(error: Exception) -> str:
-        return (
-            f"{_backwards_place(error, graph, loss, model)}; a measurement runs pieces of the backward pass, several "
-            "times: check that loss.backward(retain_graph=True) runs twice"
-        )
-
-    return where
-
-
-def in_hook(graph: Graph, place: Place, model: nn.Module | None) -> Where:
-    """Tell on which tensor the hook sits that failed."""
-
-    def where(error: Exception) -> str:
-        node = graph.nodes[place[0]]
-        return (
-            f"{_at(error)}, on the output of {operation(node)}{near(node, model)}; a hook takes any gradient of the "
-            "tensor's shape, and returns one, or None"
-        )
+        return f"{expression(error)}; it is called with {called}"
 
     return where
 
@@ -104,7 +73,7 @@ def own_frames(error: BaseException) -> list[FrameType]:
     return [f for f in frames if f.f_globals.get("__name__", "").partition(".")[0] not in ours]
 
 
-def signature(model: nn.Module) -> str:
+def _signature(model: nn.Module) -> str:
     """What a model's forward method takes, as text."""
     with suppress(TypeError, ValueError):
         names = [str(p.replace(annotation=inspect.Parameter.empty)) for p in _parameters(model)]
@@ -126,11 +95,11 @@ def _innermost(error: BaseException, model: nn.Module) -> tuple[nn.Module, str]:
     return model, ""
 
 
-def _at(error: BaseException) -> str:
+def expression(error: BaseException) -> str:
     """The innermost expression of the user's code, or of one of PyTorch's modules, at which an exception passed."""
     walked = zip(traceback.walk_tb(error.__traceback__), traceback.extract_tb(error.__traceback__), strict=True)
     for (frame, _), summary in reversed([*walked]):
-        if _computes(frame) and (shown := _expression(summary)):
+        if _computes(frame) and (shown := _source(summary)):
             return "" if shown.startswith("raise ") else f", at {shown}"
     return ""
 
@@ -143,7 +112,7 @@ def _computes(frame: FrameType) -> bool:
     return name.partition(".")[0] != "skipglass" or name.startswith("skipglass.models.")
 
 
-def _expression(summary: traceback.FrameSummary) -> str:
+def _source(summary: traceback.FrameSummary) -> str:
     """The expression that was being evaluated, where the source is there to be read."""
     first, last = summary.lineno or 0, summary.end_lineno or summary.lineno or 0
     lines = [linecache.getline(summary.filename, n).encode() for n in range(first, last + 1)]
@@ -169,7 +138,7 @@ def _advice(error: Exception, model: nn.Module, module: nn.Module, given: list[A
             return advice.format(
                 given=_described(given),
                 parameters=_described(model.parameters(), shapes=False) or "none",
-                takes=signature(model),
+                takes=_signature(model),
                 entries=getattr(module, "num_embeddings", 0) - 1,
             )
     return f"call the model on these inputs, {_described(given)}, by itself to see the whole traceback"
@@ -207,42 +176,3 @@ def _described(given: Iterable[Any], *, shapes: bool = True) -> str:
         elif shapes:
             kinds.append(type(value).__name__)
     return ", ".join(dict.fromkeys(kinds))
-
-
-def _backwards_place(error: Exception, graph: Graph, loss: Tensor, model: nn.Module | None) -> str:
-    """The operation at which a backward pass fails, as text; empty where it cannot be told."""
-    names = {} if model is None else {id(m): name for name, m in model.named_modules()}
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    # a hook on a module knows its module
-    for frame in frames:
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, BackwardHook) and id(owner.module) in names:
-            return f", in a backward hook of {names[id(owner.module)] or type(owner.module).__name__}"
-    # other Python code is that of a custom function, or a hook, which runs before the operation that is heard next
-    if own_frames(error) and not any(frame.f_code.co_name == "apply" for frame in frames):
-        return ""
-    # with several processes one alone does not repeat a pass: it might wait for the others
-    several = torch.distributed.is_available() and torch.distributed.is_initialized()
-    heard = [] if several else list(_heard(graph, loss))
-    if not heard:
-        return ""
-    node = graph.nodes[heard[-1]]
-    return f", in the operation {operation(node)}{near(node, model)}"
-
-
-def _heard(graph: Graph, loss: Tensor) -> Iterator[int]:
-    """The operations that one more backward pass begins, up to the one that fails; none if it succeeds."""
-    heard: list[int] = []
-
-    def listen(i: int) -> Callable[[object], None]:
-        return lambda _gradients: heard.append(i)
-
-    handles = [node.register_prehook(listen(i)) for i, node in enumerate(graph.nodes)]
-    ends = [GradientEdge(graph.nodes[node], output) for node, output in graph.targets]
-    try:
-        torch.autograd.grad(loss, ends, torch.ones_like(loss), retain_graph=True, allow_unused=True)
-    except Exception:  # whatever it raises was seen before
-        yield from heard
-    finally:
-        for handle in handles:
-            handle.remove()

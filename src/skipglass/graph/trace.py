@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from skipglass import check
 from skipglass.errors import InputError, asked
 from skipglass.graph.engine import in_one_line
-from skipglass.graph.failures import in_backward
 from skipglass.graph.forward import LossFunction, forward
 from skipglass.graph.hooks import Hooks, find_hooks, retained_gradients
 from skipglass.graph.inputs import require_module
@@ -30,6 +29,7 @@ from skipglass.graph.recompute import repeatable_checkpoints
 from skipglass.graph.regions import Counted, Regions, partition
 from skipglass.graph.samples import apart
 from skipglass.graph.state import as_found, held
+from skipglass.graph.stopped import in_backward
 from skipglass.graph.verify import reference
 
 __all__ = ["Trace", "as_trace", "trace"]

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from skipglass import check
 from skipglass.errors import DecompositionError, InputError
-from skipglass.graph import UNITS, Graph, Trace, as_found, as_targets, attempt, eager, facts, read
+from skipglass.graph import UNITS, Graph, PathGraph, Trace, as_found, as_targets, attempt, eager, facts, read
 from skipglass.graph.engine import in_one_line
 from skipglass.graph.failures import in_forward
 from skipglass.graph.inputs import require_dense
@@ -29,6 +29,7 @@ from skipglass.graph.nodes import near
 from skipglass.graph.operations import TABLE
 from skipglass.graph.regions import partition
 from skipglass.graph.shares import over
+from skipglass.graph.stopped import in_backward
 from skipglass.graph.verify import reference, relative, verify, wide
 from skipglass.paths.constants import Constants
 from skipglass.paths.spectrum import Lengths
@@ -206,21 +207,24 @@ def output_split(
     if not isinstance(Y, Tensor) or not (alone or Y.numel() == 1):
         found = f"the shape {tuple(Y.shape)}" if isinstance(Y, Tensor) else type(Y).__name__
         raise InputError(f"output must give a scalar, or one number for each of the {len(x)} inputs, found {found}")
-    # a backward pass may run parts of the model again
-    with as_found(model), in_one_line():
-        return _split(model, x, seen, Y, alone, unit)
-
-
-def _split(model: nn.Module, x: Tensor, seen: Constants, Y: Tensor, alone: bool, unit: str) -> OutputSplit:
-    """Walk the graph of Y to x and to the zero of each constant at once."""
-    total = Y.sum() if alone else Y
     # blocks are read on the way to x alone: a constant inside a branch would otherwise count as a way around it
+    total = Y.sum() if alone else Y
     outline = Trace(total, x, model).outline
+    # a backward pass may run parts of the model again
+    with as_found(model), in_one_line(in_backward(outline.graph, total, model)):
+        return _split(outline, model, x, seen, Y, total, unit)
+
+
+def _split(
+    outline: PathGraph, model: nn.Module, x: Tensor, seen: Constants, Y: Tensor, total: Tensor, unit: str
+) -> OutputSplit:
+    """Walk the graph of Y to x and to the zero of each constant at once."""
+    alone = Y is not total
     seen.keep_reached(total)
     # from here on x and the zeros are all targets of one walk
     targets = (x, *seen.zeros)
     graph = read(total, targets)
-    _require_fixed_statistics(graph)
+    _require_fixed_statistics(graph, model)
     _require_piecewise_linear(graph, model)
     # the blocks were numbered in the graph to x alone: find them in this one
     numbers = {node: i for i, node in enumerate(graph.nodes)}
@@ -260,12 +264,12 @@ def _products(g: Tensor, value: Tensor, samples: int) -> Array:
     return (wide(g) * wide(value)).reshape(samples, -1).sum(dim=1).cpu().numpy()
 
 
-def _require_fixed_statistics(graph: Graph) -> None:
+def _require_fixed_statistics(graph: Graph, model: nn.Module) -> None:
     for node, name in zip(graph.nodes, graph.operations, strict=True):
         if facts(name).over_samples and getattr(node, "_saved_training", True):
             raise DecompositionError(
-                "a batch norm uses the statistics of the batch (training mode), so the output is no piecewise-linear "
-                "function of the input; call model.eval() first, or split the gradient with spectrum"
+                f"a batch norm{near(node, model)} uses the statistics of the batch (training mode), so the output is "
+                "no piecewise-linear function of the input; call model.eval(), or split the gradient with spectrum"
             )
 
 
