@@ -14,7 +14,7 @@ from torch import nn
 __all__ = ["FAMILIES"]
 
 ALIKE: dict[int, str] = {
-    0: "densenet121 ese_vovnet19b_dw inception_v3 inception_v4 lcnet_035 rdnet_tiny selecsls42",
+    0: "densenet121 ese_vovnet19b_dw inception_v3 inception_v4 lcnet_035 rdnet_tiny selecsls42 vgg11_bn",
     1: "hgnet_tiny hgnetv2_b0 lcnetv2_small",
     2: "vit_base_patch16_xp_224 vit_dpwee_patch16_reg1_gap_256",
     3: "tinynet_e",

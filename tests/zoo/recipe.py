@@ -5,7 +5,9 @@ inside as well; what a configuration lists a stage at a time stays as it is. The
 ones that has the type. Inputs are the first of a few kinds that the model takes.
 """
 
+import importlib.util
 import inspect
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,6 +62,8 @@ HEADS = (
     auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
     auto.MODEL_FOR_MASKED_LM_MAPPING,
     auto.MODEL_MAPPING,
+    auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    auto.MODEL_FOR_MULTIMODAL_LM_MAPPING,
 )
 ENDINGS = ("Model", "ForConditionalGeneration", "ForDepthEstimation", "ForUniversalSegmentation")
 
@@ -83,19 +87,18 @@ def configured(kind: str, **settings: Any) -> Any:
     return made(**small | settings)
 
 
-def model_of(config: Any) -> nn.Module:
-    """Return a model with random weights, of the first class that takes the configuration."""
-    for mapping in HEADS:
-        if type(config) in mapping:
-            found = mapping[type(config)]
-            return (found[0] if isinstance(found, (list, tuple)) else found)(config)
+def classes_of(config: Any) -> list[type[nn.Module]]:
+    """The classes that take the configuration, the automatic ones first."""
+    listed = [mapping[type(config)] for mapping in HEADS if type(config) in mapping]
+    found = [one for entry in listed for one in (entry if isinstance(entry, list | tuple) else [entry])]
     module = inspect.getmodule(type(config)).__name__.replace(".configuration_", ".modeling_")
     stem = type(config).__name__.removesuffix("Config")
-    classes = vars(__import__(module, fromlist=["_"]))
-    found = next((classes[stem + end] for end in ENDINGS if stem + end in classes), None)
-    if found is None:
+    if importlib.util.find_spec(module) is not None:
+        classes = vars(importlib.import_module(module))
+        found += [classes[stem + end] for end in ENDINGS if stem + end in classes]
+    if not found:
         raise LookupError(f"no class takes {type(config).__name__}")
-    return found(config)
+    return [*dict.fromkeys(found)]
 
 
 def tokens(length: int = 6) -> Tensor:
@@ -141,17 +144,21 @@ def built(kind: str, inputs: Inputs | None = None, **settings: Any) -> tuple[nn.
     LookupError
         If it takes none of the inputs; its last words are in the message.
     """
-    torch.manual_seed(0)
     transformers.logging.set_verbosity_error()
-    model = model_of(configured(kind, **settings))
+    config = configured(kind, **settings)
     said: Exception = LookupError("no inputs were tried")
-    tried = [inputs] if inputs is not None else list(candidates(model))
-    for training in (True, False):
-        model.train(training)
-        for one in tried:
+    for made in classes_of(config):
+        try:
+            torch.manual_seed(0)
+            model = made(config)
+            tried = [inputs] if inputs is not None else list(candidates(model))
+        except (AttributeError, TypeError, ValueError) as error:  # the class is for a part of the configuration
+            said = error
+            continue
+        for training, one in itertools.product((True, False), tried):
             try:
                 with torch.random.fork_rng():
-                    out = model(**with_gradients(one))
+                    out = model.train(training)(**with_gradients(one))
             except Exception as error:  # whatever it is, the next kind of inputs may do
                 said = error
             else:

@@ -110,6 +110,27 @@ def test_each_model_of_diffusers_is_built_or_there_is_a_reason():
     assert sorted({*built, *not_built}) == sorted(exported)
 
 
+def test_a_model_of_each_file_of_timm_is_built():
+    import timm
+
+    files = {timm.models.model_entrypoint(name.removeprefix("timm ")).__module__ for name in of_timm.FAMILIES}
+    assert sorted(file.rpartition(".")[2] for file in files) == sorted(timm.list_modules())
+
+
+def test_a_model_of_each_file_of_torchvision_is_built():
+    from torchvision.models import get_model_builder, list_models
+
+    built = {get_model_builder(name).__module__ for name in of_torchvision.MODULES}
+    assert sorted(built) == sorted({get_model_builder(name).__module__ for name in list_models()})
+
+
+def test_each_method_of_peft_is_built():
+    import peft
+
+    known = {config.__name__ for config in peft.PEFT_TYPE_TO_CONFIG_MAPPING.values()}
+    assert sorted(peft_methods.CONFIGS) == sorted(known)
+
+
 def is_model(entry):
     from diffusers import ModelMixin
 
