@@ -141,6 +141,7 @@ def build(name: str) -> tuple[nn.Module, Inputs]:
     torch.manual_seed(0)
     size = SIZES.get(name, 32)
     settings: dict[str, Any] = {"num_classes": 3} | ({"depth": 2} if name in SHALLOW.split() else {})
+    settings |= {"num_features": 64, "feature_window_size": 1} if name.startswith("vgg") else {}
     try:
         model = timm.create_model(name, **settings | ({} if name.startswith("crossvit") else {"img_size": size}))
     except TypeError:  # a network of convolutions takes pictures of any size

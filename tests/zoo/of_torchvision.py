@@ -149,8 +149,8 @@ def detector(name: str) -> tuple[nn.Module, Inputs]:
         name, weights=None, weights_backbone=None, num_classes=2, trainable_backbone_layers=None, **settings
     )
     if name.startswith("ssd"):
-        model.transform.fixed_size = (64, 64) if "lite" in name else (300, 300)
-    return Losses(model.train()), torch.rand(2, 3, 64, 64)
+        model.transform.fixed_size = (64, 64) if "lite" in name else (264, 264)  # as small as its convolutions allow
+    return Losses(model.train()), torch.rand(1 if name == "ssd300_vgg16" else 2, 3, 64, 64)
 
 
 def maxvit() -> tuple[nn.Module, Inputs]:

@@ -2,7 +2,9 @@
 
 import diffusion
 import of_diffusers_coders
+import of_diffusers_more_coders
 import of_diffusers_more_transformers
+import of_diffusers_parts
 import of_diffusers_transformers
 import of_diffusers_unets
 import of_timm
@@ -26,6 +28,8 @@ TABLES = (
     of_diffusers_more_transformers,
     of_diffusers_unets,
     of_diffusers_coders,
+    of_diffusers_more_coders,
+    of_diffusers_parts,
     peft_methods,
 )
 FAMILIES = {name: family for table in TABLES for name, family in table.FAMILIES.items()}
@@ -103,7 +107,7 @@ def test_each_model_of_diffusers_is_built_or_there_is_a_reason():
     import diffusers
 
     exported = {name for name in dir(diffusers) if is_model(getattr(diffusers, name))} - {"ModelMixin"}
-    tables = (of_diffusers_transformers, of_diffusers_more_transformers, of_diffusers_unets, of_diffusers_coders)
+    tables = [table for table in TABLES if table.__name__.startswith("of_diffusers")]
     built = {made for made, *_ in diffusion.ROWS.values()} | {name for table in tables for name in table.ROWS}
     not_built = [name for names in of_diffusers_coders.NOT_BUILT.values() for name in names.split()]
     assert built.isdisjoint(not_built)
