@@ -15,7 +15,6 @@ ALIKE: tuple[tuple[int, str, str], ...] = (
     (0, "convolutions alone", "mobilenet_v1"),
     (2, "two layers, in which attention and MLP are added at once", "falcon gpt_neox phi"),
     (2, "two in the last stage", "pp_ocrv5_server_rec"),
-    (3, "an embedding of positions h + conv(h), and one layer of attention and MLP", "omniasr_audio omniasr_ctc"),
     (
         4,
         "two layers of a mixer (attention, convolution, recurrence) and an MLP",
@@ -53,7 +52,7 @@ ALIKE: tuple[tuple[int, str, str], ...] = (
         muse_glimmer muse_glimmer_text muse_spark_text musicflamingo mvp nanochat nemotron nomic_bert
         nystromformer olmo olmo2 olmo3 olmoe omniasr openai-gpt openai_privacy_filter opt ovis2 ovis2_vision
         owlv2 owlv2_text_model owlv2_vision_model owlvit owlvit_text_model owlvit_vision_model paligemma
-        parakeet_ctc pegasus persimmon phi3 phi4_multimodal phi4_multimodal_vision pixio pixtral plbart
+        pegasus persimmon phi3 phi4_multimodal phi4_multimodal_vision pixio pixtral plbart
         pp_chart2table pp_formulanet_text pp_formulanet_vision prophetnet qianfan_ocr qianfan_ocr_vision qwen2
         qwen2_5_omni_vision_encoder qwen2_5_vl_vision qwen2_audio qwen2_audio_encoder qwen2_moe qwen2_vl_vision
         qwen3 qwen3_5_moe_vision qwen3_5_vision qwen3_asr qwen3_moe qwen3_omni_moe_text qwen3_omni_moe_thinker
@@ -70,14 +69,13 @@ ALIKE: tuple[tuple[int, str, str], ...] = (
         """,
     ),
     (4, "two layers, and in each y + D u beside the state space", "falcon_mamba mamba"),
-    (4, "one conformer: half an MLP, attention, a convolution, half an MLP", "nemotron3_5_asr"),
     (4, "one conformer: half an MLP, attention, a convolution, half an MLP", "nemotron3_5_transcribe_asr_audio"),
     (4, "attention, Mamba's y + D u, and MLPs, as the pattern of layers has them", "nemotron_h"),
     (4, "two layers of Kimi's audio tower", "nemotron3_diarization_audio"),
     (
         5,
         "an embedding of positions h + conv(h), and two layers of attention and MLP",
-        "data2vec-audio hubert sew unispeech unispeech-sat wav2vec2 wavlm",
+        "data2vec-audio hubert omniasr_audio omniasr_ctc sew unispeech unispeech-sat wav2vec2 wavlm",
     ),
     (6, "two layers of attention, MLP and a second MLP for the audio tokens", "higgs_audio_v2"),
     (6, "two layers of Mamba, its y + D u, and an MLP", "jamba"),
@@ -100,7 +98,8 @@ ALIKE: tuple[tuple[int, str, str], ...] = (
         8,
         "two conformers: half an MLP, attention, a convolution, half an MLP",
         """
-        lasr_ctc lasr_encoder nemotron_asr_streaming nemotron_asr_streaming_encoder parakeet_encoder parakeet_rnnt
+        lasr_ctc lasr_encoder nemotron3_5_asr nemotron_asr_streaming nemotron_asr_streaming_encoder parakeet_ctc
+        parakeet_encoder parakeet_rnnt
         parakeet_tdt
         """,
     ),

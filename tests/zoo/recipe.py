@@ -54,6 +54,8 @@ VALUES: dict[int, tuple[str, ...]] = {
     0: ("pad_token_id",),
 }
 TINY = {name: value for value, names in VALUES.items() for name in " ".join(names).split()} | {"use_cache": False}
+CHANCE = {"layerdrop", "encoder_layerdrop", "decoder_layerdrop"}
+"""Rates at which layers are left out; all are kept here."""
 STAGES = {"hidden_sizes", "embed_dims", "depths", "encoder_hidden_sizes"}
 """Settings of networks in stages, whose widths belong to each other."""
 
@@ -79,13 +81,16 @@ def configured(kind: str, **settings: Any) -> Any:
     if not STAGES & names:
         small = {k: v for k, v in TINY.items() if k in names and aliases.get(k, k) not in TINY.keys() - {k}}
         small = {k: v for k, v in small.items() if not isinstance(given.get(aliases.get(k, k)), (list, tuple, dict))}
-        small |= layers_of(given, small.get("num_hidden_layers", 0))
-    small |= {k: TINY[k] for k in names & {"vocab_size", "use_cache"}}
+    small |= {k: TINY[k] for k in names & {"vocab_size", "use_cache"}} | dict.fromkeys(names & CHANCE, 0.0)
     for inner in made.sub_configs:
         part = getattr(default, inner, None)
         if getattr(part, "model_type", "") in CONFIG_MAPPING and isinstance(settings.get(inner, {}), dict):
             small[inner] = configured(part.model_type, **settings.get(inner, {}))
-    return made(**small | {k: v for k, v in settings.items() if k not in small or not isinstance(v, dict)})
+    small |= {k: v for k, v in settings.items() if k not in small or not isinstance(v, dict)}
+    try:
+        return made(**small)
+    except ValueError:  # it may be that layers are listed that there are no more
+        return made(**layers_of(given, small.get("num_hidden_layers", 0)) | small)
 
 
 def layers_of(given: dict[str, Any], depth: int) -> dict[str, Any]:
