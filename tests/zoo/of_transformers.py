@@ -49,27 +49,27 @@ ALIKE: tuple[tuple[int, str, str], ...] = (
         minimax_m3_vl_vision ministral ministral3 mistral mistral3 mistral_large4 mistral_large4_text mixtral
         mlcd mlcd_vision_model mllama mllama_text_model modernbert modernbert-decoder modernvbert molmo2_text
         moonshine_streaming_encoder moshi moss_transcribe_diarize moss_transcribe_diarize_audio mpnet mpt
-        muse_glimmer muse_glimmer_text muse_spark_text musicflamingo mvp nanochat nemotron nomic_bert
-        nystromformer olmo olmo2 olmo3 olmoe omniasr openai-gpt openai_privacy_filter opt ovis2 ovis2_vision
-        owlv2 owlv2_text_model owlv2_vision_model owlvit owlvit_text_model owlvit_vision_model paligemma
-        pegasus persimmon phi3 phi4_multimodal phi4_multimodal_vision pixio pixtral plbart
-        pp_chart2table pp_formulanet_text pp_formulanet_vision prophetnet qianfan_ocr qianfan_ocr_vision qwen2
-        qwen2_5_omni_vision_encoder qwen2_5_vl_vision qwen2_audio qwen2_audio_encoder qwen2_moe qwen2_vl_vision
-        qwen3 qwen3_5_moe_vision qwen3_5_vision qwen3_asr qwen3_moe qwen3_omni_moe_text qwen3_omni_moe_thinker
-        qwen3_omni_moe_vision_encoder qwen3_vl qwen3_vl_moe qwen3_vl_moe_text qwen3_vl_moe_vision qwen3_vl_text
-        qwen3_vl_vision qwen4_exp_vision radio rembert rf_detr_dinov2 roberta roberta-prelayernorm roc_bert
-        roformer rwkv sam3_lite_text_text_model sam3_vision_model sam3_vit_model sam_hq_vision_model
-        sam_vision_model sapiens2 sarvam_mla sarvam_moe seed_oss shieldgemma2 siglip siglip2_text_model
-        siglip_text_model siglip_vision_model slanext_vision smollm3 smolvlm smolvlm_vision solar_open splinter
-        squeezebert stablelm starcoder2 step3p5 step3p5_vision step3p7 tapas tipsv2 tipsv2_text_model
-        tipsv2_vision_model trocr ultrabert ultravbert unlimited_ocr unlimited_ocr_sam_vision_model
-        unlimited_ocr_text vaultgemma video_llama_3 video_llava videoprism_text_model vilt vipllava
-        vision-text-dual-encoder visual_bert vit vit_mae vit_msn vitdet voxtral voxtral_encoder
-        voxtral_realtime_encoder whisper xclip_text_model xglm xlm xlm-roberta xlm-roberta-xl xlnet yolos youtu
+        muse_glimmer muse_glimmer_text muse_spark_text musicflamingo mvp nanochat nemotron
+        nemotron3_5_transcribe_asr_audio nomic_bert nystromformer olmo olmo2 olmo3 olmoe omniasr openai-gpt
+        openai_privacy_filter opt ovis2 ovis2_vision owlv2 owlv2_text_model owlv2_vision_model owlvit
+        owlvit_text_model owlvit_vision_model paligemma pegasus persimmon phi3 phi4_multimodal
+        phi4_multimodal_vision pixio pixtral plbart pp_chart2table pp_formulanet_text pp_formulanet_vision
+        prophetnet qianfan_ocr qianfan_ocr_vision qwen2 qwen2_5_omni_vision_encoder qwen2_5_vl_vision
+        qwen2_audio qwen2_audio_encoder qwen2_moe qwen2_vl_vision qwen3 qwen3_5_moe_vision qwen3_5_vision
+        qwen3_asr qwen3_moe qwen3_omni_moe_text qwen3_omni_moe_thinker qwen3_omni_moe_vision_encoder qwen3_vl
+        qwen3_vl_moe qwen3_vl_moe_text qwen3_vl_moe_vision qwen3_vl_text qwen3_vl_vision qwen4_exp_vision radio
+        rembert rf_detr_dinov2 roberta roberta-prelayernorm roc_bert roformer rwkv sam3_lite_text_text_model
+        sam3_vision_model sam3_vit_model sam_hq_vision_model sam_vision_model sapiens2 sarvam_mla sarvam_moe
+        seed_oss shieldgemma2 siglip siglip2_text_model siglip_text_model siglip_vision_model slanext_vision
+        smollm3 smolvlm smolvlm_vision solar_open splinter squeezebert stablelm starcoder2 step3p5
+        step3p5_vision step3p7 tapas tipsv2 tipsv2_text_model tipsv2_vision_model trocr ultrabert ultravbert
+        unlimited_ocr unlimited_ocr_sam_vision_model unlimited_ocr_text vaultgemma video_llama_3 video_llava
+        videoprism_text_model vilt vipllava vision-text-dual-encoder visual_bert vit vit_mae vit_msn vitdet
+        voxtral voxtral_encoder voxtral_realtime_encoder whisper xclip_text_model xglm xlm xlm-roberta
+        xlm-roberta-xl xlnet yolos youtu
         """,
     ),
     (4, "two layers, and in each y + D u beside the state space", "falcon_mamba mamba"),
-    (4, "one conformer: half an MLP, attention, a convolution, half an MLP", "nemotron3_5_transcribe_asr_audio"),
     (4, "attention, Mamba's y + D u, and MLPs, as the pattern of layers has them", "nemotron_h"),
     (4, "two layers of Kimi's audio tower", "nemotron3_diarization_audio"),
     (
@@ -89,8 +89,8 @@ ALIKE: tuple[tuple[int, str, str], ...] = (
         8,
         "two layers of an encoder, and two of a decoder with attention to it",
         """
-        fsmt led longt5 m2m_100 mt5 nllb-moe pop2piano seamless_m4t seamless_m4t_v2 speech_to_text switch_transformers
-        t5 t5gemma umt5
+        fsmt led longt5 m2m_100 mt5 nllb-moe pop2piano seamless_m4t seamless_m4t_v2 speech_to_text
+        switch_transformers t5 t5gemma umt5
         """,
     ),
     (8, "two layers, passed twice; h + a (f - h) is a block", "dory"),
@@ -99,8 +99,7 @@ ALIKE: tuple[tuple[int, str, str], ...] = (
         "two conformers: half an MLP, attention, a convolution, half an MLP",
         """
         lasr_ctc lasr_encoder nemotron3_5_asr nemotron_asr_streaming nemotron_asr_streaming_encoder parakeet_ctc
-        parakeet_encoder parakeet_rnnt
-        parakeet_tdt
+        parakeet_encoder parakeet_rnnt parakeet_tdt
         """,
     ),
     (9, "as an encoder and a decoder; the global tokens begin as parameters", "pegasus_x"),
