@@ -183,6 +183,22 @@ def preactivated(h, w):
     return w[0](own) + f(other, w, 2)
 
 
+def preactivated_by_a_frozen_weight(h, w):
+    """Its matrix leaves no trace of a parameter, as under autocast."""
+    frozen = torch.linspace(-1, 1, D * D, dtype=h.dtype).sin().reshape(D, D)
+    return torch.relu(F.layer_norm(h, (D,))) @ frozen + f(torch.relu(h), w, 2)
+
+
+def chain_behind_a_norm(h, w):
+    """Blocks inside a branch, which a root mean square that is written out and a gate close: no modulation."""
+    x, t = h
+    h = w[7](x)
+    y, gate = w[0](h), torch.sigmoid(w[9](t))
+    for k in (1, 3):
+        y = y + f(y + w[8](t), w, k)
+    return h + gate * y * torch.rsqrt(y.square().mean(-1, keepdim=True))
+
+
 def pooled(h, w):
     return F.max_pool1d(h, 2) + F.max_pool1d(f(h, w), 2)
 
@@ -299,6 +315,10 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "skips of WaveNet": (skips_of_wavenet, [(B, "identity"), (P, "different signals")]),
     "a normed rest": (normed_rest, [(Q, "a part of its branch is plain")]),
     "a preactivated projection": (preactivated, [(Q, "it may have a projected shortcut")]),
+    "a preactivated projection by a frozen weight": (
+        preactivated_by_a_frozen_weight,
+        [(Q, "it may have a projected shortcut")],
+    ),
     "a weight twice in a gated branch": (gated_in_one_operation, [(Q, "a sum of several signals")]),
     "steps averaged": (steps_averaged, [(P, "a recurrence")] * 3 + [(P, "no side is plain")]),
     "a weight that the signal chooses": (weighted_by_the_signal, [(Q, "a nonlinearity is on its shortcut")]),
@@ -332,6 +352,10 @@ PAIRS: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "a condition that is the last shift": (
         last_modulation,
         [(P, "different signals"), (B, "identity"), (P, "modulation")],
+    ),
+    "a chain of blocks behind a norm and a gate": (
+        chain_behind_a_norm,
+        [(P, "both affine"), (B, "identity"), (P, "different signals"), (B, "identity"), (B, "identity")],
     ),
     "a stream added twice": (inner_and_outer, [(B, "identity")] * 4),
     "a projected shortcut beside a time": (

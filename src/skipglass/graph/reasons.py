@@ -264,7 +264,9 @@ def _used(graph: Graph, node: int) -> Set[Hashable]:
 def is_preactivated(graph: Graph, one: Side, other: Side) -> bool:
     """Whether one side is a single weight behind nonlinearities of its own, and the other has more of them."""
     weights = [v for v in one.nodes if graph.roles[v] == "weight"]
-    if len(weights) != 1 or sum(graph.roles[v] == "weight" for v in other.nodes) < 2:
+    # without a weight that is known, a constant may be a frozen one that was cast
+    weights = weights or [v for v in one.nodes if graph.roles[v] == "constant"]
+    if len(weights) != 1 or sum(graph.roles[v] in CONTRACTING for v in other.nodes) < 2:
         return False
     behind = [v for v in one.nodes if v != weights[0] and graph.roles[v] not in PLAIN]
     return bool(behind) and all(v > weights[0] and facts(graph.operations[v]).entrywise for v in behind)

@@ -255,8 +255,18 @@ def _modulates(s: Sum, branch: Side, shortcut: Side, place: Place) -> bool:
         apart = scale is not None and shift is not None and shared(scale, shift) is Shared.NOTHING
         if source[0] == place[0] and apart:
             return True
-    streams = [v for v, _ in factors if len(s.graph.edges[v]) == 2 and facts(s.graph.operations[v]).merges == "sum"]
-    return any(decide(s.graph, v, s.graph.edges[v], s.joins).kind == "block" for v in streams)
+    return any(_runs_beside(s, v, place) for v, _ in factors)
+
+
+def _runs_beside(s: Sum, v: int, place: Place) -> bool:
+    """Whether a node is the last sum of a stream, a chain of blocks, whose first shortcut does not read a signal."""
+    first: Edge | None = None
+    while len(s.graph.edges[v]) == 2 and facts(s.graph.operations[v]).merges == "sum":
+        found = decide(s.graph, v, s.graph.edges[v], s.joins)
+        if found.kind != "block" or found.shortcut is None:
+            break
+        first, v = found.shortcut, plain_source(s.graph, found.shortcut.place)[0]
+    return first is not None and not Side(s.graph, v, first, place[0]).kinds(place)
 
 
 def _factors(graph: Graph, one: Side) -> list[Place]:
