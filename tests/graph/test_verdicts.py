@@ -414,6 +414,51 @@ def test_a_label_that_depends_on_how_a_highway_is_written_says_so(made, which):
     assert "labels that depend on how a function is written" in str(outline)
 
 
+def scaled_by_itself(h, w):
+    return h * (1 + f(h, w))
+
+
+def scaled_down(h, w):
+    return torch.rsub(torch.sigmoid(f(F.layer_norm(h, (D,)), w)), 2) * h
+
+
+def normed_and_scaled(h, w):
+    return F.layer_norm(h, (D,)) * (f(h.mean(1, keepdim=True), w) + 1)
+
+
+WRITTEN = "labels that depend on how a function is written, as x (1 + f) or x + x f: 1"
+
+
+@pytest.mark.parametrize("made", [scaled_by_itself, scaled_down, normed_and_scaled])
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_skip_connection_that_is_written_as_a_product_is_named(made, inner):
+    """x (1 + f(x)) is x + x f(x), a block, where x is the network's input as well as where it is a stream."""
+    trace = traced(lambda h, w: w[8](made(torch.tanh(w[9](h)) if inner else h, w)))
+    assert verdicts(trace) == [(P, "x + x f(x) written as a product")]
+    assert WRITTEN in str(trace.outline)
+    assert "looks like a skip connection and is not counted: Mul" in trace.outline.skips_left_out()
+
+
+def test_the_sum_that_such_a_product_stands_for_says_so():
+    trace = traced(lambda h, w: h + h * f(h, w))
+    assert verdicts(trace) == [(B, "identity")]
+    assert WRITTEN in str(trace.outline)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda h, w: h * torch.sigmoid(f(h.mean(1, keepdim=True), w)),  # squeeze and excitation
+        lambda h, w: w[2](F.silu(w[0](h)) * w[1](h)),  # SwiGLU
+        lambda h, w: (lambda y: w[1](0.5 * y * (1 + torch.tanh(y))))(w[0](h)),  # an activation that is written out
+        lambda h, w: w[2](h) * (1 + f(h, w)),  # two functions of h
+        lambda h, w: h + w[2](h * (1 + torch.tanh(h))),
+    ],
+)
+def test_a_gate_without_a_constant_or_without_a_weight_is_no_sum(made):
+    assert "how a function is written" not in str(traced(made).outline)
+
+
 def test_what_measure_says_of_sums():
     """The line of counts, the proviso of the first sentence, and the note on what looks like a skip connection."""
 
