@@ -459,6 +459,68 @@ def test_a_gate_without_a_constant_or_without_a_weight_is_no_sum(made):
     assert "how a function is written" not in str(traced(made).outline)
 
 
+def highway_of_two_gates(h, w):
+    return torch.sigmoid(w[2](h)) * h + torch.sigmoid(w[3](h)) * f(h, w)
+
+
+def gated_shortcut(h, w):
+    return torch.sigmoid(w[2](h)) * h + f(h, w)
+
+
+def lerped(h, w):
+    return torch.lerp(h, f(h, w), torch.sigmoid(w[3](h)))
+
+
+def highway_with_a_condition(h, w):
+    x, c = h
+    t = torch.sigmoid(w[3](x) + w[4](c))
+    return w[5](t * f(x + c, w) + (1 - t) * x)
+
+
+@pytest.mark.parametrize("made", [highway, highway_of_two_gates, gated_shortcut, lerped, highway_with_a_condition])
+def test_a_gated_shortcut_is_said_to_be_left_out(made):
+    """Whatever it is written as: a reader of `measure` need not read the outline to hear of it."""
+    trace = traced(made, pair=made is highway_with_a_condition)
+    assert not [one for one in trace.outline.verdicts if one.verdict == B and one.operation == "Lerp"]
+    assert sum(one.skips for one in trace.outline.verdicts) == 1
+    notes = sg.measure(trace).notes
+    assert any("1 sum looks like a skip connection and is not counted: " in note for note in notes), notes
+
+
+def gru(h, w, lerp=False):
+    s = torch.tanh(w[6](h[:, 0]))
+    for x in h.unbind(1):
+        z, r = torch.sigmoid(w[0](x) + w[1](s)), torch.sigmoid(w[2](x) + w[3](s))
+        n = torch.tanh(w[4](x) + r * w[5](s))
+        s = torch.lerp(n, s, z) if lerp else (1 - z) * n + z * s
+    return s
+
+
+def lstm(h, w):
+    s = c = torch.tanh(w[8](h[:, 0]))
+    for x in h.unbind(1):
+        i, u, o, g = (w[k](x) + w[k + 4](s) for k in range(4))
+        c = torch.sigmoid(u) * c + torch.sigmoid(i) * torch.tanh(g)
+        s = torch.sigmoid(o) * torch.tanh(c)
+    return s
+
+
+NO_SKIPS: dict[str, Callable] = {
+    "two SwiGLUs": lambda h, w: F.silu(w[0](h)) * w[1](h) + F.silu(w[2](h)) * w[3](h),
+    "two gated branches": lambda h, w: torch.sigmoid(w[4](h)) * f(h, w) + torch.sigmoid(w[5](h)) * f(h, w, 2),
+    "a GRU": gru,
+    "a GRU by lerp": functools.partial(gru, lerp=True),
+    "an LSTM": lstm,
+    "PyTorch's GRU": lambda h, w: nn.GRU(D, D, dtype=h.dtype)(h)[0],
+    "PyTorch's LSTM": lambda h, w: nn.LSTM(D, D, dtype=h.dtype)(h)[0],
+}
+
+
+@pytest.mark.parametrize("name", NO_SKIPS)
+def test_gates_of_two_signals_and_recurrences_are_no_skips(name):
+    assert traced(NO_SKIPS[name]).outline.skips_left_out() == ""
+
+
 def test_what_measure_says_of_sums():
     """The line of counts, the proviso of the first sentence, and the note on what looks like a skip connection."""
 

@@ -21,7 +21,7 @@ from skipglass.graph.joins import between, ends, is_x, weighs
 from skipglass.graph.joins import joins as joins_of
 from skipglass.graph.nodes import Edge, Graph
 from skipglass.graph.operations import TABLE, facts
-from skipglass.graph.reasons import are_steps
+from skipglass.graph.reasons import are_steps, skips_over
 from skipglass.graph.sides import Side, Way, ways
 from skipglass.graph.stacks import fate
 from skipglass.graph.verdicts import decide
@@ -116,7 +116,7 @@ def _merge(graph: Graph, node: int, joins: Sequence[int]) -> Merge | None:
     if adds and len(edges) == 2 and kind in {"sum", "difference", "fused"}:
         return _of_two(graph, node, edges, joins)
     if kind == "gated":
-        return Merge(node, join, "parallel", GATE, by_form=INTERPOLATED)
+        return Merge(node, join, "parallel", GATE, by_form=INTERPOLATED, skips=_skips(graph, node, joins))
     # whether one of several signals, or of those that are not plainly added, is a shortcut is a matter of view
     pairs: Iterable[Sequence[Edge]] = combinations(edges, 2) if kind else ()
     if kind == "fused":
@@ -127,6 +127,16 @@ def _merge(graph: Graph, node: int, joins: Sequence[int]) -> Merge | None:
         if may_be and not _pools(graph, node, pair, join, kind):
             return Merge(node, join, "doubtful", _doubt(graph, node, kind))
     return Merge(node, join, "parallel" if kind else "apart", _beside(kind)) if adds else None
+
+
+def _skips(graph: Graph, node: int, joins: Sequence[int]) -> bool:
+    """Whether an interpolation by a signal looks like a skip connection: with a number in its place it is a block."""
+    between_two = [e for e in graph.edges[node] if e.slot < 2]
+    found = decide(graph, node, between_two, joins) if len(between_two) == 2 else None
+    if found is None or found.branch is None or found.shortcut is None or found.kind != "block":
+        return False
+    branch, shortcut = (Side(graph, node, e, joins[node]) for e in (found.branch, found.shortcut))
+    return any(skips_over(graph, node, branch, shortcut, place) for place in ends(graph, found.join))
 
 
 def _pools(graph: Graph, node: int, pair: Sequence[Edge], join: int, kind: str) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "is_of_the_loss",
     "is_preactivated",
     "recurs",
+    "skips_over",
     "starts_at",
     "weighs_above",
 ]
@@ -125,6 +126,23 @@ def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place]) 
             seen |= following
             stack += following
     return False
+
+
+def skips_over(graph: Graph, node: int, branch: Side, shortcut: Side, place: Place) -> bool:
+    """Whether a sum of a branch and a signal that is gated looks like a skip connection around the branch.
+
+    The branch starts at that signal. Unless nothing else enters the sum, no weight of the branch is used at another
+    step: a recurrence gates its state, too, along with what enters at each step.
+    """
+    # the signal itself, or what plain operations on it alone make of it: a copy, a norm
+    copies = [(v, 0) for v in shortcut.weightless.nodes if plain_source(graph, (v, 0)) == place]
+    if not starts_at(graph, node, branch, [place, *copies]):
+        return False
+    if place[0] == branch.join or (branch.join == len(graph.nodes) and [place] == graph.targets):
+        return True
+    own = _parameters(graph, node, branch)
+    again = any(_used(graph, user) & own.keys() for _, user in above(graph, node, lambda *_: True))
+    return not again and all(len(nodes) == 1 for nodes in own.values())
 
 
 def is_condition(graph: Graph, node: int, branch: Side, shortcut: Side, place: Place) -> bool:

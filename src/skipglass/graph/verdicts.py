@@ -30,6 +30,7 @@ from skipglass.graph.reasons import (
     is_of_the_loss,
     is_preactivated,
     recurs,
+    skips_over,
     starts_at,
     weighs_above,
 )
@@ -427,8 +428,9 @@ def _beside(s: Sum) -> Verdict:
         return s.parallel("attention logits")
     if is_of_the_loss(s.graph, s.node):
         return s.parallel("terms of a loss")
-    if any(branch.weighs and _is_gated(s, branch, shortcut) for branch, shortcut in s.orders):
-        return s.parallel("a gated shortcut")
+    for branch, shortcut in s.orders:
+        if branch.weighs and (place := _gated(s, branch, shortcut)) is not None:
+            return s.parallel("a gated shortcut", skips_over(s.graph, s.node, branch, shortcut, place))
     if not any(s.at_join(one) & ~AFFINE for one in s.sides):
         return s.parallel("both affine")
     if not any(_overlap(s, place) for place in s.sides[0].places):
@@ -438,10 +440,28 @@ def _beside(s: Sum) -> Verdict:
     return s.parallel("no side is plain")
 
 
-def _is_gated(s: Sum, branch: Side, shortcut: Side) -> bool:
-    """Whether a shortcut would be one but for products entry by entry with another signal."""
-    carried = s.at_join(shortcut, GATED) and not s.at_join(branch, UNBENT | GATED)
-    return bool(carried) or _meeting(branch, shortcut, UNBENT | GATED, GATED) is not None
+def _gated(s: Sum, branch: Side, shortcut: Side) -> Place | None:
+    """The signal that a shortcut would carry plainly but for products entry by entry with another signal.
+
+    A gate that both sides share, as t and 1 - t of a highway, may be nearer: then the branch must start at the signal.
+    """
+    part, within = shortcut.weightless, branch.weightless
+    if not s.at_join(branch, UNBENT | GATED):
+        met = next((place for place in part.places if place in s.ends and part.kinds(place) & GATED), None)
+        if met is not None:
+            return met
+    nearer = False
+    for place in part.places:
+        own, read = part.piece(place, GATED), branch.piece(place)
+        if own is None or read is None or shared(own, read) is Shared.NOTHING:
+            continue
+        weighed, alike = branch.piece(place, WEIGHED), within.piece(place, UNBENT | GATED)
+        fits = weighed is not None and shared(own, weighed) is not Shared.NOTHING
+        fits = fits and (alike is None or shared(own, alike) is Shared.NOTHING)
+        if fits and (not nearer or starts_at(s.graph, s.node, branch, [place])):
+            return place
+        nearer = True
+    return None
 
 
 def _overlap(s: Sum, place: Place) -> bool:
