@@ -271,6 +271,14 @@ def inner_and_outer(h, w):
     return y
 
 
+def delta_rule(h, w):
+    """v - k S with a state that is zero yet, where v has passed a triangular system (gated delta nets)."""
+    k, v, state = torch.tanh(w[0](h)), torch.tanh(w[1](h)), h.new_zeros(len(h), D, D)
+    system = torch.tril(k @ k.mT, -1) + torch.eye(h.shape[1], dtype=h.dtype)
+    v, k = (torch.linalg.solve_triangular(system, u, upper=False, unitriangular=True) for u in (v, k))
+    return w[3](k @ state + (k @ k.mT) @ (v - k @ state))
+
+
 B, P, Q = "block", "parallel", "doubtful"
 CELL = [(P, "a recurrence")] * 4
 TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
@@ -334,6 +342,7 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
         functools.partial(two_streams, ends=lambda a, b: torch.cat([a, b], 1).mean(1)),
         [(B, "identity")] * 3 + [(P, "no side is plain")],
     ),
+    "a delta rule": (delta_rule, [(P, "one side is zero")] * 2),
     "in place": (in_place, [(Q, "it may stand for a sum"), (P, "entries of one signal in the place of another's")]),
     "side by side": (written_side_by_side, []),
     "a rotation of pairs": (rotated, [(B, "identity")]),

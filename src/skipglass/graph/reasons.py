@@ -8,7 +8,7 @@ from collections.abc import Collection, Hashable, Mapping, Set
 from torch import nn
 
 from skipglass.graph.joins import PLAIN, above, plain_source
-from skipglass.graph.nodes import Graph, Place, leaves
+from skipglass.graph.nodes import Edge, Graph, Place, leaves
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import WHOLE, Piece, Shared, shared
 from skipglass.graph.saved import saved_parameter, saved_tensor
@@ -24,6 +24,7 @@ __all__ = [
     "is_noise",
     "is_of_the_loss",
     "is_preactivated",
+    "reads_zeros",
     "recurs",
     "skips_over",
     "starts_at",
@@ -195,6 +196,17 @@ def weighs_above(graph: Graph, node: int) -> bool:
     """Whether a weight reads what comes of a node."""
     weights = {"weight", "constant", "opaque"}
     return any(graph.roles[user] in weights for _, user in above(graph, node, lambda *_: True))
+
+
+def reads_zeros(graph: Graph, edge: Edge) -> bool:
+    """Whether a signal is contracted with a matrix of zeros that is no weight, and goes on by itself from there."""
+    v = edge.to
+    while graph.roles[v] in PLAIN and len(graph.edges[v]) == 1:
+        # of all contractions of one signal that alone is neither a weight nor a constant
+        if graph.contraction(v) is not None:
+            return True
+        v = graph.edges[v][0].to
+    return False
 
 
 def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:

@@ -26,6 +26,7 @@ from skipglass.graph.reasons import (
     is_condition,
     is_noise,
     is_of_the_loss,
+    reads_zeros,
     recurs,
     starts_at,
 )
@@ -60,7 +61,7 @@ def decide(
 
 def _of(s: Sum) -> Verdict:
     """The verdict of the first form that a sum has."""
-    for form in (_weightless, _around_the_join, _around_a_stream, _projected, _mixing, almost):
+    for form in (_of_nothing, _weightless, _around_the_join, _around_a_stream, _projected, _mixing, almost):
         if (verdict := form(s)) is not None:
             return verdict
     return beside(s)
@@ -84,6 +85,11 @@ def _is_apart(graph: Graph, sides: Sequence[Side], join: int) -> bool:
         return False
     pairs = ((a, second[place]) for place, a in first.items())
     return not any(a is not None and b is not None and shared(a, b) is not Shared.NOTHING for a, b in pairs)
+
+
+def _of_nothing(s: Sum) -> Verdict | None:
+    """One side reads a recurrence's state while it is zero, and adds nothing."""
+    return s.parallel("one side is zero") if any(reads_zeros(s.graph, one.edge) for one in s.sides) else None
 
 
 def _weightless(s: Sum) -> Verdict | None:
