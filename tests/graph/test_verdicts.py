@@ -496,8 +496,8 @@ def test_a_gated_shortcut_is_said_to_be_left_out(made):
     assert any("1 sum looks like a skip connection and is not counted: " in note for note in notes), notes
 
 
-def gru(h, w, lerp=False):
-    s = torch.tanh(w[6](h[:, 0]))
+def gru(h, w, lerp=False, start=None):
+    s = torch.tanh(w[6](h[:, 0])) if start is None else start
     for x in h.unbind(1):
         z, r = torch.sigmoid(w[0](x) + w[1](s)), torch.sigmoid(w[2](x) + w[3](s))
         n = torch.tanh(w[4](x) + r * w[5](s))
@@ -512,6 +512,14 @@ def lstm(h, w):
         c = torch.sigmoid(u) * c + torch.sigmoid(i) * torch.tanh(g)
         s = torch.sigmoid(o) * torch.tanh(c)
     return s
+
+
+@pytest.mark.parametrize("lerp", [False, True])
+def test_the_first_step_of_a_recurrence_from_a_constant_state_is_none_of_a_network(lerp):
+    """W x + r(x) U s, with s = 0: affine beside nonlinear, as a projected shortcut, but W is used again."""
+    trace = traced(functools.partial(gru, lerp=lerp, start=torch.zeros(D, dtype=torch.float64)))
+    assert not trace.outline.blocks
+    assert not trace.outline.doubts("blocks")
 
 
 NO_SKIPS: dict[str, Callable] = {

@@ -5,7 +5,7 @@ write in place of entries, an operation that no table knows), none can say which
 two of them would make a block. A difference that only says how far two signals are apart is no block either.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -21,7 +21,7 @@ from skipglass.graph.joins import between, ends, is_x, weighs
 from skipglass.graph.joins import joins as joins_of
 from skipglass.graph.nodes import Edge, Graph
 from skipglass.graph.operations import TABLE, facts
-from skipglass.graph.reasons import are_steps, skips_over
+from skipglass.graph.reasons import are_steps, nearest_weights, skips_over
 from skipglass.graph.sides import Side, Way, ways
 from skipglass.graph.stacks import fate
 from skipglass.graph.verdicts import decide
@@ -34,6 +34,8 @@ GATE = "an interpolation by a signal"
 """Of torch.lerp with a signal for a weight: a gated shortcut in one operation."""
 PRODUCT = "x + x f(x) written as a product"
 """Of x (1 + f(x)), where no two signals are added."""
+RECURRENCE = "a recurrence"
+"""Why a sum of a weight of the state and a weight of the input is no block."""
 SUMMING = {"linear", "weight", "constant"}
 """Roles of the operations that add their signals, if they have several."""
 
@@ -103,7 +105,21 @@ def classify(graph: Graph) -> list[Merge]:
         reason = _only_a_difference(graph, merge, sums, by_form)
         if reason:
             sums[merge.node] = Merge(merge.node, join[merge.node], "parallel", reason)
+    for node in _first_steps(graph, list(sums.values())):
+        sums[node] = Merge(node, join[node], "parallel", RECURRENCE)
     return [replace(merge, by_form=INTERPOLATED) if merge.node in by_form else merge for merge in sums.values()]
+
+
+def _first_steps(graph: Graph, merges: Sequence[Merge]) -> Iterator[int]:
+    """The sums with a projected shortcut that are first steps of a recurrence, whose state is constant as yet.
+
+    The weight of the shortcut is then that of the input at the later steps.
+    """
+    later = [(m.node, e, m.join) for m in merges if m.reason == RECURRENCE for e in graph.edges[m.node]]
+    weights = {p for node, e, join in later for p in nearest_weights(graph, node, e, join)}
+    for m in merges if weights else ():
+        if m.projected and m.shortcut is not None and nearest_weights(graph, m.node, m.shortcut, m.join) & weights:
+            yield m.node
 
 
 def _merge(graph: Graph, node: int, joins: Sequence[int]) -> Merge | None:

@@ -24,6 +24,7 @@ __all__ = [
     "is_noise",
     "is_of_the_loss",
     "is_preactivated",
+    "nearest_weights",
     "reads_zeros",
     "recurs",
     "skips_over",
@@ -224,6 +225,11 @@ def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
     if any(_used(graph, v) & given.keys() for v in weights - {*shortcut.nodes, node}):
         own |= _outermost(_parameters(graph, node, branch, CONTRACTING))
     return _comes_first(graph, node, own, _parameters(graph, node, shortcut, CONTRACTING).keys())
+
+
+def nearest_weights(graph: Graph, node: int, edge: Edge, join: int) -> set[Hashable]:
+    """The parameters of the weight that is nearest to a sum on one of its sides."""
+    return _outermost(_parameters(graph, node, Side(graph, node, edge, join)))
 
 
 def _outermost(parameters: Mapping[Hashable, Set[int]]) -> set[Hashable]:
