@@ -435,10 +435,14 @@ def normed_and_scaled(h, w):
     return F.layer_norm(h, (D,)) * (f(h.mean(1, keepdim=True), w) + 1)
 
 
+def scaled_by_a_parameter(h, w):
+    return h * (w[7].bias + torch.sigmoid(f(h, w)))
+
+
 WRITTEN = "labels that depend on how a function is written, as x (1 + f) or x + x f: 1"
 
 
-@pytest.mark.parametrize("made", [scaled_by_itself, scaled_down, normed_and_scaled])
+@pytest.mark.parametrize("made", [scaled_by_itself, scaled_down, normed_and_scaled, scaled_by_a_parameter])
 @pytest.mark.parametrize("inner", [False, True])
 def test_a_skip_connection_that_is_written_as_a_product_is_named(made, inner):
     """x (1 + f(x)) is x + x f(x), a block, where x is the network's input as well as where it is a stream."""
@@ -462,6 +466,7 @@ def test_the_sum_that_such_a_product_stands_for_says_so():
         lambda h, w: (lambda y: w[1](0.5 * y * (1 + torch.tanh(y))))(w[0](h)),  # an activation that is written out
         lambda h, w: w[2](h) * (1 + f(h, w)),  # two functions of h
         lambda h, w: h + w[2](h * (1 + torch.tanh(h))),
+        lambda h, w: h * (h @ w[0].weight + w[0].bias),  # a bias
     ],
 )
 def test_a_gate_without_a_constant_or_without_a_weight_is_no_sum(made):

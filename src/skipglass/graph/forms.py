@@ -84,13 +84,13 @@ def _weighs_the_same(graph: Graph, node: int, x: Edge, f: Edge) -> bool:
 
 
 def _adds_a_constant(graph: Graph, place: Place) -> bool:
-    """Whether a signal is a sum with a constant that leaves no trace, but for linear operations on it alone."""
+    """Whether a signal is a sum with a number, or with parameters that are no bias, but for linear operations on it."""
     node, _ = place
     while graph.roles[node] == "linear" and len(graph.edges[node]) == 1 and place not in graph.targets:
-        traced = [after for after, _ in graph.nodes[node].next_functions if after is not None]
-        if facts(graph.operations[node]).merges in {"sum", "difference"} and len(traced) == 1:
-            return True
         place = graph.edges[node][0].place
+        if facts(graph.operations[node]).merges in {"sum", "difference"}:
+            traced = sum(after is not None for after, _ in graph.nodes[node].next_functions)
+            return traced == 1 or graph.roles[plain_source(graph, place)[0]] != "weight"
         node, _ = place
     return False
 
