@@ -87,9 +87,9 @@ def beside(s: Sum) -> Verdict:
         return s.parallel("attention logits")
     if is_of_the_loss(s.graph, s.node):
         return s.parallel("terms of a loss")
-    for branch, shortcut in s.orders:
-        if branch.weighs and (place := _gated(s, branch, shortcut)) is not None:
-            return s.parallel("a gated shortcut", skips_over(s.graph, s.node, branch, shortcut, place))
+    gated = [(*order, place) for order in s.orders if order[0].weighs and (place := _gated(s, *order)) is not None]
+    if gated:
+        return s.parallel("a gated shortcut", any(skips_over(s.graph, s.node, *each) for each in gated))
     if not any(s.at_join(one) & ~AFFINE for one in s.sides):
         return s.parallel("both affine")
     if not any(_overlap(s, place) for place in s.sides[0].places):

@@ -3,7 +3,7 @@
 Each function answers one question, and is asked only where the form of a sum leaves it open.
 """
 
-from collections.abc import Collection, Hashable, Mapping, Set
+from collections.abc import Collection, Hashable, Iterator, Mapping, Set
 
 from torch import nn
 
@@ -133,18 +133,21 @@ def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place]) 
 def skips_over(graph: Graph, node: int, branch: Side, shortcut: Side, place: Place) -> bool:
     """Whether a sum of a branch and a signal that is gated looks like a skip connection around the branch.
 
-    The branch starts at that signal. Unless nothing else enters the sum, no weight of the branch is used at another
-    step: a recurrence gates its state, too, along with what enters at each step.
+    So it does where all that enters the sum comes of that signal. Else the branch has to start at the signal, and no
+    weight of it is used at another step: a recurrence gates its state, too, along with what enters at each step.
     """
+    if _is_scaled_by_zeros(graph, branch.edge):
+        return False
+    if place[0] == branch.join or (branch.join == len(graph.nodes) and [place] == graph.targets):
+        own, read = shortcut.weightless.piece(place), branch.piece(place)
+        return own is not None and read is not None and shared(own, read) is not Shared.NOTHING
     # the signal itself, or what plain operations on it alone make of it: a copy, a norm
     copies = [(v, 0) for v in shortcut.weightless.nodes if plain_source(graph, (v, 0)) == place]
     if not starts_at(graph, node, branch, [place, *copies]):
         return False
-    if place[0] == branch.join or (branch.join == len(graph.nodes) and [place] == graph.targets):
-        return True
-    own = _parameters(graph, node, branch)
-    again = any(_used(graph, user) & own.keys() for _, user in above(graph, node, lambda *_: True))
-    return not again and all(len(nodes) == 1 for nodes in own.values())
+    weights = _parameters(graph, node, branch)
+    again = any(_used(graph, user) & weights.keys() for _, user in above(graph, node, lambda *_: True))
+    return not again and all(len(nodes) == 1 for nodes in weights.values())
 
 
 def is_condition(graph: Graph, node: int, branch: Side, shortcut: Side, place: Place) -> bool:
@@ -201,13 +204,27 @@ def weighs_above(graph: Graph, node: int) -> bool:
 
 def reads_zeros(graph: Graph, edge: Edge) -> bool:
     """Whether a signal is contracted with a matrix of zeros that is no weight, and goes on by itself from there."""
+    # of all contractions of one signal that alone is neither a weight nor a constant
+    return any(graph.contraction(v) is not None for v in _alone(graph, edge))
+
+
+def _is_scaled_by_zeros(graph: Graph, edge: Edge) -> bool:
+    """Whether a signal is multiplied by zeros, one for each entry, as a recurrence's state is at first."""
+    for v in _alone(graph, edge):
+        if graph.operations[v] != "Mul":
+            continue
+        scales = (saved_tensor(graph.nodes[v], name) for name in ("self", "other"))
+        if any(t is not None and tuple(t.shape) == graph.shape(v) and t.ndim and not t.any() for t in scales):
+            return True
+    return False
+
+
+def _alone(graph: Graph, edge: Edge) -> Iterator[int]:
+    """The plain operations on a signal alone that end in an edge, from the last to the first."""
     v = edge.to
     while graph.roles[v] in PLAIN and len(graph.edges[v]) == 1:
-        # of all contractions of one signal that alone is neither a weight nor a constant
-        if graph.contraction(v) is not None:
-            return True
+        yield v
         v = graph.edges[v][0].to
-    return False
 
 
 def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
