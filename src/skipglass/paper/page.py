@@ -22,7 +22,7 @@ LEAD = (
     "figures are made anew, the length of the paths is measured, and each of their claims is tested."
 )
 QUESTIONS = {
-    "Does the ensemble deepen?": ("App. C, depth", "Claim 2"),
+    "Does the ensemble deepen?": ("Claim 2",),
     "What drives it?": ("λ and norms held", "Map, depth by λ", "Theorem 3"),
     "What does it do to the landscape?": ("Fig. 1(f)",),
 }
@@ -89,7 +89,7 @@ def _tables(found: Found, shown: set[str]) -> Iterable[Table]:
         yield Table(
             "claims" if name == "paper" else f"claims-{name}", title, READING, ("claim", "verdict", "statement"),
             [(claim.name, finding.verdict, claim.statement) for claim, finding in mine],
-            details=[(claim.source, f"{f.measured}.", f"Seeds or draws: {f.seeds}.") for claim, f in mine],
+            details=[(c.source, *(f"{part}." for part in f.parts), f"Seeds or draws: {f.seeds}.") for c, f in mine],
             links=[claim.figure if claim.figure in shown else "" for claim, _ in mine],
             folded=number > 0,
         )  # fmt: skip
