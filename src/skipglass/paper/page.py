@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from skipglass import __version__
-from skipglass.paper.claim import TABLES, Claim, Finding, Recordings
+from skipglass.paper.claim import TABLES, Claim, Finding, Recordings, capital, sentence
 from skipglass.paper.claims import findings
 from skipglass.paper.experiment import Pages
 from skipglass.paper.figure1 import RUNS
@@ -65,20 +65,22 @@ def paper_report(recordings: Recordings, chapters: Sequence[Pages]) -> tuple[Rep
         "\n\n".join([LEAD, *_reduced(recordings)]),
         (*sections, Section("The claims", INTRODUCTION, tuple(_tables(found, shown)))),
         footer=_footer(recordings),
-        answers=tuple(_answers(found, panels)),
+        answers=tuple(_answers(found, panels, recordings)),
     ), combined
 
 
-def _answers(found: Found, panels: dict[str, Panel]) -> Iterable[Answer]:
+def _answers(found: Found, panels: dict[str, Panel], recordings: Recordings) -> Iterable[Answer]:
     """One figure and one sentence for each question that what was recorded can answer."""
     named = {claim.name: (claim, finding) for claim, finding in found}
     for number, (question, names) in enumerate(QUESTIONS.items()):
         for claim, finding in map(named.__getitem__, names):
             if claim.figure in panels and not finding.verdict.startswith("undetermined"):
                 panel = replace(panels[claim.figure], name=f"answer-{number + 1}")
-                seeds = "" if finding.seeds == "exact" else f", {finding.seeds}"
-                said = f"{claim.statement} Measured: {claim.what}."
-                yield Answer(question, said, panel, finding.verdict + seeds)
+                judged = claim.judged(recordings)
+                # of many settings the first, which is the paper's own
+                first = judged if claim.rule.exact else replace(judged, settings=judged.settings[:1])
+                said = f"{claim.statement} {capital(sentence(claim.what, first, claim.rule))}."
+                yield Answer(question, said, panel, finding.verdict)
                 break
 
 
