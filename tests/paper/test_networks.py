@@ -17,7 +17,7 @@ from skipglass.cli.main import app
 from skipglass.errors import StorageError
 from skipglass.paper import LIVE, Options, recorded, reproduce, write_report
 from skipglass.paper import resnet_runs as runs
-from skipglass.paper.experiment import is_there
+from skipglass.paper.experiment import is_there, measure
 from skipglass.paper.interventions import INTERVENTIONS
 from skipglass.paper.networks import NETWORKS, committed_networks
 from skipglass.paper.page import paper_report
@@ -272,8 +272,7 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
 def test_figures_2_and_3_are_drawn_from_the_committed_recordings(tmp_path):
     """Panel for panel as in the paper, with the depth beside."""
     with Progress(disable=True) as progress:
-        NETWORKS.measure(tmp_path, Options(recorded=RESULTS), progress)
-        INTERVENTIONS.measure(tmp_path, Options(recorded=RESULTS), progress)
+        measure([NETWORKS, INTERVENTIONS], tmp_path, Options(recorded=RESULTS), progress)
     copied = {path.name for path in tmp_path.iterdir()}
     assert copied == {path.name for path in (RESULTS / "resnets" / "recordings").glob("*.nc")}
     assert {path.name for path in committed_networks(RESULTS)} < copied

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from rich.progress import Progress
 from scipy.stats import rankdata
 
 from skipglass.paper.arrays import by_setting
@@ -332,9 +331,8 @@ CLAIMS = (
 class MapExperiment(Experiment):
     """The map, either grid of which will do."""
 
-    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
-        """Train the small grid, and take the recording of the large one from where long runs are kept."""
-        super().measure(folder, options, progress)
+    def complete(self, folder: Path, options: Options) -> None:
+        """Take the recording of the large grid from where long runs are kept, beside that of the small one."""
         if options.recorded is not None:
             copied([options.recorded / "sweep" / "recordings" / f"{NAME}.nc"], folder)
 

@@ -18,7 +18,7 @@ import xarray as xr
 
 from skipglass import check, record
 from skipglass.errors import InputError, UserError
-from skipglass.paper.experiment import Recording, Tell, compute_missing
+from skipglass.paper.experiment import Recording, Tell, compute, find_missing
 from skipglass.paper.resnet_group import OLDER
 from skipglass.training import CHECKPOINT, ResNetSettings, options, train_resnet
 from skipglass.training.resnet_settings import INTERVENTIONS
@@ -188,7 +188,7 @@ def train_runs(
         If a recording of other settings has the name of one of the runs; nothing is trained then.
     """
     recordings = record.output_folder(folder / "recordings")
-    compute_missing(recordings_of(folder, runs, data=data, device=device), recordings, on_start)
+    compute(find_missing(recordings_of(folder, runs, data=data, device=device), recordings), recordings, on_start)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
