@@ -147,7 +147,9 @@ def test_the_map_and_the_force_are_as_the_text_says():
     ranges = [f"{a:.1f} to {b:.1f}" for a, b in zip(low, high, strict=True)]
     assert f"rank correlations of {ranges[0]} and {ranges[1]})" in text
     step = claims["Theorem 3, step"]
-    rank = {name: float(values.mean()) for name, values in step.beside["rank correlation"](recordings).items()}
+    rank = {
+        name: float(values.mean()) for name, values in step.variants["rank correlation over time"](recordings).items()
+    }
     assert f"{rank.pop('CIFAR-10'):+.1f} on CIFAR-10 and negative elsewhere" in text
     assert max(rank.values()) < 0
 

@@ -11,7 +11,7 @@ from skipglass.graph.broadcasts import written_out
 from skipglass.graph.inputs import require_dense
 from skipglass.graph.nodes import Edge, Graph, Meta, Place, Target, leaves, near
 from skipglass.graph.operations import REGISTERED, TABLE, contraction, facts, operation, role
-from skipglass.graph.saved import saved_parameter
+from skipglass.graph.saved import saved_parameter, saved_tensor
 from skipglass.graph.steps import Operand, Step, taken_apart
 
 __all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "leaves", "read"]
@@ -167,12 +167,19 @@ def _role(node: Node, name: str, signals: set[int]) -> str:
         _, other, saved = way
         if facts(name).role == "weight":
             return "weight"
-        traced = node.next_functions[other][0] is not None
-        return "weight" if traced or isinstance(saved_parameter(node, saved), nn.Parameter) else "constant"
+        if node.next_functions[other][0] is not None or isinstance(saved_parameter(node, saved), nn.Parameter):
+            return "weight"
+        return "linear" if _is_an_empty_state(saved_tensor(node, saved)) else "constant"
     kind = role(name, signals)
     if kind == "nonlinear" and name not in REGISTERED.values() and _may_hold_a_weight(node, name, signals):
         return "opaque"
     return "custom" if name.startswith("custom ") and name not in TABLE else kind
+
+
+def _is_an_empty_state(constant: Tensor | None) -> bool:
+    """Whether a constant holds a matrix of zeros for each of several samples, as a recurrence's state does at first."""
+    several = constant is not None and constant.ndim == 3 and len(constant) > 1
+    return several and constant is not None and constant.layout == torch.strided and not constant.any()
 
 
 def _may_hold_a_weight(node: Node, name: str, signals: set[int]) -> bool:
