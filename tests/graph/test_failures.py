@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 
 import skipglass as sg
 from skipglass.errors import DecompositionError, InputError
@@ -42,6 +43,19 @@ class Nothing(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         return None
+
+
+class Once(torch.autograd.Function):
+    """PyTorch leaves out in silence what its second derivative would add."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        return grad * 1
 
 
 class Shrinks(torch.autograd.Function):
@@ -126,6 +140,20 @@ def test_a_failure_is_told_by_module_and_operation_with_what_to_do(what):
     # PyTorch's own is one step away, where it has raised one
     assert isinstance(caught.value.__cause__, Exception) or what == "a root at zero"
     assert not isinstance(caught.value.__cause__, InputError)
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        (lambda m, h: Raises.apply(h), "here, in Raises.backward, in the operation custom Raises at norm; .* twice$"),
+        (lambda m, h: overwritten(h), "in place .*, in the operation Mul at norm; measure"),
+        (lambda m, h: Once.apply(h), "once_differentiable: custom Once; write it with differentiable operations"),
+    ],
+)
+@pytest.mark.parametrize("theorem", [False, True])
+def test_what_fails_while_scales_are_driven_is_told_by_operation_and_module(how, text, theorem):
+    with pytest.raises(InputError, match=text):
+        sg.scales.drift(Net(how), X, torch.arange(5) % 2, theorem=theorem)
 
 
 def test_a_hook_that_works_in_place_is_told_by_its_tensor():

@@ -25,6 +25,10 @@ Graded = dict[int, Tensor]
 Arrived = dict[int, Graded]
 """What has arrived at a head: output → graded gradient."""
 
+REPEATED = (
+    "a measurement runs pieces of the backward pass, several times: check that loss.backward(retain_graph=True) runs "
+    "twice"
+)
 FAINT = 1e-15  # our choice: far above float32's smallest normal number, 1e-38, a region's own shrinking included
 
 
@@ -112,13 +116,13 @@ def explain(error: RuntimeError) -> Exception:
 
 
 @contextmanager
-def in_one_line(where: Where = lambda _error: "") -> Iterator[None]:
+def in_one_line(where: Where | None = None) -> Iterator[None]:
     """Make one line of whatever a backward pass raises: a custom function, a hook or an operation that fails.
 
     Parameters
     ----------
     where
-        Names the operation and the module.
+        Names the operation and the module; without it the error is left to be placed by whoever called.
 
     Yields
     ------
@@ -133,19 +137,20 @@ def in_one_line(where: Where = lambda _error: "") -> Iterator[None]:
     try:
         yield
     except Unplaced as error:
-        raise error.placed(where) from error.__cause__
+        raise (error.placed(where) if where else error) from error.__cause__
     except (UserError, Warning, torch.OutOfMemoryError):
         raise
     except Exception as error:
         if isinstance(error, RuntimeError) and "allocate memory" in str(error):
             raise  # whoever asked for so much is told what to ask for instead
         known = explain(error) if isinstance(error, RuntimeError) else error
+        if not isinstance(known, UserError):
+            said = f"the backward pass raised {one_line(error).rstrip('.')}{_raised_in(error)}"
+            known = Unplaced("raised", said, REPEATED)
         if isinstance(known, Unplaced):
-            known = known.placed(where)
-        if isinstance(known, UserError):
-            raise known from error
-        said = f"{one_line(error).rstrip('.')}{_raised_in(error)}{where(error)}"
-        raise InputError(f"the backward pass raised {said}") from error
+            known.__cause__ = error  # whose frames tell the place
+            known = known.placed(where) if where else known
+        raise known from error
 
 
 def _raised_in(error: Exception) -> str:

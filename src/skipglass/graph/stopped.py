@@ -18,13 +18,14 @@ from skipglass.graph.failures import Where, expression, own_frames
 from skipglass.graph.nodes import Graph, Place, near
 from skipglass.graph.operations import operation
 
-__all__ = ["Unplaced", "in_backward", "in_hook"]
+__all__ = ["Unplaced", "in_backward", "in_hook", "nowhere"]
 
 
 class Unplaced(InputError):
     """What is wrong with a backward pass, and what to do, without the operation that is to stand between them.
 
-    ``kind`` says how to find it: it "fails", it gives "no gradient", or one that is "not finite".
+    ``kind`` says how to find it: it "fails", code in it has "raised" the cause of this error, it gives "no gradient",
+    or one that is "not finite".
     """
 
     def __init__(self, kind: str, fact: str, advice: str) -> None:
@@ -40,14 +41,16 @@ def in_backward(graph: Graph, loss: Tensor, model: nn.Module | None) -> Where:
     """Tell the operation and the module at which a backward pass goes wrong, by running it once more."""
 
     def where(error: Exception) -> str:
-        if isinstance(error, Unplaced):
+        if isinstance(error, Unplaced) and error.kind != "raised":
             return _operation(_culprit(error.kind, graph, loss), graph, model)
-        return (
-            f"{_in_code(error, graph, loss, model)}; a measurement runs pieces of the backward pass, several times: "
-            "check that loss.backward(retain_graph=True) runs twice"
-        )
+        return _in_code(error.__cause__ or error, graph, loss, model)
 
     return where
+
+
+def nowhere(_error: Exception) -> str:
+    """Tell nothing, as where no graph has been read yet."""
+    return ""
 
 
 def in_hook(graph: Graph, place: Place, model: nn.Module | None) -> Where:
@@ -63,7 +66,7 @@ def in_hook(graph: Graph, place: Place, model: nn.Module | None) -> Where:
     return where
 
 
-def _in_code(error: Exception, graph: Graph, loss: Tensor, model: nn.Module | None) -> str:
+def _in_code(error: BaseException, graph: Graph, loss: Tensor, model: nn.Module | None) -> str:
     """Where an exception came from that the user's code raised, or an operation; empty where it cannot be told."""
     names = {} if model is None else {id(m): name for name, m in model.named_modules()}
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]

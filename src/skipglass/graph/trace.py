@@ -29,7 +29,7 @@ from skipglass.graph.recompute import repeatable_checkpoints
 from skipglass.graph.regions import Counted, Regions, partition
 from skipglass.graph.samples import apart
 from skipglass.graph.state import as_found, held
-from skipglass.graph.stopped import in_backward
+from skipglass.graph.stopped import in_backward, nowhere
 from skipglass.graph.verify import reference
 
 __all__ = ["Trace", "as_trace", "trace"]
@@ -147,7 +147,7 @@ class Trace:
             return
         self._holding = True
         try:
-            with in_one_line(), ExitStack() as stack:
+            with in_one_line(nowhere), ExitStack() as stack:
                 # a model that the trace ran itself runs as it did then; the user's own as the user has set things
                 if self._restores and self.model is not None:
                     stack.enter_context(held(self.model))

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from skipglass.errors import InputError
 from skipglass.graph import Graph, Place, as_found, eager, facts, forward, leaves, read
 from skipglass.graph.engine import in_one_line
+from skipglass.graph.stopped import nowhere
 from skipglass.scales.absorption import Absorption, Norm, Pairs
 from skipglass.scales.channels import Axis, across
 from skipglass.scales.example import example
@@ -66,7 +67,7 @@ def pairs(model: nn.Module, inputs: object = None) -> Pairs:
                 parameter.requires_grad_()  # a frozen one would leave no trace in the graph
         with forward(model, given, loss_fn=_sum_of_outputs) as run:
             names = {id(t): name for name, t in (*model.named_parameters(), *model.named_buffers())}
-            with in_one_line():  # what is saved of a checkpoint is computed again
+            with in_one_line(nowhere):  # what is saved of a checkpoint is computed again
                 return _pairs(read(run.loss, run.x), names)
 
 

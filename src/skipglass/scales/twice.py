@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
-from skipglass.graph import LossFunction, forward, prediction
+from skipglass.graph import LossFunction, forward, prediction, read
 from skipglass.graph.engine import in_one_line
 from skipglass.graph.forward import check_values
+from skipglass.graph.operations import operation
+from skipglass.graph.stopped import in_backward
 from skipglass.scales.statistics import statistics_held
 
 __all__ = ["check_finite", "check_values", "inner", "linearised", "second", "slopes", "stepping", "twice"]
@@ -48,16 +51,24 @@ def linearised(
         value = float(run.loss.detach())
         if not math.isfinite(value):
             raise InputError(f"the loss is {value:g}: its derivatives are not defined")
+
+        def where(error: Exception) -> str:
+            with suppress(InputError):  # only of a pass that has failed is the graph read
+                return in_backward(read(run.loss, run.x, run.model), run.loss, run.model)(error)
+            return ""
+
         if not theorem:
-            yield run.loss, value
+            with in_one_line(where):
+                yield run.loss, value
             return
         # ∂L/∂Y is a constant from here on
         Y = prediction(run.outputs)
-        with in_one_line():
+        with in_one_line(where):
             (c,) = torch.autograd.grad(run.loss, Y, retain_graph=True, allow_unused=True)
         if c is None:
             raise InputError("the loss does not depend on the outputs that were read (logits, or the first tensor)")
-        yield (c * Y).sum(), value
+        with in_one_line(where):
+            yield (c * Y).sum(), value
 
 
 def twice(
@@ -158,6 +169,7 @@ def second(of: Sequence[Tensor], given: Sequence[Tensor], along: Sequence[Tensor
     live = [(g, v) for g, v in zip(of, along, strict=True) if g.requires_grad]
     if not live or not given:
         return [torch.zeros_like(p) for p in given]
+    _require_second([g for g, _ in live])
     try:
         gradient = torch.autograd.grad([g for g, _ in live], list(given), [v for _, v in live], allow_unused=True)
     except torch.OutOfMemoryError:
@@ -166,6 +178,29 @@ def second(of: Sequence[Tensor], given: Sequence[Tensor], along: Sequence[Tensor
         text = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"the network cannot be differentiated twice: {text}") from error
     return [torch.zeros_like(p) if g is None else g for p, g in zip(given, gradient, strict=True)]
+
+
+def _require_second(slopes: Sequence[Tensor]) -> None:
+    """Refuse slopes that a function marked ``once_differentiable`` has cut off: PyTorch gives a part of the derivative.
+
+    It raises only where it meets the mark, and to the parameters that are asked for no path leads over it.
+    """
+    seen: set[Node] = set()
+    queue = [g.grad_fn for g in slopes]
+    while queue:
+        node = queue.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        queue += [after for after, _ in node.next_functions]
+    if any(node.name() == "torch::autograd::Error" for node in seen):
+        functions = {n: getattr(n, "_forward_cls", None) for n in seen}
+        marked = {operation(n) for n, f in functions.items() if hasattr(getattr(f, "backward", None), "__wrapped__")}
+        found = f": {', '.join(sorted(marked))}" if marked else ""
+        raise InputError(
+            f"the network cannot be differentiated twice: the backward pass of a custom function is marked "
+            f"once_differentiable{found}; write it with differentiable operations"
+        )
 
 
 def _require_tensors(name: str, given: Sequence[object]) -> None:
