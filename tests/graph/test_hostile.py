@@ -362,6 +362,7 @@ def test_bad_input_gets_an_answer_or_one_line_and_leaves_everything(bad):
             lambda m, loss, x: sg.scales.weight_norms(m, sg.scales.pairs(words_with_norm())),
             "another model.* no 0.weight",
         ),
+        (lambda m, loss, x: sg.scales.drift(m.to(torch.cfloat), x, scales="norm.bias"), "complex64s; a scale is"),
         (lambda m, loss, x: sg.scales.twice(3, [], []), "twice takes tensors, found int"),
         (lambda m, loss, x: sg.scales.twice(loss.detach(), [], [x]), "twice needs a scalar loss with a live graph"),
         (
@@ -383,6 +384,37 @@ def test_a_wrong_argument_is_told_by_the_function_that_was_called(call, text):
 
 def words_with_norm():
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+
+
+class Adjacent(nn.Module):
+    """A step of message passing, whose matrix is a sparse buffer, and another that changes."""
+
+    def __init__(self, fails):
+        super().__init__()
+        self.f, self.fails = nn.Linear(3, 3), fails
+        self.register_buffer("neighbours", torch.eye(5).to_sparse())
+        self.register_buffer("seen", torch.eye(5).to_sparse())
+
+    def forward(self, x):
+        self.seen.mul_(2.0)
+        if self.fails:
+            raise ValueError("no")
+        return x + self.f(torch.sparse.mm(self.neighbours, x)).relu()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_model_with_sparse_buffers_is_measured_and_left(fails):
+    model = Adjacent(fails)
+    model.f.weight.grad = gradient = torch.ones(3, 3)
+    generator = torch.get_rng_state()
+    if fails:
+        with pytest.raises(UserError, match="ValueError: no"):
+            sg.measure(model, torch.ones(5, 3))
+    else:
+        assert sg.measure(model, torch.ones(5, 3)).blocks == ("f",)
+    assert model.f.weight.grad is gradient
+    assert torch.equal(model.seen.to_dense(), torch.eye(5))
+    assert torch.equal(torch.get_rng_state(), generator)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script")

@@ -162,7 +162,7 @@ def check_values(model: nn.Module) -> None:
             raise InputError(f"{name} has no values yet, as its layer is lazy: run the model once")
         if p.is_meta:
             raise InputError(f"{name} has no values, as it is on the meta device; load the weights first")
-        if p.is_inference():
+        if p.is_inference() and isinstance(p, nn.Parameter):
             raise InputError(f"{name} was made under torch.inference_mode(), and has no graph; build the model outside")
 
 

@@ -31,7 +31,8 @@ def as_found(model: nn.Module) -> Iterator[None]:
         Once, for the pass.
     """
     modules = [(module, module.training, dict(module._buffers)) for module in model.modules()]
-    values = {b: b.detach().clone() for _, _, buffers in modules for b in buffers.values() if b is not None}
+    buffers = [b for _, _, own in modules for b in own.values() if b is not None]
+    values = {b: (b.detach().clone(), _version(b)) for b in buffers}
     parameters = {
         p: (p.requires_grad, p.grad) for module, *_ in modules for p in module._parameters.values() if p is not None
     }
@@ -60,7 +61,7 @@ def as_found(model: nn.Module) -> Iterator[None]:
 
 def _put_back(
     modules: list[tuple[nn.Module, bool, dict[str, Tensor | None]]],
-    values: dict[Tensor, Tensor],
+    values: dict[Tensor, tuple[Tensor, int | None]],
     parameters: dict[nn.Parameter, tuple[bool, Tensor | None]],
 ) -> None:
     """Put back modes, buffers and gradients, writing only to what has changed."""
@@ -69,16 +70,27 @@ def _put_back(
             module.training = training
         if not isinstance(module, torch.jit.ScriptModule):  # whose buffers have values alone, and no identity
             module._buffers.update(buffers)
-    # batch norm's kernels do not count their writes, so that values are compared; and buffers are written behind the
-    # back of graphs that saved them: to those they are as they were
-    for buffer, value in values.items():
-        if not torch.equal(buffer, value):
-            buffer.data.copy_(value)
     for p, (required, gradient) in parameters.items():
         if p.grad is not gradient:
             p.grad = gradient
         if p.requires_grad != required:
             p.requires_grad_(required)
+    for buffer, (value, version) in values.items():
+        if version is not None:
+            # sparse and nested ones cannot be compared, but count their writes
+            if buffer._version != version:
+                with torch.no_grad():
+                    buffer.copy_(value)
+        # batch norm's kernels do not count their writes, so that values are compared; and buffers are written behind
+        # the back of graphs that saved them: to those they are as they were
+        elif not buffer.is_meta and not torch.equal(buffer, value):
+            buffer.data.copy_(value)
+
+
+def _version(buffer: Tensor) -> int | None:
+    """How often a sparse or nested tensor has been written; None for others."""
+    plain = buffer.layout == torch.strided and not buffer.is_nested
+    return None if plain or buffer.is_inference() else buffer._version
 
 
 @contextmanager

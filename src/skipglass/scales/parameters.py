@@ -70,4 +70,7 @@ def parameters_of(
         if name not in own:
             near = ", ".join(get_close_matches(name, own, n=3)) or ", ".join(list(own)[:3])
             raise InputError(f"the model has no parameter {name!r} to be a scale; nearest: {near}")
+        if not own[name].is_floating_point():
+            kind = str(own[name].dtype).removeprefix("torch.")
+            raise InputError(f"{name} holds {kind}s; a scale is a parameter of real floating-point numbers")
     return {name: own[name] for name in names}
