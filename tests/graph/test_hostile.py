@@ -359,10 +359,10 @@ def test_bad_input_gets_an_answer_or_one_line_and_leaves_everything(bad):
         (lambda m, loss, x: sg.Monitor(m, (x, None), mode=3), "mode must be one of frozen, eval, train, not 3"),
         (lambda m, loss, x: sg.paths.scaled(m, "f", torch.ones(3)).__enter__(), r"one number, found the shape \(3,\)"),
         (
-            lambda m, loss, x: sg.scales.weight_norms(m, sg.scales.pairs(words_with_norm())),
+            lambda m, loss, x: sg.scales.weight_norms(m, sg.scales.pairs(normed())),
             "another model.* no 0.weight",
         ),
-        (lambda m, loss, x: sg.scales.drift(m.to(torch.cfloat), x, scales="norm.bias"), "complex64s; a scale is"),
+        (lambda m, loss, x: sg.scales.drift(counting(m), x, scales="count"), "count holds int32s; a scale is"),
         (lambda m, loss, x: sg.scales.twice(3, [], []), "twice takes tensors, found int"),
         (lambda m, loss, x: sg.scales.twice(loss.detach(), [], [x]), "twice needs a scalar loss with a live graph"),
         (
@@ -382,7 +382,12 @@ def test_a_wrong_argument_is_told_by_the_function_that_was_called(call, text):
     assert "\n" not in str(caught.value)
 
 
-def words_with_norm():
+def counting(model):
+    model.count = nn.Parameter(torch.ones(2, dtype=torch.int32), requires_grad=False)
+    return model
+
+
+def normed():
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
 
 
