@@ -286,7 +286,11 @@ RUN = {
 def state(model):
     """All that a measurement must leave: values and identities."""
     found = {
-        "generators": (torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()),  # noqa: NPY002
+        "generators": (
+            torch.get_rng_state().numpy().tobytes(),
+            np.random.get_state()[1].tobytes(),  # noqa: NPY002
+            random.getstate(),
+        ),
         "modes": (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch._C._len_torch_function_stack()),
         "everywhere": [
             len(vars(nn.modules.module)[name]) for name in vars(nn.modules.module) if name.endswith("_hooks")
