@@ -185,9 +185,9 @@ def measure_panels(data: xr.Dataset) -> tuple[Panel, ...]:
             Panel(
                 f"measures-{measure.replace(', ', '-').replace(' ', '-')}",
                 MEASURES[measure][0].upper() + MEASURES[measure][1:],
-                "Two points a network, before and after training: the mean path length as a part of its blocks. Where "
-                "the second lies higher the network has deepened by this measure; where panels disagree, the answer "
-                "depends on what is measured.",
+                "Two points for each network, before and after training: the mean path length as a part of its blocks. "
+                "Where the second lies higher the network has deepened by this measure; where panels disagree, the "
+                "answer depends on what is measured.",
                 Axis("network"),
                 Axis("mean path length / blocks", zero=True),
                 tuple(series),
