@@ -264,7 +264,7 @@ def depth_by(measure: str, *, gained: bool = False) -> Quantity:
                 depth = float(_moment(data, name, "fresh").depth.sel(measure=measure))
                 value = change(data, name, "fresh", "trained", measure)[0] if gained else depth
                 found.setdefault(name.partition(",")[0], []).append(value / blocks)
-        return found
+        return {f"{name}, n = {len(values)}": values for name, values in found.items()}
 
     return quantity
 
