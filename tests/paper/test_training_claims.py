@@ -223,15 +223,15 @@ def test_a_counterfeit_turns_the_verdict_by_another_measure(committed, name, var
 def test_depths_by_other_measures_are_those_of_the_recording(committed):
     data, found = committed["measures"], depth_by("output, energy")(committed)
     assert {name: len(values) for name, values in found.items()} == {
-        "ResNet-20": 4, "ResNet-32": 2, "ResNet-56": 2, "ResNet-44": 1,
+        "ResNet-20, n = 4": 4, "ResNet-32, n = 2": 2, "ResNet-56, n = 2": 2, "ResNet-44, n = 1": 1,
     }  # fmt: skip
-    assert 0.26 < min(found["ResNet-20"]) < max(found["ResNet-20"]) < 0.35
+    assert 0.26 < min(found["ResNet-20, n = 4"]) < max(found["ResNet-20, n = 4"]) < 0.35
     rows = [k for k in range(data.sizes["state"]) if str(data.network[k].values).startswith("ResNet-56")]
     start, end = (data.isel(state=rows[k::2]).sel(mode="frozen", measure="output, energy") for k in (0, 1))
     assert start.when.values.tolist() == ["fresh"] * 2
     assert end.when.values.tolist() == ["trained"] * 2
     gained = (end.depth.values - start.depth.values) / 27
-    np.testing.assert_allclose(depth_by("output, energy", gained=True)(committed)["ResNet-56"], gained)
+    np.testing.assert_allclose(depth_by("output, energy", gained=True)(committed)["ResNet-56, n = 2"], gained)
 
 
 def of_kind(committed, courses):

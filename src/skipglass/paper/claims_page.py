@@ -63,6 +63,8 @@ whole confidence interval has to lie within the margin. Signs are compared with 
 significant and small are called small.
 "No decay on λ" is a training in which weight decay acts on all parameters but λ. *Nearest* and *contrary* are those of
 the settings that the paper leaves open which come nearest to its Fig. 1(d, e) and contradict it most.
+*Statistics held* means that batch norm's mean and variance are those of the measured images and count as constants. A
+scale or norm is *held* if it is set back after each step, λ to 1 and the norm of a convolution to its first value.
 Commands that train on CIFAR look for it in `$SKIPGLASS_DATA`.
 """
 SCRIPTS = ("agreement.py", "drift_runs.py", "glass.py", "resnet_runs.py")

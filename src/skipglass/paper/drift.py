@@ -129,7 +129,9 @@ def decay_in_falls(recordings: Recordings) -> Mapping[str, Array]:
     return {name: share for name, share in found.items() if np.isfinite(share).all()}
 
 
-def _reach(name: str, statement: str, source: str, which: str, table: str = "ours", **beside: Quantity) -> Claim:
+def _reach(
+    name: str, statement: str, source: str, which: str, beside: Mapping[str, Quantity], table: str = "ours"
+) -> Claim:
     """One row: the skill of the signs, with the rank correlation as its other measure."""
     return Claim(
         name, statement, source,
@@ -143,8 +145,8 @@ CLAIMS = (
     _reach(
         "Theorem 3, step", "In training |λ_l| grows in a step where ‖g_p‖² + g_p·g_m > 0.",
         "Sec. 4.1: “the weight scaling, as introduced by batch normalization, provides a driving force for the "
-        "effective ensemble to become deeper as training progresses”, which is that of Eq. 25.", "step", "paper",
-        **{"share of signs right": by_run(right, which="step")},
+        "effective ensemble to become deeper as training progresses”, which is that of Eq. 25.", "step",
+        {"share of signs right": by_run(right, which="step")}, "paper",
     ),
     Claim(
         "Theorem 3, condition", "In training the gradient through a block outweighs the one around it.",
@@ -157,11 +159,11 @@ CLAIMS = (
         "Theorem 3, slope", "In training the weights' step changes ∂L/∂λ_l to the side that the force says.",
         "Eq. 44 holds where the slope is 0 and the loss is linear in the output. What is left of it where the slope is "
         "not 0 and the loss is cross entropy?", "slope",
-        **{"share right by the true force": by_run(right, which="true")},
+        {"share right by the true force": by_run(right, which="true")},
     ),
     _reach(
         "Theorem 3, epoch", "In training |λ_l| grows over an epoch where ‖g_p‖² + g_p·g_m > 0 in the mean.",
-        "The theorem speaks of one step. Does its force say more over an epoch?", "epoch",
+        "The theorem speaks of one step. Does its force say more over an epoch?", "epoch", {},
     ),
     Claim(
         "Theorem 3, unskipped, steps", "In training |λ_1| of the layer that no shortcut skips grows from step to step.",

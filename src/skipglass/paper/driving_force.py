@@ -39,7 +39,7 @@ TEXT = (
     "Theorems 3 and 4 say what a step of the weights makes of ∂L/∂λ_l and ∂L/∂C, where those are 0. They hold gates "
     "and statistics, and take the loss to be linear. There the error of the formulas shrinks as the square of the "
     "learning rate; a gate that flips ends that at once, as paths come and go. Sec. 4.1 has the second moments of "
-    "untrained units rise by one a layer, which depends on how a branch is normalised."
+    "untrained units rise by one per layer, which depends on how a branch is normalised."
 )
 STILL = 1e-6  # of a step's change: how much of the slope may be left at a point that counts as stationary
 KINDS = ("unskipped", "skipped", "global")

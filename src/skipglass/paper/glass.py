@@ -91,7 +91,7 @@ def depth_sweep(
 
 
 def finite_size(samples: dict[int, int] | None = None, on_run: Callable[[], None] | None = None) -> xr.Dataset:
-    """Descend the pure 3-spin at several sizes, two starts a sample, to convergence.
+    """Descend the pure 3-spin at several sizes, two starts per sample, to convergence.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def glass_panels(recording: xr.Dataset) -> tuple[Panel, Panel, Panel]:
 def _setting(recording: xr.Dataset) -> str:
     a = recording.attrs
     return (
-        f"p = {a['depth']}, Λ = {a['size']}, {recording.sizes['seed']} glasses a point, {recording.sizes['start']} "
+        f"p = {a['depth']}, Λ = {a['size']}, {recording.sizes['seed']} glasses per point, {recording.sizes['start']} "
         f"starts each, at most {a['steps']} steps of descent; {int(recording.converged.sum())} of "
         f"{recording.converged.size} descents had converged, the others were still going down."
     )

@@ -278,25 +278,30 @@ def _by_norm(name: str) -> dict[str, Quantity]:
 
 
 LEFT_OPEN = "App. C leaves open the class separation, the learning rate and where the norm stands"
+
+
+def _grows(name: str, statement: str, source: str, what: str, variable: str, figure: str) -> Claim:
+    """One row: a quantity grows, in all settings and by normalisation."""
+    return Claim(
+        name, f"{statement} while training, whatever App. C leaves open.", f"{source}; {LEFT_OPEN}.", what,
+        partial(growth, name=variable), grows(0.01), NAME, "ours", figure=f"map-depth-by-{figure}",
+        variants=_by_norm(variable),
+    )  # fmt: skip
+
+
 CLAIMS = (
-    Claim(
-        "Map, λ", "The λ_l of skippable layers grow while training, whatever App. C leaves open.",
-        f"Sec. 1: “These scales dynamically grow as training progresses”; {LEFT_OPEN}.",
-        "ln of |λ|, mean over units and layers with a shortcut, end over start", partial(growth, name="multiplier"),
-        grows(0.01), NAME, "ours", figure="map-depth-by-multiplier", variants=_by_norm("multiplier"),
+    _grows(
+        "Map, λ", "The λ_l of skippable layers grow", "Sec. 1: “These scales dynamically grow as training progresses”",
+        "ln of |λ|, mean over units and layers with a shortcut, end over start", "multiplier", "multiplier",
     ),
-    Claim(
-        "Map, norms", "Absorbed norms grow while training, whatever App. C leaves open.",
-        f"App. C absorbs λ into the weights; {LEFT_OPEN}.",
-        "ln of ‖diag(λ/σ)W_l‖, mean over layers with a shortcut, end over start", partial(growth, name="absorbed_norm"),
-        grows(0.01), NAME, "ours", figure="map-depth-by-absorbed-norm", variants=_by_norm("absorbed_norm"),
+    _grows(
+        "Map, norms", "Absorbed norms grow", "App. C absorbs λ into the weights",
+        "ln of ‖diag(λ/σ)W_l‖, mean over layers with a shortcut, end over start", "absorbed_norm", "absorbed-norm",
     ),
-    Claim(
-        "Map, depth", "The effective depth grows while training, whatever App. C leaves open.",
-        f"Abstract: “as training progresses, it becomes deeper and deeper”; {LEFT_OPEN}.",
-        "change of the effective depth from start to end, as a fraction of the blocks",
-        partial(growth, name="effective_depth"), grows(0.01), NAME, "ours", figure="map-depth-by-multiplier",
-        variants=_by_norm("effective_depth"),
+    _grows(
+        "Map, depth", "The effective depth grows", "Abstract: “as training progresses, it becomes deeper and deeper”",
+        "change of the effective depth from start to end, as a fraction of the blocks", "effective_depth",
+        "multiplier",
     ),
     Claim(
         "Map, depth by λ", "Where |λ| grows more, the depth grows more.",

@@ -185,9 +185,9 @@ def measure_panels(data: xr.Dataset) -> tuple[Panel, ...]:
             Panel(
                 f"measures-{measure.replace(', ', '-').replace(' ', '-')}",
                 MEASURES[measure][0].upper() + MEASURES[measure][1:],
-                "Two points a network, before and after training: the mean path length as a part of its blocks. Where "
-                "the second lies higher the network has deepened by this measure; where panels disagree, the answer "
-                "depends on what is measured.",
+                "Two points for each network, before and after training: the mean path length as a part of its blocks. "
+                "Where the second lies higher the network has deepened by this measure; where panels disagree, the "
+                "answer depends on what is measured.",
                 Axis("network"),
                 Axis("mean path length / blocks", zero=True),
                 tuple(series),
@@ -264,7 +264,7 @@ def depth_by(measure: str, *, gained: bool = False) -> Quantity:
                 depth = float(_moment(data, name, "fresh").depth.sel(measure=measure))
                 value = change(data, name, "fresh", "trained", measure)[0] if gained else depth
                 found.setdefault(name.partition(",")[0], []).append(value / blocks)
-        return found
+        return {f"{name}, n = {len(values)}": values for name, values in found.items()}
 
     return quantity
 

@@ -192,7 +192,7 @@ def train_runs(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the sets that are named, one line a run."""
+    """Run the sets that are named, one line for each run."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("folder", type=Path)
     parser.add_argument("sets", nargs="+", help=", ".join(RUNS))
