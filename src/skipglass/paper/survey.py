@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 
 from skipglass.paper.command import command
+from skipglass.paper.rules import grows
 from skipglass.training import Settings, total_norm, train
 
 __all__ = ["CAPTION", "EPOCHS", "GRID", "VARIED", "by_epoch", "contrary", "counts", "nearest", "quarters", "survey"]
@@ -178,13 +179,12 @@ def counts(table: xr.Dataset, panel: str, experiment: str) -> tuple[int, int, in
     Returns
     -------
     tuple of int
-        Settings that learn; ends above, and below, the start by more than two standard errors over seeds.
+        Settings that learn; ends significantly above, and below, the start (Student's t over seeds, Holm's correction).
     """
     runs = _learned(table, panel, experiment)
     change = runs.value.isel(quarter=-1) - runs.value.isel(quarter=0)
-    error = 2 * change.std("seed", ddof=1) / math.sqrt(change.sizes["seed"])
-    mean = change.mean("seed")
-    return mean.size, int((mean > error).sum()), int((mean < -error).sum())
+    judged = grows().judge({str(k): one.values for k, one in enumerate(change.transpose("run", "seed"))})
+    return len(judged.settings), judged.count(1), judged.count(-1)
 
 
 def _learned(table: xr.Dataset, panel: str, experiment: str) -> xr.Dataset:
