@@ -566,10 +566,17 @@ def state_space(h, w):
     return w[2](torch.stack(states, 1))
 
 
+def gru_once(h, w):
+    x, s = h[:, :2], torch.tanh(w[7](h[:, 2:]))
+    z, r = torch.sigmoid(w[0](x) + w[1](s)), torch.sigmoid(w[2](x) + w[3](s))
+    return z * s + (1 - z) * torch.tanh(w[4](torch.cat([r * s, x], 1)))[:, :2]
+
+
 NO_SKIPS: dict[str, Callable] = {
     "two SwiGLUs": lambda h, w: F.silu(w[0](h)) * w[1](h) + F.silu(w[2](h)) * w[3](h),
     "two gated branches": lambda h, w: torch.sigmoid(w[4](h)) * f(h, w) + torch.sigmoid(w[5](h)) * f(h, w, 2),
     "a GRU": gru,
+    "a single step of a GRU": gru_once,
     "a GRU by lerp": functools.partial(gru, lerp=True),
     "an LSTM": lstm,
     "a state space": state_space,
