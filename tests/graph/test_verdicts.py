@@ -488,6 +488,8 @@ def test_the_sum_that_such_a_product_stands_for_says_so():
         lambda h, w: w[2](h) * (1 + f(h, w)),  # two functions of h
         lambda h, w: h + w[2](h * (1 + torch.tanh(h))),
         lambda h, w: h * (h @ w[0].weight + w[0].bias),  # a bias
+        # streams that are mixed by shares of which none is zero
+        lambda h, w: w[1]((h * (1e-6 + torch.softmax(w[0](h)[..., :1], 1))).sum(1)),
     ],
 )
 def test_a_gate_without_a_constant_or_without_a_weight_is_no_sum(made):
