@@ -10,6 +10,7 @@ from skipglass.graph.joins import PLAIN, above, plain_source, weighs
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
 from skipglass.graph.sides import Side, Way, crossed, ways
+from skipglass.graph.stacks import SUMMED, fate
 
 __all__ = ["FACTORED", "INTERPOLATED", "interpolations", "is_factored", "is_one_of", "scales_its_shortcut"]
 
@@ -102,4 +103,7 @@ def _is_a_summand(graph: Graph, node: int) -> bool:
     users = graph.users[node]
     while len(users) == 1 and graph.roles[users[0]] in PLAIN and len(graph.edges[users[0]]) == 1:
         users = graph.users[users[0]]
-    return len(users) == 1 and len(graph.edges[users[0]]) > 1 and bool(facts(graph.operations[users[0]]).merges)
+    if len(users) != 1 or len(graph.edges[users[0]]) < 2:
+        return False
+    known = facts(graph.operations[users[0]])
+    return bool(known.merges) or (known.joins and fate(graph, users[0]) == SUMMED)
