@@ -17,7 +17,7 @@ NAMES = {
     "normalization placement scale classes separation dtype data download preactivation subset "
     "no-scale-decay intervention device precision compile every tensorboard",
     "sweep": "out separations rates variants depths seeds seed epochs width workers cluster json",
-    "reproduce": "out seeds epochs resume dataset depth width subset data device recorded",
+    "reproduce": "out seeds epochs resume dataset depth width subset data device recorded workers",
     "report": "",
 }
 TINY = ["--depth", 2, "--width", 4, "--epochs", 1]
@@ -93,6 +93,7 @@ def test_help_needs_no_torch(command):
         (["sweep", "--seeds", "1"], "at least 2 seeds"),
         (["sweep", "--workers", "0"], "workers"),
         (["reproduce", "figure2", "--depth", "9"], "6n + 2"),
+        (["reproduce", "figure2", "--workers", "0"], "workers"),
         (["glass", "--orders", "3", "--steps", "5"], "--steps does not apply to critical points"),
         (["glass", "--orders", "3", "--beta", "1"], "--beta does not apply to critical points"),
     ],

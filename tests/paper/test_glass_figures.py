@@ -117,7 +117,7 @@ def test_the_page_shows_the_committed_recordings(tmp_path):
         "glass-overlap",
         "glass-size",
     }
-    assert "500 glasses a case" in page
+    assert "500 glasses per case" in page
 
 
 def test_layers_lie_in_order_of_their_index():

@@ -53,23 +53,14 @@ NOT_BUILT: dict[str, str] = {
         AudioLDM2ProjectionModel CLIPImageProjection Ideogram4PromptEnhancerHead ReduxImageEncoder
         StableAudio3DurationEmbedder StableAudioProjectionModel
     """,
-    "its attention has no backward pass on a CPU": "AnyFlowFARTransformer3DModel Kandinsky6SRTransformer3DModel",
+    "its attention has no backward pass on a CPU": """
+        AnyFlowFARTransformer3DModel Kandinsky6SRTransformer3DModel LTX2VideoDiffusionDecoderModel
+    """,
     "it puts zeros in the place of one of its inputs, which x must hold": "SparseControlNetModel",
     "it rounds what lies between encoder and decoder to bytes, and no gradient passes": "AutoencoderTiny",
     "it encodes and decodes by tiles of full size only": "AutoencoderKLAllegro",
     "all its inputs but the time are lists of tensors, which are not split": """
         WanAnimate2Transformer3DModel ZImageControlNetModel
-    """,
-    "not yet read": """
-        AceStepAudioTokenDetokenizer AceStepAudioTokenizer AceStepConditionEncoder AnimaTextConditioner
-        AutoencoderKLCosmos AutoencoderKLHunyuanImage AutoencoderKLHunyuanImageRefiner AutoencoderKLHunyuanVideo15
-        AutoencoderKLKVAE AutoencoderKLKVAEAudio AutoencoderKLKVAEVideo AutoencoderKLLTX2Audio AutoencoderKLLTX2Video
-        AutoencoderKLLTXVideo AutoencoderKLMiniMaxH3 AutoencoderKLMiniMaxH3Audio
-        AutoencoderKLQwenImage21 AutoencoderRAE AutoencoderSAME AutoencoderVidTok
-        ConsistencyDecoderVAE Cosmos3AVAEAudioTokenizer Cosmos3OmniTransformer Kandinsky6SRLatentUpscalerBank
-        Kandinsky6SRVAE LTX2VideoDiffusionDecoderModel LongCatAudioDiTVae MMAudioVAE MMAudioVocoder
-        MiniMaxMusic3ConditionEncoder MiniMaxMusic3Vocoder RFD4ProteinaAutoencoder RFD4ProteinaTransformer
-        SanaWMTransformer3DModel UNetControlNetXSModel UniDiffuserModel UniDiffuserTextDecoder
     """,
 }
 

@@ -14,7 +14,7 @@ from torch import nn
 __all__ = ["FAMILIES"]
 
 ALIKE: dict[int, str] = {
-    0: "densenet121 ese_vovnet19b_dw inception_v3 inception_v4 lcnet_035 rdnet_tiny selecsls42",
+    0: "densenet121 ese_vovnet19b_dw inception_v3 inception_v4 lcnet_035 rdnet_tiny selecsls42 vgg11_bn",
     1: "hgnet_tiny hgnetv2_b0 lcnetv2_small",
     2: "vit_base_patch16_xp_224 vit_dpwee_patch16_reg1_gap_256",
     3: "tinynet_e",
@@ -78,7 +78,6 @@ ALIKE: dict[int, str] = {
     38: "efficientvit_m0",
     39: "shvit_s1",
     40: "inception_resnet_v2 mambaout_base_plus_rw twins_svt_small volo_d1_224",
-    42: "pnasnet5large",
     44: "nextvit_small",
     48: "davit_tiny mvitv2_small_cls nest_small repghostnet_050 swinv2_cr_small_224",
     49: "repvit_m0_9",
@@ -88,7 +87,11 @@ ALIKE: dict[int, str] = {
     78: "coat_tiny",
     81: "coat_lite_medium",
 }
-"""All residual sums of the source are blocks: for each number of them the models that have it."""
+"""All residual sums of the source are blocks: for each number of them the models that have it.
+
+A max pool on a shortcut crosses no weight and picks what it passes, so that the sums where dla, hiera, hieradet and
+mvitv2 change the stage are among them.
+"""
 
 SHALLOW = """
 aimv2_large_patch14_224 beit3_base_patch16_224 beit_base_patch16_224 cait_xxs24_224 convit_small convit_tiny
@@ -112,6 +115,11 @@ SIZES = {
     "visformer_tiny": 64,  # smaller ones leave batch norms two values each
 }
 
+NARROW: dict[str, dict[str, float]] = {
+    "nasnetalarge": {"num_features": 192, "stem_size": 8},
+    "vgg11_bn": {"mlp_ratio": 0.02},
+}
+
 PLAIN = "pooling has no weight: both sides are plain, and the note says so"
 INNER = "of sums around sums the inner ones are blocks; the outer have a plain path on both sides, or are projected"
 # name: sums of the source, of them found, reason, doubtful
@@ -123,10 +131,18 @@ OTHERS: dict[str, tuple[int, int, str, bool]] = {
     "fastvit_t8": (24, 34, INNER, False),
     "hrnet_w18_small": (23, 23, "where scales are exchanged one stream is added to another", True),
     "nasnetalarge": (
-        18,
         26,
-        "the max pools of its four reducing cells are shortcuts, and a sum of the first may be",
+        26,
+        "h + f(h) in 18 cells; in four that reduce, two sums with the max pool of one of their two inputs; one more in "
+        "the first of these may have a projected shortcut",
         True,
+    ),
+    "pnasnet5large": (
+        42,
+        42,
+        "of the five sums of each of 14 cells three have a max pool for a shortcut, those of the pairs 0, 1 and 3; "
+        "there are none where a max pool is taken for a nonlinearity",
+        False,
     ),
     "poolformer_s12": (24, 12, PLAIN, True),
     "poolformerv2_s12": (24, 12, PLAIN, True),
@@ -141,6 +157,7 @@ def build(name: str) -> tuple[nn.Module, Inputs]:
     torch.manual_seed(0)
     size = SIZES.get(name, 32)
     settings: dict[str, Any] = {"num_classes": 3} | ({"depth": 2} if name in SHALLOW.split() else {})
+    settings |= NARROW.get(name, {})
     try:
         model = timm.create_model(name, **settings | ({} if name.startswith("crossvit") else {"img_size": size}))
     except TypeError:  # a network of convolutions takes pictures of any size

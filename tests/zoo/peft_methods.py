@@ -1,17 +1,25 @@
-"""Methods of peft on a tiny Llama: what they add to a weight is parallel to it, and the blocks stay four."""
+"""Methods of peft on a tiny Llama, one or more of each of its types.
 
+What a method adds to a weight's output is parallel to it, and the four blocks of the two layers stay: where the method
+itself writes a residual sum, or adds to an affine weight what is not affine in its input, there are more.
+"""
+
+import tempfile
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from family import Family, Inputs
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["FAMILIES"]
+__all__ = ["CONFIGS", "FAMILIES"]
 
 TARGETS = {"target_modules": ["q_proj", "v_proj", "down_proj"]}
 LOW = TARGETS | {"r": 2}
+TWO = {"target_modules": ["q_proj", "v_proj"]}
+SQUARE = {"target_modules": ["q_proj", "o_proj"]}
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "LoRA": ("LoraConfig", LOW),
@@ -19,14 +27,13 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "DoRA": ("LoraConfig", LOW | {"use_dora": True}),
     "rsLoRA by PiSSA": ("LoraConfig", LOW | {"use_rslora": True, "init_lora_weights": "pissa"}),
     "AdaLoRA": ("AdaLoraConfig", TARGETS | {"init_r": 4, "target_r": 2, "total_step": 10}),
-    "VeRA": ("VeraConfig", {"target_modules": ["q_proj", "o_proj"], "r": 2}),
     "IA3": ("IA3Config", TARGETS | {"feedforward_modules": ["down_proj"]}),
     "LoHa": ("LoHaConfig", LOW),
     "LoKr": ("LoKrConfig", LOW),
-    "OFT": ("OFTConfig", {"target_modules": ["q_proj", "v_proj"], "oft_block_size": 4}),
-    "BOFT": ("BOFTConfig", {"target_modules": ["q_proj", "v_proj"], "boft_block_size": 4}),
-    "FourierFT": ("FourierFTConfig", {"target_modules": ["q_proj", "v_proj"], "n_frequency": 8}),
-    "HRA": ("HRAConfig", {"target_modules": ["q_proj", "v_proj"], "r": 2}),
+    "OFT": ("OFTConfig", TWO | {"oft_block_size": 4}),
+    "BOFT": ("BOFTConfig", TWO | {"boft_block_size": 4}),
+    "FourierFT": ("FourierFTConfig", TWO | {"n_frequency": 8}),
+    "HRA": ("HRAConfig", TWO | {"r": 2}),
     "norms alone": ("LNTuningConfig", {"target_modules": ["input_layernorm", "post_attention_layernorm"]}),
     "prefixes": ("PrefixTuningConfig", {"num_virtual_tokens": 2}),
     "prompts": ("PromptTuningConfig", {"num_virtual_tokens": 2}),
@@ -35,9 +42,73 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "Bone": ("MissConfig", LOW),
     "SHiRA": ("ShiraConfig", LOW),
     "VB-LoRA": ("VBLoRAConfig", TARGETS | {"r": 2, "num_vectors": 4, "vector_length": 4, "topk": 2}),
-    "C3A": ("C3AConfig", {"target_modules": ["q_proj", "v_proj"], "block_size": 4}),
-    "random LoRA": ("RandLoraConfig", {"target_modules": ["q_proj", "o_proj"], "r": 2}),
+    "random LoRA": ("RandLoraConfig", SQUARE | {"r": 2}),
+    "AdaMSS": ("AdamssConfig", TWO | {"r": 4, "num_subspaces": 2, "subspace_rank": 1}),
+    "biases alone": ("BeftConfig", TARGETS),
+    "cartridge": ("CartridgeConfig", {"num_virtual_tokens": 2}),
+    "context-aware prompts": (
+        "CPTConfig",
+        {"cpt_token_ids": [1, 2], "cpt_mask": [1, 1], "cpt_tokens_type_mask": [1, 2]},
+    ),
+    "DeLoRA": ("DeloraConfig", LOW),
+    "GLoRA": ("GloraConfig", LOW),
+    "GraLoRA": ("GraloraConfig", TWO | {"r": 4, "gralora_k": 2}),
+    "HiRA": ("HiraConfig", LOW),
+    "OSF": ("OSFConfig", TWO | {"effective_rank": 4}),
+    "PEANuT": ("PeanutConfig", LOW),
+    "RoAd": ("RoadConfig", TWO | {"group_size": 4}),
+    "super weights": ("SupertuningConfig", TWO),
+    "TinyLoRA": ("TinyLoraConfig", TWO | {"r": 2, "u": 4}),
+    "Uni-LoRA": ("UniLoraConfig", TWO | {"r": 2, "theta_d_length": 16}),
+    "WaveFT": ("WaveFTConfig", TWO | {"n_frequency": 8}),
     "trainable tokens": ("TrainableTokensConfig", {"token_indices": [1, 2], "target_modules": ["embed_tokens"]}),
+}
+
+TASKS = {"task_ids": torch.tensor([0, 1])}
+OF_TASKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "multitask prompts": ("MultitaskPromptTuningConfig", {"num_virtual_tokens": 2, "num_tasks": 2, "num_ranks": 1}),
+    "Poly": ("PolyConfig", TWO | {"r": 2, "n_tasks": 2, "n_skills": 2, "n_splits": 1}),
+}
+"""They are told which task a sample is of."""
+
+# name: configuration, settings, residual sums of the source, of them found, reason, doubtful
+OTHERS: dict[str, tuple[str, dict[str, Any], int, int, str, bool]] = {
+    "VeRA": ("VeraConfig", SQUARE | {"r": 2}, 4, 4, "its shared matrices are constants", True),
+    "C3A": (
+        "C3AConfig",
+        TWO | {"block_size": 4},
+        4,
+        8,
+        "its convolution is a custom function: until it is registered it may be nonlinear, beside an affine weight",
+        True,
+    ),
+    "DEFT": ("DeftConfig", LOW, 10, 10, "4, and the projection y - P P'y of each of six weights", False),
+    "FRoD": ("FrodConfig", SQUARE, 8, 8, "4, and a z + S z, with a sparse S, for each of four weights", False),
+    "PSOFT": (
+        "PsoftConfig",
+        TWO | {"r": 4},
+        8,
+        8,
+        "4, and R z - z for each of four weights; constants A and B",
+        True,
+    ),
+    "PVeRA": (
+        "PveraConfig",
+        SQUARE | {"r": 2},
+        8,
+        8,
+        "4, and for each of four weights an affine one beside a scale exp(v(x)) that is not; A and B are constants",
+        True,
+    ),
+    "Lily": (
+        "LilyConfig",
+        LOW | {"num_B": 2, "stride_A": 1},
+        10,
+        7,
+        "4, and for each of six weights one that is affine beside a mixture of experts that is not: those of the first "
+        "layer, whose experts are used again in the second, are taken for uses of one recurrent weight",
+        False,
+    ),
 }
 
 
@@ -55,27 +126,66 @@ def adapted(config: str, settings: dict[str, Any], merged: bool = False) -> tupl
     """A model with a method on it; its new parameters are random, where they would start from zero."""
     import peft
 
-    model = peft.get_peft_model(llama(), getattr(peft, config)(task_type="CAUSAL_LM", **settings))
-    for p in model.parameters():
-        if p.requires_grad and p.is_floating_point():
-            nn.init.normal_(p, std=0.3)
+    model = randomised(peft.get_peft_model(llama(), getattr(peft, config)(task_type="CAUSAL_LM", **settings)))
     inner = model.merge_and_unload() if merged else model
     return inner, {"input_ids": torch.arange(12).view(2, 6) % 26 + 4}
 
 
-def families() -> dict[str, Callable[[], tuple[nn.Module, Inputs]]]:
-    return {f"peft {name}": partial(adapted, *how) for name, how in METHODS.items()} | {
-        "peft LoRA, merged": partial(adapted, "LoraConfig", LOW, merged=True)
-    }
+def randomised(model: nn.Module) -> nn.Module:
+    """The model, with random numbers for the parameters that are trained."""
+    for p in model.parameters():
+        if p.requires_grad and p.is_floating_point():
+            nn.init.normal_(p, std=0.3)
+    return model
 
 
-FAMILIES = {name: Family(build, 4) for name, build in families().items()} | {
-    "peft VeRA": Family(families()["peft VeRA"], 4, "its shared matrices are constants", doubtful=True),
-    "peft C3A": Family(
-        families()["peft C3A"],
-        4,
-        "its convolution is a custom function: until it is registered it may be nonlinear, beside an affine weight",
-        found=8,
-        doubtful=True,
-    ),
+def of_tasks(config: str, settings: dict[str, Any]) -> tuple[nn.Module, Inputs]:
+    model, inputs = adapted(config, settings)
+    return model, inputs | TASKS
+
+
+def embedded() -> dict[str, Tensor]:
+    """Embeddings instead of ids: where the embedding is called twice, x is the one that both calls would give."""
+    return {"inputs_embeds": torch.randn(2, 6, 16)}
+
+
+def shadow() -> tuple[nn.Module, Inputs]:
+    return adapted("ShadowConfig", {"r": 2})[0], embedded()
+
+
+def xlora() -> tuple[nn.Module, Inputs]:
+    """Two adapters of LoRA, stored and loaded again, and their weights by token from a first pass without gradients."""
+    import peft
+
+    with tempfile.TemporaryDirectory() as folder:
+        experts = {name: str(Path(folder) / name) for name in "01"}
+        for path in experts.values():
+            peft.get_peft_model(llama(), peft.LoraConfig(task_type="CAUSAL_LM", r=2, **TWO)).save_pretrained(path)
+        settings = peft.XLoraConfig(task_type="CAUSAL_LM", hidden_size=16, xlora_depth=1, adapters=experts)
+        model = peft.get_peft_model(llama(), settings)
+    return randomised(model), embedded()
+
+
+CONFIGS = {config for config, *_ in [*METHODS.values(), *OF_TASKS.values(), *OTHERS.values()]} | {
+    "ShadowConfig",
+    "XLoraConfig",
 }
+"""The configurations of the methods that are built."""
+
+BUILDS: dict[str, Callable[[], tuple[nn.Module, Inputs]]] = (
+    {name: partial(adapted, *how) for name, how in METHODS.items()}
+    | {name: partial(of_tasks, *how) for name, how in OF_TASKS.items()}
+    | {"LoRA, merged": partial(adapted, "LoraConfig", LOW, merged=True), "X-LoRA": xlora}
+)
+FAMILIES = (
+    {f"peft {name}": Family(build, 4) for name, build in BUILDS.items()}
+    | {
+        f"peft {name}": Family(partial(adapted, config, settings), blocks, why, found, doubtful)
+        for name, (config, settings, blocks, found, why, doubtful) in OTHERS.items()
+    }
+    | {
+        "peft shadow": Family(
+            shadow, 10, "4, 2 of the shadow's layer, and for each layer h - s and the injection h + W(h - s)"
+        )
+    }
+)

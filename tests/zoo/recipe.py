@@ -5,7 +5,9 @@ inside as well; what a configuration lists a stage at a time stays as it is. The
 ones that has the type. Inputs are the first of a few kinds that the model takes.
 """
 
+import importlib.util
 import inspect
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,7 +40,7 @@ VALUES: dict[int, tuple[str, ...]] = {
     ),
     16: (
         "hidden_size d_model n_embd dim embed_dim word_embed_proj_dim hidden_dim moe_intermediate_size",
-        "shared_expert_intermediate_size lru_width embedding_size",
+        "shared_expert_intermediate_size lru_width embedding_size out_hidden_size num_position_embeddings",
     ),
     24: ("intermediate_size ffn_dim d_ff n_inner ffn_hidden_size encoder_ffn_dim decoder_ffn_dim",),
     32: (
@@ -52,6 +54,8 @@ VALUES: dict[int, tuple[str, ...]] = {
     0: ("pad_token_id",),
 }
 TINY = {name: value for value, names in VALUES.items() for name in " ".join(names).split()} | {"use_cache": False}
+CHANCE = {"layerdrop", "encoder_layerdrop", "decoder_layerdrop"}
+"""Rates at which layers are left out; all are kept here."""
 STAGES = {"hidden_sizes", "embed_dims", "depths", "encoder_hidden_sizes"}
 """Settings of networks in stages, whose widths belong to each other."""
 
@@ -60,12 +64,14 @@ HEADS = (
     auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
     auto.MODEL_FOR_MASKED_LM_MAPPING,
     auto.MODEL_MAPPING,
+    auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    auto.MODEL_FOR_MULTIMODAL_LM_MAPPING,
 )
 ENDINGS = ("Model", "ForConditionalGeneration", "ForDepthEstimation", "ForUniversalSegmentation")
 
 
 def configured(kind: str, **settings: Any) -> Any:
-    """Return a tiny configuration of a type; ``settings`` stay as they are given."""
+    """Return a tiny configuration of a type; ``settings`` stay as they are given, those of a part in a dictionary."""
     made = CONFIG_MAPPING[kind]
     default = made()
     aliases = made.attribute_map
@@ -75,32 +81,55 @@ def configured(kind: str, **settings: Any) -> Any:
     if not STAGES & names:
         small = {k: v for k, v in TINY.items() if k in names and aliases.get(k, k) not in TINY.keys() - {k}}
         small = {k: v for k, v in small.items() if not isinstance(given.get(aliases.get(k, k)), (list, tuple, dict))}
-    small |= {k: TINY[k] for k in names & {"vocab_size", "use_cache"}}
+    small |= {k: TINY[k] for k in names & {"vocab_size", "use_cache"}} | dict.fromkeys(names & CHANCE, 0.0)
     for inner in made.sub_configs:
         part = getattr(default, inner, None)
-        if getattr(part, "model_type", "") in CONFIG_MAPPING and inner not in settings:
-            small[inner] = configured(part.model_type)
-    return made(**small | settings)
+        if getattr(part, "model_type", "") in CONFIG_MAPPING and isinstance(settings.get(inner, {}), dict):
+            small[inner] = configured(part.model_type, **settings.get(inner, {}))
+    small |= {k: v for k, v in settings.items() if k not in small or not isinstance(v, dict)}
+    try:
+        return made(**small)
+    except ValueError:  # it may be that layers are listed that there are no more
+        return made(**layers_of(given, small.get("num_hidden_layers", 0)) | small)
 
 
-def model_of(config: Any) -> nn.Module:
-    """Return a model with random weights, of the first class that takes the configuration."""
-    for mapping in HEADS:
-        if type(config) in mapping:
-            found = mapping[type(config)]
-            return (found[0] if isinstance(found, (list, tuple)) else found)(config)
+def layers_of(given: dict[str, Any], depth: int) -> dict[str, Any]:
+    """What is listed layer by layer, for the first ones alone."""
+    length = given.get("num_hidden_layers")
+    if not isinstance(length, int) or length < 3:
+        return {}
+    return {k: v[:depth] for k, v in given.items() if isinstance(v, list) and len(v) == length}
+
+
+def classes_of(config: Any) -> list[type[nn.Module]]:
+    """The classes that take the configuration, the automatic ones first."""
+    listed = [mapping[type(config)] for mapping in HEADS if type(config) in mapping]
+    found = [one for entry in listed for one in (entry if isinstance(entry, list | tuple) else [entry])]
     module = inspect.getmodule(type(config)).__name__.replace(".configuration_", ".modeling_")
     stem = type(config).__name__.removesuffix("Config")
-    classes = vars(__import__(module, fromlist=["_"]))
-    found = next((classes[stem + end] for end in ENDINGS if stem + end in classes), None)
-    if found is None:
+    if importlib.util.find_spec(module) is not None:
+        classes = vars(importlib.import_module(module))
+        found += [classes[stem + end] for end in ENDINGS if stem + end in classes]
+        found += [one for one in classes.values() if getattr(one, "config_class", None) is type(config)]
+        found = [one for one in found if not one.__name__.endswith("PreTrainedModel")]
+    if not found:
         raise LookupError(f"no class takes {type(config).__name__}")
-    return found(config)
+    return [*dict.fromkeys(found)]
 
 
 def tokens(length: int = 6) -> Tensor:
     """Token ids of two samples, none of them special."""
     return torch.arange(2 * length).view(2, length) % 26 + 4
+
+
+GRID = torch.tensor([[1, 4, 4]] * 2)
+"""The patches of two pictures: frames, rows, columns."""
+
+
+def patches(config: Any) -> Tensor:
+    """The patches of two pictures as rows, for towers that are told where each picture ends."""
+    channels = getattr(config, "in_channels", 0) or getattr(config, "num_channels", 3)
+    return torch.randn(32, channels * getattr(config, "temporal_patch_size", 1) * config.patch_size**2)
 
 
 def candidates(model: nn.Module) -> Iterator[Inputs]:
@@ -116,11 +145,14 @@ def candidates(model: nn.Module) -> Iterator[Inputs]:
         "pixel_values": [{"pixel_values": p} for p in (pixels, torch.randn(2, 3, 64, 64), torch.randn(2, 3, 224, 224))],
         "input_values": [{"input_values": torch.randn(2, 1200)}, {"input_values": torch.randn(2, 1, 1200)}],
         "input_features": [{"input_features": torch.randn(s)} for s in ((2, mels, 64), (2, 64, mels))],
+        "pixel_values_videos": [{"pixel_values_videos": torch.randn(2, 2, 3, size, size)}],
     }
     first = kinds.pop(model.main_input_name, [])
     yield from (one | also for one in first if model.main_input_name in names)
     if "pixel_values" in names and "input_ids" in names:
         yield {"input_ids": tokens(), "pixel_values": pixels} | also
+    if "grid_thw" in names:
+        yield {next(iter(inspect.signature(model.forward).parameters)): patches(config), "grid_thw": GRID}
     for name, those in kinds.items():
         yield from (one | also for one in those if name in names)
 
@@ -139,25 +171,29 @@ def built(kind: str, inputs: Inputs | None = None, **settings: Any) -> tuple[nn.
     Raises
     ------
     LookupError
-        If it takes none of the inputs; its last words are in the message.
+        If it takes none of the inputs; its first words are in the message.
     """
-    torch.manual_seed(0)
     transformers.logging.set_verbosity_error()
-    model = model_of(configured(kind, **settings))
-    said: Exception = LookupError("no inputs were tried")
-    tried = [inputs] if inputs is not None else list(candidates(model))
-    for training in (True, False):
-        model.train(training)
-        for one in tried:
+    config = configured(kind, **settings)
+    said: list[Exception] = []
+    for made in classes_of(config):
+        try:
+            torch.manual_seed(0)
+            model = made(config)
+            tried = [inputs] if inputs is not None else list(candidates(model))
+        except (AttributeError, TypeError, ValueError) as error:  # the class is for a part of the configuration
+            said.append(error)
+            continue
+        for training, one in itertools.product((True, False), tried):
             try:
                 with torch.random.fork_rng():
-                    out = model(**with_gradients(one))
+                    out = model.train(training)(**with_gradients(one))
             except Exception as error:  # whatever it is, the next kind of inputs may do
-                said = error
+                said.append(error)
             else:
                 if out is not None:
                     return model, one
-    raise LookupError(f"{kind} takes none of the inputs: {type(said).__name__} {said}")
+    raise LookupError(f"{kind} takes none of the inputs: {[f'{type(e).__name__} {e}' for e in said[:2]]}")
 
 
 def with_gradients(inputs: Inputs) -> Inputs:

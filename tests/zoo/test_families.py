@@ -2,15 +2,21 @@
 
 import diffusion
 import of_diffusers_coders
+import of_diffusers_more_coders
 import of_diffusers_more_transformers
+import of_diffusers_parts
 import of_diffusers_transformers
 import of_diffusers_unets
 import of_timm
 import of_torchvision
 import of_transformers
+import of_transformers_language
+import of_transformers_sound
+import of_transformers_vision
 import peft_methods
 import pytest
 import torch
+from transformers_not_built import NOT_BUILT
 
 import skipglass as sg
 from skipglass.graph.forward import prediction
@@ -21,11 +27,16 @@ TABLES = (
     of_timm,
     of_torchvision,
     of_transformers,
+    of_transformers_language,
+    of_transformers_vision,
+    of_transformers_sound,
     diffusion,
     of_diffusers_transformers,
     of_diffusers_more_transformers,
     of_diffusers_unets,
     of_diffusers_coders,
+    of_diffusers_more_coders,
+    of_diffusers_parts,
     peft_methods,
 )
 FAMILIES = {name: family for table in TABLES for name, family in table.FAMILIES.items()}
@@ -93,8 +104,8 @@ def test_layers_that_share_their_weights_are_named_by_where_they_are_used(name, 
 def test_each_type_of_transformers_is_built_or_there_is_a_reason():
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    built = {name.removeprefix("hf ") for name in of_transformers.FAMILIES}
-    not_built = [kind for kinds in of_transformers.NOT_BUILT.values() for kind in kinds.split()]
+    built = {name.removeprefix("hf ") for name in FAMILIES if name.startswith("hf ")}
+    not_built = [kind for kinds in NOT_BUILT.values() for kind in kinds.split()]
     assert built.isdisjoint(not_built)
     assert sorted({*built, *not_built}) == sorted(CONFIG_MAPPING)
 
@@ -103,11 +114,32 @@ def test_each_model_of_diffusers_is_built_or_there_is_a_reason():
     import diffusers
 
     exported = {name for name in dir(diffusers) if is_model(getattr(diffusers, name))} - {"ModelMixin"}
-    tables = (of_diffusers_transformers, of_diffusers_more_transformers, of_diffusers_unets, of_diffusers_coders)
+    tables = [table for table in TABLES if table.__name__.startswith("of_diffusers")]
     built = {made for made, *_ in diffusion.ROWS.values()} | {name for table in tables for name in table.ROWS}
     not_built = [name for names in of_diffusers_coders.NOT_BUILT.values() for name in names.split()]
     assert built.isdisjoint(not_built)
     assert sorted({*built, *not_built}) == sorted(exported)
+
+
+def test_a_model_of_each_file_of_timm_is_built():
+    import timm
+
+    files = {timm.models.model_entrypoint(name.removeprefix("timm ")).__module__ for name in of_timm.FAMILIES}
+    assert sorted(file.rpartition(".")[2] for file in files) == sorted(timm.list_modules())
+
+
+def test_a_model_of_each_file_of_torchvision_is_built():
+    from torchvision.models import get_model_builder, list_models
+
+    built = {get_model_builder(name).__module__ for name in of_torchvision.MODULES}
+    assert sorted(built) == sorted({get_model_builder(name).__module__ for name in list_models()})
+
+
+def test_each_method_of_peft_is_built():
+    import peft
+
+    known = {config.__name__ for config in peft.PEFT_TYPE_TO_CONFIG_MAPPING.values()}
+    assert sorted(peft_methods.CONFIGS) == sorted(known)
 
 
 def is_model(entry):

@@ -14,7 +14,9 @@ from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node
 
 from skipglass.errors import InputError, UserError, one_line
+from skipglass.graph.failures import Where, own_frames
 from skipglass.graph.nodes import Graph, Meta
+from skipglass.graph.stopped import Unplaced
 
 __all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "fit", "in_one_line", "leaving", "through", "zero"]
 
@@ -23,6 +25,10 @@ Graded = dict[int, Tensor]
 Arrived = dict[int, Graded]
 """What has arrived at a head: output → graded gradient."""
 
+REPEATED = (
+    "a measurement runs pieces of the backward pass, several times: check that loss.backward(retain_graph=True) runs "
+    "twice"
+)
 FAINT = 1e-15  # our choice: far above float32's smallest normal number, 1e-38, a region's own shrinking included
 
 
@@ -96,9 +102,11 @@ def explain(error: RuntimeError) -> Exception:
     if "second time" in text or "been freed" in text:
         return InputError("the graph of the loss was freed; measure before backward(), or pass it retain_graph=True")
     if "inplace operation" in text:
-        return InputError("a tensor of the graph was changed in place since the forward pass; measure before step()")
+        fact = "a tensor of the graph was changed in place since the forward pass"
+        return Unplaced("fails", fact, "measure before step()")
     if "not have been used" in text:
-        return InputError("no gradient arrives at x, as an operation on the way has none (quantised weights, rounding)")
+        fact = "no gradient arrives at x, as an operation on the way has none"
+        return Unplaced("no gradient", fact, "quantised weights and rounding have none: measure in floating point")
     if "donated" in text:
         return InputError(
             "a compiled part of the network frees what its backward pass needs; measure the model without "
@@ -108,8 +116,13 @@ def explain(error: RuntimeError) -> Exception:
 
 
 @contextmanager
-def in_one_line() -> Iterator[None]:
+def in_one_line(where: Where | None = None) -> Iterator[None]:
     """Make one line of whatever a backward pass raises: a custom function, a hook or an operation that fails.
+
+    Parameters
+    ----------
+    where
+        Names the operation and the module; without it the error is left to be placed by whoever called.
 
     Yields
     ------
@@ -123,24 +136,24 @@ def in_one_line() -> Iterator[None]:
     """
     try:
         yield
+    except Unplaced as error:
+        raise (error.placed(where) if where else error) from error.__cause__
     except (UserError, Warning, torch.OutOfMemoryError):
         raise
     except Exception as error:
         if isinstance(error, RuntimeError) and "allocate memory" in str(error):
             raise  # whoever asked for so much is told what to ask for instead
         known = explain(error) if isinstance(error, RuntimeError) else error
-        if isinstance(known, UserError):
-            raise known from error
-        raise InputError(f"the backward pass raised {one_line(error)}{_raised_in(error)}") from error
+        if not isinstance(known, UserError):
+            said = f"the backward pass raised {one_line(error).rstrip('.')}{_raised_in(error)}"
+            known = Unplaced("raised", said, REPEATED)
+        if isinstance(known, Unplaced):
+            known.__cause__ = error  # whose frames tell the place
+            known = known.placed(where) if where else known
+        raise known from error
 
 
 def _raised_in(error: Exception) -> str:
     """The innermost function that raised it and is neither PyTorch's nor ours."""
-    ours = ("torch", "skipglass", "contextlib")
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    names = [
-        frame.f_code.co_qualname
-        for frame in frames
-        if frame.f_globals.get("__name__", "").partition(".")[0] not in ours
-    ]
-    return f", in {names[-1]}" if names and frames[-1].f_code.co_qualname == names[-1] else ""
+    frames, own = [frame for frame, _ in traceback.walk_tb(error.__traceback__)], own_frames(error)
+    return f", in {own[-1].f_code.co_qualname}" if own and frames[-1] is own[-1] else ""

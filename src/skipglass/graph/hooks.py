@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skipglass.errors import DecompositionError, InputError
 from skipglass.graph.engine import fire, zero
-from skipglass.graph.forward import attempt
-from skipglass.graph.nodes import Graph, Meta, Place
+from skipglass.graph.failures import attempt
+from skipglass.graph.nodes import Graph, Meta, Place, near
+from skipglass.graph.stopped import in_hook
 
 __all__ = ["Heard", "Hooks", "Silence", "find_hooks", "retained_gradients"]
 
@@ -36,8 +37,9 @@ class Silence(TorchDispatchMode):
 class _ReadOnly(TorchDispatchMode):
     """Under it one piece of memory must not be written."""
 
-    def __init__(self, memory: Tensor) -> None:
+    def __init__(self, memory: Tensor, where: str) -> None:
         super().__init__()
+        self.where = where
         self.address = memory.untyped_storage().data_ptr()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -46,8 +48,8 @@ class _ReadOnly(TorchDispatchMode):
             for value in (*args, *(kwargs or {}).values())
         ):
             raise DecompositionError(
-                "a hook on a tensor changes the gradient in place, and with it what flows past the tensor; let the "
-                "hook return a new gradient"
+                f"a hook on a tensor, the output of {self.where}, changes the gradient in place, and with it what "
+                "flows past the tensor; let the hook return a new gradient"
             )
         return func(*args, **(kwargs or {}))
 
@@ -68,8 +70,10 @@ class Hooks:
     retaining: list[Tensor]
 
 
-def find_hooks(graph: Graph) -> Hooks:
+def find_hooks(graph: Graph, model: nn.Module | None = None) -> Hooks:
     """Find hooks and retained gradients; each place is asked by handing it zeros, which fires its hooks once.
+
+    A model names the module where one fails.
 
     Raises
     ------
@@ -80,7 +84,8 @@ def find_hooks(graph: Graph) -> Hooks:
     """
     for node, name in zip(graph.nodes, graph.operations, strict=True):
         if any(meta.is_nested_tensor for meta in node._input_metadata):
-            raise InputError(f"{name} works on nested tensors, whose gradients cannot be measured; pad the sequences")
+            what = f"{name}{near(node, model)} works on nested tensors"
+            raise InputError(f"{what}, whose gradients cannot be measured; pad the sequences")
     zeros: dict[Meta, Tensor] = {}
     changed, heard = _asked(graph, zeros)
     # something computes there: ask once more, with computing allowed, after noting the gradients that are retained
@@ -88,8 +93,10 @@ def find_hooks(graph: Graph) -> Hooks:
     with retained_gradients(retaining):
         for place in heard:
             nothing = _zero(graph, place, zeros)
-            with _ReadOnly(nothing):
-                if attempt("a hook on a tensor", partial(fire, graph, *place, nothing)) is not nothing:
+            node = graph.nodes[place[0]]
+            with _ReadOnly(nothing, f"{graph.operations[place[0]]}{near(node, model)}"):
+                hooks = partial(fire, graph, *place, nothing)
+                if attempt("a hook on a tensor", hooks, in_hook(graph, place, model)) is not nothing:
                     changed.add(place)
     return Hooks(changed, retaining)
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +13,17 @@ from skipglass.graph.processes import gathered
 
 __all__ = ["as_found", "held"]
 
+HOOKS = tuple(name for name in vars(nn.Module()) if "_hooks" in name and "state_dict" not in name)
+"""The attributes of a module that hold what is called around its forward and its backward pass."""
+
 
 @contextmanager
 def as_found(model: nn.Module) -> Iterator[None]:
     """Put back what a forward pass may change in a model, and the state of the random generators.
 
-    Covers every module's training flag and buffers (batch norm's running statistics), every parameter's gradient
-    and ``requires_grad``, the generators that modules hold, and the global ones of torch (CPU and CUDA), NumPy and
-    Python. Gradients are set aside: inside, the parameters have none, so that a backward pass adds to nothing.
+    Covers every module's training flag, hooks and buffers (batch norm's running statistics), every parameter's
+    gradient and ``requires_grad``, the generators that modules hold, and the global ones of torch (CPU and CUDA), NumPy
+    and Python. Gradients are set aside: inside, the parameters have none, so that a backward pass adds to nothing.
 
     Yields
     ------
@@ -27,10 +31,12 @@ def as_found(model: nn.Module) -> Iterator[None]:
         Once, for the pass.
     """
     modules = [(module, module.training, dict(module._buffers)) for module in model.modules()]
-    values = {b: b.detach().clone() for _, _, buffers in modules for b in buffers.values() if b is not None}
+    buffers = [b for _, _, own in modules for b in own.values() if b is not None]
+    values = {b: (b.detach().clone(), _version(b)) for b in buffers}
     parameters = {
         p: (p.requires_grad, p.grad) for module, *_ in modules for p in module._parameters.values() if p is not None
     }
+    hooks = [(held, held.copy()) for module, *_ in modules for held in _hooks(module)]
     own = {g: g.get_state() for module, *_ in modules for g in _generators(module)}
     generators = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 # the user's
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
@@ -39,6 +45,10 @@ def as_found(model: nn.Module) -> Iterator[None]:
             p.grad = None
         yield
     finally:
+        for held, before in hooks:
+            if held != before:
+                held.clear()
+                held.update(before)
         _put_back(modules, values, parameters)
         for generator, state in own.items():
             generator.set_state(state)
@@ -51,24 +61,36 @@ def as_found(model: nn.Module) -> Iterator[None]:
 
 def _put_back(
     modules: list[tuple[nn.Module, bool, dict[str, Tensor | None]]],
-    values: dict[Tensor, Tensor],
+    values: dict[Tensor, tuple[Tensor, int | None]],
     parameters: dict[nn.Parameter, tuple[bool, Tensor | None]],
 ) -> None:
     """Put back modes, buffers and gradients, writing only to what has changed."""
     for module, training, buffers in modules:
         if module.training != training:
             module.training = training
-        module._buffers.update(buffers)
-    # batch norm's kernels do not count their writes, so that values are compared; and buffers are written behind the
-    # back of graphs that saved them: to those they are as they were
-    for buffer, value in values.items():
-        if not torch.equal(buffer, value):
-            buffer.data.copy_(value)
+        if not isinstance(module, torch.jit.ScriptModule):  # whose buffers have values alone, and no identity
+            module._buffers.update(buffers)
     for p, (required, gradient) in parameters.items():
         if p.grad is not gradient:
             p.grad = gradient
         if p.requires_grad != required:
             p.requires_grad_(required)
+    for buffer, (value, version) in values.items():
+        if version is not None:
+            # sparse and nested ones cannot be compared, but count their writes
+            if buffer._version != version:
+                with torch.no_grad():
+                    buffer.copy_(value)
+        # batch norm's kernels do not count their writes, so that values are compared; and buffers are written behind
+        # the back of graphs that saved them: to those they are as they were
+        elif not buffer.is_meta and not torch.equal(buffer, value):
+            buffer.data.copy_(value)
+
+
+def _version(buffer: Tensor) -> int | None:
+    """How often a sparse or nested tensor has been written; None for others."""
+    plain = buffer.layout == torch.strided and not buffer.is_nested
+    return None if plain or buffer.is_inference() else buffer._version
 
 
 @contextmanager
@@ -86,6 +108,12 @@ def held(model: nn.Module) -> Iterator[None]:
         stack.enter_context(gathered(model))
         stack.enter_context(as_found(model))
         yield
+
+
+def _hooks(module: nn.Module) -> list[dict[int, Any]]:
+    """What is called around a module's passes, in the dictionaries that hold it; TorchScript has none to change."""
+    own = vars(module)
+    return [own[name] for name in HOOKS if isinstance(own.get(name), dict)]
 
 
 def _generators(module: nn.Module) -> list[torch.Generator]:

@@ -12,6 +12,7 @@ from skipglass.graph.engine import explain, fire
 from skipglass.graph.nodes import Graph, Place, Target
 from skipglass.graph.read import as_targets
 from skipglass.graph.regions import Regions
+from skipglass.graph.stopped import Unplaced
 
 __all__ = [
     "BOUNDS",
@@ -88,7 +89,10 @@ def require_finite(loss: Tensor) -> None:
     if loss.is_meta:
         raise InputError("the loss is a tensor without data, on the device meta; run the model on another device")
     if not torch.isfinite(loss).all():
-        raise InputError("the loss is NaN or infinity; its gradient describes no network")
+        raise InputError(
+            "the loss is NaN or infinity; its gradient describes no network: look for NaN in the inputs and the "
+            "parameters, or for an overflow on the way"
+        )
 
 
 def finite(g: list[Tensor]) -> list[Tensor]:
@@ -100,7 +104,8 @@ def finite(g: list[Tensor]) -> list[Tensor]:
         If it holds either.
     """
     if not all(torch.isfinite(part).all() for part in g):
-        raise InputError("the gradient holds NaN or infinity, which no sum of paths explains")
+        advice = "no sum of paths explains that: look for a root or a quotient at zero, or for an overflow"
+        raise Unplaced("not finite", "the gradient holds NaN or infinity", advice)
     return g
 
 

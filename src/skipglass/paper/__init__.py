@@ -1,4 +1,4 @@
-"""The paper, one file a figure or theorem.
+"""The paper, one file for each figure or theorem.
 
 What is named here is imported when it is first used (PEP 562), so that a file which is also a command
 (``python -m skipglass.paper.resnet_runs``) is not loaded twice.

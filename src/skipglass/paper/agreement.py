@@ -231,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Count, and record what was counted."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("recording", type=Path)
-    parser.add_argument("samples", type=int, help="glasses a case")
+    parser.add_argument("samples", type=int, help="glasses per case")
     given = parser.parse_args(arguments)
     save(recording(sweep(given.samples, on_case=_show)), given.recording, kind="agreement")
 

@@ -32,7 +32,7 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def claims_table(recordings: Recordings) -> list[tuple[str, str, str, str, str]]:
-    """Return one row a claim: name, verdict, statement, what was measured, seeds.
+    """Return one row for each claim: name, verdict, statement, what was measured, seeds.
 
     Parameters
     ----------

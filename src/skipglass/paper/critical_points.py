@@ -31,7 +31,7 @@ SHOWN = {3: "p = 3, Λ = 8", 4: "p = 4, Λ = 6"}
 
 
 def agreement_table(recording: xr.Dataset) -> Table:
-    """One row a case: the exact mean number of critical points, the measured one, and what says that all were found.
+    """One row for each case: the exact mean number of critical points, the measured one, the evidence of completeness.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def agreement_table(recording: xr.Dataset) -> Table:
     return Table(
         "glass-counts",
         "Critical points counted, beside the exact mean",
-        f"{samples} glasses a case, all their critical points searched; the mean number ± its standard error. The "
+        f"{samples} glasses per case, all their critical points searched; the mean number ± its standard error. The "
         f"largest |z| of all cases and indices is {a['largest_z']:.2f}, where chance stays below "
         f"{agreement.z_limit(int(recording.dof.sum()), samples):.2f} in 99.9 % of such tables; all indices jointly, "
         f"p = {a['joint_p']:.2g}.",

@@ -91,7 +91,7 @@ def depth_sweep(
 
 
 def finite_size(samples: dict[int, int] | None = None, on_run: Callable[[], None] | None = None) -> xr.Dataset:
-    """Descend the pure 3-spin at several sizes, two starts a sample, to convergence.
+    """Descend the pure 3-spin at several sizes, two starts per sample, to convergence.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def glass_panels(recording: xr.Dataset) -> tuple[Panel, Panel, Panel]:
 def _setting(recording: xr.Dataset) -> str:
     a = recording.attrs
     return (
-        f"p = {a['depth']}, Λ = {a['size']}, {recording.sizes['seed']} glasses a point, {recording.sizes['start']} "
+        f"p = {a['depth']}, Λ = {a['size']}, {recording.sizes['seed']} glasses per point, {recording.sizes['start']} "
         f"starts each, at most {a['steps']} steps of descent; {int(recording.converged.sum())} of "
         f"{recording.converged.size} descents had converged, the others were still going down."
     )
@@ -293,12 +293,12 @@ def ends(recordings: Recordings) -> Numbers:
 CLAIMS = (
     Claim(
         "Sec. 5, low index", "Descent avoids critical points of high index.",
-        "Sec. 5: “It is presumed that the SGD algorithm will easily avoid critical points with a high index that "
-        "have many "
-        "descent directions, and maneuver towards low index critical points.”",
+        "Sec. 5: “It is presumed that the SGD algorithm will easily avoid critical points with a high index that have "
+        "many descent directions, and maneuver towards low index critical points.”",
         "index of the critical point at which descent in the 3-spin ends, of Λ - 1 directions", ends, below(1.0),
         "glass_descent", figure="glass-size",
-        note="descent without noise; descents that had not converged are left out",
+        note="descent without noise; descents that had not converged are left out. A descent that converges ends in a "
+        "minimum from almost every start: what is shown is that saddles do not hold it up for long",
     ),
     Claim(
         "Sec. 5, field", "With the paths of length 1, which the paper drops, β < β_c ≈ 1/p leaves one minimum.",

@@ -143,8 +143,7 @@ CLAIMS = (
     Claim(
         "Fig. 1(f)", "The number of critical points of finite index rises with β, as the ensemble deepens.",
         "Sec. 5: “Fig. 1(f) shows that as the ensemble progresses towards deeper networks, the mean amount of low "
-        "index "
-        "critical points increases”.",
+        "index critical points increases”.",
         "rise of θ_k from one β to the next, β = 0.02 to 2.5",
         lambda r: by_setting("p = {depth}", r["landscape"].complexity.sortby("beta").diff("beta")), exactly(low=0.0),
         "landscape", beside={"θ_k": at_three_betas}, figure="figure1f",

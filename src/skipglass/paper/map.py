@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from rich.progress import Progress
 from scipy.stats import rankdata
 
 from skipglass.paper.arrays import by_setting
@@ -253,7 +252,17 @@ def loss_leads(recordings: Recordings) -> Mapping[str, Array]:
     deeper = learned.sel(cell=[cell for cell, side in sides.items() if side == 1])
     if learned.sizes["epoch"] < 3 or not deeper.sizes["cell"]:
         raise Undecided("no course to order" if deeper.sizes["cell"] else "the depth grows in no setting")
-    return by_setting("{cell}", _done(deeper.train_loss) - _done(deeper.effective_depth))
+    lead = _done(deeper.train_loss) - _done(deeper.effective_depth)
+    return {_in_words(deeper, str(cell)): values for cell, values in by_setting("{cell}", lead).items()}
+
+
+def _in_words(data: xr.Dataset, cell: str) -> str:
+    """The settings of a cell."""
+    one = data.sel(cell=cell)
+    return (
+        f"{WORDS[str(one.variant.values)]}, {int(one.depth)} layers, separation {float(one.separation):g}, rate "
+        f"{float(one.learning_rate):g}"
+    )
 
 
 def _done(course: xr.DataArray) -> xr.DataArray:
@@ -269,30 +278,35 @@ def _by_norm(name: str) -> dict[str, Quantity]:
 
 
 LEFT_OPEN = "App. C leaves open the class separation, the learning rate and where the norm stands"
+
+
+def _grows(name: str, statement: str, source: str, what: str, variable: str, figure: str) -> Claim:
+    """One row: a quantity grows, in all settings and by normalisation."""
+    return Claim(
+        name, f"{statement} while training, whatever App. C leaves open.", f"{source}; {LEFT_OPEN}.", what,
+        partial(growth, name=variable), grows(0.01), NAME, "ours", figure=f"map-depth-by-{figure}",
+        variants=_by_norm(variable),
+    )  # fmt: skip
+
+
 CLAIMS = (
-    Claim(
-        "Map, λ", "The λ_l of skippable layers grow while training, whatever App. C leaves open.",
-        f"Sec. 1: “These scales dynamically grow as training progresses”; {LEFT_OPEN}.",
-        "ln of |λ|, mean over units and layers with a shortcut, end over start", partial(growth, name="multiplier"),
-        grows(0.01), NAME, "ours", figure="map-depth-by-multiplier", variants=_by_norm("multiplier"),
+    _grows(
+        "Map, λ", "The λ_l of skippable layers grow", "Sec. 1: “These scales dynamically grow as training progresses”",
+        "ln of |λ|, mean over units and layers with a shortcut, end over start", "multiplier", "multiplier",
     ),
-    Claim(
-        "Map, norms", "Absorbed norms grow while training, whatever App. C leaves open.",
-        f"App. C absorbs λ into the weights; {LEFT_OPEN}.",
-        "ln of ‖diag(λ/σ)W_l‖, mean over layers with a shortcut, end over start", partial(growth, name="absorbed_norm"),
-        grows(0.01), NAME, "ours", figure="map-depth-by-absorbed-norm", variants=_by_norm("absorbed_norm"),
+    _grows(
+        "Map, norms", "Absorbed norms grow", "App. C absorbs λ into the weights",
+        "ln of ‖diag(λ/σ)W_l‖, mean over layers with a shortcut, end over start", "absorbed_norm", "absorbed-norm",
     ),
-    Claim(
-        "Map, depth", "The effective depth grows while training, whatever App. C leaves open.",
-        f"Abstract: “as training progresses, it becomes deeper and deeper”; {LEFT_OPEN}.",
-        "change of the effective depth from start to end, as a fraction of the blocks",
-        partial(growth, name="effective_depth"), grows(0.01), NAME, "ours", figure="map-depth-by-multiplier",
-        variants=_by_norm("effective_depth"),
+    _grows(
+        "Map, depth", "The effective depth grows", "Abstract: “as training progresses, it becomes deeper and deeper”",
+        "change of the effective depth from start to end, as a fraction of the blocks", "effective_depth",
+        "multiplier",
     ),
     Claim(
         "Map, depth by λ", "Where |λ| grows more, the depth grows more.",
-        "Abstract: “The main mechanism that controls the dynamic ensemble behavior is the scaling introduced, e.g., by "
-        "the Batch Normalization technique.”",
+        "Sec. 1: “the scaling introduced by batch normalization determines the depth distribution in the virtual "
+        "ensemble of the ResNet”.",
         "rank correlation over settings of the growth of |λ| and of the depth", partial(follows, name="multiplier"),
         above(0.0, 0.1), NAME, "ours", figure="map-depth-by-multiplier",
     ),
@@ -313,7 +327,8 @@ CLAIMS = (
         "energy”.",
         "part of the loss's fall that is done after an epoch minus that of the depth's rise, in the settings in which "
         "the depth grows", loss_leads, above(0.0), NAME,
-        note="Of networks in which the depth does not grow there is nothing to order",
+        note="Of networks in which the depth does not grow there is nothing to order; so no network with a norm is "
+        "among these",
     ),
 )  # fmt: skip
 
@@ -321,9 +336,8 @@ CLAIMS = (
 class MapExperiment(Experiment):
     """The map, either grid of which will do."""
 
-    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
-        """Train the small grid, and take the recording of the large one from where long runs are kept."""
-        super().measure(folder, options, progress)
+    def complete(self, folder: Path, options: Options) -> None:
+        """Take the recording of the large grid from where long runs are kept, beside that of the small one."""
         if options.recorded is not None:
             copied([options.recorded / "sweep" / "recordings" / f"{NAME}.nc"], folder)
 

@@ -226,7 +226,7 @@ def _reading_panel(recording: xr.Dataset, network: str, title: str) -> Panel:
         Axis("path length r"),
         Axis("ε_r", zero=True),
         (*lines, Series("measured", x, y, low, high, marks="points")),
-        note=f"Lines: theory, nothing fitted. Gates drawn once a unit. {_setting(recording)}; bars: two standard "
+        note=f"Lines: theory, nothing fitted. Gates drawn once per unit. {_setting(recording)}; bars: two standard "
         "errors of their mean.",
     )
 
@@ -355,8 +355,7 @@ CLAIMS = (
     Claim(
         "Eq. 15 on Eq. 8", "The ε_r with β = ρnC/√Λ describe the network of Eq. 8, whose gates are ReLUs.",
         "Sec. 4: “The expression for the output of a residual net in Eq. 15 provides valuable insights into the "
-        "machinery "
-        "at work when optimizing such models.”",
+        "machinery at work when optimizing such models.”",
         "total variation of ε_r² from Eq. 15", lambda r: far(r["readings"], "redundant, Eq. 8"),
         within(high=CLOSE), "readings", figure="reading-relu",
         beside={

@@ -250,7 +250,7 @@ def descent_panel(recording: xr.Dataset) -> Panel:
     Returns
     -------
     Panel
-        One point a start.
+        One point for each start.
     """
     sample = recording.sample.values
     setting = recording.attrs.get("name", recording.attrs["mixture"])

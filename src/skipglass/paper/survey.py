@@ -1,7 +1,7 @@
 """Which of the settings that the paper leaves open come nearest to Fig. 1(d, e), which contradict them.
 
 App. C gives no class separation, learning rate, placement of the normalisation or initialisation. The survey
-trains every combination of the values below and keeps one number a seed and quarter of training: the mean of
+trains every combination of the values below and keeps one number per seed and quarter of training: the mean of
 |λ_l| over the layers with a shortcut (panel d; Theorem 3 speaks of magnitudes, and signs do flip), or ‖w‖
 relative to its start (panel e).
 

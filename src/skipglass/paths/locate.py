@@ -4,8 +4,10 @@ The channels tell paths with an even number of counted steps from those with an 
 what a backward pass that is not linear would otherwise treat together.
 """
 
+from skipglass.errors import DecompositionError
 from skipglass.graph import Trace
 from skipglass.graph.engine import Arrived, Graded
+from skipglass.graph.nodes import near
 from skipglass.graph.regions import Counted, Regions
 from skipglass.graph.verify import Captured, bound, capture, size, verify
 from skipglass.paths.walk import Algebra, walk
@@ -43,8 +45,12 @@ def require_linear(trace: Trace, unit: str) -> None:
     DecompositionError
         If it does not.
     """
-    parts = walk(trace.graph, trace.regions(unit), trace.counted(unit), Parity({}, 0.0))
-    verify(trace.graph, [list(part.values()) for part in parts], trace.gradient)
+    regions, counted = trace.regions(unit), trace.counted(unit)
+    parts = walk(trace.graph, regions, counted, Parity({}, 0.0))
+    try:
+        verify(trace.graph, [list(part.values()) for part in parts], trace.gradient)
+    except DecompositionError as failed:
+        raise DecompositionError(f"{failed}{locate(trace, regions, counted)}") from None
 
 
 def locate(trace: Trace, regions: Regions, counted: Counted) -> str:
@@ -67,5 +73,5 @@ def locate(trace: Trace, regions: Regions, counted: Counted) -> str:
     if parity.first is None:
         return ""
     above = [b.name for b in trace.outline.blocks if any(m.node < parity.first <= m.join for m in b.merges)]
-    block = f", in {above[-1]}" if above else ""
+    block = f", in {above[-1]}" if above else near(graph.nodes[parity.first], trace.model)
     return f"; they first fail to where {graph.operations[parity.first]} gave its output{block}"

@@ -19,12 +19,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from skipglass import check
 from skipglass.errors import DecompositionError, InputError
-from skipglass.graph import Graph, Trace, as_found, as_targets, attempt, facts, read
+from skipglass.graph import UNITS, Graph, PathGraph, Trace, as_found, as_targets, attempt, eager, facts, read
+from skipglass.graph.engine import in_one_line
+from skipglass.graph.failures import in_forward
+from skipglass.graph.inputs import require_dense
 from skipglass.graph.nodes import near
 from skipglass.graph.operations import TABLE
 from skipglass.graph.regions import partition
 from skipglass.graph.shares import over
+from skipglass.graph.stopped import in_backward
 from skipglass.graph.verify import reference, relative, verify, wide
 from skipglass.paths.constants import Constants
 from skipglass.paths.spectrum import Lengths
@@ -182,28 +187,44 @@ def output_split(
     >>> split.lengths, bool(abs(split.parts.sum() - split.output) < 1e-5)
     (array([0, 1, 2]), True)
     """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    model = eager(model)
+    check.choice("unit", unit, UNITS)
+    if not callable(output):
+        raise InputError(f"output must be a function of the model's output, not {type(output).__name__}")
     if not isinstance(inputs, Tensor):
-        raise InputError(f"inputs must be a tensor, not {type(inputs).__name__}")
+        raise InputError(f"output_split: inputs must be a tensor, not {type(inputs).__name__}")
+    require_dense("inputs", inputs)
     with as_found(model), torch.enable_grad():
         # every constant that is added gets a zero of its own to differentiate by
         x = inputs.detach().clone()
         x.requires_grad_(x.is_floating_point())
         as_targets(x)
         with Constants(x, len(x) if x.ndim else None) as seen:
-            y = attempt("the model", lambda: model(x))
+            y = attempt("the model", lambda: model(x), in_forward(model, (x,), {}))
             Y = attempt("output", lambda: output(y))
     # one number for each input: the variance over the inputs can be split, too
     alone = isinstance(Y, Tensor) and Y.ndim == 1 and len(Y) == len(x) > 1
-    total = Y.sum() if alone else Y
+    if not isinstance(Y, Tensor) or not (alone or Y.numel() == 1):
+        found = f"the shape {tuple(Y.shape)}" if isinstance(Y, Tensor) else type(Y).__name__
+        raise InputError(f"output must give a scalar, or one number for each of the {len(x)} inputs, found {found}")
     # blocks are read on the way to x alone: a constant inside a branch would otherwise count as a way around it
+    total = Y.sum() if alone else Y
     outline = Trace(total, x, model).outline
+    # a backward pass may run parts of the model again
+    with as_found(model), in_one_line(in_backward(outline.graph, total, model)):
+        return _split(outline, model, x, seen, Y, total, unit)
+
+
+def _split(
+    outline: PathGraph, model: nn.Module, x: Tensor, seen: Constants, Y: Tensor, total: Tensor, unit: str
+) -> OutputSplit:
+    """Walk the graph of Y to x and to the zero of each constant at once."""
+    alone = Y is not total
     seen.keep_reached(total)
     # from here on x and the zeros are all targets of one walk
     targets = (x, *seen.zeros)
     graph = read(total, targets)
-    _require_fixed_statistics(graph)
+    _require_fixed_statistics(graph, model)
     _require_piecewise_linear(graph, model)
     # the blocks were numbered in the graph to x alone: find them in this one
     numbers = {node: i for i, node in enumerate(graph.nodes)}
@@ -243,12 +264,12 @@ def _products(g: Tensor, value: Tensor, samples: int) -> Array:
     return (wide(g) * wide(value)).reshape(samples, -1).sum(dim=1).cpu().numpy()
 
 
-def _require_fixed_statistics(graph: Graph) -> None:
+def _require_fixed_statistics(graph: Graph, model: nn.Module) -> None:
     for node, name in zip(graph.nodes, graph.operations, strict=True):
         if facts(name).over_samples and getattr(node, "_saved_training", True):
             raise DecompositionError(
-                "a batch norm uses the statistics of the batch (training mode), so the output is no piecewise-linear "
-                "function of the input; call model.eval() first, or split the gradient with spectrum"
+                f"a batch norm{near(node, model)} uses the statistics of the batch (training mode), so the output is "
+                "no piecewise-linear function of the input; call model.eval(), or split the gradient with spectrum"
             )
 
 

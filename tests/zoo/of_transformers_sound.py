@@ -1,0 +1,88 @@
+"""Models of transformers for sound and for series that need settings beyond the recipe's."""
+
+import torch
+from transformers_rows import IDS, Row, families
+
+__all__ = ["FAMILIES"]
+
+CONFORMER = "half an MLP, attention, a convolution, half an MLP"
+WAVE = {"conv_dim": [8, 8], "conv_kernel": [10, 3], "conv_stride": [5, 2], "num_conv_pos_embeddings": 4}
+WAVE |= {"num_conv_pos_embedding_groups": 2, "num_feat_extract_layers": 2}
+HEARD = {"input_values": torch.randn(2, 200)}
+LAGGED = {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2], "num_time_features": 1}
+SERIES = {
+    "past_values": torch.randn(2, 10),
+    "past_time_features": torch.randn(2, 10, 1),
+    "past_observed_mask": torch.ones(2, 10),
+    "future_values": torch.randn(2, 4),
+    "future_time_features": torch.randn(2, 4, 1),
+}
+PAIR = "two layers of encoder and decoder, both live"
+STACKED = {"input_features": torch.randn(2, 12, 320)}
+
+ROWS: dict[str, Row] = {
+    "autoformer": (10, PAIR, LAGGED | {"label_length": 4, "moving_average": 3, "feature_size": 5}, SERIES),
+    "dac": (
+        7,
+        "3 units for each of two stages, and what the first quantizer leaves to the second; its loss is read",
+        {
+            "encoder_hidden_size": 4,
+            "decoder_hidden_size": 16,
+            "downsampling_ratios": [2, 2],
+            "upsampling_ratios": [2, 2],
+        }
+        | {"hidden_size": 8, "n_codebooks": 2, "codebook_size": 8, "codebook_dim": 4},
+        {"input_values": torch.randn(2, 1, 64)},
+    ),
+    "fastspeech2_conformer": (
+        18,
+        f"two conformers of encoder and decoder ({CONFORMER}), the embedding of the energy, and the last convolutions",
+        {},
+        None,
+    ),
+    "granite_speech5_ctc": (
+        9,
+        f"two conformers: {CONFORMER}; between them what is heard so far is added",
+        {"encoder_config": {"context_size": 16}},
+        STACKED,
+    ),
+    "granite_speech5_encoder": (
+        9,
+        f"two conformers: {CONFORMER}; between them what is heard so far is added",
+        {"context_size": 16},
+        STACKED,
+    ),
+    "informer": (10, PAIR, LAGGED, SERIES),
+    "mimi_encoder": (8, "4 of the convolutions, two layers", {}, None),
+    "pocket_tts_audio_tokenizer_encoder": (7, "3 of the convolutions, two layers", {}, None),
+    "speecht5": (5, "an embedding of positions h + conv(h), and two layers", WAVE, HEARD),
+    "time_series_transformer": (10, PAIR, LAGGED, SERIES),
+    "univnet": (
+        3,
+        "one in the predictor of kernels, and 2 dilations",
+        {"model_in_channels": 4, "model_hidden_channels": 4, "num_mel_bins": 8, "resblock_kernel_sizes": [3]}
+        | {"resblock_stride_sizes": [2], "resblock_dilation_sizes": [[1, 3]], "kernel_predictor_num_blocks": 1}
+        | {"kernel_predictor_hidden_channels": 4},
+        {"input_features": torch.randn(2, 6, 8)},
+    ),
+    "vits": (
+        12,
+        "two layers of the text, one layer of WaveNet and the coupling for each of two flows, 2 dilations for each of "
+        "two stages; in attention the values and those of the positions, both mixed by the same weights, are added",
+        {"ffn_dim": 16, "flow_size": 8, "spectrogram_bins": 8, "upsample_initial_channel": 16, "upsample_rates": [2, 2]}
+        | {"upsample_kernel_sizes": [4, 4], "resblock_kernel_sizes": [3], "resblock_dilation_sizes": [[1, 3]]}
+        | {"depth_separable_num_layers": 1, "duration_predictor_num_flows": 2}
+        | {"duration_predictor_filter_channels": 8, "prior_encoder_num_flows": 2}
+        | {"prior_encoder_num_wavenet_layers": 2, "posterior_encoder_num_wavenet_layers": 2},
+        {"input_ids": IDS},
+    ),
+    "wav2vec2-bert": (
+        8,
+        f"two conformers: {CONFORMER}",
+        {"feature_projection_input_dim": 8},
+        {"input_features": torch.randn(2, 12, 8)},
+    ),
+    "wav2vec2-conformer": (8, f"two conformers: {CONFORMER}", WAVE, HEARD),
+}
+
+FAMILIES = families(ROWS, found={"vits": 14}, doubtful="vits")
