@@ -86,6 +86,25 @@ def attention_residuals_one_by_one(h, w):
     return v[-1]
 
 
+def depth_weighted(h, w, mix):
+    """DenseFormer: each branch reads a sum of all earlier results, each times a number that is learned."""
+    v, learned = [h], w[8].weight
+    for k in (0, 2):
+        v.append(f(mix(torch.stack(v, -1), learned[k, : len(v)]), w, k))
+    return v[-1]
+
+
+def affine_coupling(h, w):
+    """RealNVP: a ← a exp(s(b)) + t(b), b ← b exp(s(a)) + t(a)."""
+    a, b = h.chunk(2, -1)
+    for k in (0, 4):
+        s, t = f(torch.cat([b, b], -1), w, k).chunk(2, -1)
+        a = a * torch.exp(torch.tanh(s)) + t
+        s, t = f(torch.cat([a, a], -1), w, k + 2).chunk(2, -1)
+        b = b * torch.exp(torch.tanh(s)) + t
+    return torch.cat([a, b], -1)
+
+
 def two_lanes(h, w):
     a, b = h, h.flip(-1)
     for k in (0, 2, 4):
@@ -332,6 +351,15 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
         attention_residuals_fused,
         [(Q, "a gated dense connection"), (Q, "a sum of several signals")],
     ),
+    "sums of all results, scaled and summed": (
+        functools.partial(depth_weighted, mix=lambda v, a: (v * a).sum(-1)),
+        [(B, "identity")],
+    ),
+    "sums of all results by a matrix": (
+        functools.partial(depth_weighted, mix=lambda v, a: v @ a),
+        [(Q, "it may stand for a sum")],
+    ),
+    "affine couplings": (affine_coupling, [(P, "a gated shortcut")] * 4),
     "two lanes": (two_lanes, [(P, "both plain"), (B, "identity"), (B, "identity")] * 3),
     "coupling": (coupling, [(B, "identity")] * 4),
     "recurrence": (recurrence, [(P, "different signals")] * 3),
@@ -349,6 +377,10 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
         [(Q, "it may have a projected shortcut")],
     ),
     "a weight twice in a gated branch": (gated_in_one_operation, [(Q, "a sum of several signals")]),
+    "a product of two branches in one operation": (
+        lambda h, w: torch.addcmul(f(h, w), torch.sigmoid(w[2](h)), f(h, w, 3)),
+        [(P, "no side is plain")],
+    ),
     "steps averaged": (steps_averaged, [(P, "a recurrence")] * 3 + [(P, "no side is plain")]),
     "a weight that the signal chooses": (weighted_by_the_signal, [(Q, "a nonlinearity is on its shortcut")]),
     "entries that the signal chooses": (read_at_places, [(Q, "a nonlinearity is on its shortcut")]),
@@ -424,7 +456,7 @@ def test_no_sum_is_left_without_a_verdict(made, pair):
     trace = traced(made, pair)
     graph, told = trace.graph, Counter(one.operation for one in trace.outline.verdicts)
     several = (name for name, edges in zip(graph.operations, graph.edges, strict=True) if len(edges) > 1)
-    added = Counter(name for name in several if facts(name).merges in {"sum", "difference"})
+    added = Counter(name for name in several if facts(name).merges in {"sum", "difference", "fused"})
     assert {name: told[name] for name in added} == added
 
 
@@ -488,6 +520,8 @@ def test_the_sum_that_such_a_product_stands_for_says_so():
         lambda h, w: w[2](h) * (1 + f(h, w)),  # two functions of h
         lambda h, w: h + w[2](h * (1 + torch.tanh(h))),
         lambda h, w: h * (h @ w[0].weight + w[0].bias),  # a bias
+        # streams that are mixed by shares of which none is zero
+        lambda h, w: w[1]((h * (1e-6 + torch.softmax(w[0](h)[..., :1], 1))).sum(1)),
     ],
 )
 def test_a_gate_without_a_constant_or_without_a_weight_is_no_sum(made):
@@ -549,6 +583,10 @@ def lstm(h, w):
     return s
 
 
+def test_affine_couplings_are_said_to_be_left_out():
+    assert traced(affine_coupling).outline.skips_left_out().startswith("4 sums look like skip connections")
+
+
 @pytest.mark.parametrize("lerp", [False, True])
 def test_the_first_step_of_a_recurrence_from_a_constant_state_is_none_of_a_network(lerp):
     """W x + r(x) U s, with s = 0: affine beside nonlinear, as a projected shortcut, but W is used again."""
@@ -566,10 +604,17 @@ def state_space(h, w):
     return w[2](torch.stack(states, 1))
 
 
+def gru_once(h, w):
+    x, s = h[:, :2], torch.tanh(w[7](h[:, 2:]))
+    z, r = torch.sigmoid(w[0](x) + w[1](s)), torch.sigmoid(w[2](x) + w[3](s))
+    return z * s + (1 - z) * torch.tanh(w[4](torch.cat([r * s, x], 1)))[:, :2]
+
+
 NO_SKIPS: dict[str, Callable] = {
     "two SwiGLUs": lambda h, w: F.silu(w[0](h)) * w[1](h) + F.silu(w[2](h)) * w[3](h),
     "two gated branches": lambda h, w: torch.sigmoid(w[4](h)) * f(h, w) + torch.sigmoid(w[5](h)) * f(h, w, 2),
     "a GRU": gru,
+    "a single step of a GRU": gru_once,
     "a GRU by lerp": functools.partial(gru, lerp=True),
     "an LSTM": lstm,
     "a state space": state_space,

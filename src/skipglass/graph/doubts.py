@@ -17,7 +17,7 @@ from skipglass.graph.reasons import (
 from skipglass.graph.sides import EVERY, Side, Way, ways
 from skipglass.graph.sums import AFFINE, GATED, MIXED, PLAIN, UNBENT, UNKNOWN, WEIGHED, Sum, Verdict, meeting
 
-__all__ = ["almost", "beside"]
+__all__ = ["almost", "beside", "gated"]
 
 
 def almost(s: Sum) -> Verdict | None:
@@ -87,9 +87,8 @@ def beside(s: Sum) -> Verdict:
         return s.parallel("attention logits")
     if is_of_the_loss(s.graph, s.node):
         return s.parallel("terms of a loss")
-    gated = [(*order, place) for order in s.orders if order[0].weighs and (place := _gated(s, *order)) is not None]
-    if gated:
-        return s.parallel("a gated shortcut", any(skips_over(s.graph, s.node, *each) for each in gated))
+    if (verdict := gated(s)) is not None:
+        return verdict
     if not any(s.at_join(one) & ~AFFINE for one in s.sides):
         return s.parallel("both affine")
     if not any(_overlap(s, place) for place in s.sides[0].places):
@@ -99,17 +98,37 @@ def beside(s: Sum) -> Verdict:
     return s.parallel("no side is plain")
 
 
-def _gated(s: Sum, branch: Side, shortcut: Side) -> Place | None:
-    """The signal that a shortcut would carry plainly but for products entry by entry with another signal.
+def gated(s: Sum, coupled: bool = False) -> Verdict | None:
+    """A shortcut that would be one but for products entry by entry; or by what another piece gives."""
+    found: list[tuple[Side, Side, Place]] = []
+    # pieces of several tensors are no coupling: one may be the condition of another
+    if coupled and s.join == len(s.graph.nodes):
+        return None
+    for branch, shortcut in s.orders:
+        place = _gated_at_join(s, branch, shortcut) if branch.weighs else None
+        if branch.weighs and place is None and not coupled:
+            place = _gated_stream(s, branch, shortcut)
+        if place is not None:
+            found.append((branch, shortcut, place))
+    if not found:
+        return None
+    return s.parallel("a gated shortcut", any(skips_over(s.graph, s.node, *each) for each in found))
+
+
+def _gated_at_join(s: Sum, branch: Side, shortcut: Side) -> Place | None:
+    """The signal of the join that a shortcut would carry plainly but for products entry by entry."""
+    if s.at_join(branch, UNBENT | GATED):
+        return None
+    part = shortcut.weightless
+    return next((place for place in part.places if place in s.ends and part.kinds(place) & GATED), None)
+
+
+def _gated_stream(s: Sum, branch: Side, shortcut: Side) -> Place | None:
+    """The nearer signal that a shortcut would carry plainly but for products entry by entry.
 
     A gate that both sides share, as t and 1 - t of a highway, may be nearer: then the branch must start at the signal.
     """
-    part, within = shortcut.weightless, branch.weightless
-    if not s.at_join(branch, UNBENT | GATED):
-        met = next((place for place in part.places if place in s.ends and part.kinds(place) & GATED), None)
-        if met is not None:
-            return met
-    nearer = False
+    part, within, nearer = shortcut.weightless, branch.weightless, False
     for place in part.places:
         own, read = part.piece(place, GATED), branch.piece(place)
         if own is None or read is None or shared(own, read) is Shared.NOTHING:

@@ -4,12 +4,13 @@ x + t (f - x) is a block with an interpolation inside, t f + (1-t) x the same fu
 none; x + x f is a block, and x (1 + f) the same function with no sum of signals at all.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from skipglass.graph.joins import PLAIN, above, plain_source, weighs
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
-from skipglass.graph.sides import Side, Way, ways
+from skipglass.graph.sides import Side, Way, crossed, ways
+from skipglass.graph.stacks import SUMMED, fate
 
 __all__ = ["FACTORED", "INTERPOLATED", "interpolations", "is_factored", "is_one_of", "scales_its_shortcut"]
 
@@ -71,9 +72,11 @@ def scales_its_shortcut(graph: Graph, branch: Edge, shortcut: Edge) -> bool:
 
 
 def _is_of_two_factors(graph: Graph, node: int) -> bool:
-    """Whether a node multiplies two signals entry by entry."""
-    known: Sequence[Edge] = graph.edges[node]
-    return graph.roles[node] == "product" and len(known) == 2 and graph.operations[node] == "Mul"
+    """Whether a node multiplies two signals entry by entry, and is no contraction that is written out."""
+    edges = graph.edges[node]
+    if graph.roles[node] != "product" or len(edges) != 2 or graph.operations[node] != "Mul":
+        return False
+    return all(crossed(graph, node, e)[0] is Way.GATED for e in edges)
 
 
 def _weighs_the_same(graph: Graph, node: int, x: Edge, f: Edge) -> bool:
@@ -100,4 +103,7 @@ def _is_a_summand(graph: Graph, node: int) -> bool:
     users = graph.users[node]
     while len(users) == 1 and graph.roles[users[0]] in PLAIN and len(graph.edges[users[0]]) == 1:
         users = graph.users[users[0]]
-    return len(users) == 1 and len(graph.edges[users[0]]) > 1 and bool(facts(graph.operations[users[0]]).merges)
+    if len(users) != 1 or len(graph.edges[users[0]]) < 2:
+        return False
+    known = facts(graph.operations[users[0]])
+    return bool(known.merges) or (known.joins and fate(graph, users[0]) == SUMMED)

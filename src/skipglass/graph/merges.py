@@ -142,6 +142,8 @@ def _merge(graph: Graph, node: int, joins: Sequence[int]) -> Merge | None:
         may_be = found == "block" or (found == "doubtful" and len(edges) == 2) or _decisive(graph, node, pair, joins)
         if may_be and not _pools(graph, node, pair, join, kind):
             return Merge(node, join, "doubtful", _doubt(graph, node, kind))
+    # a product that is added to a signal in one operation is a sum of two signals as well
+    adds = adds or (kind == "fused" and graph.roles[node] == "product")
     return Merge(node, join, "parallel" if kind else "apart", _beside(kind)) if adds else None
 
 

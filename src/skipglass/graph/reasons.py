@@ -111,10 +111,11 @@ def is_coupled(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
     return read and any(_goes_on(graph, place, WHOLE, inside) for place in sources)
 
 
-def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place]) -> bool:
+def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place], ungated: bool = False) -> bool:
     """Whether a branch reads a signal by a path of which nothing is read outside of the branch.
 
-    In W f(h) + U t the one side starts at h, which others read, though it is made of t as well.
+    In W f(h) + U t the one side starts at h, which others read, though it is made of t as well. If ``ungated``,
+    then not by a product of it, entry by entry, with a gate.
     """
     inside, wanted = {*branch.nodes, node}, {v for v, _ in places}
     seen, stack = {branch.edge.to}, [branch.edge.to]
@@ -124,7 +125,9 @@ def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place]) 
             return True
         # only what the branch alone reads is a way into it
         if inside.issuperset(graph.users[v]):
-            following = {e.to for e in graph.edges[v]} - seen
+            below = {e.to for e in graph.edges[v]}
+            gated = ungated and graph.roles[v] == "product" and facts(graph.operations[v]).entrywise
+            following = set() if gated and below & wanted else below - seen
             seen |= following
             stack += following
     return False
@@ -133,17 +136,17 @@ def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place]) 
 def skips_over(graph: Graph, node: int, branch: Side, shortcut: Side, place: Place) -> bool:
     """Whether a sum of a branch and a signal that is gated looks like a skip connection around the branch.
 
-    So it does where all that enters the sum comes of that signal. Else the branch has to start at the signal, and no
-    weight of it is used at another step: a recurrence gates its state, too, along with what enters at each step.
+    So it does where all that enters the sum comes of that signal. Else the branch has to start at the signal, not at a
+    multiple of it as a GRU's does, and no weight of it is used at another step: a recurrence gates its state, too,
+    along with what enters at each step.
     """
     if _is_scaled_by_zeros(graph, branch.edge):
         return False
     if place[0] == branch.join or (branch.join == len(graph.nodes) and [place] == graph.targets):
-        own, read = shortcut.weightless.piece(place), branch.piece(place)
-        return own is not None and read is not None and shared(own, read) is not Shared.NOTHING
+        return True
     # the signal itself, or what plain operations on it alone make of it: a copy, a norm
     copies = [(v, 0) for v in shortcut.weightless.nodes if plain_source(graph, (v, 0)) == place]
-    if not starts_at(graph, node, branch, [place, *copies]):
+    if not starts_at(graph, node, branch, [place, *copies], ungated=True):
         return False
     weights = _parameters(graph, node, branch)
     again = any(_used(graph, user) & weights.keys() for _, user in above(graph, node, lambda *_: True))

@@ -1,8 +1,8 @@
 """What becomes of signals that were put side by side: a sum, where the axis that tells them apart is summed over.
 
 The axis is followed upwards through whatever keeps signals plain, and through products with another signal. Nothing
-becomes of signals that a weight reads side by side, as in a dense net, that are picked apart again, or that a
-nonlinearity or the loss's own sum meets first.
+becomes of signals that a weight reads side by side, as in a dense net, all entries of them, that are picked apart
+again, or that a nonlinearity or the loss's own sum meets first.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from skipglass.graph.nodes import Graph
 from skipglass.graph.operations import facts
 from skipglass.graph.saved import axis, carried, dimensions, saved_tensor
 
-__all__ = ["GATED", "fate"]
+__all__ = ["GATED", "SUMMED", "fate"]
 
 SUMMED, UNSURE, GATED, APART = "sum", "alike", "gated sum", ""
 """What becomes of them, in the words of `Operation.merges`: all are added up, they may be, they stay apart."""
@@ -83,7 +83,7 @@ def _after(graph: Graph, below: Along, above: int, start: int) -> str | Along:
     if known.reads == 3:
         return _attended(graph, below, above)
     if len(graph.edges[above]) > 1 or role == "weight":
-        return APART
+        return UNSURE if role == "weight" and _is_weighed_over(graph, below, above) else APART
     if below.dim == len(old):  # parts of a complex number
         if graph.operations[above] == "ViewAsReal":
             return replace(below, node=above)
@@ -101,6 +101,8 @@ def _after(graph: Graph, below: Along, above: int, start: int) -> str | Along:
 def _worked(graph: Graph, below: Along, above: int) -> str | Along:
     """After an operation on this signal alone that is no view."""
     known, plain = facts(graph.operations[above]), graph.roles[above] in {"linear", "norm"}
+    # a product with parameters is opaque if it is summed later: for signals of one entry each it only scales them
+    plain = plain or (graph.roles[above] == "opaque" and known.entrywise and known.role == "linear" and below.each)
     old, new = graph.shape(below.node), graph.shape(above)
     axes = dimensions(graph.nodes[above], max(len(old), 1))
     if known.joins:  # constants beside
@@ -133,6 +135,16 @@ def _multiplied(graph: Graph, below: Along, above: int) -> str | Along:
     slots = {e.slot for e in graph.edges[above] if e.to == below.node}
     over = {len(old) - 1 if slot == left else len(old) - 2 for slot in slots & {left, right}}
     return GATED if below.dim in over else APART
+
+
+def _is_weighed_over(graph: Graph, below: Along, above: int) -> bool:
+    """Whether a matrix of parameters adds up signals with one entry each, each times a number of its own."""
+    known, way, old = facts(graph.operations[above]), graph.contraction(above), graph.shape(below.node)
+    if way is None or known.convolves or not below.each or below.mingled or len(graph.edges[above]) > 1:
+        return False
+    # the signal's last axis where it comes first, or else the one before
+    transposed = way[0] > way[1]
+    return below.dim == max(len(old) - 1 - transposed, 0)
 
 
 def _attended(graph: Graph, below: Along, above: int) -> str:

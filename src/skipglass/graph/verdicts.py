@@ -15,7 +15,7 @@ Every other sum of two signals is *parallel*, with a reason; or *doubtful*, wher
 
 from collections.abc import Collection, Sequence
 
-from skipglass.graph.doubts import almost, beside
+from skipglass.graph.doubts import almost, beside, gated
 from skipglass.graph.joins import ends, plain_source
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
@@ -198,9 +198,9 @@ def _projected(s: Sum) -> Verdict | None:
         own = join == s.join < len(s.graph.nodes) or starts_at(s.graph, s.node, branch, given)
         # from here on both sides weigh and one is affine: what else is written so is ruled out, one by one
         if both is Shared.NOTHING or not own or (join != s.join and _passes_by(s, branch, join)):
-            return s.parallel("different signals")
+            return gated(s, coupled=True) or s.parallel("different signals")
         if join != s.join and _factors(s.graph, branch):
-            return s.parallel("modulation")
+            return gated(s, coupled=True) or s.parallel("modulation")
         if into_attention(s.graph, s.node):
             return s.parallel("attention logits")
         if recurs(s.graph, s.node, branch, shortcut):
