@@ -67,7 +67,6 @@ TOP_DOWN = "of the backbone, and where two levels of the pyramid meet"
 REGIONS = f"{TOP_DOWN}; the pooling of regions is a custom function"
 DETECTORS: dict[str, tuple[int, str]] = {
     "fasterrcnn_resnet50_fpn": (19, f"16 and 3 {REGIONS}"),
-    "fasterrcnn_resnet50_fpn_v2": (19, f"16 and 3 {REGIONS}"),
     "fasterrcnn_mobilenet_v3_large_fpn": (11, f"10 and 1 {REGIONS}"),
     "maskrcnn_resnet50_fpn": (19, f"16 and 3 {REGIONS}"),
     "keypointrcnn_resnet50_fpn": (19, f"16 and 3 {REGIONS}"),
@@ -149,7 +148,7 @@ def detector(name: str) -> tuple[nn.Module, Inputs]:
         name, weights=None, weights_backbone=None, num_classes=2, trainable_backbone_layers=None, **settings
     )
     if name.startswith("ssd"):
-        model.transform.fixed_size = (64, 64) if "lite" in name else (264, 264)  # as small as its convolutions allow
+        model.transform.fixed_size = (64, 64) if "lite" in name else (272, 272)  # as small as its convolutions allow
     return Losses(model.train()), torch.rand(1 if name == "ssd300_vgg16" else 2, 3, 64, 64)
 
 

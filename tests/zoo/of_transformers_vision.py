@@ -165,7 +165,7 @@ ROWS: dict[str, Row] = {
     "pp_lcnet": (0, "", {}, None),
     "pp_lcnet_v3": (
         86,
-        "where the size stays, four of each convolution beside each other, and one of one pixel by channel, are added to h",
+        "where the size stays, h and four of each convolution beside it, and one of one pixel by channel, are added",
         {},
         None,
     ),
