@@ -2,8 +2,12 @@
 
 import sys
 import warnings
+from types import FrameType
 
-__all__ = ["DecompositionError", "InputError", "StorageError", "UserError", "one_line", "warn"]
+__all__ = ["DecompositionError", "InputError", "StorageError", "UserError", "asked", "one_line", "warn"]
+
+OURS = {"skipglass", "functools", "contextlib"}
+"""Whose frames lie between the user's code and a function of this package: cached properties and contexts, too."""
 
 
 class UserError(Exception):
@@ -29,8 +33,20 @@ def one_line(error: BaseException) -> str:
 
 def warn(text: str) -> None:
     """Warn at the line of the user's code that called the package, however deep the call is inside it."""
-    ours = {"skipglass", "functools", "contextlib"}  # cached properties and contexts lie between our own frames
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ours:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, stacklevel=level)
+    warnings.warn(text, stacklevel=len(_frames()))
+
+
+def asked() -> str:
+    """Return the name of what the user called: the outermost function of this package, however deep the call is."""
+    named = [f.f_code for f in _frames()[:-1] if f.f_globals["__name__"].startswith("skipglass")]
+    called = [code.co_qualname for code in named if code.co_name != "<module>"]  # an example in a docstring
+    return called[-1].removesuffix(".__init__")
+
+
+def _frames() -> list[FrameType]:
+    """The frames from the caller outwards to the first of the user's."""
+    frames, frame = [], sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OURS:
+        frames.append(frame)
+        frame = frame.f_back
+    return [*frames, frame]

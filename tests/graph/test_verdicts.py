@@ -69,6 +69,23 @@ def attention_residuals(h, w):
     return torch.stack(v).sum(0)
 
 
+def attention_residuals_fused(h, w):
+    v = [h]
+    for k in (0, 2):
+        stacked = torch.stack(v, -2)
+        query = w[8].weight[:1].expand(*stacked.shape[:-2], 1, D)
+        v.append(f(F.scaled_dot_product_attention(query, F.layer_norm(stacked, (D,)), stacked)[..., 0, :], w, k))
+    return torch.stack(v).sum(0)
+
+
+def attention_residuals_one_by_one(h, w):
+    v = [h]
+    for k in (0, 2):
+        share = torch.softmax(torch.cat([F.layer_norm(y, (D,)) @ w[8].weight[0][:, None] for y in v], -1), -1)
+        v.append(f(sum(a[..., None] * y for a, y in zip(share.unbind(-1), v, strict=True)), w, k))
+    return v[-1]
+
+
 def two_lanes(h, w):
     a, b = h, h.flip(-1)
     for k in (0, 2, 4):
@@ -183,6 +200,22 @@ def preactivated(h, w):
     return w[0](own) + f(other, w, 2)
 
 
+def preactivated_by_a_frozen_weight(h, w):
+    """Its matrix leaves no trace of a parameter, as under autocast."""
+    frozen = torch.linspace(-1, 1, D * D, dtype=h.dtype).sin().reshape(D, D)
+    return torch.relu(F.layer_norm(h, (D,))) @ frozen + f(torch.relu(h), w, 2)
+
+
+def chain_behind_a_norm(h, w):
+    """Blocks inside a branch, which a root mean square that is written out and a gate close: no modulation."""
+    x, t = h
+    h = w[7](x)
+    y, gate = w[0](h), torch.sigmoid(w[9](t))
+    for k in (1, 3):
+        y = y + f(y + w[8](t), w, k)
+    return h + gate * y * torch.rsqrt(y.square().mean(-1, keepdim=True))
+
+
 def pooled(h, w):
     return F.max_pool1d(h, 2) + F.max_pool1d(f(h, w), 2)
 
@@ -255,6 +288,14 @@ def inner_and_outer(h, w):
     return y
 
 
+def delta_rule(h, w):
+    """v - k S with a state that is zero yet, where v has passed a triangular system (gated delta nets)."""
+    k, v, state = torch.tanh(w[0](h)), torch.tanh(w[1](h)), h.new_zeros(len(h), D, D)
+    system = torch.tril(k @ k.mT, -1) + torch.eye(h.shape[1], dtype=h.dtype)
+    v, k = (torch.linalg.solve_triangular(system, u, upper=False, unitriangular=True) for u in (v, k))
+    return w[3](k @ state + (k @ k.mT) @ (v - k @ state))
+
+
 B, P, Q = "block", "parallel", "doubtful"
 CELL = [(P, "a recurrence")] * 4
 TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
@@ -287,6 +328,10 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "attention logits": (content_bias, [(P, "attention logits")]),
     "hyper-connections": (hyper_connections, [(P, "no side is plain"), (B, "mixing")]),
     "attention residuals": (attention_residuals, [(Q, "a gated dense connection"), (Q, "a sum of several signals")]),
+    "attention residuals by fused attention": (
+        attention_residuals_fused,
+        [(Q, "a gated dense connection"), (Q, "a sum of several signals")],
+    ),
     "two lanes": (two_lanes, [(P, "both plain"), (B, "identity"), (B, "identity")] * 3),
     "coupling": (coupling, [(B, "identity")] * 4),
     "recurrence": (recurrence, [(P, "different signals")] * 3),
@@ -299,6 +344,10 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "skips of WaveNet": (skips_of_wavenet, [(B, "identity"), (P, "different signals")]),
     "a normed rest": (normed_rest, [(Q, "a part of its branch is plain")]),
     "a preactivated projection": (preactivated, [(Q, "it may have a projected shortcut")]),
+    "a preactivated projection by a frozen weight": (
+        preactivated_by_a_frozen_weight,
+        [(Q, "it may have a projected shortcut")],
+    ),
     "a weight twice in a gated branch": (gated_in_one_operation, [(Q, "a sum of several signals")]),
     "steps averaged": (steps_averaged, [(P, "a recurrence")] * 3 + [(P, "no side is plain")]),
     "a weight that the signal chooses": (weighted_by_the_signal, [(Q, "a nonlinearity is on its shortcut")]),
@@ -314,6 +363,7 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
         functools.partial(two_streams, ends=lambda a, b: torch.cat([a, b], 1).mean(1)),
         [(B, "identity")] * 3 + [(P, "no side is plain")],
     ),
+    "a delta rule": (delta_rule, [(P, "one side is zero")] * 2),
     "in place": (in_place, [(Q, "it may stand for a sum"), (P, "entries of one signal in the place of another's")]),
     "side by side": (written_side_by_side, []),
     "a rotation of pairs": (rotated, [(B, "identity")]),
@@ -332,6 +382,10 @@ PAIRS: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "a condition that is the last shift": (
         last_modulation,
         [(P, "different signals"), (B, "identity"), (P, "modulation")],
+    ),
+    "a chain of blocks behind a norm and a gate": (
+        chain_behind_a_norm,
+        [(P, "both affine"), (B, "identity"), (P, "different signals"), (B, "identity"), (B, "identity")],
     ),
     "a stream added twice": (inner_and_outer, [(B, "identity")] * 4),
     "a projected shortcut beside a time": (
@@ -388,6 +442,145 @@ def test_a_label_that_depends_on_how_a_highway_is_written_says_so(made, which):
     outline = traced(made).outline
     assert [one.by_form for one in outline.verdicts][which]
     assert "labels that depend on how a function is written" in str(outline)
+
+
+def scaled_by_itself(h, w):
+    return h * (1 + f(h, w))
+
+
+def scaled_down(h, w):
+    return torch.rsub(torch.sigmoid(f(F.layer_norm(h, (D,)), w)), 2) * h
+
+
+def normed_and_scaled(h, w):
+    return F.layer_norm(h, (D,)) * (f(h.mean(1, keepdim=True), w) + 1)
+
+
+def scaled_by_a_parameter(h, w):
+    return h * (w[7].bias + torch.sigmoid(f(h, w)))
+
+
+WRITTEN = "labels that depend on how a function is written, as x (1 + f) or x + x f: 1"
+
+
+@pytest.mark.parametrize("made", [scaled_by_itself, scaled_down, normed_and_scaled, scaled_by_a_parameter])
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_skip_connection_that_is_written_as_a_product_is_named(made, inner):
+    """x (1 + f(x)) is x + x f(x), a block, where x is the network's input as well as where it is a stream."""
+    trace = traced(lambda h, w: w[8](made(torch.tanh(w[9](h)) if inner else h, w)))
+    assert verdicts(trace) == [(P, "x + x f(x) written as a product")]
+    assert WRITTEN in str(trace.outline)
+    assert "looks like a skip connection and is not counted: Mul" in trace.outline.skips_left_out()
+
+
+def test_the_sum_that_such_a_product_stands_for_says_so():
+    trace = traced(lambda h, w: h + h * f(h, w))
+    assert verdicts(trace) == [(B, "identity")]
+    assert WRITTEN in str(trace.outline)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda h, w: h * torch.sigmoid(f(h.mean(1, keepdim=True), w)),  # squeeze and excitation
+        lambda h, w: w[2](F.silu(w[0](h)) * w[1](h)),  # SwiGLU
+        lambda h, w: (lambda y: w[1](0.5 * y * (1 + torch.tanh(y))))(w[0](h)),  # an activation that is written out
+        lambda h, w: w[2](h) * (1 + f(h, w)),  # two functions of h
+        lambda h, w: h + w[2](h * (1 + torch.tanh(h))),
+        lambda h, w: h * (h @ w[0].weight + w[0].bias),  # a bias
+    ],
+)
+def test_a_gate_without_a_constant_or_without_a_weight_is_no_sum(made):
+    assert "how a function is written" not in str(traced(made).outline)
+
+
+def highway_of_two_gates(h, w):
+    return torch.sigmoid(w[2](h)) * h + torch.sigmoid(w[3](h)) * f(h, w)
+
+
+def gated_shortcut(h, w):
+    return torch.sigmoid(w[2](h)) * h + f(h, w)
+
+
+def lerped(h, w):
+    return torch.lerp(h, f(h, w), torch.sigmoid(w[3](h)))
+
+
+def highway_with_a_condition(h, w):
+    x, c = h
+    t = torch.sigmoid(w[3](x) + w[4](c))
+    return w[5](t * f(x + c, w) + (1 - t) * x)
+
+
+SKIPS = [
+    highway,
+    highway_of_two_gates,
+    gated_shortcut,
+    lerped,
+    highway_with_a_condition,
+    attention_residuals_one_by_one,
+]
+
+
+@pytest.mark.parametrize("made", SKIPS)
+def test_a_gated_shortcut_is_said_to_be_left_out(made):
+    """Whatever it is written as: a reader of `measure` need not read the outline to hear of it."""
+    trace = traced(made, pair=made is highway_with_a_condition)
+    assert sum(one.skips for one in trace.outline.verdicts) == 1
+    notes = sg.measure(trace).notes
+    assert any("1 sum looks like a skip connection and is not counted: " in note for note in notes), notes
+
+
+def gru(h, w, lerp=False, start=None):
+    s = torch.tanh(w[6](h[:, 0])) if start is None else start
+    for x in h.unbind(1):
+        z, r = torch.sigmoid(w[0](x) + w[1](s)), torch.sigmoid(w[2](x) + w[3](s))
+        n = torch.tanh(w[4](x) + r * w[5](s))
+        s = torch.lerp(n, s, z) if lerp else (1 - z) * n + z * s
+    return s
+
+
+def lstm(h, w):
+    s = c = torch.tanh(w[8](h[:, 0]))
+    for x in h.unbind(1):
+        i, u, o, g = (w[k](x) + w[k + 4](s) for k in range(4))
+        c = torch.sigmoid(u) * c + torch.sigmoid(i) * torch.tanh(g)
+        s = torch.sigmoid(o) * torch.tanh(c)
+    return s
+
+
+@pytest.mark.parametrize("lerp", [False, True])
+def test_the_first_step_of_a_recurrence_from_a_constant_state_is_none_of_a_network(lerp):
+    """W x + r(x) U s, with s = 0: affine beside nonlinear, as a projected shortcut, but W is used again."""
+    trace = traced(functools.partial(gru, lerp=lerp, start=torch.zeros(D, dtype=torch.float64)))
+    assert not trace.outline.blocks
+    assert not trace.outline.doubts("blocks")
+
+
+def state_space(h, w):
+    """Mamba: s ← exp(-d) s + d b u, with s = 0 at first."""
+    d, b, s, states = F.softplus(w[0](h)), w[1](h), torch.zeros_like(h[:, 0]), []
+    for k in range(h.shape[1]):
+        s = torch.exp(-d)[:, k] * s + (d * b * h)[:, k]
+        states.append(s)
+    return w[2](torch.stack(states, 1))
+
+
+NO_SKIPS: dict[str, Callable] = {
+    "two SwiGLUs": lambda h, w: F.silu(w[0](h)) * w[1](h) + F.silu(w[2](h)) * w[3](h),
+    "two gated branches": lambda h, w: torch.sigmoid(w[4](h)) * f(h, w) + torch.sigmoid(w[5](h)) * f(h, w, 2),
+    "a GRU": gru,
+    "a GRU by lerp": functools.partial(gru, lerp=True),
+    "an LSTM": lstm,
+    "a state space": state_space,
+    "PyTorch's GRU": lambda h, w: nn.GRU(D, D, dtype=h.dtype)(h)[0],
+    "PyTorch's LSTM": lambda h, w: nn.LSTM(D, D, dtype=h.dtype)(h)[0],
+}
+
+
+@pytest.mark.parametrize("name", NO_SKIPS)
+def test_gates_of_two_signals_and_recurrences_are_no_skips(name):
+    assert traced(NO_SKIPS[name]).outline.skips_left_out() == ""
 
 
 def test_what_measure_says_of_sums():

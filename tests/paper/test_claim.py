@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from skipglass.paper.claim import SHOWN, Claim, sentence
-from skipglass.paper.rules import grows, identity, within
+from skipglass.paper.rules import above, grows, identity, within
 
 
 def change(recordings):
@@ -27,10 +27,26 @@ UP, DOWN = [1.0, 1.1, 0.9, 1.05], [-1.0, -1.1, -0.9, -1.05]
 def test_the_finding_has_verdict_numbers_and_seeds():
     found = claim().finding(recordings(a=UP, b=DOWN, c=[0.05, 0.051, 0.049]))
     assert found.verdict == "supported (2 of 3 settings, 1 of them small)"
-    assert "1.012 ± 0.085 (run-a); -1.012 ± 0.085 (run-b); 0.05000 ± 0.00100 (run-c, small)" in found.measured
-    assert found.measured.startswith("Change of depth, in blocks (mean ± standard deviation): ")
-    assert "above 0 in 2 of 3, outside in 1, open in 0 (Student's t, Holm over 3 settings)" in found.measured
+    assert found.parts == (
+        "Change of depth, in blocks (mean ± standard deviation; Student's t, Holm over 3 settings)",
+        "Above 0 in 2 of 3: 1.012 ± 0.085 (run-a); 0.05000 ± 0.00100 (run-c, small)",
+        "Below 0 in 1 of 3: -1.012 ± 0.085 (run-b)",
+    )
+    assert found.measured == ". ".join(found.parts)
     assert found.seeds == "n = 3 to 4 per setting"
+
+
+def test_the_verdict_says_how_many_settings_are_undetermined():
+    open_ = claim().finding(recordings(a=UP, b=[1.0, -1.1, 0.9], c=[1.0, -1.2, 0.9]))
+    assert open_.verdict == "supported (1 of 3 settings, 2 undetermined)"
+    assert open_.parts[-1].startswith("Undetermined in 2 of 3: 0.3 ± 1.2 (run-b); ")
+    against = claim().finding(recordings(a=DOWN, b=[1.0, -1.1, 0.9]))
+    assert against.verdict == "not supported (0 of 2 settings, 1 undetermined)"
+
+
+def test_differences_of_equal_numbers_are_nought():
+    found = claim(rule=above(0.05)).finding(recordings(a=[0.0, 1e-18, -2e-18], b=[0.0, 0.0]))
+    assert found.parts[1] == "Below 0.05 in 2 of 2: 0 (run-a); 0 (run-b)"
 
 
 def test_what_is_missing_or_not_finite_is_said():
@@ -59,7 +75,7 @@ def test_other_measures_and_numbers_beside_are_told_and_do_not_decide():
         note="blocks are those of the network",
     ).finding(recordings(a=UP))
     assert found.verdict == "supported (1 of 1 setting)"
-    assert "By other measures: whole batch, not supported" in found.measured
+    assert "By the same rule, whole batch: -1.012 ± 0.085 (run-a): not supported" in found.parts
     assert "At the start: 7 (a)" in found.measured
     assert found.measured.endswith("Blocks are those of the network")
 
@@ -68,7 +84,13 @@ def test_many_settings_are_counted_not_listed():
     many = {f"s{k}": [1.0 + k, 1.1 + k] for k in range(SHOWN + 1)}
     text = sentence("change", grows().judge(many), grows())
     assert "s3" not in text
-    assert "median 4.05, from 1.05 to 7.05" in text
+    assert "median 5.05, from 1.05 to 9.05" in text
+
+
+def test_the_one_of_many_exact_settings_that_lies_outside_is_named():
+    many = {f"s{k}": [0.1 * k] for k in range(SHOWN + 1)}
+    rule = within(high=0.75)
+    assert sentence("error", rule.judge(many), rule).endswith("in 8 of 9 settings; above 0.75: 0.8 (s8)")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """Measuring, finding and loading recordings: the same for every experiment."""
 
+import os
+
 import pytest
 import xarray as xr
 from rich.progress import Progress
 
 from skipglass import record
 from skipglass.errors import StorageError
+from skipglass.paper import experiment as experiments
 from skipglass.paper.experiment import Experiment, Options, Recording, is_there
 
 
@@ -18,9 +21,9 @@ def experiment(recordings, finds=None, **more):
     return Experiment(("numbers",), finds, lambda options, folder: recordings, lambda r, f: ([], {}), **more)
 
 
-def measure(found, folder, **options):
+def measure(found, folder, workers=1, **options):
     with Progress(disable=True) as progress:
-        found.measure(folder, Options(**options), progress)
+        experiments.measure([found], folder, Options(**options), progress, workers)
 
 
 def numbers(first=1.0, second=2.0, **more):
@@ -38,6 +41,18 @@ def test_what_is_measured_is_found_and_loaded(tmp_path):
     measure(one, tmp_path)
     assert one.is_recorded(tmp_path)
     assert {name: float(data.value) for name, data in one.load(tmp_path).items()} == {"first": 1.0, "second": 2.0}
+
+
+def test_other_processes_compute_and_what_lasts_stays_in_this_one(tmp_path):
+    def where(tell):
+        return constant(float(os.getpid()))
+
+    lasting = Recording("number", where, lasting=True)
+    one = experiment({"first": Recording("number", where), "second": Recording("number", where), "third": lasting})
+    measure(one, tmp_path, workers=2)
+    found = {name: int(record.load(tmp_path / f"{name}.nc").value) for name in ("first", "second", "third")}
+    assert found["third"] == os.getpid()
+    assert os.getpid() not in (found["first"], found["second"])
 
 
 def test_it_is_measured_again_unless_the_user_resumes_or_it_lasts(tmp_path):
@@ -104,7 +119,7 @@ def test_progress_is_told(tmp_path):
         return constant(1.0)
 
     with Progress(disable=True) as progress:
-        experiment({"first": Recording("number", compute)}).measure(tmp_path, Options(), progress)
+        experiments.measure([experiment({"first": Recording("number", compute)})], tmp_path, Options(), progress)
         assert progress.tasks[0].total == progress.tasks[0].completed == 1
 
 

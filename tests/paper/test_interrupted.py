@@ -6,6 +6,7 @@ from rich.progress import Progress
 from skipglass import record
 from skipglass.paper import Options, figure1, survey
 from skipglass.paper.drift_runs import Run, drift_run
+from skipglass.paper.experiment import measure
 from skipglass.training import Interrupted, train
 
 
@@ -34,5 +35,5 @@ def test_figure_1_trains_again_what_was_stopped(tmp_path, monkeypatch):
     with pytest.raises(Interrupted) as early:
         train(figure1.settings_of(name, seeds=2, epochs=2), on_epoch=interrupt)
     path = record.save(early.value.recording, tmp_path / f"{name}.nc", kind="training")
-    figure1.FIGURE1.measure(tmp_path, Options(seeds=2, epochs=2, resume=True), Progress(disable=True))
+    measure([figure1.FIGURE1], tmp_path, Options(seeds=2, epochs=2, resume=True), Progress(disable=True))
     assert record.load(path).attrs["epochs_done"] == 2

@@ -1,5 +1,6 @@
 """Figures 2 and 3 and the measured depth: trained once, kept, drawn from recordings."""
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 import xarray as xr
 from rich.progress import Progress
+from typer.testing import CliRunner
 
+from skipglass.cli.main import app
 from skipglass.errors import StorageError
 from skipglass.paper import LIVE, Options, recorded, reproduce, write_report
 from skipglass.paper import resnet_runs as runs
-from skipglass.paper.experiment import is_there
+from skipglass.paper.experiment import is_there, measure
 from skipglass.paper.interventions import INTERVENTIONS
 from skipglass.paper.networks import NETWORKS, committed_networks
 from skipglass.paper.page import paper_report
@@ -269,8 +272,7 @@ def test_the_panels_show_the_recordings_and_say_what_was_trained(networks):
 def test_figures_2_and_3_are_drawn_from_the_committed_recordings(tmp_path):
     """Panel for panel as in the paper, with the depth beside."""
     with Progress(disable=True) as progress:
-        NETWORKS.measure(tmp_path, Options(recorded=RESULTS), progress)
-        INTERVENTIONS.measure(tmp_path, Options(recorded=RESULTS), progress)
+        measure([NETWORKS, INTERVENTIONS], tmp_path, Options(recorded=RESULTS), progress)
     copied = {path.name for path in tmp_path.iterdir()}
     assert copied == {path.name for path in (RESULTS / "resnets" / "recordings").glob("*.nc")}
     assert {path.name for path in committed_networks(RESULTS)} < copied
@@ -357,3 +359,15 @@ def test_two_recordings_of_one_run_are_not_two_seeds(folder, tmp_path):
         (tmp_path / f"{copy}.nc").write_bytes((folder / "recordings" / f"{name}.nc").read_bytes())
     with pytest.raises(StorageError, match=rf"{name}\.nc.* resnet-copy\.nc"):
         NETWORKS.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", runs.RUNS)
+def test_each_run_has_a_command_of_its_own_that_trains_the_same(monkeypatch, tmp_path, name):
+    started = []
+    monkeypatch.setattr("skipglass.cli.training.run", lambda *args, **_: started.append(args))
+    for run in runs.RUNS[name]:
+        program, *arguments = shlex.split(runs.train_command(run).replace("DIR", str(tmp_path)))
+        done = CliRunner().invoke(app, arguments)
+        assert (program, done.exit_code) == ("skipglass", 0), (arguments, done.output)
+        _, experiment, _, given = started.pop()
+        assert type(run)(experiment.removesuffix("-resnet"), **given) == run

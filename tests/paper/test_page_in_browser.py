@@ -1,12 +1,16 @@
 """The paper's page in a real browser: every chart drawn, sliders move what they say, nothing complains."""
 
+from pathlib import Path
+
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from skipglass.paper import CLAIMS
+from skipglass.paper.claims_page import load_results
 from skipglass.paper.page import paper_report
-from skipglass.paper.reproduce import CHAPTERS
+from skipglass.paper.reproduce import CHAPTERS, FIGURES
+from skipglass.report import render_page
 
 pytestmark = pytest.mark.browser
 
@@ -18,6 +22,46 @@ def panels(recordings):
     shown = [chapter for chapter in CHAPTERS if set(chapter.figures) & {"theorems", "figure1"}]
     report, _ = paper_report(recordings, [chapter.pages(recordings, ()) for chapter in shown])
     return report.panels
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The page of all chapters, from the committed recordings, and its panels."""
+    found = load_results(Path(__file__).parents[2] / "results")
+    report, _ = paper_report(found, [chapter.pages(found, FIGURES) for chapter in CHAPTERS])
+    folder = tmp_path_factory.mktemp("whole")
+    render_page(report, folder / "report.html")
+    return folder, report
+
+
+WIDE = """
+const width = document.documentElement.clientWidth;
+return [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > width + 1)
+  .map(e => `${e.tagName} in ${e.closest("[id]")?.id}`)"""
+
+
+def test_the_page_of_all_chapters_is_small_and_nothing_of_it_is_wider_than_a_phone(browser, whole):
+    folder, report = whole
+    assert (folder / "report.html").stat().st_size < 6e6
+    assert len(report.answers) == 3
+    shown = {item.name for section in report.sections for item in section.items}
+    assert {claim.figure for claim in CLAIMS if claim.figure} <= shown
+    for width in (390, 1280):
+        open_page(browser, folder, report.panels, width)
+        # what is folded counts, too
+        browser.execute_script("document.querySelectorAll('details:not(.chart *)').forEach(each => each.open = true)")
+        assert browser.execute_script(WIDE) == []
+    assert browser.get_log("browser") == []
+
+
+def test_the_three_answers_are_on_the_first_screen(browser, whole):
+    folder, report = whole
+    open_page(browser, folder, report.panels, 1280)
+    boxes = [browser.find_element(By.CSS_SELECTOR, f"#answer-{k} .answer").rect for k in (1, 2, 3)]
+    assert max(box["y"] + box["height"] for box in boxes) < 900
+    for answer, box in zip(report.answers, browser.find_elements(By.CSS_SELECTOR, ".answers .answer"), strict=True):
+        assert f"{answer.verdict}: {answer.sentence}" in box.text
+        assert answer.sentence.endswith(".")
 
 
 def open_page(browser, folder, panels, width):

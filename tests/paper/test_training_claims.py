@@ -9,6 +9,7 @@ import xarray as xr
 from skipglass.paper.drift import DRIFT, correlation, decay_share, predictions
 from skipglass.paper.interventions import INTERVENTIONS, by_kind
 from skipglass.paper.map import MAP
+from skipglass.paper.measures import DEPTHS, depth_by
 from skipglass.paper.networks import NETWORKS
 from skipglass.paper.resnet_group import DEPTH, families, groups
 
@@ -23,7 +24,7 @@ def committed():
     found = {}
     for experiment, place in zip(EVERY, places.values(), strict=True):
         found |= experiment.load(RESULTS / place / "recordings")
-    return found
+    return found | DEPTHS.load(RESULTS)
 
 
 def course(variable, curve, *, spared=None):
@@ -137,7 +138,6 @@ FORGED = [
     ("Claim 3", "resnet-", course(DEPTH, lambda t, n: 0.1 * n + 0 * t), "supported"),
     ("Claim 2", "resnet-", course(DEPTH, up), "supported"),
     ("Claim 2", "resnet-", course(DEPTH, down), "not supported"),
-    ("App. C, depth", "resnet-", course(DEPTH, down), "not supported"),
     ("Fig. 2", "resnet-", course("absorbed_norm", down), "not supported"),
     ("Fig. 2, drop", "resnet-", course("absorbed_norm", bend(1, 2)), "supported"),
     ("Fig. 2, drop", "resnet-", course("absorbed_norm", bend(2, 1)), "not supported"),
@@ -178,6 +178,60 @@ def test_a_counterfeit_turns_its_verdict(committed, name, prefix, forge, wanted)
     found, true = CLAIMS[name].finding(forged), CLAIMS[name].finding(committed)
     assert word(found.verdict) == wanted, found
     assert (found.verdict, found.measured) != (true.verdict, true.measured)
+
+
+def by_measure(measure, *, fresh, gained=0.0):
+    """The recording of the measures with another depth, fresh and trained, as a part of the blocks."""
+
+    def forge(data):
+        shift = 1e-3 * xr.DataArray(np.arange(data.sizes["state"]), dims="state")
+        wanted = (fresh + gained * (data.when == "trained") + shift * (1 + (data.when == "trained"))) * data.blocks
+        return data.assign(depth=xr.where(data.measure == measure, wanted, data.depth).transpose(*data.depth.dims))
+
+    return forge
+
+
+OUTPUT, WEIGHTS = "by the variance of the output", "by the gradients of all weights"
+OTHERS = [
+    ("Abstract, start", OUTPUT, "output, energy", {"fresh": 0.2}, "supported"),
+    ("Abstract, start", WEIGHTS, "all weights, energy", {"fresh": 0.8}, "not supported"),
+    ("Claim 3", f"before the first step {OUTPUT}", "output, energy", {"fresh": 0.1}, "supported"),
+    ("Claim 3", f"before the first step {WEIGHTS}", "all weights, energy", {"fresh": 0.1}, "supported"),
+    ("Claim 3", f"before the first step {WEIGHTS}", "all weights, energy", {"fresh": 0.4}, "not supported"),
+    ("Claim 2", f"from the start, {OUTPUT}", "output, energy", {"fresh": 0.1, "gained": 0.5}, "supported"),
+    ("Claim 2", f"from the start, {WEIGHTS}", "all weights, energy", {"fresh": 0.6, "gained": -0.5}, "not supported"),
+]
+"""Claim, its variant, the measure that is forged and how, and the word of the variant's verdict."""
+
+
+@pytest.mark.parametrize(("name", "variant", "measure", "how", "wanted"), OTHERS)
+def test_a_counterfeit_turns_the_verdict_by_another_measure(committed, name, variant, measure, how, wanted):
+    forged = committed | {"measures": by_measure(measure, **how)(committed["measures"])}
+    found, true = CLAIMS[name].finding(forged), CLAIMS[name].finding(committed)
+    (told,) = [part for part in found.parts if part.startswith(f"By the same rule, {variant}: ")]
+    assert f"): {wanted}" in told
+    assert told not in true.parts
+    assert found.verdict == true.verdict  # another measure does not decide
+    (missing,) = [
+        part
+        for part in CLAIMS[name].finding({k: v for k, v in committed.items() if k != "measures"}).parts
+        if variant in part
+    ]
+    assert missing.endswith(f"{variant}: undetermined: no recording")
+
+
+def test_depths_by_other_measures_are_those_of_the_recording(committed):
+    data, found = committed["measures"], depth_by("output, energy")(committed)
+    assert {name: len(values) for name, values in found.items()} == {
+        "ResNet-20": 4, "ResNet-32": 2, "ResNet-56": 2, "ResNet-44": 1,
+    }  # fmt: skip
+    assert 0.26 < min(found["ResNet-20"]) < max(found["ResNet-20"]) < 0.35
+    rows = [k for k in range(data.sizes["state"]) if str(data.network[k].values).startswith("ResNet-56")]
+    start, end = (data.isel(state=rows[k::2]).sel(mode="frozen", measure="output, energy") for k in (0, 1))
+    assert start.when.values.tolist() == ["fresh"] * 2
+    assert end.when.values.tolist() == ["trained"] * 2
+    gained = (end.depth.values - start.depth.values) / 27
+    np.testing.assert_allclose(depth_by("output, energy", gained=True)(committed)["ResNet-56"], gained)
 
 
 def of_kind(committed, courses):
@@ -227,7 +281,7 @@ def test_every_row_is_short_and_says_where_the_paper_stands(committed, name):
     assert claim.source.rstrip("”")[-1] in ".?"
     finding = claim.finding(committed)
     assert word(finding.verdict) in ("supported", "not supported", "undetermined")
-    assert len(finding.measured) < 900
+    assert max(map(len, finding.parts)) <= 800
     assert "nan" not in finding.measured
 
 
@@ -251,7 +305,7 @@ def test_the_networks_of_figures_2_and_3_are_four_of_one_question(committed):
         ("cifar10", 1, 1), ("cifar10", 0, 1), ("cifar100", 1, 1), ("cifar100", 0, 1),
     ]  # fmt: skip
     assert sum(len(same) for same in families(found).values()) == len(found)
-    assert "n = 4" in CLAIMS["App. C, depth"].finding(committed).seeds
+    assert f"Above 0 in 3 of 10: 0.144 ± 0.011 ({label}); " in CLAIMS["Claim 2"].finding(committed).measured
 
 
 def test_what_was_measured_at_the_paper_s_setting(committed):
@@ -264,7 +318,7 @@ def test_what_was_measured_at_the_paper_s_setting(committed):
     np.testing.assert_allclose(courses["cifar10", 0], [6.52, 4.11, 5.98, 6.08], atol=0.02)
     np.testing.assert_allclose(courses["cifar100", 1], [6.59, 4.10, 5.83, 6.44], atol=0.02)
     np.testing.assert_allclose(courses["cifar100", 0], [6.59, 3.86, 5.59, 6.11], atol=0.02)
-    for name in ("Claim 2", "App. C, depth", "Fig. 2"):
+    for name in ("Claim 2", "Fig. 2"):
         assert word(CLAIMS[name].finding(committed).verdict) == "supported"
     for name in ("Claim 3", "Theorem 3, condition", "Theorem 3, step"):
         assert word(CLAIMS[name].finding(committed).verdict) == "not supported"

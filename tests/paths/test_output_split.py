@@ -195,7 +195,7 @@ def test_mistakes_and_what_is_left_behind():
         ((model, [1.0]), "list"),
         ((torch.relu, x), "Module"),
         ((model, x[:, :2]), "RuntimeError"),
-        ((model, x, 3), "TypeError"),
+        ((model, x, 3), "function"),
         ((model, x, lambda y: y), "scalar"),
         ((model, x, lambda y: y.detach().sum()), "graph"),
         ((model, x, torch.sum, "layers"), "unit"),

@@ -182,8 +182,7 @@ def test_what_goes_wrong_gets_one_line_and_leaves_everything(bad, measure):
     assert torch.is_grad_enabled()
 
 
-# moments measures how far a gradient cancels by the largest above it, and passes
-@pytest.mark.parametrize("measure", ["spectrum", "participation", "measure"])
+@pytest.mark.parametrize("measure", ["spectrum", "moments", "participation", "measure"])
 def test_a_gradient_of_rounding_errors_is_refused(measure):
     torch.manual_seed(0)
     with pytest.raises(DecompositionError, match="cancels to rounding error, as behind a norm whose eps is tiny"):

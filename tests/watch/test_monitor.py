@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 import xarray as xr
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import checkpoint
 
 import skipglass as sg
 from skipglass.errors import InputError, StorageError
@@ -531,3 +533,32 @@ def test_the_trainer_of_hugging_face_is_watched(tmp_path):
             assert monitor.recording.to_xarray().sizes["block"] == 4
     for name, value in states[0].items():
         torch.testing.assert_close(value, states[1][name], rtol=0, atol=0)  # watching changes no step
+
+
+class Attention(nn.Module):
+    """h + attention(norm(h)) by the fused kernel, checkpointed or not."""
+
+    def __init__(self, checkpointed):
+        super().__init__()
+        self.norm, self.qkv, self.out = nn.LayerNorm(8), nn.Linear(8, 24), nn.Linear(8, 8)
+        self.checkpointed = checkpointed
+
+    def attended(self, h):
+        q, k, v = self.qkv(self.norm(h)).unflatten(-1, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+        return self.out(nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+    def forward(self, h):
+        return h + (checkpoint(self.attended, h, use_reentrant=False) if self.checkpointed else self.attended(h))
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_fused_attention_is_measured_as_it_runs(checkpointed):
+    torch.manual_seed(0)
+    model = nn.Sequential(*(Attention(checkpointed) for _ in range(3))).double()
+    x = torch.randn(4, 6, 8, dtype=torch.float64)
+    monitor = sg.Monitor(model, probe=(x, None), loss_fn=lambda outputs: outputs.square().sum(), every=1)
+    monitor.step()
+    with sdpa_kernel(SDPBackend.MATH):
+        plain = sg.paths.participation_of(sg.trace(model, x, None, lambda outputs: outputs.square().sum()))
+    found = monitor.recording.to_xarray().participation.isel(evaluation=0)
+    np.testing.assert_allclose(found.values, plain.share, rtol=1e-9)

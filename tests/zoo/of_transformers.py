@@ -244,9 +244,7 @@ DELTA = """
     lara_mini minicpm_ocr minicpmv4_6 minicpmv4_7 olmo_hybrid qwen3_5_moe_text qwen3_5_text qwen3_next qwen4_exp_text
     qwen3_5 qwen3_5_moe qwen4_exp
 """
-DOUBTFUL |= {
-    kind: (4, 4, "the delta rule's v - k S, where v has passed a triangular system", {}, None) for kind in DELTA.split()
-}
+MORE |= {kind: (4, "two layers of a gated delta rule, or attention, and an MLP", {}, None) for kind in DELTA.split()}
 
 
 FAMILIES = (

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from skipglass import check
 from skipglass.errors import InputError, StorageError
+from skipglass.graph import arguments, attempt
+from skipglass.graph.failures import in_forward
 
-__all__ = ["random_inputs", "read_tensors"]
+__all__ = ["fill_lazy", "random_inputs", "read_tensors"]
 
 PIXELS = 32  # side of a random image where the model names none: our choice, CIFAR's
 
@@ -44,6 +47,21 @@ def read_tensors(path: Path) -> Any:
     if not values or not all(isinstance(value, Tensor) for value in values):
         raise StorageError(f"cannot read {path}: it holds {type(read).__name__}, not a tensor or a mapping of tensors")
     return read
+
+
+def fill_lazy(model: nn.Module, inputs: Any) -> None:
+    """Run a model once if a layer of it waits for its first inputs to know its shape.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be run.
+    """
+    if not any(map(is_lazy, model.parameters())):
+        return
+    args, named = arguments(inputs)
+    with torch.no_grad():
+        attempt("the model", lambda: model(*args, **named), in_forward(model, args, named))
 
 
 def random_inputs(model: nn.Module, batch: int, tokens: int, shape: tuple[int, ...] | None) -> tuple[Any, str]:

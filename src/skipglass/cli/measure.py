@@ -75,7 +75,7 @@ def _measured(spec: str, asked: Measurement, train: bool | None) -> "tuple[str, 
         task = bar.add_task("building the model", total=4)
         import torch
 
-        from skipglass.cli.inputs import random_inputs, read_tensors
+        from skipglass.cli.inputs import fill_lazy, random_inputs, read_tensors
         from skipglass.cli.specs import built
         from skipglass.paths import measure as run
 
@@ -92,6 +92,7 @@ def _measured(spec: str, asked: Measurement, train: bool | None) -> "tuple[str, 
             targets = made.targets if asked.targets is None else read_tensors(asked.targets)
             if train is not None:
                 made.model.train(train)
+            fill_lazy(made.model, inputs)
             try:
                 profile = run(made.model, inputs, targets, unit=asked.unit, progress=say)
             except (RuntimeError, MemoryError) as error:

@@ -46,6 +46,9 @@ def reproduce(
     recorded: Annotated[
         Path, typer.Option(help="Folder of long runs; their ResNets and their map are shown if they are there.")
     ] = Path("results"),
+    workers: Annotated[
+        int | None, typer.Option(help="Processes for what takes minutes, not hours (default: one per core).")
+    ] = None,
     *,
     given: dict[str, Any],
 ) -> None:
@@ -62,6 +65,8 @@ def reproduce(
     from skipglass.paper.resnet_runs import is_interrupted
     from skipglass.record import output_folder
     from skipglass.report import page_extra
+    from skipglass.threads import one_thread
+    from skipglass.training import cores
 
     data, device = given.pop("data", None), given.pop("device", "auto")
     chosen = [check.choice("a figure", name, FIGURES) for name in figures or FIGURES]
@@ -73,11 +78,12 @@ def reproduce(
     if not given and kept and not is_interrupted(place, runs):
         runs = []
     asked = Options(seeds=count, epochs=epochs, resume=resume, runs=runs, data=data, device=device, recorded=recorded)
+    processes = cores() if workers is None else check.integer("workers", workers, 1)
     output_folder(place)
     page_extra("vl_convert")  # draws everything at the end
     try:
-        with progress() as bar:
-            measure(place, chosen, asked, progress=bar)
+        with progress() as bar, one_thread():
+            measure(place, chosen, asked, progress=bar, workers=processes)
             page = write_report(place, chosen, progress=bar)
     except KeyboardInterrupt:
         interrupted(
@@ -115,8 +121,9 @@ def report(
 ) -> None:
     """Redraw the figures and the page from the recordings in FOLDER, without training."""
     from skipglass.paper.reproduce import recorded, write_report
+    from skipglass.threads import one_thread
 
     chosen = recorded(folder)
-    with progress() as bar:
+    with progress() as bar, one_thread():
         page = write_report(folder, chosen, progress=bar)
     say_where(page)

@@ -14,6 +14,7 @@ from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node
 
 from skipglass.errors import InputError, UserError, one_line
+from skipglass.graph.failures import Where, own_frames
 from skipglass.graph.nodes import Graph, Meta
 
 __all__ = ["FAINT", "Arrived", "Graded", "call", "explain", "fire", "fit", "in_one_line", "leaving", "through", "zero"]
@@ -108,8 +109,13 @@ def explain(error: RuntimeError) -> Exception:
 
 
 @contextmanager
-def in_one_line() -> Iterator[None]:
+def in_one_line(where: Where | None = None) -> Iterator[None]:
     """Make one line of whatever a backward pass raises: a custom function, a hook or an operation that fails.
+
+    Parameters
+    ----------
+    where
+        Names the operation and the module.
 
     Yields
     ------
@@ -131,16 +137,11 @@ def in_one_line() -> Iterator[None]:
         known = explain(error) if isinstance(error, RuntimeError) else error
         if isinstance(known, UserError):
             raise known from error
-        raise InputError(f"the backward pass raised {one_line(error)}{_raised_in(error)}") from error
+        said = f"{one_line(error).rstrip('.')}{_raised_in(error)}{where(error) if where else ''}"
+        raise InputError(f"the backward pass raised {said}") from error
 
 
 def _raised_in(error: Exception) -> str:
     """The innermost function that raised it and is neither PyTorch's nor ours."""
-    ours = ("torch", "skipglass", "contextlib")
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    names = [
-        frame.f_code.co_qualname
-        for frame in frames
-        if frame.f_globals.get("__name__", "").partition(".")[0] not in ours
-    ]
-    return f", in {names[-1]}" if names and frames[-1].f_code.co_qualname == names[-1] else ""
+    frames, own = [frame for frame, _ in traceback.walk_tb(error.__traceback__)], own_frames(error)
+    return f", in {own[-1].f_code.co_qualname}" if own and frames[-1] is own[-1] else ""

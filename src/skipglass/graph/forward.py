@@ -13,14 +13,26 @@ What is split: the floating-point inputs, or the input embedding where the input
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from skipglass.errors import InputError, UserError, one_line
-from skipglass.graph.inputs import arguments, as_tensor, differentiable, fitted, splittable, unsplit
+from skipglass.errors import InputError
+from skipglass.graph.failures import attempt, in_forward, in_loss
+from skipglass.graph.inputs import (
+    arguments,
+    as_tensor,
+    differentiable,
+    fitted,
+    require_dense,
+    require_module,
+    splittable,
+    unsplit,
+)
 from skipglass.graph.nodes import Target
 from skipglass.graph.state import held
 
@@ -29,6 +41,7 @@ __all__ = [
     "LossFunction",
     "arguments",
     "attempt",
+    "check_values",
     "default_loss",
     "eager",
     "forward",
@@ -98,14 +111,15 @@ def forward(
     # from here on the model is as found again when the context ends
     with held(model):
         with splittable(model, args, kwargs) as ((positional, named), leaves):
-            outputs = attempt("the model", lambda: model(*positional, **named))
+            run = partial(model, *positional, **named)
+            outputs = attempt("the model", run, in_forward(model, positional, named))
         if not leaves:
             raise InputError("no input embedding was called with the integer inputs; pass floating-point inputs")
         if loss_fn is None:
-            loss = default_loss(outputs, targets)
+            loss = attempt("the loss", partial(default_loss, outputs, targets), in_loss(outputs, targets))
         else:
             rest = () if targets is None else (targets,)
-            loss = attempt("loss_fn", lambda: loss_fn(outputs, *rest))
+            loss = attempt("loss_fn", partial(loss_fn, outputs, *rest), in_loss(outputs, targets))
         yield Forward(_checked(loss), leaves[0] if len(leaves) == 1 else tuple(leaves), outputs, model, tuple(notes))
 
 
@@ -117,8 +131,7 @@ def eager(model: nn.Module) -> nn.Module:
     InputError
         If it is no module, spread over devices in a way that hides its parameters, or has parameters without values.
     """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    require_module(model)
     # wrappers whose inside can run by itself
     if isinstance(model, torch._dynamo.eval_frame.OptimizedModule):
         return eager(model._orig_mod)
@@ -132,31 +145,34 @@ def eager(model: nn.Module) -> nn.Module:
             raise InputError(f"{kind} hides the parameters of the network; {what}")
         if isinstance(module, torch.jit.ScriptModule):
             raise InputError("TorchScript hides the network's operations; pass the module it was made from")
-    for name, p in model.named_parameters():
-        if p.is_meta:
-            raise InputError(f"{name} has no values, as it is on the meta device; load the weights first")
+    check_values(model)
     return model
 
 
-def attempt(what: str, call: Callable[[], Any]) -> Any:
-    """Call the user's code; its own mistakes become one line.
+def check_values(model: nn.Module) -> None:
+    """Refuse a model whose lazy layers have not been run, or whose weights are not loaded or can have no graph.
 
     Raises
     ------
     InputError
-        With what the code raised.
+        By the name of the first parameter or buffer of which this holds.
     """
-    try:
-        return call()
-    except (UserError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise InputError(f"{what} raised {one_line(error)}") from error
+    for name, p in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(p):
+            raise InputError(f"{name} has no values yet, as its layer is lazy: run the model once")
+        if p.is_meta:
+            raise InputError(f"{name} has no values, as it is on the meta device; load the weights first")
+        if p.is_inference():
+            raise InputError(f"{name} was made under torch.inference_mode(), and has no graph; build the model outside")
 
 
 def _checked(loss: object) -> Tensor:
     if not isinstance(loss, Tensor):
-        raise InputError(f"the loss must be a tensor, not {type(loss).__name__}")
+        raise InputError(f"the loss must be a tensor, not {type(loss).__name__}; loss_fn returns one number")
+    if loss.is_complex():
+        raise InputError("the loss is complex, which has no gradient; take its real part, or its abs()")
+    if loss.is_meta:
+        raise InputError("the loss is a tensor without data, on the device meta; run the model on another device")
     if loss.numel() != 1:
         raise InputError(f"the loss must be a scalar, found the shape {tuple(loss.shape)}; sum it or take its mean")
     if not loss.requires_grad:
@@ -202,6 +218,7 @@ def default_loss(outputs: object, targets: object = None) -> Tensor:
         return scores.flatten(1).max(dim=1).values.sum() if scores.ndim > 1 else scores.sum()
     if not isinstance(targets, Tensor):
         raise InputError(f"targets must be a tensor, not {type(targets).__name__}, or pass a loss_fn")
+    require_dense("targets", targets)
     if differentiable(targets) and targets.shape == y.shape:
         return F.mse_loss(y, targets)
     # classes are the last dimension of the outputs, or the second

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skipglass.errors import DecompositionError, InputError
 from skipglass.graph.engine import fire, zero
-from skipglass.graph.forward import attempt
+from skipglass.graph.failures import attempt, in_hook
 from skipglass.graph.nodes import Graph, Meta, Place
 
 __all__ = ["Heard", "Hooks", "Silence", "find_hooks", "retained_gradients"]
@@ -68,8 +68,10 @@ class Hooks:
     retaining: list[Tensor]
 
 
-def find_hooks(graph: Graph) -> Hooks:
+def find_hooks(graph: Graph, model: nn.Module | None = None) -> Hooks:
     """Find hooks and retained gradients; each place is asked by handing it zeros, which fires its hooks once.
+
+    A model names the module where one fails.
 
     Raises
     ------
@@ -89,7 +91,8 @@ def find_hooks(graph: Graph) -> Hooks:
         for place in heard:
             nothing = _zero(graph, place, zeros)
             with _ReadOnly(nothing):
-                if attempt("a hook on a tensor", partial(fire, graph, *place, nothing)) is not nothing:
+                hooks = partial(fire, graph, *place, nothing)
+                if attempt("a hook on a tensor", hooks, in_hook(graph, place, model)) is not nothing:
                     changed.add(place)
     return Hooks(changed, retaining)
 

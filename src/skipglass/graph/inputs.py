@@ -4,7 +4,7 @@ What is *split* is each floating-point input; where there is none, what the embe
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from skipglass.errors import InputError
+from skipglass.errors import InputError, asked
 
-__all__ = ["Arguments", "arguments", "as_tensor", "differentiable", "fitted", "splittable", "unsplit"]
+__all__ = [
+    "Arguments",
+    "arguments",
+    "as_tensor",
+    "differentiable",
+    "fitted",
+    "require_dense",
+    "require_module",
+    "splittable",
+    "unsplit",
+]
 
 LOG = logging.getLogger("skipglass.graph")
 IMAGE = 3  # dimensions from which on a tensor of uint8 is an image, not token ids: our choice
@@ -28,6 +38,24 @@ Place = int | str
 def differentiable(tensor: Tensor) -> bool:
     """Tell whether a tensor holds numbers that have a gradient."""
     return tensor.is_floating_point() or tensor.is_complex()
+
+
+def require_module(model: object) -> None:
+    """Refuse what is no module, by the name of the function that it was given to.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    if isinstance(model, nn.Module):
+        return
+    hint = ""
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        hint = f"; that is the class {model.__name__}: make one of it"
+    elif type(model).__module__ == "skipglass.graph.trace":
+        hint = "; it runs the model itself: give it the model and its inputs"
+    raise InputError(f"{asked()}: model must be a torch.nn.Module, not {type(model).__name__}{hint}")
 
 
 def arguments(inputs: object) -> Arguments:
@@ -44,12 +72,32 @@ def arguments(inputs: object) -> Arguments:
         several = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
         args, kwargs = tuple(as_tensor(value) for value in several), {}
     if not any(isinstance(value, Tensor) for value in (*args, *kwargs.values())):
-        kind = type(inputs).__name__
-        raise InputError(f"inputs must be a tensor, or a tuple or mapping that holds one, found {kind} without any")
+        found = "none" if inputs is None else f"{type(inputs).__name__} without any"
+        hint = ""
+        if isinstance(inputs, (list, tuple)) and inputs:
+            hint = "; make a tensor of it, torch.tensor(…)"
+        elif isinstance(inputs, Iterable) and not isinstance(inputs, (str, Mapping, tuple, list)):
+            hint = "; of a data loader or a generator give one batch"
+        raise InputError(
+            f"{asked()}: inputs must be a tensor, or a tuple or mapping that holds one, found {found}{hint}"
+        )
     for value in (*args, *kwargs.values()):
-        if isinstance(value, Tensor) and (value.is_meta or value.layout != torch.strided):
-            raise InputError(f"inputs must be dense tensors with data, found a {value.layout} one on {value.device}")
+        require_dense("inputs", value)
     return args, kwargs
+
+
+def require_dense(what: str, value: object) -> None:
+    """Refuse a tensor without data, a sparse or a nested one.
+
+    Raises
+    ------
+    InputError
+        If it is one of them.
+    """
+    if isinstance(value, Tensor) and (value.is_meta or value.is_nested or value.layout != torch.strided):
+        kind = "nested" if value.is_nested else str(value.layout)
+        advice = "pad it" if value.is_nested else "give one with values" if value.is_meta else "call .to_dense()"
+        raise InputError(f"{what} must be dense tensors with data, found a {kind} one on {value.device}: {advice}")
 
 
 def as_tensor(value: Any) -> Any:

@@ -27,7 +27,7 @@ class Sum:
     where
         The module in which it stands, as far as the nearest weights tell; "" without a model.
     by_form
-        Whether the same function written otherwise would have another verdict.
+        Where the same function written otherwise would have another verdict, in which ways it may be written.
     skips
         Whether it looks like a skip connection, though it is not counted.
     """
@@ -37,7 +37,7 @@ class Sum:
     verdict: str
     reason: str
     where: str
-    by_form: bool
+    by_form: str
     skips: bool
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Sum:
 
 
 def lines(sums: Sequence[Sum]) -> list[str]:
-    """A line for each kind of sum that is not counted, and one for labels that depend on how a function is written."""
+    """A line for each kind of sum that is not counted, and for labels that depend on how a function is written."""
     kinds: dict[tuple[str, str], list[Sum]] = {}
     for one in sums:
         if one.verdict != "block":
@@ -61,10 +61,10 @@ def lines(sums: Sequence[Sum]) -> list[str]:
         f"{verdict}, {reason}: {len(alike)}{_places(alike)}"
         for (verdict, reason), alike in sorted(kinds.items(), key=lambda item: item[0][0] != "doubtful")
     ]
-    by_form = [one for one in sums if one.by_form]
-    if by_form:
-        said = "labels that depend on how a function is written, as t f + (1-t) x or x + t (f - x)"
-        written.append(f"{said}: {len(by_form)}{_places(by_form)}")
+    for form in dict.fromkeys(one.by_form for one in sums if one.by_form):
+        alike = [one for one in sums if one.by_form == form]
+        said = f"labels that depend on how a function is written, as {form}"
+        written.append(f"{said}: {len(alike)}{_places(alike)}")
     return written
 
 

@@ -9,11 +9,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from skipglass.graph.joins import above, between, ends, is_x, plain_source, weighs
+from skipglass.graph.forms import (
+    FACTORED,
+    INTERPOLATED,
+    interpolations,
+    is_factored,
+    is_one_of,
+    scales_its_shortcut,
+)
+from skipglass.graph.joins import between, ends, is_x, weighs
 from skipglass.graph.joins import joins as joins_of
 from skipglass.graph.nodes import Edge, Graph
 from skipglass.graph.operations import TABLE, facts
-from skipglass.graph.reasons import are_steps
+from skipglass.graph.reasons import are_steps, nearest_weights, skips_over
 from skipglass.graph.sides import Side, Way, ways
 from skipglass.graph.stacks import fate
 from skipglass.graph.verdicts import decide
@@ -24,6 +32,10 @@ TOLD = {"a custom function is on its shortcut"}
 """Reasons of doubt that are said of another operation already."""
 GATE = "an interpolation by a signal"
 """Of torch.lerp with a signal for a weight: a gated shortcut in one operation."""
+PRODUCT = "x + x f(x) written as a product"
+"""Of x (1 + f(x)), where no two signals are added."""
+RECURRENCE = "a recurrence"
+"""Why a sum of a weight of the state and a weight of the input is no block."""
 SUMMING = {"linear", "weight", "constant"}
 """Roles of the operations that add their signals, if they have several."""
 
@@ -49,7 +61,7 @@ class Merge:
     constants
         Contractions with a constant that decide what is the branch: whether each is a weight cannot be seen.
     by_form
-        Whether the same function written otherwise would have another verdict.
+        Where the same function written otherwise would have another verdict, in which ways it may be written.
     skips
         Whether it looks like a skip connection, though it is not counted.
     """
@@ -62,13 +74,13 @@ class Merge:
     shortcut: Edge | None = None
     likely: tuple[Edge, Edge] | None = None
     constants: frozenset[int] = frozenset()
-    by_form: bool = False
+    by_form: str = ""
     skips: bool = False
 
     @property
     def plainly(self) -> bool:
         """Whether the signals are added, if at all, without a product."""
-        return self.reason != GATE
+        return self.reason not in {GATE, PRODUCT}
 
     @property
     def projected(self) -> bool:
@@ -93,18 +105,34 @@ def classify(graph: Graph) -> list[Merge]:
         reason = _only_a_difference(graph, merge, sums, by_form)
         if reason:
             sums[merge.node] = Merge(merge.node, join[merge.node], "parallel", reason)
-    return [replace(merge, by_form=True) if merge.node in by_form else merge for merge in sums.values()]
+    for node in _first_steps(graph, list(sums.values())):
+        sums[node] = Merge(node, join[node], "parallel", RECURRENCE)
+    return [replace(merge, by_form=INTERPOLATED) if merge.node in by_form else merge for merge in sums.values()]
+
+
+def _first_steps(graph: Graph, merges: Sequence[Merge]) -> Iterator[int]:
+    """The sums with a projected shortcut that are first steps of a recurrence, whose state is constant as yet.
+
+    The weight of the shortcut is then that of the input at the later steps.
+    """
+    later = [(m.node, e, m.join) for m in merges if m.reason == RECURRENCE for e in graph.edges[m.node]]
+    weights = {p for node, e, join in later for p in nearest_weights(graph, node, e, join)}
+    for m in merges if weights else ():
+        if m.projected and m.shortcut is not None and nearest_weights(graph, m.node, m.shortcut, m.join) & weights:
+            yield m.node
 
 
 def _merge(graph: Graph, node: int, joins: Sequence[int]) -> Merge | None:
     """What becomes of the signals that meet in a node; None where they are not summed."""
     edges, adds, join = graph.edges[node], graph.roles[node] in SUMMING, joins[node]
     kind = _kind(graph, node)
+    if is_factored(graph, node):
+        return Merge(node, join, "parallel", PRODUCT, by_form=FACTORED, skips=True)
     # two signals that are added: the one case that can be a block
     if adds and len(edges) == 2 and kind in {"sum", "difference", "fused"}:
         return _of_two(graph, node, edges, joins)
     if kind == "gated":
-        return Merge(node, join, "parallel", GATE, by_form=True)
+        return Merge(node, join, "parallel", GATE, by_form=INTERPOLATED, skips=_skips(graph, node, joins))
     # whether one of several signals, or of those that are not plainly added, is a shortcut is a matter of view
     pairs: Iterable[Sequence[Edge]] = combinations(edges, 2) if kind else ()
     if kind == "fused":
@@ -115,6 +143,16 @@ def _merge(graph: Graph, node: int, joins: Sequence[int]) -> Merge | None:
         if may_be and not _pools(graph, node, pair, join, kind):
             return Merge(node, join, "doubtful", _doubt(graph, node, kind))
     return Merge(node, join, "parallel" if kind else "apart", _beside(kind)) if adds else None
+
+
+def _skips(graph: Graph, node: int, joins: Sequence[int]) -> bool:
+    """Whether an interpolation by a signal looks like a skip connection: with a number in its place it is a block."""
+    between_two = [e for e in graph.edges[node] if e.slot < 2]
+    found = decide(graph, node, between_two, joins) if len(between_two) == 2 else None
+    if found is None or found.branch is None or found.shortcut is None or found.kind != "block":
+        return False
+    branch, shortcut = (Side(graph, node, e, joins[node]) for e in (found.branch, found.shortcut))
+    return any(skips_over(graph, node, branch, shortcut, place) for place in ends(graph, found.join))
 
 
 def _pools(graph: Graph, node: int, pair: Sequence[Edge], join: int, kind: str) -> bool:
@@ -135,8 +173,10 @@ def _of_two(graph: Graph, node: int, edges: Sequence[Edge], joins: Sequence[int]
     likely = None if found.branch is None or found.shortcut is None else (found.branch, found.shortcut)
     constants = _decisive(graph, node, edges, joins)
     if found.kind == "block":
-        return Merge(node, found.join, "block", found.reason, found.branch, found.shortcut, None, constants)
-    by_form = found.reason == "a gated shortcut"
+        scales = likely is not None and scales_its_shortcut(graph, *likely)
+        form = FACTORED if scales else ""
+        return Merge(node, found.join, "block", found.reason, found.branch, found.shortcut, None, constants, form)
+    by_form = INTERPOLATED if found.reason == "a gated shortcut" else ""
     return Merge(
         node,
         joins[node],
@@ -209,41 +249,13 @@ def _only_a_difference(graph: Graph, merge: Merge, sums: Mapping[int, Merge], by
     """
     if merge.branch is None or facts(graph.operations[merge.node]).merges != "difference":
         return ""
-    for over, gated in _interpolations(graph, merge.node):
+    for over, gated in interpolations(graph, merge.node):
         outer = sums.get(over)
         if gated:
             by_form.add(over)
-        if gated or (
-            outer is not None and outer.shortcut is not None and _is_one_of(graph, outer.shortcut, merge.node)
-        ):
+        if gated or (outer is not None and outer.shortcut is not None and is_one_of(graph, outer.shortcut, merge.node)):
             return "an interpolation"
     return "a measured difference" if _is_measured(graph, merge) else ""
-
-
-def _interpolations(graph: Graph, node: int) -> Iterator[tuple[int, bool]]:
-    """The sums around a difference a - b, as b + t(a - b), that add a or b to what becomes of it without a weight.
-
-    With each whether a product with a signal lies in between.
-    """
-    alone, gated = {node}, set[int]()
-
-    def passes(below: int, user: int) -> bool:
-        product = graph.roles[user] == "product"
-        if weighs(graph, user) or (len(graph.edges[user]) > 1 and not product):
-            return False
-        alone.add(user)
-        gated.update({user} if product or below in gated else ())
-        return True
-
-    for below, user in above(graph, node, passes):
-        others = [e for e in graph.edges[user] if e.to not in alone]
-        if len(others) == 1 and graph.roles[user] == "linear" and _is_one_of(graph, others[0], node):
-            yield user, below in gated
-
-
-def _is_one_of(graph: Graph, edge: Edge, node: int) -> bool:
-    """Whether a signal is one of those that a node adds, but for plain operations on it alone."""
-    return plain_source(graph, edge.place) in {plain_source(graph, e.place) for e in graph.edges[node]}
 
 
 def _is_measured(graph: Graph, merge: Merge) -> bool:
@@ -298,6 +310,8 @@ def sums_around(graph: Graph, merges: Sequence[Merge], weights: Mapping[int, str
     """
     around: list[tuple[Merge, list[int]]] = []
     for merge in merges:
+        if merge.reason == PRODUCT:
+            continue
         for e in graph.edges[merge.node]:
             one = Side(graph, merge.node, e, merge.join)
             crossed = [*one.nodes, merge.node] if one.own_step else one.nodes

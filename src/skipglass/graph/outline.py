@@ -9,6 +9,7 @@ from torch import nn
 from skipglass import check
 from skipglass.errors import InputError, warn
 from skipglass.graph import listing
+from skipglass.graph.inputs import require_module
 from skipglass.graph.listing import Sum
 from skipglass.graph.merges import TOLD, Merge, classify, one_branch, sums_around
 from skipglass.graph.naming import (
@@ -204,8 +205,8 @@ def read_outline(graph: Graph, model: nn.Module | None = None, blocks: Sequence[
     InputError
         If the model is no module, or a name in ``blocks`` fits nothing.
     """
-    if model is not None and not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    if model is not None:
+        require_module(model)
     names = names_of_parameters(model)
     # names come before merges, as they tell which constants are copies of parameters, and so weights
     weights = names_of_weights(graph, model, names)

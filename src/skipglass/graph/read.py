@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
-from skipglass.errors import InputError
+from skipglass.errors import InputError, asked
 from skipglass.graph.broadcasts import written_out
+from skipglass.graph.inputs import require_dense
 from skipglass.graph.nodes import Edge, Graph, Meta, Place, Target, leaves, near
 from skipglass.graph.operations import REGISTERED, TABLE, contraction, facts, operation, role
-from skipglass.graph.saved import saved_parameter
+from skipglass.graph.saved import saved_parameter, saved_tensor
 from skipglass.graph.steps import Operand, Step, taken_apart
 
 __all__ = ["Edge", "Graph", "Meta", "Target", "as_targets", "leaves", "read"]
@@ -26,10 +27,12 @@ def as_targets(x: Target) -> tuple[Tensor, ...]:
     """
     targets = tuple(x) if isinstance(x, (tuple, list)) else (x,)
     if not targets:
-        raise InputError("x must be a tensor or a tuple of tensors, found an empty one")
+        raise InputError(f"{asked()}: x must be a tensor or a tuple of tensors, found an empty one")
     for t in targets:
         if not isinstance(t, Tensor):
-            raise InputError(f"x must be a tensor or a tuple of tensors, not {type(t).__name__}")
+            raise InputError(f"{asked()}: x must be a tensor or a tuple of tensors, not {type(t).__name__}")
+        if not t.is_meta:  # the structure can be read without any data
+            require_dense("x", t)
         if not (t.is_floating_point() or t.is_complex()):
             kind = str(t.dtype).removeprefix("torch.")
             raise InputError(f"x holds {kind}s, which have no gradient; pass the output of the input embedding")
@@ -117,7 +120,7 @@ def _hides(node: Node, advice: str, model: nn.Module | None) -> str:
 
 def _check_loss(loss: Tensor) -> None:
     if not isinstance(loss, Tensor):
-        raise InputError(f"loss must be a tensor, not {type(loss).__name__}")
+        raise InputError(f"{asked()}: loss must be a tensor, not {type(loss).__name__}")
     if loss.numel() != 1:
         raise InputError(f"loss must be a scalar, found the shape {tuple(loss.shape)}; sum it or pick one entry")
     if loss.is_complex():
@@ -164,12 +167,19 @@ def _role(node: Node, name: str, signals: set[int]) -> str:
         _, other, saved = way
         if facts(name).role == "weight":
             return "weight"
-        traced = node.next_functions[other][0] is not None
-        return "weight" if traced or isinstance(saved_parameter(node, saved), nn.Parameter) else "constant"
+        if node.next_functions[other][0] is not None or isinstance(saved_parameter(node, saved), nn.Parameter):
+            return "weight"
+        return "linear" if _is_an_empty_state(saved_tensor(node, saved)) else "constant"
     kind = role(name, signals)
     if kind == "nonlinear" and name not in REGISTERED.values() and _may_hold_a_weight(node, name, signals):
         return "opaque"
     return "custom" if name.startswith("custom ") and name not in TABLE else kind
+
+
+def _is_an_empty_state(constant: Tensor | None) -> bool:
+    """Whether a constant holds a matrix of zeros for each of several samples, as a recurrence's state does at first."""
+    several = constant is not None and constant.ndim == 3 and len(constant) > 1
+    return several and constant is not None and constant.layout == torch.strided and not constant.any()
 
 
 def _may_hold_a_weight(node: Node, name: str, signals: set[int]) -> bool:

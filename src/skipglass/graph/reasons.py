@@ -3,12 +3,12 @@
 Each function answers one question, and is asked only where the form of a sum leaves it open.
 """
 
-from collections.abc import Collection, Hashable, Mapping, Set
+from collections.abc import Collection, Hashable, Iterator, Mapping, Set
 
 from torch import nn
 
 from skipglass.graph.joins import PLAIN, above, plain_source
-from skipglass.graph.nodes import Graph, Place, leaves
+from skipglass.graph.nodes import Edge, Graph, Place, leaves
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import WHOLE, Piece, Shared, shared
 from skipglass.graph.saved import saved_parameter, saved_tensor
@@ -24,7 +24,10 @@ __all__ = [
     "is_noise",
     "is_of_the_loss",
     "is_preactivated",
+    "nearest_weights",
+    "reads_zeros",
     "recurs",
+    "skips_over",
     "starts_at",
     "weighs_above",
 ]
@@ -127,6 +130,26 @@ def starts_at(graph: Graph, node: int, branch: Side, places: Collection[Place]) 
     return False
 
 
+def skips_over(graph: Graph, node: int, branch: Side, shortcut: Side, place: Place) -> bool:
+    """Whether a sum of a branch and a signal that is gated looks like a skip connection around the branch.
+
+    So it does where all that enters the sum comes of that signal. Else the branch has to start at the signal, and no
+    weight of it is used at another step: a recurrence gates its state, too, along with what enters at each step.
+    """
+    if _is_scaled_by_zeros(graph, branch.edge):
+        return False
+    if place[0] == branch.join or (branch.join == len(graph.nodes) and [place] == graph.targets):
+        own, read = shortcut.weightless.piece(place), branch.piece(place)
+        return own is not None and read is not None and shared(own, read) is not Shared.NOTHING
+    # the signal itself, or what plain operations on it alone make of it: a copy, a norm
+    copies = [(v, 0) for v in shortcut.weightless.nodes if plain_source(graph, (v, 0)) == place]
+    if not starts_at(graph, node, branch, [place, *copies]):
+        return False
+    weights = _parameters(graph, node, branch)
+    again = any(_used(graph, user) & weights.keys() for _, user in above(graph, node, lambda *_: True))
+    return not again and all(len(nodes) == 1 for nodes in weights.values())
+
+
 def is_condition(graph: Graph, node: int, branch: Side, shortcut: Side, place: Place) -> bool:
     """Whether a signal was added before to what a branch reads, as a time is, and is not where the branch starts."""
 
@@ -179,6 +202,31 @@ def weighs_above(graph: Graph, node: int) -> bool:
     return any(graph.roles[user] in weights for _, user in above(graph, node, lambda *_: True))
 
 
+def reads_zeros(graph: Graph, edge: Edge) -> bool:
+    """Whether a signal is contracted with a matrix of zeros that is no weight, and goes on by itself from there."""
+    # of all contractions of one signal that alone is neither a weight nor a constant
+    return any(graph.contraction(v) is not None for v in _alone(graph, edge))
+
+
+def _is_scaled_by_zeros(graph: Graph, edge: Edge) -> bool:
+    """Whether a signal is multiplied by zeros, one for each entry, as a recurrence's state is at first."""
+    for v in _alone(graph, edge):
+        if graph.operations[v] != "Mul":
+            continue
+        scales = (saved_tensor(graph.nodes[v], name) for name in ("self", "other"))
+        if any(t is not None and tuple(t.shape) == graph.shape(v) and t.ndim and not t.any() for t in scales):
+            return True
+    return False
+
+
+def _alone(graph: Graph, edge: Edge) -> Iterator[int]:
+    """The plain operations on a signal alone that end in an edge, from the last to the first."""
+    v = edge.to
+    while graph.roles[v] in PLAIN and len(graph.edges[v]) == 1:
+        yield v
+        v = graph.edges[v][0].to
+
+
 def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
     """Whether a sum is a step of a recurrence: an input's weight beside a state's.
 
@@ -194,6 +242,11 @@ def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
     if any(_used(graph, v) & given.keys() for v in weights - {*shortcut.nodes, node}):
         own |= _outermost(_parameters(graph, node, branch, CONTRACTING))
     return _comes_first(graph, node, own, _parameters(graph, node, shortcut, CONTRACTING).keys())
+
+
+def nearest_weights(graph: Graph, node: int, edge: Edge, join: int) -> set[Hashable]:
+    """The parameters of the weight that is nearest to a sum on one of its sides."""
+    return _outermost(_parameters(graph, node, Side(graph, node, edge, join)))
 
 
 def _outermost(parameters: Mapping[Hashable, Set[int]]) -> set[Hashable]:
@@ -264,7 +317,9 @@ def _used(graph: Graph, node: int) -> Set[Hashable]:
 def is_preactivated(graph: Graph, one: Side, other: Side) -> bool:
     """Whether one side is a single weight behind nonlinearities of its own, and the other has more of them."""
     weights = [v for v in one.nodes if graph.roles[v] == "weight"]
-    if len(weights) != 1 or sum(graph.roles[v] == "weight" for v in other.nodes) < 2:
+    # without a weight that is known, a constant may be a frozen one that was cast
+    weights = weights or [v for v in one.nodes if graph.roles[v] == "constant"]
+    if len(weights) != 1 or sum(graph.roles[v] in CONTRACTING for v in other.nodes) < 2:
         return False
     behind = [v for v in one.nodes if v != weights[0] and graph.roles[v] not in PLAIN]
     return bool(behind) and all(v > weights[0] and facts(graph.operations[v]).entrywise for v in behind)

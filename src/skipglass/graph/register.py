@@ -72,8 +72,8 @@ def register(function: type[torch.autograd.Function] | str, role: str | None) ->
     >>> sg.paths.census(Scaled.apply(x, f(x).tanh()).sum(), x)
     {0: 1, 1: 1}
     """
-    known = isinstance(function, str) or (isinstance(function, type) and issubclass(function, torch.autograd.Function))
-    if not known:
+    of_python = isinstance(function, type) and issubclass(function, torch.autograd.Function)
+    if not of_python and not (isinstance(function, str) and function):
         raise InputError(f"register needs a subclass of torch.autograd.Function, or its name, not {function!r}")
     if role is not None:
         check.choice("role", role, ROLES)

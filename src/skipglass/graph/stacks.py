@@ -80,6 +80,8 @@ def _after(graph: Graph, below: Along, above: int, start: int) -> str | Along:
     old, new = graph.shape(below.node), graph.shape(above)
     if role == "product" and not below.mingled:
         return _multiplied(graph, below, above)
+    if known.reads == 3:
+        return _attended(graph, below, above)
     if len(graph.edges[above]) > 1 or role == "weight":
         return APART
     if below.dim == len(old):  # parts of a complex number
@@ -131,6 +133,12 @@ def _multiplied(graph: Graph, below: Along, above: int) -> str | Along:
     slots = {e.slot for e in graph.edges[above] if e.to == below.node}
     over = {len(old) - 1 if slot == left else len(old) - 2 for slot in slots & {left, right}}
     return GATED if below.dim in over else APART
+
+
+def _attended(graph: Graph, below: Along, above: int) -> str:
+    """After an attention in one operation, which adds up its values, each times its share."""
+    values = any(e.to == below.node and e.slot == 2 for e in graph.edges[above])
+    return GATED if values and below.each and below.dim == len(graph.shape(below.node)) - 2 else APART
 
 
 def _adds(graph: Graph, below: Along, above: int, start: int) -> bool:

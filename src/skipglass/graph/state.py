@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +13,17 @@ from skipglass.graph.processes import gathered
 
 __all__ = ["as_found", "held"]
 
+HOOKS = tuple(name for name in vars(nn.Module()) if "_hooks" in name and "state_dict" not in name)
+"""The attributes of a module that hold what is called around its forward and its backward pass."""
+
 
 @contextmanager
 def as_found(model: nn.Module) -> Iterator[None]:
     """Put back what a forward pass may change in a model, and the state of the random generators.
 
-    Covers every module's training flag and buffers (batch norm's running statistics), every parameter's gradient
-    and ``requires_grad``, the generators that modules hold, and the global ones of torch (CPU and CUDA), NumPy and
-    Python. Gradients are set aside: inside, the parameters have none, so that a backward pass adds to nothing.
+    Covers every module's training flag, hooks and buffers (batch norm's running statistics), every parameter's
+    gradient and ``requires_grad``, the generators that modules hold, and the global ones of torch (CPU and CUDA), NumPy
+    and Python. Gradients are set aside: inside, the parameters have none, so that a backward pass adds to nothing.
 
     Yields
     ------
@@ -31,6 +35,7 @@ def as_found(model: nn.Module) -> Iterator[None]:
     parameters = {
         p: (p.requires_grad, p.grad) for module, *_ in modules for p in module._parameters.values() if p is not None
     }
+    hooks = [(held, held.copy()) for module, *_ in modules for held in _hooks(module)]
     own = {g: g.get_state() for module, *_ in modules for g in _generators(module)}
     generators = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 # the user's
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
@@ -39,6 +44,10 @@ def as_found(model: nn.Module) -> Iterator[None]:
             p.grad = None
         yield
     finally:
+        for held, before in hooks:
+            if held != before:
+                held.clear()
+                held.update(before)
         _put_back(modules, values, parameters)
         for generator, state in own.items():
             generator.set_state(state)
@@ -58,7 +67,8 @@ def _put_back(
     for module, training, buffers in modules:
         if module.training != training:
             module.training = training
-        module._buffers.update(buffers)
+        if not isinstance(module, torch.jit.ScriptModule):  # whose buffers have values alone, and no identity
+            module._buffers.update(buffers)
     # batch norm's kernels do not count their writes, so that values are compared; and buffers are written behind the
     # back of graphs that saved them: to those they are as they were
     for buffer, value in values.items():
@@ -86,6 +96,12 @@ def held(model: nn.Module) -> Iterator[None]:
         stack.enter_context(gathered(model))
         stack.enter_context(as_found(model))
         yield
+
+
+def _hooks(module: nn.Module) -> list[dict[int, Any]]:
+    """What is called around a module's passes, in the dictionaries that hold it; TorchScript has none to change."""
+    own = vars(module)
+    return [own[name] for name in HOOKS if isinstance(own.get(name), dict)]
 
 
 def _generators(module: nn.Module) -> list[torch.Generator]:

@@ -8,25 +8,28 @@ Terms used throughout the package:
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from skipglass.errors import InputError
+from skipglass import check
+from skipglass.errors import InputError, asked
 from skipglass.graph.engine import in_one_line
+from skipglass.graph.failures import in_backward
 from skipglass.graph.forward import LossFunction, forward
 from skipglass.graph.hooks import Hooks, find_hooks, retained_gradients
+from skipglass.graph.inputs import require_module
 from skipglass.graph.nodes import Graph, Place, Target
-from skipglass.graph.outline import PathGraph, read_outline
+from skipglass.graph.outline import UNITS, PathGraph, read_outline
 from skipglass.graph.processes import gathered
 from skipglass.graph.read import read
 from skipglass.graph.recompute import repeatable_checkpoints
 from skipglass.graph.regions import Counted, Regions, partition
 from skipglass.graph.samples import apart
-from skipglass.graph.state import held
+from skipglass.graph.state import as_found, held
 from skipglass.graph.verify import reference
 
 __all__ = ["Trace", "as_trace", "trace"]
@@ -62,8 +65,8 @@ class Trace:
         notes: Sequence[str] = (),
         restores: bool = False,
     ) -> None:
-        if model is not None and not isinstance(model, nn.Module):
-            raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+        if model is not None:
+            require_module(model)
         self.loss, self.x, self.model, self.blocks, self.outputs = loss, x, model, blocks, outputs
         self.notes = tuple(notes)
         self._restores, self._holding = restores, False
@@ -92,7 +95,7 @@ class Trace:
     def hooks(self) -> Hooks:
         """Hooks that change gradients, and tensors that retain theirs."""
         with self._held(self.graph):
-            return find_hooks(self.graph)
+            return find_hooks(self.graph, self.model)
 
     @property
     def hooked(self) -> set[Place]:
@@ -107,12 +110,14 @@ class Trace:
 
     def counted(self, unit: str) -> Counted:
         """Return the counted steps of a unit, and warn (once) of what may hide some."""
+        check.choice("unit", unit, UNITS)
         if unit not in self._counted:
             self._counted[unit] = self.outline.counted(unit)
         return self._counted[unit]
 
     def regions(self, unit: str, stops: Collection[int] = ()) -> Regions:
         """Return the graph cut into regions at the counted steps of a unit and at further nodes."""
+        check.choice("unit", unit, UNITS)
         key = unit, frozenset(stops)
         if key not in self._regions:
             self._regions[key] = partition(self.graph, self.counted(unit), stops, self.hooked)
@@ -120,12 +125,18 @@ class Trace:
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Run a measurement: afterwards retained gradients are as before, and so is a model that the trace ran itself.
+        """Run a measurement: afterwards retained gradients are as before, and so is the model, where the trace has one.
 
         A backward pass may run parts of the model again (activation checkpoints) and so change its buffers. A
         measurement within another costs nothing more.
         """
-        with in_one_line(), self._held(self.graph), torch.enable_grad(), retained_gradients(self.hooks.retaining):
+        with (
+            self._held(self.graph),
+            torch.enable_grad(),
+            retained_gradients(self.hooks.retaining),
+            # innermost: a pass that failed is run once more in here, to see where
+            in_one_line(in_backward(self.graph, self.loss, self.model)),
+        ):
             yield
 
     @contextmanager
@@ -136,9 +147,14 @@ class Trace:
             return
         self._holding = True
         try:
-            # a model that the trace ran itself is put back; the user's own is only gathered
-            here = held(self.model) if self._restores and self.model is not None else gathered(self.model, graph)
-            with here, repeatable_checkpoints():
+            with in_one_line(), ExitStack() as stack:
+                # a model that the trace ran itself runs as it did then; the user's own as the user has set things
+                if self._restores and self.model is not None:
+                    stack.enter_context(held(self.model))
+                else:
+                    stack.enter_context(gathered(self.model, graph))
+                    stack.enter_context(nullcontext() if self.model is None else as_found(self.model))
+                stack.enter_context(repeatable_checkpoints())
                 yield
         finally:
             self._holding = False
@@ -191,11 +207,13 @@ def trace(
     ({0: 1, 1: 3, 2: 3, 3: 1}, array([0, 1, 2, 3]))
     """
     if (loss is None) != (x is None) or (loss is None) == (inputs is None):
-        raise InputError("trace needs either (model, inputs) or both loss=… and x=…")
+        both = "either (model, inputs) or both loss=… and x=…"
+        what = both if asked() == "trace" else "the model and its inputs, found no inputs"
+        raise InputError(f"{asked()} needs {what}")
     if loss is not None and x is not None:
         return Trace(loss, x, model, blocks)
     if model is None:
-        raise InputError("trace needs the model that is to be called with the inputs")
+        raise InputError(f"{asked()} needs the model that is to be called with the inputs")
     with forward(model, inputs, targets, loss_fn) as run:
         made = Trace(run.loss, run.x, run.model, blocks, outputs=run.outputs, notes=run.notes, restores=True)
     _ = made.outline  # what cannot be measured is an error here
@@ -214,8 +232,13 @@ def as_trace(
     """
     if isinstance(loss, Trace):
         if any(given is not None for given in (x, model, blocks)):
-            raise InputError("a Trace holds its own x, model and blocks; give those to skipglass.trace")
+            raise InputError(f"{asked()}: a Trace holds its own x, model and blocks; give those to skipglass.trace")
         return loss
+    if isinstance(loss, nn.Module):
+        raise InputError(f"{asked()} takes (loss, x) or a Trace, not a model: give it skipglass.trace(model, inputs)")
     if x is None:
-        raise InputError("x is missing: the tensor, or tuple of tensors, whose gradient is to be measured")
+        raise InputError(
+            f"{asked()}: x is missing: the tensor, or tuple of tensors, whose gradient is to be measured; in place of "
+            "(loss, x) it takes skipglass.trace(model, inputs)"
+        )
     return Trace(loss, x, model, blocks)

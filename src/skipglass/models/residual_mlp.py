@@ -98,14 +98,11 @@ def _product(weight: Tensor, h: Tensor) -> Tensor:
 def _deviations(z: Tensor) -> Tensor:
     """Standard deviation of each unit over samples, with zero derivatives of all orders for a dead unit.
 
-    PyTorch's first derivative is 0 there, but its second is 0/0, so dead units are taken out of the graph.
+    The derivatives of the root at 0 are infinite, so dead units are taken out of the graph.
     """
-    sigma = z.std(dim=-1)
-    dead = sigma == 0
-    if not dead.any():
-        return sigma
-    ramp = torch.arange(z.shape[-1], dtype=z.dtype, device=z.device)  # any values with a deviation other than 0
-    return torch.where(dead[..., None], ramp, z).std(dim=-1).masked_fill(dead, 0.0)
+    variance = z.var(dim=-1)
+    dead = variance == 0
+    return variance.masked_fill(dead, 1.0).sqrt().masked_fill(dead, 0.0)
 
 
 class ResidualMLP(nn.Module):

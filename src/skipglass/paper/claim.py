@@ -47,8 +47,11 @@ HOLES = {
 """How the names of recordings begin → the variables that may hold NaN or infinity. In all others either means a damaged
 recording, and comparisons with NaN, which are false, must not become a verdict."""
 
-SHOWN = 6
-"""Settings that a sentence lists one by one; of more it tells how many lie where."""
+SHOWN = 8
+"""Settings of one kind that a sentence lists one by one; of more it tells the middle and the ends."""
+
+ROUNDING = 1e-15
+"""Of numbers that involve chance, what is smaller is a difference of equal ones."""
 
 
 class Undecided(Exception):
@@ -63,15 +66,21 @@ class Finding:
     ----------
     verdict
         "identity", "supported (n of m settings)", "not supported …" or "undetermined: why".
-    measured
-        The numbers, with their spread over seeds.
+    parts
+        The numbers, with their spread over seeds: what was measured, in which settings it came out how, what else was
+        judged or stands beside it, a note.
     seeds
         On how many networks or draws they rest.
     """
 
     verdict: str
-    measured: str
+    parts: tuple[str, ...]
     seeds: str
+
+    @property
+    def measured(self) -> str:
+        """The numbers as one text, without a full stop."""
+        return ". ".join(self.parts)
 
 
 @dataclass(frozen=True)
@@ -99,11 +108,14 @@ class Claim:
     note
         What a reader should know beside the numbers.
     variants
-        Other measurements of the same, judged by the same rule and told beside it: the verdict is ``quantity``'s.
+        The same of other times, settings or measures, judged by the same rule and told beside it: the verdict is
+        ``quantity``'s.
     beside
         Numbers told and not judged.
     figure
         Name of the panel on the page that shows it.
+    also
+        Names of recordings that variants rest on; they may be missing.
     """
 
     name: str
@@ -118,6 +130,7 @@ class Claim:
     variants: Mapping[str, Quantity] = field(default_factory=dict)
     beside: Mapping[str, Quantity] = field(default_factory=dict)
     figure: str = ""
+    also: tuple[str, ...] = ()
 
     def judged(self, recordings: Recordings) -> Judged:
         """Judge, or say which recording is missing or which of its variables is not finite."""
@@ -127,17 +140,17 @@ class Claim:
         """Return the verdict and what was measured, in words."""
         judged = self.judged(recordings)
         if not judged.settings:
-            return Finding(judged.text, "nothing was measured", "none")
-        parts = [sentence(self.what, judged, self.rule)]
-        if judged.reason.endswith("not finite"):  # nothing else of these recordings is to be trusted
-            return Finding(judged.text, parts[0], _seeds(judged, self.rule))
-        parts += [f"{name}: {_listed(_settings(quantity(recordings)))}" for name, quantity in self.beside.items()]
-        others = {name: self._of(quantity, recordings).text for name, quantity in self.variants.items()}
-        if others:
-            parts.append("by other measures: " + "; ".join(f"{name}, {text}" for name, text in others.items()))
-        if self.note:
-            parts.append(self.note)
-        return Finding(judged.text, ". ".join(capital(part) for part in parts), _seeds(judged, self.rule))
+            return Finding(judged.text, ("Nothing was measured",), "none")
+        parts = _parts(self.what, judged, self.rule)
+        if not judged.reason.endswith("not finite"):  # else nothing of these recordings is to be trusted
+            for name, quantity in self.beside.items():
+                parts.append(f"{name}: {_listed(_settings(quantity(recordings)))}")
+            for name, quantity in self.variants.items():
+                other = self._of(quantity, recordings)
+                told = f"{_told(other.settings)}: " if other.settings else ""
+                parts.append(f"by the same rule, {name}: {told}{other.text}")
+            parts += [self.note] if self.note else []
+        return Finding(judged.text, tuple(capital(part) for part in parts), _seeds(judged, self.rule))
 
     def _of(self, quantity: Quantity, recordings: Recordings) -> Judged:
         mine: dict[str, xr.Dataset] = {}
@@ -171,25 +184,45 @@ def sentence(what: str, judged: Judged, rule: Rule) -> str:
     str
         Without a full stop.
     """
+    return ". ".join(_parts(what, judged, rule))
+
+
+def _parts(what: str, judged: Judged, rule: Rule) -> list[str]:
+    """What was measured; where chance is involved, each side of the region with the settings that lie there."""
     settings = judged.settings
     if rule.exact:
-        told = "; ".join(_of_setting(_range(s.values, rule), s) for s in settings)
-        if len(settings) > SHOWN:
-            told = _range(np.concatenate([s.values for s in settings]), rule)
-            told += (
-                ""
-                if rule.algebra and rule.low == -rule.high
-                else f"; {rule.region} in {judged.count(1)} of {len(settings)} settings"
-            )
-        return f"{what}: {told}"
-    told = _listed(settings) if len(settings) <= SHOWN else _extent(settings)
+        return [f"{what}: {_exact(judged, rule)}"]
     tested = sum(s.values.size > 1 for s in settings)
     if not tested:
-        return f"{what}: {told}; one seed each, so nothing is tested"
-    inside, outside, idle = (judged.count(side) for side in (1, -1, 0))
-    where = f"{rule.region} in {inside} of {len(settings)}, outside in {outside}, open in {idle}"
+        return [f"{what}: {_told(settings)}; one seed each, so nothing is tested"]
+    sides = {1: rule.region, -1: rule.outside, 0: "undetermined"}
+    if len(settings) == 1:
+        side = sides[settings[0].side]
+        return [f"{what} (mean ± standard deviation): {_told(settings)}; by Student's t {side}"]
+    alike = {words: tuple(s for s in settings if s.side == side) for side, words in sides.items()}
     test = "Student's t" if tested == 1 else f"Student's t, Holm over {tested} settings"
-    return f"{what} (mean ± standard deviation): {told}; {where} ({test})"
+    return [
+        f"{what} (mean ± standard deviation; {test})",
+        *(f"{words} in {len(same)} of {len(settings)}: {_told(same)}" for words, same in alike.items() if same),
+    ]
+
+
+def _exact(judged: Judged, rule: Rule) -> str:
+    """Numbers without chance: their ranges by setting, or over all settings and how many lie where they should."""
+    settings = judged.settings
+    if len(settings) <= SHOWN:
+        return "; ".join(_of_setting(_range(s.values, rule), s) for s in settings)
+    whole = _range(np.concatenate([s.values for s in settings]), rule)
+    if rule.algebra and rule.low == -rule.high:
+        return whole
+    others = [s for s in settings if s.side < 0]
+    named = "".join(f"; {rule.outside}: {_of_setting(_range(s.values, rule), s)}" for s in others if len(others) == 1)
+    return f"{whole}; {rule.region} in {judged.count(1)} of {len(settings)} settings{named}"
+
+
+def _told(settings: tuple[Setting, ...]) -> str:
+    """Settings one by one, or the middle and the ends of many."""
+    return _listed(settings) if len(settings) <= SHOWN else _extent(settings)
 
 
 def _settings(numbers: Numbers) -> tuple[Setting, ...]:
@@ -216,6 +249,7 @@ def _number(values: NDArray[np.float64]) -> str:
     """A mean with its standard deviation, to two digits of that; equal numbers, and a single one, alone."""
     if not np.isfinite(values).all():
         return f"{values[np.isfinite(values)].size} of {values.size} finite"
+    values = np.where(abs(values) < ROUNDING, 0.0, values)
     spread = float(values.std(ddof=1)) if values.size > 1 else 0.0
     if spread <= 1e-9 * abs(values.mean()):
         return _short(values.mean())

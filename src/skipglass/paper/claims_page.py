@@ -18,6 +18,7 @@ from skipglass.paper.claim import TABLES, Claim, Finding, Recordings, capital
 from skipglass.paper.claims import findings, verdict_kind
 from skipglass.paper.coverage import coverage_table
 from skipglass.paper.reproduce import CHAPTERS
+from skipglass.paper.resnet_runs import RUNS, run_name
 from skipglass.paper.slips import DAMAGED, UNDECIDED
 
 __all__ = ["claims_markdown", "load_results", "summary", "with_summary"]
@@ -36,7 +37,6 @@ HEADLINES = (
     "Theorem 3, step",
     "Claim 3",
     "Claim 2",
-    "App. C, depth",
     "Fig. 2",
     "Fig. 3, drop",
     "Fig. 3, cause",
@@ -67,7 +67,7 @@ Commands that train on CIFAR look for it in `$SKIPGLASS_DATA`.
 """
 SCRIPTS = ("agreement.py", "drift_runs.py", "glass.py", "resnet_runs.py")
 """Commands of which a recording kept the file's name alone, as the first ones did."""
-PROTOTYPE = "a prototype of the trainer ([results/README.md](../results/README.md) says how to train anew)"
+PROTOTYPE = "a prototype of the trainer with the same recipe, [results/README.md](../results/README.md)"
 COVERED = (
     "Every equation, definition, lemma, theorem and figure, assumption and claim that the paper numbers; code under "
     "`skipglass`, tests under `tests/`."
@@ -75,12 +75,12 @@ COVERED = (
 
 
 def load_results(folder: Path) -> dict[str, xr.Dataset]:
-    """Return the recordings of every chapter that lie in the folders of ``folder``, merged.
+    """Return the recordings of every chapter that lie in a folder of long runs, merged.
 
     Parameters
     ----------
     folder
-        With one folder for each set of long runs.
+        With one folder for each set of long runs, and recordings that stand alone.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def load_results(folder: Path) -> dict[str, xr.Dataset]:
     """
     found = {
         name: recording
-        for each in sorted(folder.glob("*/recordings"))
+        for each in (folder, *sorted(folder.glob("*/recordings")))
         for chapter in CHAPTERS
         if chapter.is_recorded(each)
         for name, recording in chapter.load(each).items()
@@ -113,9 +113,11 @@ def claims_markdown(recordings: Recordings) -> str:
     parts.append(f"## {DAMAGED}\n\n{_rows(('where', 'what is in question', 'why'), UNDECIDED)}")
     for claim, finding in found:
         commands = " · ".join(_commands(claim, recordings)) or "none yet"
+        what, *others = finding.parts
+        told = "\n".join([f"{what}.", *[""] * bool(others), *(f"- {other}." for other in others)])
         parts.append(
-            f"### {claim.name}\n\n{claim.statement}\n\n> {claim.source}\n\n**{capital(finding.verdict)}.** "
-            f"{capital(finding.measured)}.\n\nSeeds or draws: {finding.seeds}. Recorded by {commands}.\n"
+            f"### {claim.name}\n\n{claim.statement}\n\n> {claim.source}\n\n**{capital(finding.verdict)}.** {told}\n\n"
+            f"Seeds or draws: {finding.seeds}. Recorded by {commands}.\n"
         )
     parts.append(f"## What is treated where\n\n{COVERED}\n\n{coverage_table()}")
     return "\n".join(parts)
@@ -127,7 +129,7 @@ def summary(recordings: Recordings) -> str:
     verdicts = [verdict_kind(finding.verdict) for claim, finding in found if claim.table == "paper"]
     said = ", ".join(f"*{kind}* {count}" for kind, count in Counter(verdicts).most_common())
     rows = _table([(claim, finding) for claim, finding in found if claim.name in HEADLINES], PAGE)
-    return f"Of {len(verdicts)} claims of the paper: {said}. The main ones, and two questions of our own:\n\n{rows}"
+    return f"Of {len(verdicts)} claims of the paper: {said}.\nThe main ones, and some questions of our own:\n\n{rows}"
 
 
 def with_summary(text: str, recordings: Recordings) -> str:
@@ -175,8 +177,20 @@ def _anchor(heading: str) -> str:
 
 
 def _commands(claim: Claim, recordings: Recordings) -> list[str]:
-    found = [data.attrs.get("command", "") for name, data in recordings.items() if name.startswith(claim.needs)]
-    return list(dict.fromkeys(_runnable(command) for command in found if command))
+    """What gives the recordings of a claim; of ResNets, the sets of runs that they belong to."""
+    mine = {n: str(d.attrs.get("command", "")) for n, d in recordings.items() if n.startswith(claim.needs)}
+    mine |= {n: str(recordings[n].attrs.get("command", "")) for n in claim.also if n in recordings}
+    sets: dict[str, list[str]] = {}
+    for name, runs in RUNS.items():
+        if of_set := [stem for stem in map(run_name, runs) if stem in mine]:
+            sets[name] = [mine.pop(stem) for stem in of_set]
+    told = [_runnable(command) for command in mine.values() if command]
+    if sets:
+        told.append(f"`python -m skipglass.paper.resnet_runs results/resnets {' '.join(sets)}`")
+    by_others = [name for name, commands in sets.items() if any(_runnable(c) == PROTOTYPE for c in commands)]
+    if by_others:
+        told[-1] += f" (the committed {', '.join(by_others)} by {PROTOTYPE})"
+    return list(dict.fromkeys(told))
 
 
 def _runnable(command: str) -> str:

@@ -81,7 +81,7 @@ COVERAGE = (
     Part((22,), ("Claim 3",), ("Sec. 4.1", "Abstract, start", "Claim 3", "Map, start"),
          "paper.recursion.second_moments",
          f"{DRIVE}test_untrained_networks_of_the_package_have_the_same_second_moments"),
-    Part((), ("Claim 2",), ("Claim 2", "App. C, depth", "Map, depth", "Map, depth by λ"),
+    Part((), ("Claim 2",), ("Claim 2", "Map, depth", "Map, depth by λ"),
          "paths.participation", NETWORKS_JUDGED),
     Part((23, 24, 25, 40, 41, 42, 43, 44), ("Theorem 3",),
          ("Theorem 3", "Theorem 3, assumptions", "Theorem 3, condition", "Theorem 3, step",

@@ -351,14 +351,16 @@ CLAIMS = (
     Claim(
         "Theorem 3", "At ∂L/∂λ_l = 0 a step gives ∂L/∂λ_l = -(μ/λ_l) g_p·(g_p + g_m), for an unskipped layer "
         "-(μ/λ_l) ‖g_p + g_m‖².",
-        "Eqs. 24, 25: |λ_l| grows in the step, for a skipped layer “if ‖g_p‖² + g_p·g_m > 0”.",
+        "Thm. 3, Eqs. 24 and 25: |λ_l - μ ∂L(x, w - μg)/∂λ_l| > |λ_l|, of a layer that is skipped “if ‖g_p‖² + g_pᵀg_m "
+        "> 0”; Eqs. 42 and 44 have the two slopes.",
         "at points where the slope is 0, while no gate flips", partial(first_order, kinds=["unskipped", "skipped"]),
         identity(0.1), "driving_force", figure="theorem-3-and-4-error",
         note="statistics and gates are held and the loss is linear in the output, as the theorem assumes",
     ),
     Claim(
         "Theorem 4", "At ∂L/∂C = 0 a step gives -(μ/C)(m‖g_m‖² + p‖g_p‖² + (m+p) g_p·g_m).",
-        "Eq. 27.",
+        "Thm. 4: “assuming ∂L_N(x, w)/∂C = 0, then for a small learning rate 0 < μ ≪ 1 the following hold: ∂L_N(x, w - "
+        "μg)/∂C ≈ -(μ/C)(m‖g_m‖² + p‖g_p‖² + (m + p) g_pᵀg_m)” (Eq. 27).",
         "at points where the slope is 0, while no gate flips", partial(first_order, kinds=["global"]), identity(0.1),
         "driving_force", figure="theorem-3-and-4-error",
     ),
@@ -371,8 +373,7 @@ CLAIMS = (
     Claim(
         "Theorem 3, assumptions", "The theorem's force on λ_l is the true one where its assumptions do not hold.",
         "Theorem 3 needs a loss linear in the output and constant statistics. What is left without them, where the "
-        "true "
-        "slope is 0?",
+        "true slope is 0?",
         "relative error of the theorem's force", forces, within(high=0.1), "driving_force", "ours",
         beside={"share of signs right minus the base rate": signs_kept},
     ),
@@ -380,8 +381,8 @@ CLAIMS = (
         "Sec. 6, no assumptions", "The analysis of Sec. 4 assumes none of A1-A4.",
         "Sec. 6: “the analysis of the dynamic behavior of residual nets (Sec. 4) does not assume any of the above "
         "assumptions.”",
-        "relative error of Theorem 3's force with cross "
-        "entropy", force_is_off, identity(1e-6), "driving_force", "slips",
+        "relative error of Theorem 3's force with cross entropy", force_is_off, identity(1e-6), "driving_force",
+        "slips",
         note="Eq. 20 is the form of Lemma 3, which has A2-A4 and a loss linear in the output",
     ),
 )  # fmt: skip

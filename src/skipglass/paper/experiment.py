@@ -18,9 +18,22 @@ from skipglass import record
 from skipglass.errors import StorageError
 from skipglass.paper.claim import Claim, Recordings
 from skipglass.report import Panel, Section
-from skipglass.training import ResNetSettings
+from skipglass.threads import one_thread
+from skipglass.training import ResNetSettings, map_unordered
 
-__all__ = ["Experiment", "Options", "Pages", "Recording", "Tell", "compute_missing", "computed", "copied", "is_there"]
+__all__ = [
+    "Experiment",
+    "Options",
+    "Pages",
+    "Recording",
+    "Tell",
+    "compute",
+    "computed",
+    "copied",
+    "find_missing",
+    "is_there",
+    "measure",
+]
 
 Tell = Callable[..., object]
 """Told how many of how many steps are done, and whatever else a training tells."""
@@ -138,8 +151,8 @@ class Experiment:
             return []
         return sorted(path for pattern in self.patterns for path in (recorded / self.kept).glob(f"{pattern}.nc"))
 
-    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
-        """Compute what is not there, one file per recording.
+    def complete(self, folder: Path, options: Options) -> None:
+        """Take the recordings of long runs, where a folder has none of this experiment.
 
         Parameters
         ----------
@@ -147,26 +160,7 @@ class Experiment:
             Where recordings lie.
         options
             What the user chose.
-        progress
-            Shows a bar for each recording.
-
-        Raises
-        ------
-        StorageError
-            If a lasting recording is of other settings than its name says; nothing is computed then.
-        KeyboardInterrupt
-            On Ctrl-C; finished recordings are kept.
         """
-        tasks = {}
-
-        def start(name: str) -> Tell:
-            tasks[name] = task = progress.add_task(name, total=None)
-            return lambda done, of, *_: progress.update(task, completed=done, total=of)
-
-        def end(name: str) -> None:
-            progress.update(tasks[name], completed=1, total=1)
-
-        compute_missing(self.recordings(options, folder), folder, start, end, resume=options.resume)
         if not any(any(folder.glob(f"{pattern}.nc")) for pattern in self.patterns):
             copied(self.committed(options.recorded), folder)
 
@@ -233,15 +227,55 @@ def computed(
     return Experiment((figure,), {name: name for name in functions}, recordings, pages, claims)
 
 
-def compute_missing(
-    wanted: Mapping[str, Recording],
-    folder: Path,
-    start: Callable[[str], Tell | None],
-    end: Callable[[str], object] = lambda name: None,
-    *,
-    resume: bool = True,
+def measure(
+    experiments: Iterable[Experiment], folder: Path, options: Options, progress: Progress, workers: int = 1
 ) -> None:
-    """Compute the recordings that are not there, one after another.
+    """Compute what some experiments need and is not there, one file per recording.
+
+    Parameters
+    ----------
+    experiments
+        Which.
+    folder
+        Where recordings lie.
+    options
+        What the user chose.
+    progress
+        Shows a bar for each recording; in several processes one bar counts them.
+    workers
+        Processes.
+
+    Raises
+    ------
+    StorageError
+        If a lasting recording is of other settings than its name says; nothing is computed then.
+    KeyboardInterrupt
+        On Ctrl-C; finished recordings are kept.
+    """
+    experiments = tuple(experiments)
+    wanted = {name: found for each in experiments for name, found in each.recordings(options, folder).items()}
+    tasks = {}
+
+    def start(name: str) -> Tell:
+        tasks[name] = task = progress.add_task(name, total=None)
+        return lambda done, of, *_: progress.update(task, completed=done, total=of)
+
+    def end(name: str) -> None:
+        progress.update(tasks[name], completed=1, total=1)
+
+    missing = find_missing(wanted, folder, resume=options.resume)
+    # a lasting one stays in this process: it takes hours, tells of each step, and may use a device
+    apart = {name: recording for name, recording in missing.items() if not recording.lasting}
+    if workers > 1 and len(apart) > 1:
+        compute_apart(apart, folder, progress, workers)
+        missing = {name: recording for name, recording in missing.items() if recording.lasting}
+    compute(missing, folder, start, end)
+    for each in experiments:
+        each.complete(folder, options)
+
+
+def find_missing(wanted: Mapping[str, Recording], folder: Path, *, resume: bool = True) -> dict[str, Recording]:
+    """Return the recordings that are to be computed; the scratch folders of the others are removed.
 
     Parameters
     ----------
@@ -249,27 +283,84 @@ def compute_missing(
         {name: how to compute it}.
     folder
         Where recordings lie.
-    start, end
-        Called with the name of each that is computed; ``start`` returns what its progress is told to.
     resume
         Whether finished ones that do not last are kept, too.
 
     Raises
     ------
     StorageError
-        If a lasting recording is of other settings than its name says; nothing is computed then.
+        If a lasting recording is of other settings than its name says.
     """
-    paths = {name: folder / f"{name}.nc" for name in wanted}
-    # all are looked at, and one of other settings is refused, before anything is computed
-    there = {name: is_there(paths[name], recording) for name, recording in wanted.items()}
-    for name, recording in wanted.items():
-        if not (there[name] and (recording.lasting or resume)):
-            found = recording.compute(start(name) or (lambda *_: None))
-            record.remove_leftovers(paths[name])
-            record.save(found, paths[name], kind=recording.kind)
-            end(name)
-        if recording.scratch is not None:
-            shutil.rmtree(recording.scratch, ignore_errors=True)
+    # all are looked at, and one of other settings is refused, before anything is changed
+    there = {name: is_there(folder / f"{name}.nc", recording) for name, recording in wanted.items()}
+    kept = {name for name, recording in wanted.items() if there[name] and (recording.lasting or resume)}
+    for name in kept:
+        _clear(wanted[name])
+    return {name: recording for name, recording in wanted.items() if name not in kept}
+
+
+def compute(
+    recordings: Mapping[str, Recording],
+    folder: Path,
+    start: Callable[[str], Tell | None],
+    end: Callable[[str], object] = lambda name: None,
+) -> None:
+    """Compute recordings one after another.
+
+    Parameters
+    ----------
+    recordings
+        {name: how to compute it}.
+    folder
+        Where they go.
+    start, end
+        Called with the name of each; ``start`` returns what its progress is told to.
+    """
+    for name, recording in recordings.items():
+        _keep(recording.compute(start(name) or _hush), folder / f"{name}.nc", recording)
+        end(name)
+
+
+def compute_apart(recordings: Mapping[str, Recording], folder: Path, progress: Progress, workers: int) -> None:
+    """Compute recordings in several processes, one bar counting them.
+
+    Parameters
+    ----------
+    recordings
+        {name: how to compute it}.
+    folder
+        Where they go.
+    progress
+        Shows the bar.
+    workers
+        Processes.
+    """
+    task = progress.add_task(f"recordings, on {workers} processes", total=len(recordings))
+    for name, found in map_unordered(_computed, recordings.items(), workers=min(workers, len(recordings))):
+        _keep(found, folder / f"{name}.nc", recordings[name])
+        progress.advance(task)
+
+
+def _computed(item: tuple[str, Recording]) -> tuple[str, xr.Dataset]:
+    """In a process of its own, on one thread."""
+    name, recording = item
+    with one_thread():
+        return name, recording.compute(_hush)
+
+
+def _keep(found: xr.Dataset, path: Path, recording: Recording) -> None:
+    record.remove_leftovers(path)
+    record.save(found, path, kind=recording.kind)
+    _clear(recording)
+
+
+def _clear(recording: Recording) -> None:
+    if recording.scratch is not None:
+        shutil.rmtree(recording.scratch, ignore_errors=True)
+
+
+def _hush(*_: object) -> None:
+    """Progress that is shown to nobody."""
 
 
 def _untold(function: Callable[[], xr.Dataset], tell: Tell) -> xr.Dataset:

@@ -293,12 +293,12 @@ def ends(recordings: Recordings) -> Numbers:
 CLAIMS = (
     Claim(
         "Sec. 5, low index", "Descent avoids critical points of high index.",
-        "Sec. 5: “It is presumed that the SGD algorithm will easily avoid critical points with a high index that "
-        "have many "
-        "descent directions, and maneuver towards low index critical points.”",
+        "Sec. 5: “It is presumed that the SGD algorithm will easily avoid critical points with a high index that have "
+        "many descent directions, and maneuver towards low index critical points.”",
         "index of the critical point at which descent in the 3-spin ends, of Λ - 1 directions", ends, below(1.0),
         "glass_descent", figure="glass-size",
-        note="descent without noise; descents that had not converged are left out",
+        note="descent without noise; descents that had not converged are left out. A descent that converges ends in a "
+        "minimum from almost every start: what is shown is that saddles do not hold it up for long",
     ),
     Claim(
         "Sec. 5, field", "With the paths of length 1, which the paper drops, β < β_c ≈ 1/p leaves one minimum.",

@@ -315,7 +315,7 @@ CLAIMS = (
     ),
     Claim(
         "Lemma 3", "The mean of the hinge loss and of the absolute loss over gates is C_1 + C_2 E[Y].",
-        "Eq. 16: “both the losses L^h and L^a can be generalized to a distribution of the form” C_1 + C_2 Y.",
+        "Eq. 16: “both the losses L^h_N(x) and L^a_N(x) can be generalized to a distribution of the form” C_1 + C_2 Y.",
         "|E[L] - (C_1 + C_2 E[Y])| / E[L]", lambda r: by_setting("{loss}, C = {scale:.2g}", r["lemmas"].gap),
         within(high=1e-12), "lemmas", figure="lemma3",
         beside={"where no gates bring an output to the kink of the loss": kink},

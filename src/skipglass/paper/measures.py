@@ -18,15 +18,15 @@ import xarray as xr
 from skipglass import paths, record, theory
 from skipglass.errors import InputError
 from skipglass.graph import as_found, trace
-from skipglass.paper.claim import Recordings
+from skipglass.paper.claim import Quantity, Recordings, Undecided
 from skipglass.paper.experiment import Experiment, Pages
 from skipglass.paper.measured_networks import TRAINING, State, held, networks
 from skipglass.paths import MEASURES
 from skipglass.report import Axis, Panel, Section, Series, Table
 
 __all__ = [
-    "DEPTHS", "DRAWN", "KIND", "MODELS", "MODES", "agreement_table", "change", "course_panel", "layers_panel",
-    "measure_panels", "measured", "null_table", "row_of", "tabulated",
+    "DEPTHS", "DRAWN", "KIND", "MODELS", "MODES", "agreement_table", "change", "course_panel", "depth_by",
+    "layers_panel", "measure_panels", "measured", "null_table", "row_of", "tabulated",
 ]  # fmt: skip
 
 KIND = "measures"
@@ -97,16 +97,15 @@ def row_of(state: State) -> xr.Dataset:
             if mode == "frozen" and normed:
                 held(model, state.inputs)
             # without batch norm the two modes are one
-            modes.append(_in_mode(model, state) if normed or not modes else modes[0])
+            modes.append(_as_it_is(model, state) if normed or not modes else modes[0])
     row = xr.concat(modes, xr.IndexVariable("mode", list(MODES)), combine_attrs="override")
     samples = len(next(iter(state.inputs.values())) if isinstance(state.inputs, dict) else state.inputs)
     return row.assign(network=state.network, when=state.when, samples=samples).assign_attrs(state.about)
 
 
-def _in_mode(model: torch.nn.Module, state: State) -> xr.Dataset:
+def _as_it_is(model: torch.nn.Module, state: State) -> xr.Dataset:
     t = trace(model, state.inputs, state.targets, state.loss_fn)
-    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        participation = paths.participation_of(t).share
+    participation = paths.participation_of(t).share
     split = paths.spectrum(t)
     census = {r: comb(len(participation), r) for r in range(len(participation) + 1)}
     # how far the energies are from each model that the theory has
@@ -243,6 +242,33 @@ def change(data: xr.Dataset, network: str, start: str, end: str, measure: str) -
     return float(last.depth - first.depth), float(error)
 
 
+def depth_by(measure: str, *, gained: bool = False) -> Quantity:
+    """Return the quantity {network: depth by another measure as a part of its blocks, by seed or data set}.
+
+    Parameters
+    ----------
+    measure
+        Of `skipglass.paths.MEASURES`.
+    gained
+        What the trained network has more than the fresh one, in place of the fresh one's depth.
+    """
+
+    def quantity(recordings: Recordings) -> dict[str, list[float]]:
+        if KIND not in recordings:
+            raise Undecided("no recording")
+        data, found = recordings[KIND], dict[str, list[float]]()
+        for name in _networks(data):
+            # fresh, a network is the same with decay on λ and without; the transformer has no batch norm
+            if name.startswith("ResNet") and (gained or "no weight decay" not in name):
+                blocks = float(_moment(data, name, "fresh").blocks)
+                depth = float(_moment(data, name, "fresh").depth.sel(measure=measure))
+                value = change(data, name, "fresh", "trained", measure)[0] if gained else depth
+                found.setdefault(name.partition(",")[0], []).append(value / blocks)
+        return found
+
+    return quantity
+
+
 def agreement_table(data: xr.Dataset) -> Table:
     """Return the change of depth by each measure, for every network, and in what the measures agree."""
     names = _networks(data)
@@ -338,14 +364,14 @@ DEPTHS = Experiment(("measures",), {}, lambda options, folder: {}, depths_pages,
 """Its recording needs the weights of trained networks, and so is taken from the folder of long runs."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write the recording."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("weights", type=Path, help="the folder of weights")
     parser.add_argument("data", type=Path, help="the folder of the CIFAR files")
     parser.add_argument("--recordings", type=Path, help="the folder of the trainings' recordings, for test errors")
     parser.add_argument("--out", type=Path, default=Path("measures.nc"), help="the file to write")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     paths_of = sorted(given.recordings.glob("resnet-cifar*.nc")) if given.recordings else []
     trainings = [record.load(path, "resnet") for path in paths_of]
     found = measured(given.weights, given.data, trainings, lambda done, of: print(f"{done} of {of}", flush=True))

@@ -122,9 +122,9 @@ def compared(name: str, variable: str, axis: Axis, title: str, families: Mapping
     series = []
     for same in families.values():
         values = np.concatenate([np.transpose([g.at(variable, t * g.attrs["epochs"]) for t in progress]) for g in same])
-        spared = "" if any(group.attrs["decay_scales"] for group in same) else ", no decay on λ"
+        no_decay = "" if any(group.attrs["decay_scales"] for group in same) else ", no decay on λ"
         network = same[0].network.partition(",")[0].removeprefix("CIFAR-10 ")
-        label = f"{network}{spared}, error {np.mean([group.errors.mean() for group in same]):.0%}"
+        label = f"{network}{no_decay}, error {np.mean([group.errors.mean() for group in same]):.0%}"
         series.append(banded(label, progress, values if "depth" in variable else values / values[:, :1]))
     return Panel(
         name, title, "A rise means that the quantity grows while training.", Axis("part of the training"), axis,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from skipglass import __version__
-from skipglass.paper.claim import TABLES, Claim, Finding, Recordings
+from skipglass.paper.claim import TABLES, Claim, Finding, Recordings, capital, sentence
 from skipglass.paper.claims import findings
 from skipglass.paper.experiment import Pages
 from skipglass.paper.figure1 import RUNS
@@ -22,7 +22,7 @@ LEAD = (
     "figures are made anew, the length of the paths is measured, and each of their claims is tested."
 )
 QUESTIONS = {
-    "Does the ensemble deepen?": ("App. C, depth", "Claim 2"),
+    "Does the ensemble deepen?": ("Claim 2",),
     "What drives it?": ("λ and norms held", "Map, depth by λ", "Theorem 3"),
     "What does it do to the landscape?": ("Fig. 1(f)",),
 }
@@ -65,20 +65,22 @@ def paper_report(recordings: Recordings, chapters: Sequence[Pages]) -> tuple[Rep
         "\n\n".join([LEAD, *_reduced(recordings)]),
         (*sections, Section("The claims", INTRODUCTION, tuple(_tables(found, shown)))),
         footer=_footer(recordings),
-        answers=tuple(_answers(found, panels)),
+        answers=tuple(_answers(found, panels, recordings)),
     ), combined
 
 
-def _answers(found: Found, panels: dict[str, Panel]) -> Iterable[Answer]:
+def _answers(found: Found, panels: dict[str, Panel], recordings: Recordings) -> Iterable[Answer]:
     """One figure and one sentence for each question that what was recorded can answer."""
     named = {claim.name: (claim, finding) for claim, finding in found}
     for number, (question, names) in enumerate(QUESTIONS.items()):
         for claim, finding in map(named.__getitem__, names):
             if claim.figure in panels and not finding.verdict.startswith("undetermined"):
                 panel = replace(panels[claim.figure], name=f"answer-{number + 1}")
-                seeds = "" if finding.seeds == "exact" else f", {finding.seeds}"
-                said = f"{claim.statement} Measured: {claim.what}."
-                yield Answer(question, said, panel, finding.verdict + seeds)
+                judged = claim.judged(recordings)
+                # of many settings the first, which is the paper's own
+                first = judged if claim.rule.exact else replace(judged, settings=judged.settings[:1])
+                said = f"{claim.statement} {capital(sentence(claim.what, first, claim.rule))}."
+                yield Answer(question, said, panel, finding.verdict)
                 break
 
 
@@ -89,7 +91,7 @@ def _tables(found: Found, shown: set[str]) -> Iterable[Table]:
         yield Table(
             "claims" if name == "paper" else f"claims-{name}", title, READING, ("claim", "verdict", "statement"),
             [(claim.name, finding.verdict, claim.statement) for claim, finding in mine],
-            details=[(claim.source, f"{f.measured}.", f"Seeds or draws: {f.seeds}.") for claim, f in mine],
+            details=[(c.source, *(f"{part}." for part in f.parts), f"Seeds or draws: {f.seeds}.") for c, f in mine],
             links=[claim.figure if claim.figure in shown else "" for claim, _ in mine],
             folded=number > 0,
         )  # fmt: skip

@@ -7,6 +7,7 @@ from rich.progress import Progress
 
 from skipglass import record
 from skipglass.errors import StorageError
+from skipglass.paper import experiment
 from skipglass.paper.critical_points import COUNTS
 from skipglass.paper.drift import DRIFT
 from skipglass.paper.driving_force import FORCES
@@ -36,7 +37,7 @@ CHAPTERS: tuple[Experiment, ...] = (
 FIGURES = tuple(dict.fromkeys(figure for chapter in CHAPTERS for figure in chapter.figures))
 
 
-def measure(folder: Path, figures: Sequence[str], options: Options, *, progress: Progress) -> None:
+def measure(folder: Path, figures: Sequence[str], options: Options, *, progress: Progress, workers: int = 1) -> None:
     """Measure what the chosen figures need; recordings go to FOLDER/recordings.
 
     Parameters
@@ -48,16 +49,16 @@ def measure(folder: Path, figures: Sequence[str], options: Options, *, progress:
     options
         What each chapter measures.
     progress
-        Shows a bar for each recording.
+        Shows a bar for each recording; in several processes one bar counts them.
+    workers
+        Processes.
 
     Raises
     ------
     KeyboardInterrupt
         On Ctrl-C; finished recordings are kept.
     """
-    recordings = record.output_folder(folder / "recordings")
-    for chapter in _of(figures):
-        chapter.measure(recordings, options, progress)
+    experiment.measure(_of(figures), record.output_folder(folder / "recordings"), options, progress, workers)
 
 
 def recorded(folder: Path) -> list[str]:

@@ -135,7 +135,7 @@ def groups(recordings: Recordings, prefix: str = "resnet-") -> list[Group]:
     Returns
     -------
     list of Group
-        Real photographs before digits, then by images × epochs, width and depth, decayed before spared.
+        Real photographs before digits, then by images × epochs, width and depth, with decay on λ before without.
     """
     # each recording alone is a group of one seed, without the dimension
     mine = [recording for name, recording in recordings.items() if name.startswith(prefix)]

@@ -18,13 +18,14 @@ import xarray as xr
 
 from skipglass import check, record
 from skipglass.errors import InputError, UserError
-from skipglass.paper.experiment import Recording, Tell, compute_missing
+from skipglass.paper.experiment import Recording, Tell, compute, find_missing
 from skipglass.paper.resnet_group import OLDER
-from skipglass.training import CHECKPOINT, ResNetSettings, train_resnet
+from skipglass.training import CHECKPOINT, ResNetSettings, options, train_resnet
 from skipglass.training.resnet_settings import INTERVENTIONS
 
 __all__ = [
-    "KEPT", "LIVE", "RUNS", "both_ways", "is_interrupted", "recording_path", "recordings_of", "run_name", "train_runs",
+    "KEPT", "LIVE", "RUNS", "both_ways", "is_interrupted", "recording_path", "recordings_of", "run_name",
+    "train_command", "train_runs",
 ]  # fmt: skip
 
 KEPT = "resnets/recordings"
@@ -67,7 +68,7 @@ WORDS = {"bfloat16": "bf16", "float64": "f64", "float32": ""}
 
 
 def run_name(settings: ResNetSettings) -> str:
-    """Return the stem of a run's files.
+    """Return the stem of a run's files; "spared" says that weight decay leaves λ out.
 
     Examples
     --------
@@ -89,6 +90,22 @@ def run_name(settings: ResNetSettings) -> str:
         f"s{settings.seed}",
     ]
     return "-".join(part for part in parts if part)
+
+
+def train_command(settings: ResNetSettings) -> str:
+    """Return the command that trains one run by itself.
+
+    Examples
+    --------
+    >>> train_command(RUNS["interventions"][2])
+    'skipglass train cifar10 --out DIR --epochs 8 --depth 20 --intervention scales_one --precision bfloat16 --compile'
+    """
+    words = ["skipglass train", "digits-resnet" if settings.dataset == "digits" else settings.dataset, "--out DIR"]
+    for name, declared in options(ResNetSettings).items():
+        value, flag = getattr(settings, name), declared.get("flag", f"--{name.replace('_', '-')}")
+        if flag is not None and value != declared["default"]:
+            words.append(flag if isinstance(value, bool) else f"{flag} {value}")
+    return " ".join(words)
 
 
 def recording_path(folder: Path, settings: ResNetSettings) -> Path:
@@ -171,7 +188,7 @@ def train_runs(
         If a recording of other settings has the name of one of the runs; nothing is trained then.
     """
     recordings = record.output_folder(folder / "recordings")
-    compute_missing(recordings_of(folder, runs, data=data, device=device), recordings, on_start)
+    compute(find_missing(recordings_of(folder, runs, data=data, device=device), recordings), recordings, on_start)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

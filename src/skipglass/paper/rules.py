@@ -2,7 +2,8 @@
 
 A *setting* is one network, one task and one recipe; it has one number per seed. Numbers that involve chance are judged
 by Student's t with n - 1 degrees of freedom, separately for each setting, at a level of 5 % over all settings of a row
-(Holm 1979): a setting is *in* where its mean lies inside the region, *out* where it lies outside, and *open* otherwise.
+(Holm 1979): a setting is *in* where its mean lies inside the region, *out* where it lies outside, and *undetermined*
+where neither is significant.
 Numbers without chance are compared with the region as they are.
 
 The verdicts are
@@ -57,7 +58,7 @@ class Setting:
     values
         One per seed, or per draw where nothing is random.
     side
-        1 inside the region, -1 outside, 0 open.
+        1 inside the region, -1 outside, 0 undetermined.
     p
         Of the test that decided it, Holm's correction included; NaN where there was none.
     small
@@ -90,7 +91,7 @@ class Judged:
     reason: str = ""
 
     def count(self, side: int) -> int:
-        """How many settings are inside (1), outside (-1) or open (0)."""
+        """How many settings are inside (1), outside (-1) or undetermined (0)."""
         return sum(setting.side == side for setting in self.settings)
 
     @property
@@ -100,10 +101,12 @@ class Judged:
             return f"undetermined: {self.reason}"
         if self.word == "identity" or (len(self.settings) == 1 and self.word == "not supported"):
             return self.word
-        few = sum(setting.small for setting in self.settings)
-        aside = f", {few} of them small" if few else ""
-        plural = "s" * (len(self.settings) != 1)
-        return f"{self.word} ({self.count(1)} of {len(self.settings)} setting{plural}{aside})"
+        counts = [f"{self.count(1)} of {len(self.settings)} setting{'s' * (len(self.settings) != 1)}"]
+        if few := sum(setting.small for setting in self.settings):
+            counts.append(f"{few} of them small")
+        if self.count(0):
+            counts.append(f"{self.count(0)} undetermined")
+        return f"{self.word} ({', '.join(counts)})"
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,13 @@ class Rule:
         if math.isinf(self.high):
             return f"above {self.low:g}"
         return f"below {self.high:g}" if math.isinf(self.low) else f"between {self.low:g} and {self.high:g}"
+
+    @property
+    def outside(self) -> str:
+        """What lies on the other side of it, in words."""
+        if math.isinf(self.high):
+            return f"below {self.low:g}"
+        return f"above {self.high:g}" if math.isinf(self.low) else f"not {self.region}"
 
     def judge(self, numbers: Numbers) -> Judged:
         """Return the verdict on numbers.

@@ -188,8 +188,8 @@ def gates(recordings: Recordings) -> Numbers:
 CLAIMS = (
     Claim(
         "Gates of paths", "On Eq. 8 every path of length r is open equally often, in ρ^r of the cases.",
-        "Sec. 3 models “that the ReLU gates are independent Bernoulli random variables”; the paper itself calls the "
-        "independence unrealistic (Sec. 2). How far off is it?",
+        "The paper models the gates so, and says that “the independence assumption of A_ij” was “deemed unrealistic” "
+        "(Sec. 2). How far off is it?",
         f"how often a path of length {GATES[0]} is open minus ρ^r, over the paths of a network", gates, agrees(0.05),
         "slips", "ours",
     ),

@@ -238,7 +238,7 @@ CLAIMS = (
         "rise of the peak, in layers", histograms_shift, exactly(low=1), "theorems", figure="figure1a",
     ),
     Claim(
-        "Sec. 3, start", "With weights drawn at C = 1/√n the ensemble starts at less than half the depth.",
+        "Sec. 3, start", "With weights drawn at C = 1/√n and Λ = n the ensemble starts at less than half the depth.",
         "Sec. 3: “With this initialization and Λ = n, β = ρ and the maximal weight is obtained at less than half the "
         "network's depth”.",
         "argmax ε_r / p at p = 100,000",

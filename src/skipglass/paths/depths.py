@@ -5,6 +5,7 @@ norms of single paths: each is a distribution over path lengths, and has a mean 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from skipglass import check
 from skipglass.errors import DecompositionError, InputError
 from skipglass.graph import LossFunction, Trace, prediction, trace
 from skipglass.paths.output_split import OutputSplit, output_split
@@ -170,6 +172,11 @@ def depths(
     >>> d.blocks, len(d.measures), d.notes
     (3, 12, ())
     """
+    # some of what follows is left out where the network does not allow it: first what is no fault of the network's
+    check.integer("drawn", drawn)
+    check.seed("seed", seed)
+    if output is not None and not callable(output):
+        raise InputError(f"output must be a function of the model's output, not {type(output).__name__}")
     t = trace(model, inputs, targets, loss_fn, blocks=blocks)
     # the gradient at x can always be split; each other measure that the network does not allow leaves a note
     found, notes = _of_input(spectrum(t)), []
@@ -250,7 +257,9 @@ def _picked(
     if output is not None:
         return inputs, output
     # the default output is the logit of the class that the input has
-    y, classes = prediction(t.outputs), torch.as_tensor(targets) if targets is not None else None
+    y, classes = prediction(t.outputs), None
+    with suppress(TypeError, ValueError, RuntimeError):  # targets may be anything that loss_fn takes
+        classes = torch.as_tensor(targets)
     if classes is None or classes.is_floating_point() or classes.ndim != 1 or y.ndim != 2 or len(y) != len(classes):
         raise InputError("the output is split where targets are classes; give output=…, one number for each input")
     return inputs, lambda y: y.gather(1, classes[:, None].to(y.device))[:, 0]

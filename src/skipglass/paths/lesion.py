@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from skipglass.errors import InputError
 from skipglass.graph import Block, PathGraph, Trace, as_found, eager, named, splittable
+from skipglass.graph.inputs import require_dense
 from skipglass.paths.outline import branches
 
 __all__ = ["lesion", "scaled"]
@@ -112,6 +113,9 @@ def scaled(model: nn.Module, block: str, factor: Tensor) -> Iterator[None]:
     """
     if not isinstance(block, str):
         raise InputError(f"block must be the name of a residual block, not {block!r}")
+    if not isinstance(factor, (int, float)) and not (isinstance(factor, Tensor) and factor.numel() == 1):
+        found = f"the shape {tuple(factor.shape)}" if isinstance(factor, Tensor) else type(factor).__name__
+        raise InputError(f"factor must be a tensor that holds one number, found {found}")
     with _changed(model, [block], factor):
         yield
 
@@ -180,6 +184,8 @@ class _Changed:
 
     def _rehearse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Changes:
         """What to change where, from a call that leaves no trace."""
+        for value in tree_leaves((args, kwargs)):
+            require_dense("the inputs of a lesioned model", value)
         origins: Origins = {}
 
         def note(place: Place, func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

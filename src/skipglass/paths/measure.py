@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from skipglass import check
-from skipglass.errors import DecompositionError
+from skipglass.errors import DecompositionError, InputError
 from skipglass.graph import UNITS, LossFunction, Trace
 from skipglass.graph.inputs import as_tensor
 from skipglass.graph.shares import batch_norm_trains, squared
@@ -85,6 +85,8 @@ def measure(
     {0: 1, 1: 4, 2: 6, 3: 4, 4: 1}
     """
     check.choice("unit", unit, UNITS)
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress must be a function of a line of text, not {type(progress).__name__}")
     say = progress or (lambda _: None)
     say("forward pass")
     with warnings.catch_warnings(), ExitStack() as stack:

@@ -7,7 +7,8 @@ c_k ← c_k + c_{k-1}, and in the signed shares ⟨g_r, g⟩/‖g‖²
 
 c₀ is the gradient itself, which one ordinary backward pass gives wherever a region ends: only c₁ and c₂ are walked.
 Where a region is *checked*, the test gradient c₀ - a c₁ runs through it too, and must leave as the difference of what
-c₀ and c₁ give; a backward pass that is not linear fails this.
+c₀ and c₁ give; a backward pass that is not linear fails this. Where the gradient at x is so small that it may consist
+of rounding errors, one more backward pass starts with a in place of 1, and must give a times as much.
 """
 
 import math
@@ -19,12 +20,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from skipglass.graph import Graph, Place, Target, Trace, as_trace
+from skipglass.graph import Graph, Place, Target, Trace, as_targets, as_trace
 from skipglass.graph.engine import Arrived, Graded
 from skipglass.graph.operations import foreign
 from skipglass.graph.regions import Regions
 from skipglass.graph.shares import Shares
-from skipglass.graph.verify import Captured, bound, capture, judge, relative, size
+from skipglass.graph.verify import Captured, bound, capture, judge, relative, size, wide
 from skipglass.paths.cost import announce
 from skipglass.paths.walk import Algebra, walk
 from skipglass.record import Result, number, text, variable
@@ -56,7 +57,7 @@ class Moments(Result):
     error
         The largest ‖(c₀ - a c₁) - c₀ + a c₁‖/(‖c₀‖ + a ‖c₁‖) where all that arrives has been checked: below every
         region with hooks or custom functions, and below a fifth of the others. A gradient that cancels to rounding
-        is compared with the largest that was met above it.
+        is compared with the largest that was met above it; that at x with itself.
     """
 
     kind = "moments"
@@ -124,12 +125,22 @@ def moments(
         announce("moments", 3.5, time.perf_counter() - begin)
         expansion = Expansion(trace.graph, regions, known)
         parts = walk(trace.graph, regions, counted, expansion)
-    error = judge(trace.graph, expansion.error)
+        at_x = _scaled(trace, g) if size(*g) < expansion.resolved * expansion.largest else 0.0
+    error = judge(trace.graph, max(expansion.error, at_x))
     shares = Shares(g)
     # at x: mean and variance from ⟨c₁, g⟩ and ⟨c₂, g⟩
     c1, c2 = ([part.get(k, torch.zeros_like(v)) for part, v in zip(parts, g, strict=True)] for k in (1, 2))
     first, second = (shares.total(shares.of(c)) for c in (c1, c2))
     return Moments(first, 2 * second + first - first**2, unit, error)
+
+
+def _scaled(trace: Trace, g: list[Tensor]) -> float:
+    """How far the gradient at x is from growing with that of the loss: rounding errors do not."""
+    with torch.no_grad():
+        start = torch.full_like(trace.loss, A)
+    larger = torch.autograd.grad(trace.loss, as_targets(trace.x), start, retain_graph=True)
+    gaps = [wide(a) - A * wide(b) for a, b in zip(larger, g, strict=True)]
+    return relative(size(*gaps), A * size(*g))
 
 
 class Expansion(Algebra):

@@ -19,8 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from skipglass import check
 from skipglass.errors import DecompositionError, InputError
-from skipglass.graph import Graph, Trace, as_found, as_targets, attempt, facts, read
+from skipglass.graph import UNITS, Graph, Trace, as_found, as_targets, attempt, eager, facts, read
+from skipglass.graph.engine import in_one_line
+from skipglass.graph.failures import in_forward
+from skipglass.graph.inputs import require_dense
 from skipglass.graph.nodes import near
 from skipglass.graph.operations import TABLE
 from skipglass.graph.regions import partition
@@ -182,20 +186,33 @@ def output_split(
     >>> split.lengths, bool(abs(split.parts.sum() - split.output) < 1e-5)
     (array([0, 1, 2]), True)
     """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    model = eager(model)
+    check.choice("unit", unit, UNITS)
+    if not callable(output):
+        raise InputError(f"output must be a function of the model's output, not {type(output).__name__}")
     if not isinstance(inputs, Tensor):
-        raise InputError(f"inputs must be a tensor, not {type(inputs).__name__}")
+        raise InputError(f"output_split: inputs must be a tensor, not {type(inputs).__name__}")
+    require_dense("inputs", inputs)
     with as_found(model), torch.enable_grad():
         # every constant that is added gets a zero of its own to differentiate by
         x = inputs.detach().clone()
         x.requires_grad_(x.is_floating_point())
         as_targets(x)
         with Constants(x, len(x) if x.ndim else None) as seen:
-            y = attempt("the model", lambda: model(x))
+            y = attempt("the model", lambda: model(x), in_forward(model, (x,), {}))
             Y = attempt("output", lambda: output(y))
     # one number for each input: the variance over the inputs can be split, too
     alone = isinstance(Y, Tensor) and Y.ndim == 1 and len(Y) == len(x) > 1
+    if not isinstance(Y, Tensor) or not (alone or Y.numel() == 1):
+        found = f"the shape {tuple(Y.shape)}" if isinstance(Y, Tensor) else type(Y).__name__
+        raise InputError(f"output must give a scalar, or one number for each of the {len(x)} inputs, found {found}")
+    # a backward pass may run parts of the model again
+    with as_found(model), in_one_line():
+        return _split(model, x, seen, Y, alone, unit)
+
+
+def _split(model: nn.Module, x: Tensor, seen: Constants, Y: Tensor, alone: bool, unit: str) -> OutputSplit:
+    """Walk the graph of Y to x and to the zero of each constant at once."""
     total = Y.sum() if alone else Y
     # blocks are read on the way to x alone: a constant inside a branch would otherwise count as a way around it
     outline = Trace(total, x, model).outline

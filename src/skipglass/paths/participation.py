@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from skipglass.errors import DecompositionError, InputError
+from skipglass.errors import DecompositionError, InputError, asked
 from skipglass.graph import LossFunction, PathGraph, Target, Trace, as_trace, trace
 from skipglass.graph.engine import explain
 from skipglass.graph.operations import foreign
@@ -168,7 +168,7 @@ def traced(
     """
     if isinstance(model, Trace):
         if any(given is not None for given in (inputs, targets, loss_fn, blocks)):
-            raise InputError("a Trace holds its own inputs, loss and blocks; give those to skipglass.trace")
+            raise InputError(f"{asked()}: a Trace holds its own inputs, loss and blocks; give those to skipglass.trace")
         yield model
         return
     run = trace(model, inputs, targets, loss_fn, blocks=blocks)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,7 @@ def grid(panels: Sequence[Panel], columns: int = 3) -> "Figure":
     return figure
 
 
+@lru_cache(maxsize=256)  # the page shows what the files hold: each picture is drawn once
 def svg(*panels: Panel) -> str:
     """Draw one panel, or several in rows of three, as an SVG picture.
 

@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from skipglass.graph import LossFunction, as_found, eager
+from skipglass.graph import LossFunction, arguments, as_found, eager
 from skipglass.record import Result, derived, names, number, variable
 from skipglass.scales.absorption import Pairs
 from skipglass.scales.parameters import GLOBAL, parameters_of
-from skipglass.scales.twice import check_finite, check_values, inner, linearised, stepping, twice
+from skipglass.scales.twice import check_finite, inner, linearised, stepping, twice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,7 +150,7 @@ def drift(
     (('layers.0', 'layers.1', 'layers.2'), (3,))
     """
     model = eager(model)
-    check_values(model)
+    arguments(inputs)
     with as_found(model):
         chosen = parameters_of(model, inputs, scales)
         weights = list(stepping(model, chosen.values()).values())

@@ -7,8 +7,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from skipglass.errors import InputError
+from skipglass.graph.inputs import require_module
 from skipglass.scales.absorption import Pairs
-from skipglass.scales.residual_layers import layer_pairs, pairs_of
+from skipglass.scales.residual_layers import fitting, layer_pairs, pairs_of
 
 __all__ = ["GLOBAL", "parameters_of"]
 
@@ -40,6 +41,7 @@ def parameters_of(
         If there are none, a name is no name or unknown, the model holds several seeds, or "C" is asked for of a network
         with batch norm.
     """
+    require_module(model)
     own = dict(model.named_parameters())
     layers = layer_pairs(model)
     if layers is not None and layers.seeds:
@@ -50,7 +52,7 @@ def parameters_of(
                 raise InputError(f"C is the scale of networks without batch norm, and this one has {name}: ask for λ")
         return {}
     if scales is None or isinstance(scales, Pairs):
-        network = pairs_of(model, inputs) if scales is None else scales
+        network = pairs_of(model, inputs) if scales is None else fitting(scales, model)
         chosen = {name: own[norm.multiplier] for name, norm in network.norms.items() if norm.multiplier}
         if not chosen:
             raise InputError(

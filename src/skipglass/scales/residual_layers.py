@@ -7,12 +7,13 @@ views of the parameters, with seeds and units as channels alike; and the head is
 
 from torch import nn
 
+from skipglass.errors import InputError
 from skipglass.models import ResidualLayer
 from skipglass.models.residual_mlp import EPS
-from skipglass.scales.absorption import Absorption, Norm, Pairs
+from skipglass.scales.absorption import Absorption, Norm, Pairs, state_of
 from skipglass.scales.pairs import pairs
 
-__all__ = ["layer_pairs", "pairs_of"]
+__all__ = ["fitting", "layer_pairs", "pairs_of"]
 
 
 def pairs_of(model: nn.Module, inputs: object) -> Pairs:
@@ -20,7 +21,23 @@ def pairs_of(model: nn.Module, inputs: object) -> Pairs:
     own = layer_pairs(model)
     if own is not None:
         return own
-    return inputs if isinstance(inputs, Pairs) else pairs(model, inputs)
+    return fitting(inputs, model) if isinstance(inputs, Pairs) else pairs(model, inputs)
+
+
+def fitting(network: Pairs, model: nn.Module) -> Pairs:
+    """Return pairs that were read in the model that they are used for.
+
+    Raises
+    ------
+    InputError
+        If the model has no parameter or buffer of a name that they hold.
+    """
+    held = (part for norm in network.norms.values() for part in (norm.multiplier, norm.shift, norm.mean, norm.variance))
+    own = state_of(model)
+    for name in (*network.weights.values(), *held):
+        if name is not None and name not in own:
+            raise InputError(f"these pairs were read in another model: this one has no {name}; read them in this one")
+    return network
 
 
 def layer_pairs(model: nn.Module) -> Pairs | None:

@@ -17,6 +17,8 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.overrides import TorchFunctionMode
 
 from skipglass.graph import arguments, attempt, fitted
+from skipglass.graph.failures import in_forward
+from skipglass.graph.inputs import require_module
 from skipglass.models import ResidualLayer
 
 __all__ = ["copied", "hold_statistics", "statistics_held"]
@@ -45,6 +47,7 @@ def statistics_held(model: nn.Module, inputs: object) -> Iterator[None]:
         If the model cannot be run.
     """
     # modules in evaluation keep their running statistics; of those in training, some call a function in HELD
+    require_module(model)
     training = [m for m in model.modules() if m.training]
     model.eval()
     by_call = [m for m in training if _normalises_by_call(m)]
@@ -138,8 +141,8 @@ def _biased_batch_norm(
 ):
     """PyTorch divides by the variance over n values, but keeps that over n - 1; this keeps what it divides by."""
     out = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    if training and running_var is not None:
-        n = input.numel() // input.shape[1]
+    n = input.numel() // input.shape[1]
+    if n and training and running_var is not None:
         running_var.mul_((n - 1) / n)
     return out
 
@@ -161,6 +164,7 @@ def hold_statistics(model: nn.Module, inputs: object, modules: Sequence[nn.Modul
     InputError
         If the model cannot be run.
     """
+    require_module(model)
     normed = [m for m in modules or model.modules() if isinstance(getattr(m, "running_var", None), Tensor)]
     before = [m.momentum for m in normed]
     (args, named), _ = fitted(model, *arguments(copied(inputs)))  # a model may write to its input
@@ -170,7 +174,7 @@ def hold_statistics(model: nn.Module, inputs: object, modules: Sequence[nn.Modul
             module.momentum = 1.0  # type: ignore[assignment]
             module.training = True
         with torch.no_grad(), torch.compiler.set_stance("force_eager"), _Replaced({F.batch_norm: _biased_batch_norm}):
-            attempt("the model", lambda: model(*args, **named))
+            attempt("the model", lambda: model(*args, **named), in_forward(model, args, named))
     finally:
         for module, momentum in zip(normed, before, strict=True):
             module.momentum = momentum

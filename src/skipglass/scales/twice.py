@@ -10,6 +10,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
 from skipglass.graph import LossFunction, forward, prediction
+from skipglass.graph.engine import in_one_line
+from skipglass.graph.forward import check_values
 from skipglass.scales.statistics import statistics_held
 
 __all__ = ["check_finite", "check_values", "inner", "linearised", "second", "slopes", "stepping", "twice"]
@@ -51,7 +53,8 @@ def linearised(
             return
         # ∂L/∂Y is a constant from here on
         Y = prediction(run.outputs)
-        (c,) = torch.autograd.grad(run.loss, Y, retain_graph=True, allow_unused=True)
+        with in_one_line():
+            (c,) = torch.autograd.grad(run.loss, Y, retain_graph=True, allow_unused=True)
         if c is None:
             raise InputError("the loss does not depend on the outputs that were read (logits, or the first tensor)")
         yield (c * Y).sum(), value
@@ -75,7 +78,16 @@ def twice(
     -------
     tuple
         Three lists: like scales, like scales, like weights.
+
+    Raises
+    ------
+    InputError
+        If the loss has no graph, or the others do not hold tensors.
     """
+    _require_tensors("twice", [loss, *scales, *weights, *(along or ())])
+    if loss.numel() != 1 or not loss.requires_grad:
+        found = "none" if not loss.requires_grad else f"the shape {tuple(loss.shape)}"
+        raise InputError(f"twice needs a scalar loss with a live graph, found {found}; compute it with gradients on")
     both = slopes(loss, [*scales, *weights])
     rows, g = both[: len(scales)], both[len(scales) :]
     # g·v has the gradient (∂²L/∂λ∂w)v by λ, for all scales in one pass
@@ -84,15 +96,19 @@ def twice(
 
 
 def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-    """Σ ⟨a_i, b_i⟩ in double precision."""
+    """Σ ⟨a_i, b_i⟩ in double precision.
+
+    Raises
+    ------
+    InputError
+        If the two do not hold tensors of the same shapes.
+    """
+    a, b = list(a), list(b)
+    _require_tensors("inner", [*a, *b])
+    if [x.shape for x in a] != [y.shape for y in b]:
+        shapes = " and ".join(str([tuple(x.shape) for x in some]) for some in (a, b))
+        raise InputError(f"inner takes two lists of tensors of the same shapes, found {shapes}")
     return math.fsum(float((x.detach().double() * y.detach().double()).sum()) for x, y in zip(a, b, strict=True))
-
-
-def check_values(model: nn.Module) -> None:
-    """Refuse a model with lazy layers that has not been run yet."""
-    for name, p in model.named_parameters():
-        if isinstance(p, nn.UninitializedParameter):
-            raise InputError(f"{name} has no values yet, as its layer is lazy: run the model once")
 
 
 def stepping(model: nn.Module, scales: Collection[nn.Parameter] = ()) -> dict[str, nn.Parameter]:
@@ -125,7 +141,8 @@ def check_finite(what: str, names: Sequence[str], values: Iterable[float]) -> No
 
 def slopes(loss: Tensor, given: Sequence[Tensor]) -> list[Tensor]:
     """Return the gradient of a loss with its own graph; 0 for what the loss does not depend on."""
-    gradient = torch.autograd.grad(loss, list(given), create_graph=True, allow_unused=True)
+    with in_one_line():
+        gradient = torch.autograd.grad(loss, list(given), create_graph=True, allow_unused=True)
     return [torch.zeros_like(p) if g is None else g for p, g in zip(given, gradient, strict=True)]
 
 
@@ -139,11 +156,19 @@ def second(of: Sequence[Tensor], given: Sequence[Tensor], along: Sequence[Tensor
     """
     # slopes without a graph are constants, whose derivative is 0
     live = [(g, v) for g, v in zip(of, along, strict=True) if g.requires_grad]
-    if not live:
+    if not live or not given:
         return [torch.zeros_like(p) for p in given]
     try:
         gradient = torch.autograd.grad([g for g, _ in live], list(given), [v for _, v in live], allow_unused=True)
-    except (RuntimeError, NotImplementedError) as error:
-        text = str(error).splitlines()[0]
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # a hook, or a custom function, may raise anything
+        text = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"the network cannot be differentiated twice: {text}") from error
     return [torch.zeros_like(p) if g is None else g for p, g in zip(given, gradient, strict=True)]
+
+
+def _require_tensors(name: str, given: Sequence[object]) -> None:
+    wrong = [type(value).__name__ for value in given if not isinstance(value, Tensor)]
+    if wrong:
+        raise InputError(f"{name} takes tensors, found {wrong[0]}")

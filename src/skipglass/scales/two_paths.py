@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from skipglass.graph import LossFunction, as_found, eager
 from skipglass.paths import scaled
 from skipglass.record import Result, derived, text, transient, variable
-from skipglass.scales.twice import check_finite, check_values, inner, linearised, second, slopes, stepping
+from skipglass.scales.twice import check_finite, inner, linearised, second, slopes, stepping
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,7 +139,6 @@ def two_paths(
     True
     """
     model = eager(model)
-    check_values(model)
     with as_found(model):
         own = stepping(model)
         first = next(iter(own.values()))

@@ -132,7 +132,8 @@ class Monitor:
         self.spectrum_every = check.integer("spectrum_every", spectra)
         if self.spectrum_every % self.every:
             raise InputError(f"spectrum_every must be a multiple of every = {every}, not {spectrum_every}")
-        self.modes = tuple(check.choice("mode", one, MODES) for one in ([mode] if isinstance(mode, str) else mode))
+        several = mode if isinstance(mode, (tuple, list)) else [mode]
+        self.modes = tuple(check.choice("mode", one, MODES) for one in several)
         if not self.modes or len(set(self.modes)) < len(self.modes):
             raise InputError(f"mode must be one of {', '.join(MODES)}, or several that differ; found {mode!r}")
         self.mode = self.modes[0] if len(self.modes) == 1 else self.modes

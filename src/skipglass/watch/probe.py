@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipglass.errors import InputError
 from skipglass.graph import LossFunction, Trace, as_found, forward, prediction
@@ -109,8 +108,8 @@ class Probe:
         mode = "eval" if mode == "frozen" and not running else mode
         if mode in known:
             return known[mode][1]
-        # inside, mode and statistics are those asked for; fused attention could not be differentiated twice
-        with as_found(self.model), sdpa_kernel(SDPBackend.MATH), ExitStack() as stack:
+        # inside, mode and statistics are those asked for
+        with as_found(self.model), ExitStack() as stack:
             self._enter(mode)
             with Gains() as gains:
                 run = stack.enter_context(forward(self.model, self.inputs, self.targets, self.loss_fn))
@@ -126,7 +125,7 @@ class Probe:
 
     def depths(self, mode: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return what a row of a recording holds of the depth by several measures, and what could not be measured."""
-        with as_found(self.model), sdpa_kernel(SDPBackend.MATH):
+        with as_found(self.model):
             self._enter(mode)
             found = depths(self.model, self.inputs, self.targets, self.loss_fn)
         row = {
