@@ -27,6 +27,7 @@ EACH_SIDE = (
     "for each of two layers the prediction of the streams and its correction, attention, LAuReL, their sum, MLP, and "
     "embeddings for the layer, which are added in place to a slice: one operation, said to be doubtful"
 )
+HYPER = "two layers of hyper-connections; that gates x (1 + f(x)) of its streams are no sums is noted"
 PLACED = torch.tensor([[3, 3, 4, 5, 6, 7]] * 2)
 """Ids of which the first two stand for a picture."""
 
@@ -35,11 +36,11 @@ PLAIN: tuple[tuple[dict[str, Any], str], ...] = (
         AXES,
         "cosmos3_edge_text glm4v_text glm_image_text glm_ocr_text hunyuan_vl_text paddleocr_vl_text qwen2_5_omni_text",
     ),
-    (AXES, "hy_v4_vl_text qwen2_5_vl_text qwen2_vl_text"),
+    (AXES, "qwen2_5_vl_text qwen2_vl_text"),
     (WHOLE, "glm4v_moe_text"),
     (LATER, "ernie4_5_vl_moe_text"),
     ({"text_config": AXES}, "glm46v glm4v glm_image glm_ocr glmga hunyuan_vl paddleocr_vl qwen2_5_omni_thinker"),
-    ({"text_config": AXES}, "cosmos3_edge hy_v4_vl qwen2_5_vl qwen2_vl"),
+    ({"text_config": AXES}, "cosmos3_edge qwen2_5_vl qwen2_vl"),
     ({"text_config": WHOLE}, "glm4v_moe"),
     ({"text_config": LATER}, "ernie4_5_vl_moe"),
     ({"vlm_config": {"text_config": AXES}}, "colqwen2"),
@@ -130,6 +131,8 @@ ROWS: dict[str, Row] = {
     ),
     "gemma3n": (14, EACH_SIDE, {"vision_config": {"architecture": "test_mambaout"}, "text_config": NANO}, TEXT),
     "gemma3n_text": (14, EACH_SIDE, NANO, None),
+    "hy_v4_vl": (4, HYPER, {"text_config": AXES}, TEXT),
+    "hy_v4_vl_text": (4, HYPER, AXES, TEXT),
     "idefics": (
         8,
         "two layers, and a gated attention to the picture and an MLP before each",
@@ -218,5 +221,7 @@ ROWS: dict[str, Row] = {
 }
 
 FAMILIES = families(
-    ROWS, found={"gemma3n": 12, "gemma3n_text": 12}, doubtful="gemma3n gemma3n_text inkling2 inkling2_loop"
+    ROWS,
+    found={"gemma3n": 12, "gemma3n_text": 12},
+    doubtful="gemma3n gemma3n_text hy_v4_vl hy_v4_vl_text inkling2 inkling2_loop",
 ) | {f"hf {kind}": family(kind, 4, "two layers", settings, TEXT) for settings, kinds in PLAIN for kind in kinds.split()}
