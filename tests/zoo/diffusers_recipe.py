@@ -7,7 +7,7 @@ import torch
 from family import Family, Inputs
 from torch import Tensor, nn
 
-__all__ = ["Row", "families", "network", "noise", "ones"]
+__all__ = ["Row", "families", "named", "network", "noise", "ones"]
 
 Row = tuple[dict[str, Any], Inputs, int, str]
 """Settings and inputs, the residual sums of the source at this size, and a word on them."""
@@ -42,4 +42,12 @@ def families(rows: dict[str, Row], found: dict[str, int] | None = None, doubtful
             doubtful=name in doubtful.split(),
         )
         for name, (settings, inputs, blocks, reason) in rows.items()
+    }
+
+
+def named(rows: dict[str, tuple[str, dict[str, Any], Inputs, int, str]]) -> dict[str, Family]:
+    """Families from rows by names of their own, which name the class."""
+    return {
+        f"diffusers {name}": Family(partial(network, made, settings, inputs), blocks, reason)
+        for name, (made, settings, inputs, blocks, reason) in rows.items()
     }

@@ -112,6 +112,9 @@ SIZES = {
     "inception_resnet_v2": 128,
     "inception_v3": 128,
     "inception_v4": 128,
+    "repvit_m0_9": 64,
+    "shvit_s1": 64,
+    "visformer_small": 64,
     "visformer_tiny": 64,  # smaller ones leave batch norms two values each
 }
 

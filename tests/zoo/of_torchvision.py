@@ -44,6 +44,7 @@ SEGMENTATION = {
     "fcn_resnet50": (16, 64, ""),
     "lraspp_mobilenet_v3_large": (11, 64, "10, and the sum of a projected early feature and the last ones"),
 }
+GATED = "6 in each of two encoders; the shortcut of its recurrent unit is gated: not counted, with a note"
 # name: residual sums, frames, size, reason
 FILMS = {
     "r3d_18": (8, 4, 16, ""),
@@ -67,7 +68,6 @@ TOP_DOWN = "of the backbone, and where two levels of the pyramid meet"
 REGIONS = f"{TOP_DOWN}; the pooling of regions is a custom function"
 DETECTORS: dict[str, tuple[int, str]] = {
     "fasterrcnn_resnet50_fpn": (19, f"16 and 3 {REGIONS}"),
-    "fasterrcnn_resnet50_fpn_v2": (19, f"16 and 3 {REGIONS}"),
     "fasterrcnn_mobilenet_v3_large_fpn": (11, f"10 and 1 {REGIONS}"),
     "maskrcnn_resnet50_fpn": (19, f"16 and 3 {REGIONS}"),
     "keypointrcnn_resnet50_fpn": (19, f"16 and 3 {REGIONS}"),
@@ -149,7 +149,7 @@ def detector(name: str) -> tuple[nn.Module, Inputs]:
         name, weights=None, weights_backbone=None, num_classes=2, trainable_backbone_layers=None, **settings
     )
     if name.startswith("ssd"):
-        model.transform.fixed_size = (64, 64) if "lite" in name else (264, 264)  # as small as its convolutions allow
+        model.transform.fixed_size = (64, 64) if "lite" in name else (272, 272)  # as small as its convolutions allow
     return Losses(model.train()), torch.rand(1 if name == "ssd300_vgg16" else 2, 3, 64, 64)
 
 
@@ -200,7 +200,7 @@ BY_NAME = (
     }
     | {name: Family(partial(detector, name), n, why, doubtful="custom" in why) for name, (n, why) in DETECTORS.items()}
     | {name: Family(partial(quantizable, name, size), n, why) for name, (n, size, why) in QUANTIZABLE.items()}
-    | {name: Family(partial(flow, name), 12) for name in ("raft_small", "raft_large")}
+    | {name: Family(partial(flow, name), 12, GATED, doubtful=True) for name in ("raft_small", "raft_large")}
 )
 FAMILIES = {f"torchvision {name}": family for name, family in BY_NAME.items()} | {
     "torchvision maxvit": Family(maxvit, 10, "two blocks of a convolution, two attentions and two MLPs"),

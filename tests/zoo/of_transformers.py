@@ -28,7 +28,7 @@ ALIKE: tuple[tuple[int, str, str], ...] = (
         clipseg_text_model clipseg_vision_model clvp_decoder cohere cohere2 cohere2_moe cohere2_vision
         cohere_compass_vision colmodernvbert colpali convbert cosmos3_edge_vision cosmos3_omni cpmant
         csm_depth_decoder_model ctrl cwm data2vec-text data2vec-vision deberta deberta-v2
-        deepseek_ocr2_sam_vision_model deepseek_v2 deepseek_v3 deepseek_v32 deepseek_v4 deepseek_vl
+        deepseek_ocr2_sam_vision_model deepseek_v2 deepseek_v3 deepseek_v32 deepseek_vl
         deepseek_vl_hybrid deit dia_encoder diffllama dinov2 dinov2_with_registers dinov3_vit distilbert doge
         dots1 dots3_note_text dpr dpt electra emu3_text_model ernie ernie4_5 ernie4_5_moe ernie4_5_vl_moe_vision
         esm esmc eurobert exaone exaone4 exaone4_5 exaone4_5_vision exaone_moe flaubert flava flava_image_model
@@ -38,7 +38,7 @@ ALIKE: tuple[tuple[int, str, str], ...] = (
         gpt_bigcode gpt_neox_japanese gpt_oss granite granite4_vision_text granite_docling granite_docling_text
         granite_docling_vision granite_speech granite_speech_plus granite_swa granitemoe granitemoe_swa
         granitemoehybrid granitemoeshared groupvit_text_model gte helium hunyuan_v1_dense hunyuan_v1_moe
-        hunyuan_vl_vision hy_v3 hy_v4 hy_v4_vl_vision hyperclovax hyperclovax_vision_v2 ibert idefics2
+        hunyuan_vl_vision hy_v3 hy_v4_vl_vision hyperclovax hyperclovax_vision_v2 ibert idefics2
         idefics2_vision idefics3 idefics3_vision ijepa imagegpt instructblip_qformer instructblip_vision_model
         instructblipvideo_qformer instructblipvideo_vision_model internlm3 internvl internvl_vision iquestcoder
         jais2 janus_vision_model jetmoe jina_embeddings_v3 kimi_k25 kolibri1 kosmos-2.5 kosmos_2_5_text_model
@@ -218,10 +218,13 @@ MORE["falcon_h1"][2].update(mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8)
 OTHERS: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any] | None]] = {
     "mra": (4, 2, "without its kernel for a GPU the attention is zero", {}, None),
 }
+HYPER = "hyper-connections; that gates x (1 + f(x)) of its streams are no sums is noted"
 # kind: sums of the source, found, what is doubtful or left out with a note, settings, inputs
 DOUBTFUL: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any] | None]] = {
     "bloom": (4, 4, "its GELU is a custom function", {}, None),
+    "deepseek_v4": (4, 4, HYPER, {}, None),
     "fnet": (4, 2, "a Fourier mixer has no weight: both sides are plain, and the note says so", {}, None),
+    "hy_v4": (4, 4, HYPER, {}, None),
     "inkling2_loop_text": (11, 11, "dense connections, gated by the signal", {}, None),
     "inkling2_text": (11, 11, "dense connections, gated by the signal", {}, None),
     "inkling_mm_model": (12, 12, "experts behind a nonlinearity, beside the shared one", {}, None),

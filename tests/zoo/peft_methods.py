@@ -185,7 +185,11 @@ FAMILIES = (
     }
     | {
         "peft shadow": Family(
-            shadow, 10, "4, 2 of the shadow's layer, and for each layer h - s and the injection h + W(h - s)"
+            shadow,
+            10,
+            "4, 2 of the shadow's layer, and for each layer h - s and the injection h + W(h - s); the shadow's own "
+            "shortcut is gated: not counted, with a note",
+            doubtful=True,
         )
     }
 )

@@ -7,7 +7,7 @@ import torch
 from family import Family, Inputs
 from torch import nn
 
-__all__ = ["DETECTOR", "EIGHT", "IDS", "PICTURE", "SMALL", "Row", "families", "family"]
+__all__ = ["DETECTOR", "EIGHT", "IDS", "PICTURE", "READER", "SMALL", "TINY", "Row", "families", "family"]
 
 Row = tuple[int, str, dict[str, Any], dict[str, Any] | None]
 """Residual sums of the source at this size, a word on them, settings beyond the recipe's, and inputs if not its own."""
@@ -16,6 +16,9 @@ IDS = torch.arange(12).view(2, 6) % 26 + 4
 EIGHT = torch.arange(16).view(2, 8) % 26 + 4
 PICTURE = {"pixel_values": torch.randn(2, 3, 64, 64)}
 SMALL = {"pixel_values": torch.randn(2, 3, 32, 32)}
+TINY = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+READER = {"model_type": "bert", "vocab_size": 32, "use_cache": False, "is_decoder": True, "add_cross_attention": True}
+"""A decoder that reads an encoder, for models of two types."""
 DETECTOR = {
     "use_timm_backbone": False,
     "backbone": None,
