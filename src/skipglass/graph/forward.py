@@ -113,8 +113,6 @@ def forward(
         with splittable(model, args, kwargs) as ((positional, named), leaves):
             run = partial(model, *positional, **named)
             outputs = attempt("the model", run, in_forward(model, positional, named))
-        if not leaves:
-            raise InputError("no input embedding was called with the integer inputs; pass floating-point inputs")
         if loss_fn is None:
             loss = attempt("the loss", partial(default_loss, outputs, targets), in_loss(outputs, targets))
         else:

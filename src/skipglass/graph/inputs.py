@@ -6,14 +6,15 @@ What is *split* is each floating-point input; where there is none, what the embe
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from skipglass.errors import InputError, asked
+from skipglass.graph.embeddings import differentiable, embedding_split
 
 __all__ = [
     "Arguments",
@@ -33,11 +34,6 @@ IMAGE = 3  # dimensions from which on a tensor of uint8 is an image, not token i
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Place = int | str
 """Which argument: its position or its name."""
-
-
-def differentiable(tensor: Tensor) -> bool:
-    """Tell whether a tensor holds numbers that have a gradient."""
-    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def require_module(model: object) -> None:
@@ -73,17 +69,25 @@ def arguments(inputs: object) -> Arguments:
         args, kwargs = tuple(as_tensor(value) for value in several), {}
     if not any(isinstance(value, Tensor) for value in (*args, *kwargs.values())):
         found = "none" if inputs is None else f"{type(inputs).__name__} without any"
-        hint = ""
-        if isinstance(inputs, (list, tuple)) and inputs:
-            hint = "; make a tensor of it, torch.tensor(…)"
-        elif isinstance(inputs, Iterable) and not isinstance(inputs, (str, Mapping, tuple, list)):
-            hint = "; of a data loader or a generator give one batch"
         raise InputError(
-            f"{asked()}: inputs must be a tensor, or a tuple or mapping that holds one, found {found}{hint}"
+            f"{asked()}: inputs must be a tensor, or a tuple or mapping that holds one, found {found}{_hint(inputs)}"
         )
     for value in (*args, *kwargs.values()):
         require_dense("inputs", value)
     return args, kwargs
+
+
+def _hint(inputs: Any) -> str:
+    """What to do with inputs in which no tensor was found."""
+    if isinstance(inputs, (list, tuple)) and inputs:
+        return "; make a tensor of it, torch.tensor(…)"
+    if isinstance(inputs, Mapping) and inputs:
+        return f"; make tensors of its values, as {next(iter(inputs))!r}: torch.tensor(…)"
+    if is_dataclass(inputs) and not isinstance(inputs, type):
+        return "; give its fields as a mapping, vars(…)"
+    if isinstance(inputs, Iterable) and not isinstance(inputs, (str, Mapping, tuple, list)):
+        return "; of a data loader or a generator give one batch"
+    return ""
 
 
 def require_dense(what: str, value: object) -> None:
@@ -161,6 +165,11 @@ def splittable(
     ------
     tuple
         The arguments, and the list of leaves; an embedding's leaf joins it during the call.
+
+    Raises
+    ------
+    InputError
+        If there is no floating-point input, and no embedding was called with the token ids.
     """
     # a tensor made under inference_mode cannot be saved for the backward pass: a copy can
     places: dict[Place, Any] = dict(enumerate(args)) | dict(kwargs)
@@ -169,40 +178,18 @@ def splittable(
     signals = _signals(model, tensors)
     leaves: list[Tensor] = []
 
-    def leaf(tensor: Tensor) -> Tensor:
-        leaves.append(tensor.detach().clone().requires_grad_())
-        return leaves[-1].clone()  # not the leaf itself: a model may write to its input
-
     for k in signals:
-        places[k] = leaf(tensors[k])
+        leaves.append(tensors[k].detach().clone().requires_grad_())
+        places[k] = leaves[-1].clone()  # not the leaf itself: a model may write to its input
+    given = (tuple(places[k] for k in range(len(args))), {k: places[k] for k in kwargs})
+    if signals:
+        yield given, leaves
+        return
     # token ids: what is split is the output of the embedding that they enter
-    hooks = []
-    if not signals:
-        whole = [v for k, v in tensors.items() if not str(k).endswith("mask")]
-        ids = tensors.get(_main(model), next(iter(whole or tensors.values()), None))
-        own = _input_embedding(model)
-        embeddings: list[nn.Module] = [m for m in model.modules() if isinstance(m, nn.Embedding)]
-        if own is not None:  # T5's stand in two stacks and share their weight
-            embeddings = [own, *(m for m in embeddings if m is not own and m.weight is own.weight)]
-
-        def hook(_module: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
-            entering = given[0] if given and isinstance(given[0], Tensor) else None
-            if leaves or (own is None and not _same(entering, ids)):
-                return None
-            # an embedding may give more than its values, a scale for instance
-            parts, form = tree_flatten(output)
-            first = next((k for k, v in enumerate(parts) if isinstance(v, Tensor) and differentiable(v)), None)
-            if first is None:
-                return None
-            parts[first] = _samples_first(parts[first], entering, ids, leaf)
-            return tree_unflatten(parts, form)
-
-        hooks = [m.register_forward_hook(hook) for m in embeddings]
-    try:
-        yield (tuple(places[k] for k in range(len(args))), {k: places[k] for k in kwargs}), leaves
-    finally:
-        for handle in hooks:
-            handle.remove()
+    whole = [k for k in tensors if not str(k).endswith("mask")] or [*tensors]
+    ids = next((tensors[k] for k in (*_main(model), *whole) if k in tensors), None)
+    with embedding_split(model, ids, leaves):
+        yield given, leaves
 
 
 def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Tensor]:
@@ -214,16 +201,21 @@ def _signals(model: nn.Module, tensors: Mapping[Place, Tensor]) -> list[Place]:
     """The inputs to split: the floating-point ones that are no mask, or the main one of them."""
     floating = [k for k, v in tensors.items() if differentiable(v)]
     signals = [k for k in floating if not (str(k).endswith("mask") and _is_mask(tensors[k]))]
-    # Hugging Face says which of its inputs is the main one
     main = _main(model)
-    if main in tensors:
-        return [k for k in signals if k == main]
+    if any(name in tensors for name in main):
+        return [k for k in signals if k in main]
     # a mask is split where it is all that there is
     return signals or (floating if len(floating) == len(tensors) else [])
 
 
-def _main(model: nn.Module) -> Any:
-    return getattr(model, "main_input_name", None)
+def _main(model: nn.Module) -> list[str]:
+    """The main one of the inputs, or the main ones, as Hugging Face's models say it."""
+    try:
+        names = getattr(model, "main_input_name", None)
+    except Exception:  # a property of the user's own
+        return []
+    several = names if isinstance(names, (list, tuple, set, frozenset)) else [names]
+    return [name for name in several if isinstance(name, str)]
 
 
 def _is_mask(tensor: Tensor) -> bool:
@@ -235,44 +227,3 @@ def _is_mask(tensor: Tensor) -> bool:
 
 def _called(place: Place) -> str:
     return place if isinstance(place, str) else f"no. {place + 1}"
-
-
-def _samples_first(output: Tensor, entering: Tensor | None, ids: Tensor | None, leaf: Any) -> Tensor:
-    """What an embedding gives, hung on a leaf whose first dimension counts samples as that of the token ids does."""
-    if entering is None or ids is None or ids.ndim < 1:
-        return leaf(output)
-    # ids in one row after the other
-    if entering.ndim == 1 < ids.ndim and output.shape[:1] == entering.shape and _same(entering, ids):
-        return leaf(output.reshape(*ids.shape, *output.shape[1:])).reshape(output.shape)
-    axis = _axis_of_samples(entering, ids)
-    return leaf(output) if axis == 0 else leaf(output.movedim(axis, 0)).movedim(0, axis)
-
-
-def _axis_of_samples(entering: Tensor, ids: Tensor) -> int:
-    """The dimension of what enters an embedding that counts the samples of the token ids: the second if transposed."""
-    if entering.ndim != ids.ndim or ids.ndim != 2 or _equal(entering, ids):
-        return 0
-    if _equal(entering, ids.T):
-        return 1
-    return 1 if len(ids) not in {len(entering)} and entering.shape[1] == len(ids) else 0
-
-
-def _input_embedding(model: nn.Module) -> nn.Module | None:
-    """What the model says is its input embedding (Hugging Face)."""
-    try:
-        embedding = model.get_input_embeddings()  # type: ignore[operator]
-    except (AttributeError, NotImplementedError, TypeError):
-        # a plain module has no such method, one for images no embedding, another's method wants arguments
-        return None
-    return embedding if isinstance(embedding, nn.Module) else None
-
-
-def _equal(a: Tensor, b: Tensor) -> bool:
-    return a is b or (a.shape == b.shape and torch.equal(a, b.to(a.dtype)))
-
-
-def _same(a: Tensor | None, b: Tensor | None) -> bool:
-    """Whether two tensors hold the same entries, in the same order or transposed."""
-    if a is None or b is None or a.numel() != b.numel():
-        return False
-    return a is b or torch.equal(a.flatten(), b.flatten()) or (a.ndim == b.ndim == 2 and _equal(a, b.T))

@@ -201,7 +201,7 @@ class _Changed:
             with splittable(self.model, args, kwargs) as (given, leaves):
                 outputs = self.original(*given[0], **given[1])
             signals = [t for t in tree_leaves(outputs) if isinstance(t, Tensor) and t.requires_grad]
-            if not leaves or not signals:
+            if not signals:
                 raise InputError("lesion finds no path from floating-point inputs or an embedding to the outputs")
             # any scalar will do that all outputs lead to
             ends = torch.stack([t.abs().sum().double() for t in signals])
