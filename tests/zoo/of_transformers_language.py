@@ -100,9 +100,9 @@ ROWS: dict[str, Row] = {
     "clvp_encoder": (4, "two layers", {"projection_dim": 16, "use_rotary_embedding": False}, TEXT),
     "csm": (
         4,
-        "two layers; ids would be embedded by several embeddings at once",
+        "two layers, after the sum of an embedding for each codebook",
         {"codec_config": CODEC, "num_codebooks": 2},
-        {"inputs_embeds": torch.randn(2, 6, 16)},
+        {"input_ids": torch.arange(24).view(2, 6, 2) % 14},
     ),
     "dbrx": (
         4,
@@ -181,14 +181,24 @@ ROWS: dict[str, Row] = {
         {"text_encoder": T5, "audio_encoder": ENCODEC, "decoder": {"num_codebooks": 1}},
         TEXT | {"decoder_input_ids": IDS},
     ),
-    "musicgen_decoder": (4, "two layers", {"num_codebooks": 1}, {"inputs_embeds": torch.randn(2, 6, 16)}),
+    "musicgen_decoder": (
+        4,
+        "two layers, after the sum of an embedding for each codebook",
+        {"num_codebooks": 2},
+        {"input_ids": torch.arange(24).view(4, 6)},
+    ),
     "musicgen_melody": (
         8,
         "two layers of the text, and two that read it before the sound",
         {"text_encoder": T5, "audio_encoder": ENCODEC, "decoder": {"num_codebooks": 1}},
         TEXT | {"decoder_input_ids": IDS},
     ),
-    "musicgen_melody_decoder": (4, "two layers", {"num_codebooks": 1}, {"inputs_embeds": torch.randn(2, 6, 16)}),
+    "musicgen_melody_decoder": (
+        4,
+        "two layers, after the sum of an embedding for each codebook",
+        {"num_codebooks": 2},
+        {"input_ids": torch.arange(24).view(4, 6)},
+    ),
     "nemotron_h_omni": (
         4,
         "attention, Mamba's y + D u, and MLPs, as the pattern of layers has them",

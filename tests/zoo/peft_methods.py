@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from family import Family, Inputs
-from torch import Tensor, nn
+from torch import nn
 
 __all__ = ["CONFIGS", "FAMILIES"]
 
@@ -128,7 +128,11 @@ def adapted(config: str, settings: dict[str, Any], merged: bool = False) -> tupl
 
     model = randomised(peft.get_peft_model(llama(), getattr(peft, config)(task_type="CAUSAL_LM", **settings)))
     inner = model.merge_and_unload() if merged else model
-    return inner, {"input_ids": torch.arange(12).view(2, 6) % 26 + 4}
+    return inner, ids()
+
+
+def ids() -> Inputs:
+    return {"input_ids": torch.arange(12).view(2, 6) % 26 + 4}
 
 
 def randomised(model: nn.Module) -> nn.Module:
@@ -144,13 +148,8 @@ def of_tasks(config: str, settings: dict[str, Any]) -> tuple[nn.Module, Inputs]:
     return model, inputs | TASKS
 
 
-def embedded() -> dict[str, Tensor]:
-    """Embeddings instead of ids: where the embedding is called twice, x is the one that both calls would give."""
-    return {"inputs_embeds": torch.randn(2, 6, 16)}
-
-
 def shadow() -> tuple[nn.Module, Inputs]:
-    return adapted("ShadowConfig", {"r": 2})[0], embedded()
+    return adapted("ShadowConfig", {"r": 2})
 
 
 def xlora() -> tuple[nn.Module, Inputs]:
@@ -163,7 +162,7 @@ def xlora() -> tuple[nn.Module, Inputs]:
             peft.get_peft_model(llama(), peft.LoraConfig(task_type="CAUSAL_LM", r=2, **TWO)).save_pretrained(path)
         settings = peft.XLoraConfig(task_type="CAUSAL_LM", hidden_size=16, xlora_depth=1, adapters=experts)
         model = peft.get_peft_model(llama(), settings)
-    return randomised(model), embedded()
+    return randomised(model), ids()
 
 
 CONFIGS = {config for config, *_ in [*METHODS.values(), *OF_TASKS.values(), *OTHERS.values()]} | {
