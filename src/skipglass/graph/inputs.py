@@ -181,15 +181,21 @@ def splittable(
     for k in signals:
         leaves.append(tensors[k].detach().clone().requires_grad_())
         places[k] = leaves[-1].clone()  # not the leaf itself: a model may write to its input
-    given = (tuple(places[k] for k in range(len(args))), {k: places[k] for k in kwargs})
     if signals:
-        yield given, leaves
+        yield _given(places, kwargs), leaves
         return
     # token ids: what is split is the output of the embedding that they enter
     whole = [k for k in tensors if not str(k).endswith("mask")] or [*tensors]
-    ids = next((tensors[k] for k in (*_main(model), *whole) if k in tensors), None)
+    entering = next((k for k in (*_main(model), *whole) if k in tensors), None)
+    ids = None if entering is None else tensors[entering]
+    # one tensor given twice is two inputs, a decoder's and an encoder's for instance
+    places |= {k: v.clone() for k, v in tensors.items() if k != entering and v is ids}
     with embedding_split(model, ids, leaves):
-        yield given, leaves
+        yield _given(places, kwargs), leaves
+
+
+def _given(places: Mapping[Place, Any], kwargs: Mapping[str, Any]) -> Arguments:
+    return tuple(v for k, v in places.items() if k not in kwargs), {k: places[k] for k in kwargs}
 
 
 def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Place, Tensor]:
