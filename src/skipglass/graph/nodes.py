@@ -87,6 +87,11 @@ class Graph:
         return {meta.dtype for metas in self.metas for meta in metas}
 
     @cached_property
+    def answers(self) -> dict[Hashable, Any]:
+        """What was found out about nodes, by the question (see `remembered`)."""
+        return {}
+
+    @cached_property
     def users(self) -> list[list[int]]:
         """The nodes above each node, one entry for each edge."""
         users: list[list[int]] = [[] for _ in self.nodes]

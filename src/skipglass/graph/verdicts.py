@@ -30,6 +30,7 @@ from skipglass.graph.reasons import (
     recurs,
     starts_at,
 )
+from skipglass.graph.remembered import remembered
 from skipglass.graph.sides import EVERY, Side, Way, ways
 from skipglass.graph.sources import added_to
 from skipglass.graph.sums import AFFINE, GATED, MIXED, OVERLAP, PLAIN, UNBENT, WEIGHED, Sum, Verdict, meeting
@@ -37,6 +38,7 @@ from skipglass.graph.sums import AFFINE, GATED, MIXED, OVERLAP, PLAIN, UNBENT, W
 __all__ = ["decide"]
 
 
+@remembered
 def decide(
     graph: Graph, node: int, edges: Sequence[Edge], joins: Sequence[int], fixed: Collection[int] = ()
 ) -> Verdict:
