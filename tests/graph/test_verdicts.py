@@ -154,6 +154,21 @@ def projected_passed_twice(h, w):
     return h
 
 
+def adapters(h, w, shared):
+    """A map beside a nonlinear adapter in each of two layers, whose outer factor they may share (Lily)."""
+    for k in (0, 3):
+        h = h + torch.relu(w[k](h) + w[2 if shared else k + 2](torch.tanh(w[k + 1](h))))
+    return h
+
+
+def projected_at_once(h, w):
+    """A recurrence whose inputs are projected for all steps at once."""
+    s, inputs = torch.tanh(w[2](h.mean(1))), w[1](h)
+    for x in inputs.unbind(1):
+        s = torch.tanh(w[0](s) + x)
+    return s
+
+
 def frozen_recurrence(h, w):
     matrix = torch.linspace(-1, 1, D * D, dtype=h.dtype).sin().reshape(D, D)
     return cell(h, w, lambda s: s @ matrix)
@@ -184,6 +199,19 @@ def last_modulation(h, w):
     c, y = w[0](c), w[1](x)
     y = y + f(y + w[2](torch.tanh(c)), w, 4)
     return y * torch.rsqrt(y.square().mean(-1, keepdim=True)) * (1 + c) + c
+
+
+def halves_added(h, w, others):
+    """Tokens beside others, which a block mixes, and the mean of both kinds after it."""
+    h = torch.cat([h, others(h)], 1)
+    h = h + torch.softmax(w[0](h) @ w[1](h).mT, -1) @ w[2](h)
+    first, second = h.split(4, 1)
+    return w[3]((first + second) / 2)
+
+
+def constant_half(h, w):
+    first, second = torch.cat([f(h, w), torch.ones_like(h)], 1).split(4, 1)
+    return first + second
 
 
 def rotated(h, w):
@@ -366,6 +394,12 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     # between the two the mean over the steps adds them up
     "a recurrence passed twice": (recurrence_passed_twice, [*CELL, (P, "no side is plain"), *CELL]),
     "a projected block passed twice": (projected_passed_twice, [(B, "projected")] * 2),
+    "adapters": (functools.partial(adapters, shared=False), [(B, "projected"), (B, "identity")] * 2),
+    "adapters that share a factor": (functools.partial(adapters, shared=True), [(B, "projected"), (B, "identity")] * 2),
+    "a recurrence of inputs projected at once": (
+        projected_at_once,
+        [(P, "a recurrence")] + [(P, "different signals")] * 3,
+    ),
     "a recurrence with a frozen state": (frozen_recurrence, CELL),
     "projected blocks over a graph": (over_a_graph, [(B, "projected")] * 2),
     "residual recurrence": (residual_recurrence, [(P, "different signals"), (B, "identity")] * 3),
@@ -398,6 +432,15 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "a delta rule": (delta_rule, [(P, "one side is zero")] * 2),
     "in place": (in_place, [(Q, "it may stand for a sum"), (P, "entries of one signal in the place of another's")]),
     "side by side": (written_side_by_side, []),
+    "halves of a stream, one a constant at first": (
+        functools.partial(halves_added, others=torch.ones_like),
+        [(B, "identity"), (P, "both plain")],
+    ),
+    "halves of a stream": (
+        functools.partial(halves_added, others=lambda h: h.flip(1)),
+        [(B, "identity"), (P, "both plain")],
+    ),
+    "a constant beside a signal": (constant_half, [(P, "one side is constant")]),
     "a rotation of pairs": (rotated, [(B, "identity")]),
 }
 

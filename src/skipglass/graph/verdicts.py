@@ -75,8 +75,13 @@ def _takes_pieces(graph: Graph, node: int) -> bool:
 
 
 def _is_apart(graph: Graph, sides: Sequence[Side], join: int) -> bool:
-    """Whether both sides carry pieces of a join that only puts signals side by side, or takes such, and other ones."""
+    """Whether both sides carry pieces of a join that only puts signals side by side, or takes such, and other ones.
+
+    Of a sum of signals, the state of a stream behind a block, they are pieces: their sum is no block of the stream.
+    """
     if join == len(graph.nodes) or join in graph.at_end or graph.roles[join] != "linear":
+        return False
+    if len(graph.edges[join]) > 1 and facts(graph.operations[join]).merges == "sum":
         return False
     first, second = ({place: one.weightless.piece(place, UNBENT) for place in ends(graph, join)} for one in sides)
     if not any(piece is not None for piece in first.values()) or not any(
@@ -88,8 +93,11 @@ def _is_apart(graph: Graph, sides: Sequence[Side], join: int) -> bool:
 
 
 def _of_nothing(s: Sum) -> Verdict | None:
-    """One side reads a recurrence's state while it is zero, and adds nothing."""
-    return s.parallel("one side is zero") if any(reads_zeros(s.graph, one.edge) for one in s.sides) else None
+    """One side adds nothing of x: a recurrence's state while it is zero, or entries that x does not reach."""
+    if any(reads_zeros(s.graph, one.edge) for one in s.sides):
+        return s.parallel("one side is zero")
+    # where pieces are followed a side may end above the join: of signals put side by side it takes a constant
+    return None if all(s.at_join(one) for one in s.sides) else s.parallel("one side is constant")
 
 
 def _weightless(s: Sum) -> Verdict | None:
