@@ -221,6 +221,18 @@ def rotated(h, w):
     return h[:, :2] + w[1](turned.flatten(-2)[:, :2])
 
 
+def scaled_and_shifted(z, w):
+    """A stream that comes of the condition by which its norm is scaled and shifted."""
+    h = w[0](z)
+    return h + w[1](torch.relu(F.layer_norm(h, (D,)) * w[2](z) + w[3](z)))
+
+
+def rms_scaled_and_shifted(z, w):
+    """A signal that ends there, behind a root mean square that is written out."""
+    h = w[0](torch.tanh(w[1](z)))
+    return h * torch.rsqrt(h.square().mean(-1, keepdim=True)) * (1 + w[2](z)) + w[3](z)
+
+
 def projected_with_time(h, w):
     x, t = h
     y = w[0](x)
@@ -441,6 +453,18 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
         [(B, "identity"), (P, "both plain")],
     ),
     "a constant beside a signal": (constant_half, [(P, "one side is constant")]),
+    "a stream scaled and shifted": (scaled_and_shifted, [(P, "modulation"), (B, "identity")]),
+    "a signal scaled and shifted": (rms_scaled_and_shifted, [(P, "modulation")]),
+    "a norm beside a gate": (
+        lambda z, w: F.layer_norm(f(z, w), (D,)) * torch.sigmoid(w[2](z)) + w[3](z),
+        [(Q, "it may scale and shift a signal")],
+    ),
+    "a product of two maps": (lambda z, w: w[0](z) * w[1](z) + w[2](z), [(Q, "it may scale and shift a signal")]),
+    "a signal of no x under a gate": (
+        lambda z, w: w[0](torch.ones_like(z)) * torch.sigmoid(w[1](z)) + w[2](z),
+        [(Q, "it may scale and shift a signal")],
+    ),
+    "a gated branch beside a map": (lambda z, w: f(z, w) * torch.sigmoid(w[2](z)) + w[3](z), [(B, "projected")]),
     "a rotation of pairs": (rotated, [(B, "identity")]),
 }
 

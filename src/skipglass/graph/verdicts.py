@@ -17,6 +17,7 @@ from collections.abc import Collection, Sequence
 
 from skipglass.graph.doubts import almost, beside, gated
 from skipglass.graph.joins import ends, plain_source
+from skipglass.graph.modulations import MODULATION, factors, modulation
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import WHOLE, Shared, shared
@@ -144,7 +145,7 @@ def _around_a_stream(s: Sum) -> Verdict | None:
         place, both = met
         # a stream beside it may be a shift, or a condition that was added before: neither is skipped
         if _modulates(s, branch, shortcut, place):
-            return s.parallel("modulation")
+            return s.parallel(MODULATION)
         if is_condition(s.graph, s.node, branch, shortcut, place):
             return s.parallel("different signals")
         if both is Shared.ONE:
@@ -155,13 +156,13 @@ def _around_a_stream(s: Sum) -> Verdict | None:
 
 def _modulates(s: Sum, branch: Side, shortcut: Side, place: Place) -> bool:
     """Whether a branch is another stream times a signal, n(h) (1 + a) beside a shift b of the same condition."""
-    factors = _factors(s.graph, branch)
-    for source in factors:
+    scaled = factors(s.graph, branch)
+    for source in scaled:
         scale, shift = branch.piece(source, PLAIN | GATED), shortcut.piece(place, UNBENT)
         apart = scale is not None and shift is not None and shared(scale, shift) is Shared.NOTHING
         if source[0] == place[0] and apart:
             return True
-    return any(_runs_beside(s, v, place) for v, _ in factors)
+    return any(_runs_beside(s, v, place) for v, _ in scaled)
 
 
 def _runs_beside(s: Sum, v: int, place: Place) -> bool:
@@ -173,22 +174,6 @@ def _runs_beside(s: Sum, v: int, place: Place) -> bool:
             break
         first, v = found.shortcut, plain_source(s.graph, found.shortcut.place)[0]
     return first is not None and not Side(s.graph, v, first, place[0]).kinds(place)
-
-
-def _factors(graph: Graph, one: Side) -> list[Place]:
-    """The signals whose product entry by entry a side is, all but for plain operations on them alone.
-
-    A factor that is a product itself is taken apart once more: a normalisation written out is h times 1/|h|.
-    """
-    outer = [] if one.own_step else _multiplied(graph, one.edge.place)
-    return outer + [inner for factor in outer for inner in _multiplied(graph, factor)]
-
-
-def _multiplied(graph: Graph, place: Place) -> list[Place]:
-    """The operands of a product entry by entry, below plain operations on each alone; none of anything else."""
-    top = plain_source(graph, place)[0]
-    product = graph.roles[top] == "product" and not facts(graph.operations[top]).contracts
-    return [plain_source(graph, e.place) for e in graph.edges[top]] if product else []
 
 
 def _projected(s: Sum) -> Verdict | None:
@@ -207,8 +192,8 @@ def _projected(s: Sum) -> Verdict | None:
         # from here on both sides weigh and one is affine: what else is written so is ruled out, one by one
         if both is Shared.NOTHING or not own or (join != s.join and _passes_by(s, branch, join)):
             return gated(s, coupled=True) or s.parallel("different signals")
-        if join != s.join and _factors(s.graph, branch):
-            return gated(s, coupled=True) or s.parallel("modulation")
+        if join != s.join and factors(s.graph, branch):
+            return gated(s, coupled=True) or s.parallel(MODULATION)
         if into_attention(s.graph, s.node):
             return s.parallel("attention logits")
         if recurs(s.graph, s.node, branch, shortcut):
@@ -219,6 +204,12 @@ def _projected(s: Sum) -> Verdict | None:
             return s.parallel("a random sample")
         if is_of_the_loss(s.graph, s.node):
             return s.parallel("terms of a loss")
+        # a scale beside a shift, or what may be one
+        reason = modulation(s, branch) if join == s.join else ""
+        if reason == MODULATION:
+            return s.parallel(MODULATION)
+        if reason:
+            return s.verdict("doubtful", reason, branch, shortcut)
         if both is Shared.ONE:
             return s.verdict("block", "projected", branch, shortcut, join)
         return s.verdict("doubtful", OVERLAP, branch, shortcut)
