@@ -307,6 +307,12 @@ def values_beside(h, w):
     return torch.softmax(w[0](h) @ w[1](h).mT, -1) @ v + w[3](v)
 
 
+def relative_values(h, w, attend):
+    """Values of the tokens and of their relative positions, averaged by the same weights."""
+    a = attend(w[0](h) @ w[1](h).mT)
+    return a @ w[2](h) + a @ w[3].weight[:4]
+
+
 def gated_in_one_operation(h, w):
     return torch.addcmul(h, torch.sigmoid(w[2](h)), f(f(h, w), w))
 
@@ -384,6 +390,14 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "entries of some tokens": (some_entries, [(B, "identity")]),
     "query residual": (query_residual, [(B, "projected")]),
     "values beside attention": (values_beside, [(P, "different signals")]),
+    "relative values": (
+        functools.partial(relative_values, attend=lambda logits: F.dropout(torch.softmax(logits, -1), 0.1)),
+        [(P, "values of one attention")],
+    ),
+    "relative values without a softmax": (
+        functools.partial(relative_values, attend=torch.sigmoid),
+        [(Q, "its branch is as linear as its shortcut")],
+    ),
     "attention logits": (content_bias, [(P, "attention logits")]),
     "hyper-connections": (hyper_connections, [(P, "no side is plain"), (B, "mixing")]),
     "attention residuals": (attention_residuals, [(Q, "a gated dense connection"), (Q, "a sum of several signals")]),

@@ -16,6 +16,7 @@ from skipglass.graph.sides import Side
 from skipglass.graph.sources import source
 
 __all__ = [
+    "are_attention_weights",
     "are_steps",
     "carried_on",
     "into_attention",
@@ -178,6 +179,14 @@ def into_attention(graph: Graph, node: int) -> bool:
         and any(graph.roles[over] == "product" for _, over in above(graph, user, linear))
         for _, user in above(graph, node, linear)
     )
+
+
+def are_attention_weights(graph: Graph, place: Place) -> bool:
+    """Whether a signal is the result of a softmax, but for linear operations on it alone, as a dropout or a shift."""
+    node = place[0]
+    while node < len(graph.nodes) and graph.roles[node] == "linear" and len(graph.edges[node]) == 1:
+        node = graph.edges[node][0].to
+    return node < len(graph.nodes) and graph.operations[node].endswith("Softmax")
 
 
 def is_of_the_loss(graph: Graph, node: int) -> bool:

@@ -22,6 +22,7 @@ from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import WHOLE, Shared, shared
 from skipglass.graph.reasons import (
+    are_attention_weights,
     carried_on,
     into_attention,
     is_condition,
@@ -252,6 +253,13 @@ def _mixing(s: Sum) -> Verdict | None:
         true = met is not None and any(s.graph.roles[v] == "weight" for v in branch.nodes if v < met[0][0])
         if met is None or not true or not shortcut.weighs:
             continue
-        if not is_condition(s.graph, s.node, branch, shortcut, met[0]):
-            return s.verdict("block", "mixing", branch, shortcut, met[0][0])
+        # the weights of an attention are no stream: two kinds of values are averaged by them
+        if are_attention_weights(s.graph, met[0]):
+            return s.parallel("values of one attention")
+        if is_condition(s.graph, s.node, branch, shortcut, met[0]):
+            continue
+        # a V + a E is a (V + E): either may be a shortcut then, or neither
+        if not branch.kinds(met[0]) & ~AFFINE:
+            return s.verdict("doubtful", "its branch is as linear as its shortcut", branch, shortcut)
+        return s.verdict("block", "mixing", branch, shortcut, met[0][0])
     return None
