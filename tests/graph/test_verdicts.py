@@ -209,6 +209,14 @@ def halves_added(h, w, others):
     return w[3]((first + second) / 2)
 
 
+def halves_of_a_cat(h, w):
+    """A block whose two sides are put side by side and moved together before they are added."""
+    x, t = h
+    x = w[4](x)
+    first, second = (torch.cat([x, f(x, w)], 1) + w[3](t)[:, :1]).split(4, 1)
+    return first + second
+
+
 def constant_half(h, w):
     first, second = torch.cat([f(h, w), torch.ones_like(h)], 1).split(4, 1)
     return first + second
@@ -500,6 +508,7 @@ PAIRS: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
         chain_behind_a_norm,
         [(P, "both affine"), (B, "identity"), (P, "different signals"), (B, "identity"), (B, "identity")],
     ),
+    "both sides of a block side by side": (halves_of_a_cat, [(P, "different signals"), (B, "projected")]),
     "a stream added twice": (inner_and_outer, [(B, "identity")] * 4),
     "a projected shortcut beside a time": (
         projected_with_time,

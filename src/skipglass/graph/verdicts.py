@@ -48,8 +48,8 @@ def decide(
     # pieces are followed only where some are taken: most networks have none
     if any(_takes_pieces(graph, v) for one in sides for v in (*one.weightless.nodes, join)):
         sides = [Side(graph, node, e, join, True, fixed) for e in edges]
-        # pieces of what was put side by side just below are told apart there
-        while _is_apart(graph, sides, join):
+        # pieces of what was put side by side just below are told apart there, not those of a stream behind a block
+        while _is_apart(graph, sides, join) and not _is_a_block(graph, join, joins):
             join = joins[join]
             sides = [Side(graph, node, e, join, True, fixed) for e in edges]
     verdict = _of(Sum(graph, node, joins, join, (sides[0], sides[1])))
@@ -77,13 +77,8 @@ def _takes_pieces(graph: Graph, node: int) -> bool:
 
 
 def _is_apart(graph: Graph, sides: Sequence[Side], join: int) -> bool:
-    """Whether both sides carry pieces of a join that only puts signals side by side, or takes such, and other ones.
-
-    Of a sum of signals, the state of a stream behind a block, they are pieces: their sum is no block of the stream.
-    """
+    """Whether both sides carry pieces of a join that only puts signals side by side, or takes such, and other ones."""
     if join == len(graph.nodes) or join in graph.at_end or graph.roles[join] != "linear":
-        return False
-    if len(graph.edges[join]) > 1 and facts(graph.operations[join]).merges == "sum":
         return False
     first, second = ({place: one.weightless.piece(place, UNBENT) for place in ends(graph, join)} for one in sides)
     if not any(piece is not None for piece in first.values()) or not any(
@@ -92,6 +87,12 @@ def _is_apart(graph: Graph, sides: Sequence[Side], join: int) -> bool:
         return False
     pairs = ((a, second[place]) for place, a in first.items())
     return not any(a is not None and b is not None and shared(a, b) is not Shared.NOTHING for a, b in pairs)
+
+
+def _is_a_block(graph: Graph, node: int, joins: Sequence[int]) -> bool:
+    edges = graph.edges[node]
+    adds = len(edges) == 2 and facts(graph.operations[node]).merges in {"sum", "difference"}
+    return adds and decide(graph, node, edges, joins).kind == "block"
 
 
 def _of_nothing(s: Sum) -> Verdict | None:
