@@ -258,7 +258,8 @@ def excused(line: str, program: Program) -> bool:
     values = {value for term in terms(program["parts"]) for value in term.values() if isinstance(value, str)}
     kind = line.split(":")[0]
     if kind == "alarm":  # a frozen weight that was cast leaves no trace, and this is told
-        return program["frozen"] and (program["precision"] == "autocast" or not program["named"])
+        frozen = program["frozen"] or any(term.get("frozen") is True for term in terms(program["parts"]))
+        return frozen and (program["precision"] == "autocast" or not program["named"])
     if kind == "samples":  # a loss may mix samples, and a batch norm that nothing reads does not
         unread = program["mode"] == "train" and "batch" in values and "independent True" in line
         return program["loss"] == "contrastive" or unread

@@ -22,11 +22,37 @@ LEAD = (
     "figures are made anew, the length of the paths is measured, and each of their claims is tested."
 )
 QUESTIONS = {
-    "Does the ensemble deepen?": ("Claim 2",),
-    "What drives it?": ("λ and norms held", "Map, depth by λ", "Theorem 3"),
-    "What does it do to the landscape?": ("Fig. 1(f)",),
+    "Does the ensemble deepen?": {
+        "Claim 2": (
+            "Yes, from the end of the first epoch on, in the networks in which an effect can be told from chance.",
+            "No: at least as many networks become shallower as become deeper.",
+        ),
+    },
+    "What drives it?": {
+        "λ and norms held": (
+            "The scales λ and the norms of the weights: with both held, the ensemble does not deepen.",
+            "Not the growing scales: with λ and the norms of the convolutions held, the ensemble deepens all the same.",
+        ),
+        "Map, depth by λ": (
+            "Depth and scales go together: where λ grows more, the depth grows more.",
+            "Not the scales: where λ grows more, the depth does not.",
+        ),
+        "Theorem 3": (
+            "In theory, a force that raises |λ_l| where the gradient through its block outweighs the one around it.",
+            "Not the force of Theorem 3, which an example contradicts.",
+        ),
+    },
+    "What does it do to the landscape?": {
+        "Fig. 1(f)": (
+            "In theory, a deeper ensemble has exponentially more critical points of every finite index.",
+            "A deeper ensemble does not have more critical points of every finite index.",
+        ),
+    },
 }
-"""Question → the claims that may answer it: the first whose figure is on the page and whose verdict is determined."""
+"""Question → {claim that may answer it: what its being true and its being false say}.
+
+The first claim answers whose figure is on the page and whose verdict is determined.
+"""
 READING = (
     "Unfold a row to read the paper's sentence, what was measured and on how many seeds; its name leads to its figure. "
     "Identity: true by algebra or construction. Supported and not supported: in how many settings, by Student's t with "
@@ -73,14 +99,16 @@ def _answers(found: Found, panels: dict[str, Panel], recordings: Recordings) -> 
     """One figure and one sentence for each question that what was recorded can answer."""
     named = {claim.name: (claim, finding) for claim, finding in found}
     for number, (question, names) in enumerate(QUESTIONS.items()):
-        for claim, finding in map(named.__getitem__, names):
+        for name, (true, false) in names.items():
+            claim, finding = named[name]
             if claim.figure in panels and not finding.verdict.startswith("undetermined"):
                 panel = replace(panels[claim.figure], name=f"answer-{number + 1}")
                 judged = claim.judged(recordings)
                 # of many settings the first, which is the paper's own
                 first = judged if claim.rule.exact else replace(judged, settings=judged.settings[:1])
-                said = f"{claim.statement} {capital(sentence(claim.what, first, claim.rule))}."
-                yield Answer(question, said, panel, finding.verdict)
+                evidence = f"{claim.name}: {claim.statement} {capital(sentence(claim.what, first, claim.rule))}."
+                said = false if finding.verdict.startswith("not supported") else true
+                yield Answer(question, said, panel, finding.verdict, evidence)
                 break
 
 

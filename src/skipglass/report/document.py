@@ -97,13 +97,16 @@ class Answer:
     panel
         The figure.
     verdict
-        As in a table.
+        As in a table, of the claim that the answer rests on.
+    evidence
+        That claim, and what was measured.
     """
 
     question: str
     sentence: str
     panel: Panel
     verdict: str
+    evidence: str = ""
 
 
 @dataclass(frozen=True, eq=False)
