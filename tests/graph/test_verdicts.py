@@ -154,6 +154,21 @@ def projected_passed_twice(h, w):
     return h
 
 
+def adapters(h, w, shared):
+    """A map beside a nonlinear adapter in each of two layers, whose outer factor they may share (Lily)."""
+    for k in (0, 3):
+        h = h + torch.relu(w[k](h) + w[2 if shared else k + 2](torch.tanh(w[k + 1](h))))
+    return h
+
+
+def projected_at_once(h, w):
+    """A recurrence whose inputs are projected for all steps at once."""
+    s, inputs = torch.tanh(w[2](h.mean(1))), w[1](h)
+    for x in inputs.unbind(1):
+        s = torch.tanh(w[0](s) + x)
+    return s
+
+
 def frozen_recurrence(h, w):
     matrix = torch.linspace(-1, 1, D * D, dtype=h.dtype).sin().reshape(D, D)
     return cell(h, w, lambda s: s @ matrix)
@@ -186,11 +201,44 @@ def last_modulation(h, w):
     return y * torch.rsqrt(y.square().mean(-1, keepdim=True)) * (1 + c) + c
 
 
+def halves_added(h, w, others):
+    """Tokens beside others, which a block mixes, and the mean of both kinds after it."""
+    h = torch.cat([h, others(h)], 1)
+    h = h + torch.softmax(w[0](h) @ w[1](h).mT, -1) @ w[2](h)
+    first, second = h.split(4, 1)
+    return w[3]((first + second) / 2)
+
+
+def halves_of_a_cat(h, w):
+    """A block whose two sides are put side by side and moved together before they are added."""
+    x, t = h
+    x = w[4](x)
+    first, second = (torch.cat([x, f(x, w)], 1) + w[3](t)[:, :1]).split(4, 1)
+    return first + second
+
+
+def constant_half(h, w):
+    first, second = torch.cat([f(h, w), torch.ones_like(h)], 1).split(4, 1)
+    return first + second
+
+
 def rotated(h, w):
     """Entries that are read after a rotation of pairs, written with complex numbers."""
     pairs = torch.view_as_complex(w[0](h).unflatten(-1, (-1, 2)))
     turned = torch.view_as_real(pairs * torch.exp(1j * torch.arange(D // 2, dtype=h.dtype)))
     return h[:, :2] + w[1](turned.flatten(-2)[:, :2])
+
+
+def scaled_and_shifted(z, w):
+    """A stream that comes of the condition by which its norm is scaled and shifted."""
+    h = w[0](z)
+    return h + w[1](torch.relu(F.layer_norm(h, (D,)) * w[2](z) + w[3](z)))
+
+
+def rms_scaled_and_shifted(z, w):
+    """A signal that ends there, behind a root mean square that is written out."""
+    h = w[0](torch.tanh(w[1](z)))
+    return h * torch.rsqrt(h.square().mean(-1, keepdim=True)) * (1 + w[2](z)) + w[3](z)
 
 
 def projected_with_time(h, w):
@@ -265,6 +313,12 @@ def written_side_by_side(h, w):
 def values_beside(h, w):
     v = w[2](h)
     return torch.softmax(w[0](h) @ w[1](h).mT, -1) @ v + w[3](v)
+
+
+def relative_values(h, w, attend):
+    """Values of the tokens and of their relative positions, averaged by the same weights."""
+    a = attend(w[0](h) @ w[1](h).mT)
+    return a @ w[2](h) + a @ w[3].weight[:4]
 
 
 def gated_in_one_operation(h, w):
@@ -344,6 +398,14 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "entries of some tokens": (some_entries, [(B, "identity")]),
     "query residual": (query_residual, [(B, "projected")]),
     "values beside attention": (values_beside, [(P, "different signals")]),
+    "relative values": (
+        functools.partial(relative_values, attend=lambda logits: F.dropout(torch.softmax(logits, -1), 0.1)),
+        [(P, "values of one attention")],
+    ),
+    "relative values without a softmax": (
+        functools.partial(relative_values, attend=torch.sigmoid),
+        [(Q, "its branch is as linear as its shortcut")],
+    ),
     "attention logits": (content_bias, [(P, "attention logits")]),
     "hyper-connections": (hyper_connections, [(P, "no side is plain"), (B, "mixing")]),
     "attention residuals": (attention_residuals, [(Q, "a gated dense connection"), (Q, "a sum of several signals")]),
@@ -366,6 +428,12 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     # between the two the mean over the steps adds them up
     "a recurrence passed twice": (recurrence_passed_twice, [*CELL, (P, "no side is plain"), *CELL]),
     "a projected block passed twice": (projected_passed_twice, [(B, "projected")] * 2),
+    "adapters": (functools.partial(adapters, shared=False), [(B, "projected"), (B, "identity")] * 2),
+    "adapters that share a factor": (functools.partial(adapters, shared=True), [(B, "projected"), (B, "identity")] * 2),
+    "a recurrence of inputs projected at once": (
+        projected_at_once,
+        [(P, "a recurrence")] + [(P, "different signals")] * 3,
+    ),
     "a recurrence with a frozen state": (frozen_recurrence, CELL),
     "projected blocks over a graph": (over_a_graph, [(B, "projected")] * 2),
     "residual recurrence": (residual_recurrence, [(P, "different signals"), (B, "identity")] * 3),
@@ -398,6 +466,27 @@ TABLE: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
     "a delta rule": (delta_rule, [(P, "one side is zero")] * 2),
     "in place": (in_place, [(Q, "it may stand for a sum"), (P, "entries of one signal in the place of another's")]),
     "side by side": (written_side_by_side, []),
+    "halves of a stream, one a constant at first": (
+        functools.partial(halves_added, others=torch.ones_like),
+        [(B, "identity"), (P, "both plain")],
+    ),
+    "halves of a stream": (
+        functools.partial(halves_added, others=lambda h: h.flip(1)),
+        [(B, "identity"), (P, "both plain")],
+    ),
+    "a constant beside a signal": (constant_half, [(P, "one side is constant")]),
+    "a stream scaled and shifted": (scaled_and_shifted, [(P, "modulation"), (B, "identity")]),
+    "a signal scaled and shifted": (rms_scaled_and_shifted, [(P, "modulation")]),
+    "a norm beside a gate": (
+        lambda z, w: F.layer_norm(f(z, w), (D,)) * torch.sigmoid(w[2](z)) + w[3](z),
+        [(Q, "it may scale and shift a signal")],
+    ),
+    "a product of two maps": (lambda z, w: w[0](z) * w[1](z) + w[2](z), [(Q, "it may scale and shift a signal")]),
+    "a signal of no x under a gate": (
+        lambda z, w: w[0](torch.ones_like(z)) * torch.sigmoid(w[1](z)) + w[2](z),
+        [(Q, "it may scale and shift a signal")],
+    ),
+    "a gated branch beside a map": (lambda z, w: f(z, w) * torch.sigmoid(w[2](z)) + w[3](z), [(B, "projected")]),
     "a rotation of pairs": (rotated, [(B, "identity")]),
 }
 
@@ -419,6 +508,7 @@ PAIRS: dict[str, tuple[Callable, list[tuple[str, str]]]] = {
         chain_behind_a_norm,
         [(P, "both affine"), (B, "identity"), (P, "different signals"), (B, "identity"), (B, "identity")],
     ),
+    "both sides of a block side by side": (halves_of_a_cat, [(P, "different signals"), (B, "projected")]),
     "a stream added twice": (inner_and_outer, [(B, "identity")] * 4),
     "a projected shortcut beside a time": (
         projected_with_time,

@@ -63,8 +63,7 @@ ROWS: dict[str, Row] = {
         | {"num_post_blocks": 1, "num_x2_adapter_blocks": 1},
         {"latents": noise(2, 4, 1, 4, 4), "scale": 2},
         5,
-        "3 residual blocks, a finisher and an upsampler h + conv(h); four modulations norm(h) W z + V z, whose h "
-        "comes from z too, are taken for blocks with the projected shortcut V z",
+        "3 residual blocks, a finisher and an upsampler h + conv(h)",
     ),
     "AutoencoderKLLTXVideo": (
         LTX
@@ -129,4 +128,4 @@ ROWS: dict[str, Row] = {
     ),
 }
 
-FAMILIES = families(ROWS, found={"Kandinsky6SRLatentUpscalerBank": 9, "AutoencoderKLQwenImage21": 14})
+FAMILIES = families(ROWS, found={"AutoencoderKLQwenImage21": 14})

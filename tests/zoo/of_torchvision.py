@@ -44,7 +44,7 @@ SEGMENTATION = {
     "fcn_resnet50": (16, 64, ""),
     "lraspp_mobilenet_v3_large": (11, 64, "10, and the sum of a projected early feature and the last ones"),
 }
-GATED = "6 in each of two encoders; the shortcut of its recurrent unit is gated: not counted, with a note"
+GATED = "6 in each of two encoders; its recurrent unit gates a state, which is no skip connection"
 # name: residual sums, frames, size, reason
 FILMS = {
     "r3d_18": (8, 4, 16, ""),
@@ -200,7 +200,7 @@ BY_NAME = (
     }
     | {name: Family(partial(detector, name), n, why, doubtful="custom" in why) for name, (n, why) in DETECTORS.items()}
     | {name: Family(partial(quantizable, name, size), n, why) for name, (n, size, why) in QUANTIZABLE.items()}
-    | {name: Family(partial(flow, name), 12, GATED, doubtful=True) for name in ("raft_small", "raft_large")}
+    | {name: Family(partial(flow, name), 12, GATED) for name in ("raft_small", "raft_large")}
 )
 FAMILIES = {f"torchvision {name}": family for name, family in BY_NAME.items()} | {
     "torchvision maxvit": Family(maxvit, 10, "two blocks of a convolution, two attentions and two MLPs"),

@@ -218,13 +218,10 @@ MORE["falcon_h1"][2].update(mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8)
 OTHERS: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any] | None]] = {
     "mra": (4, 2, "without its kernel for a GPU the attention is zero", {}, None),
 }
-HYPER = "hyper-connections; that gates x (1 + f(x)) of its streams are no sums is noted"
 # kind: sums of the source, found, what is doubtful or left out with a note, settings, inputs
 DOUBTFUL: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any] | None]] = {
     "bloom": (4, 4, "its GELU is a custom function", {}, None),
-    "deepseek_v4": (4, 4, HYPER, {}, None),
     "fnet": (4, 2, "a Fourier mixer has no weight: both sides are plain, and the note says so", {}, None),
-    "hy_v4": (4, 4, HYPER, {}, None),
     "inkling2_loop_text": (11, 11, "dense connections, gated by the signal", {}, None),
     "inkling2_text": (11, 11, "dense connections, gated by the signal", {}, None),
     "inkling_mm_model": (12, 12, "experts behind a nonlinearity, beside the shared one", {}, None),
@@ -248,6 +245,7 @@ DELTA = """
     qwen3_5 qwen3_5_moe qwen4_exp
 """
 MORE |= {kind: (4, "two layers of a gated delta rule, or attention, and an MLP", {}, None) for kind in DELTA.split()}
+MORE |= {kind: (4, "two layers of hyper-connections", {}, None) for kind in ("deepseek_v4", "hy_v4")}
 
 
 FAMILIES = (

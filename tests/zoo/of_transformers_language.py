@@ -27,7 +27,7 @@ EACH_SIDE = (
     "for each of two layers the prediction of the streams and its correction, attention, LAuReL, their sum, MLP, and "
     "embeddings for the layer, which are added in place to a slice: one operation, said to be doubtful"
 )
-HYPER = "two layers of hyper-connections; that gates x (1 + f(x)) of its streams are no sums is noted"
+HYPER = "two layers of hyper-connections"
 PLACED = torch.tensor([[3, 3, 4, 5, 6, 7]] * 2)
 """Ids of which the first two stand for a picture."""
 
@@ -233,5 +233,5 @@ ROWS: dict[str, Row] = {
 FAMILIES = families(
     ROWS,
     found={"gemma3n": 12, "gemma3n_text": 12},
-    doubtful="gemma3n gemma3n_text hy_v4_vl hy_v4_vl_text inkling2 inkling2_loop",
+    doubtful="gemma3n gemma3n_text inkling2 inkling2_loop",
 ) | {f"hf {kind}": family(kind, 4, "two layers", settings, TEXT) for settings, kinds in PLAIN for kind in kinds.split()}

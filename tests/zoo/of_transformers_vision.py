@@ -189,7 +189,7 @@ ROWS: dict[str, Row] = {
     "sam_hq": (11, ASKED, SEGMENT | {"mask_decoder_config": DECODER | {"vit_dim": 16}}, SMALL),
     "seggpt": (
         4,
-        "two layers; the mean of two halves of the batch after the first is taken for a block",
+        "two layers; the mean of two halves of the batch after the first is none",
         {"image_size": [32, 32], "intermediate_hidden_state_indices": [0, 1], "merge_index": 0, "mlp_dim": 16}
         | {"decoder_hidden_size": 8, "pretrain_image_size": 32},
         {name: torch.randn(2, 3, 16, 32) for name in ("pixel_values", "prompt_pixel_values", "prompt_masks")},
@@ -268,4 +268,4 @@ ROWS: dict[str, Row] = {
         SMALL,
     ),
 }
-FAMILIES = families(ROWS, found={"d_fine": 11, "seggpt": 5}, doubtful="dab-detr d_fine zoedepth")
+FAMILIES = families(ROWS, found={"d_fine": 11}, doubtful="dab-detr d_fine zoedepth")

@@ -104,9 +104,9 @@ OTHERS: dict[str, tuple[str, dict[str, Any], int, int, str, bool]] = {
         "LilyConfig",
         LOW | {"num_B": 2, "stride_A": 1},
         10,
-        7,
-        "4, and for each of six weights one that is affine beside a mixture of experts that is not: those of the first "
-        "layer, whose experts are used again in the second, are taken for uses of one recurrent weight",
+        10,
+        "4, and for each of six weights one that is affine beside a mixture of experts that is not; the second layer "
+        "uses the experts of the first again",
         False,
     ),
 }

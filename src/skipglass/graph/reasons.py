@@ -16,6 +16,7 @@ from skipglass.graph.sides import Side
 from skipglass.graph.sources import source
 
 __all__ = [
+    "are_attention_weights",
     "are_steps",
     "carried_on",
     "into_attention",
@@ -180,6 +181,14 @@ def into_attention(graph: Graph, node: int) -> bool:
     )
 
 
+def are_attention_weights(graph: Graph, place: Place) -> bool:
+    """Whether a signal is the result of a softmax, but for linear operations on it alone, as a dropout or a shift."""
+    node = place[0]
+    while node < len(graph.nodes) and graph.roles[node] == "linear" and len(graph.edges[node]) == 1:
+        node = graph.edges[node][0].to
+    return node < len(graph.nodes) and graph.operations[node].endswith("Softmax")
+
+
 def is_of_the_loss(graph: Graph, node: int) -> bool:
     """Whether a sum adds terms of a loss: each one number or a sum over entries, and no weight reads the sum."""
     terms = list(graph.edges[node])
@@ -239,12 +248,29 @@ def recurs(graph: Graph, node: int, branch: Side, shortcut: Side) -> bool:
     state, given = (_parameters(graph, node, one) for one in (branch, shortcut))
     if any(state[p] != given[p] for p in state.keys() & given.keys()):
         return True
-    own = _outermost(state)
+    # an input's weight is used at other steps as well, or what it makes of all steps at once is read there
+    constants = _parameters(graph, node, shortcut, CONTRACTING)
+    if not _is_read_beside(graph, node, shortcut, constants) and not _is_used_beside(graph, node, shortcut, constants):
+        return False
     # a constant may be the state's frozen weight where the input's is used at other steps, as beside no adjacency
-    weights = {v for v, role in enumerate(graph.roles) if role == "weight"}
-    if any(_used(graph, v) & given.keys() for v in weights - {*shortcut.nodes, node}):
+    own = _outermost(state)
+    if _is_used_beside(graph, node, shortcut, given, {"weight"}):
         own |= _outermost(_parameters(graph, node, branch, CONTRACTING))
-    return _comes_first(graph, node, own, _parameters(graph, node, shortcut, CONTRACTING).keys())
+    return _comes_first(graph, node, own, constants.keys())
+
+
+def _is_used_beside(
+    graph: Graph, node: int, one: Side, given: Mapping[Hashable, Set[int]], roles: Collection[str] = CONTRACTING
+) -> bool:
+    """Whether parameters of one side of a sum are used outside of that side as well."""
+    outside = {v for v, role in enumerate(graph.roles) if role in roles} - {*one.nodes, node}
+    return any(_used(graph, v) & given.keys() for v in outside)
+
+
+def _is_read_beside(graph: Graph, node: int, one: Side, given: Mapping[Hashable, Set[int]]) -> bool:
+    """Whether what the nearest weight of a side makes of its signal is read outside of that side as well."""
+    nearest, own = min((v for nodes in given.values() for v in nodes), default=-1), {*one.nodes, node}
+    return any(not own.issuperset(graph.users[v]) for v in one.nodes if v <= nearest)
 
 
 def nearest_weights(graph: Graph, node: int, edge: Edge, join: int) -> set[Hashable]:

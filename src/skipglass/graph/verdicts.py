@@ -17,10 +17,12 @@ from collections.abc import Collection, Sequence
 
 from skipglass.graph.doubts import almost, beside, gated
 from skipglass.graph.joins import ends, plain_source
+from skipglass.graph.modulations import MODULATION, factors, modulation
 from skipglass.graph.nodes import Edge, Graph, Place
 from skipglass.graph.operations import facts
 from skipglass.graph.pieces import WHOLE, Shared, shared
 from skipglass.graph.reasons import (
+    are_attention_weights,
     carried_on,
     into_attention,
     is_condition,
@@ -48,8 +50,8 @@ def decide(
     # pieces are followed only where some are taken: most networks have none
     if any(_takes_pieces(graph, v) for one in sides for v in (*one.weightless.nodes, join)):
         sides = [Side(graph, node, e, join, True, fixed) for e in edges]
-        # pieces of what was put side by side just below are told apart there
-        while _is_apart(graph, sides, join):
+        # pieces of what was put side by side just below are told apart there, not those of a stream behind a block
+        while _is_apart(graph, sides, join) and not _is_a_block(graph, join, joins):
             join = joins[join]
             sides = [Side(graph, node, e, join, True, fixed) for e in edges]
     verdict = _of(Sum(graph, node, joins, join, (sides[0], sides[1])))
@@ -89,9 +91,18 @@ def _is_apart(graph: Graph, sides: Sequence[Side], join: int) -> bool:
     return not any(a is not None and b is not None and shared(a, b) is not Shared.NOTHING for a, b in pairs)
 
 
+def _is_a_block(graph: Graph, node: int, joins: Sequence[int]) -> bool:
+    edges = graph.edges[node]
+    adds = len(edges) == 2 and facts(graph.operations[node]).merges in {"sum", "difference"}
+    return adds and decide(graph, node, edges, joins).kind == "block"
+
+
 def _of_nothing(s: Sum) -> Verdict | None:
-    """One side reads a recurrence's state while it is zero, and adds nothing."""
-    return s.parallel("one side is zero") if any(reads_zeros(s.graph, one.edge) for one in s.sides) else None
+    """One side adds nothing of x: a recurrence's state while it is zero, or entries that x does not reach."""
+    if any(reads_zeros(s.graph, one.edge) for one in s.sides):
+        return s.parallel("one side is zero")
+    # where pieces are followed a side may end above the join: of signals put side by side it takes a constant
+    return None if all(s.at_join(one) for one in s.sides) else s.parallel("one side is constant")
 
 
 def _weightless(s: Sum) -> Verdict | None:
@@ -138,7 +149,7 @@ def _around_a_stream(s: Sum) -> Verdict | None:
         place, both = met
         # a stream beside it may be a shift, or a condition that was added before: neither is skipped
         if _modulates(s, branch, shortcut, place):
-            return s.parallel("modulation")
+            return s.parallel(MODULATION)
         if is_condition(s.graph, s.node, branch, shortcut, place):
             return s.parallel("different signals")
         if both is Shared.ONE:
@@ -149,13 +160,13 @@ def _around_a_stream(s: Sum) -> Verdict | None:
 
 def _modulates(s: Sum, branch: Side, shortcut: Side, place: Place) -> bool:
     """Whether a branch is another stream times a signal, n(h) (1 + a) beside a shift b of the same condition."""
-    factors = _factors(s.graph, branch)
-    for source in factors:
+    scaled = factors(s.graph, branch)
+    for source in scaled:
         scale, shift = branch.piece(source, PLAIN | GATED), shortcut.piece(place, UNBENT)
         apart = scale is not None and shift is not None and shared(scale, shift) is Shared.NOTHING
         if source[0] == place[0] and apart:
             return True
-    return any(_runs_beside(s, v, place) for v, _ in factors)
+    return any(_runs_beside(s, v, place) for v, _ in scaled)
 
 
 def _runs_beside(s: Sum, v: int, place: Place) -> bool:
@@ -167,22 +178,6 @@ def _runs_beside(s: Sum, v: int, place: Place) -> bool:
             break
         first, v = found.shortcut, plain_source(s.graph, found.shortcut.place)[0]
     return first is not None and not Side(s.graph, v, first, place[0]).kinds(place)
-
-
-def _factors(graph: Graph, one: Side) -> list[Place]:
-    """The signals whose product entry by entry a side is, all but for plain operations on them alone.
-
-    A factor that is a product itself is taken apart once more: a normalisation written out is h times 1/|h|.
-    """
-    outer = [] if one.own_step else _multiplied(graph, one.edge.place)
-    return outer + [inner for factor in outer for inner in _multiplied(graph, factor)]
-
-
-def _multiplied(graph: Graph, place: Place) -> list[Place]:
-    """The operands of a product entry by entry, below plain operations on each alone; none of anything else."""
-    top = plain_source(graph, place)[0]
-    product = graph.roles[top] == "product" and not facts(graph.operations[top]).contracts
-    return [plain_source(graph, e.place) for e in graph.edges[top]] if product else []
 
 
 def _projected(s: Sum) -> Verdict | None:
@@ -201,8 +196,8 @@ def _projected(s: Sum) -> Verdict | None:
         # from here on both sides weigh and one is affine: what else is written so is ruled out, one by one
         if both is Shared.NOTHING or not own or (join != s.join and _passes_by(s, branch, join)):
             return gated(s, coupled=True) or s.parallel("different signals")
-        if join != s.join and _factors(s.graph, branch):
-            return gated(s, coupled=True) or s.parallel("modulation")
+        if join != s.join and factors(s.graph, branch):
+            return gated(s, coupled=True) or s.parallel(MODULATION)
         if into_attention(s.graph, s.node):
             return s.parallel("attention logits")
         if recurs(s.graph, s.node, branch, shortcut):
@@ -213,6 +208,12 @@ def _projected(s: Sum) -> Verdict | None:
             return s.parallel("a random sample")
         if is_of_the_loss(s.graph, s.node):
             return s.parallel("terms of a loss")
+        # a scale beside a shift, or what may be one
+        reason = modulation(s, branch) if join == s.join else ""
+        if reason == MODULATION:
+            return s.parallel(MODULATION)
+        if reason:
+            return s.verdict("doubtful", reason, branch, shortcut)
         if both is Shared.ONE:
             return s.verdict("block", "projected", branch, shortcut, join)
         return s.verdict("doubtful", OVERLAP, branch, shortcut)
@@ -255,6 +256,13 @@ def _mixing(s: Sum) -> Verdict | None:
         true = met is not None and any(s.graph.roles[v] == "weight" for v in branch.nodes if v < met[0][0])
         if met is None or not true or not shortcut.weighs:
             continue
-        if not is_condition(s.graph, s.node, branch, shortcut, met[0]):
-            return s.verdict("block", "mixing", branch, shortcut, met[0][0])
+        # the weights of an attention are no stream: two kinds of values are averaged by them
+        if are_attention_weights(s.graph, met[0]):
+            return s.parallel("values of one attention")
+        if is_condition(s.graph, s.node, branch, shortcut, met[0]):
+            continue
+        # a V + a E is a (V + E): either may be a shortcut then, or neither
+        if not branch.kinds(met[0]) & ~AFFINE:
+            return s.verdict("doubtful", "its branch is as linear as its shortcut", branch, shortcut)
+        return s.verdict("block", "mixing", branch, shortcut, met[0][0])
     return None
