@@ -8,6 +8,7 @@ from scipy import stats
 
 from skipglass.errors import InputError
 from skipglass.paper.agreement import CASES, agreement, largest_z, recording, sweep, z_limit
+from skipglass.paper.claim import HOLES
 from skipglass.record import load
 from skipglass.theory import Mixture, expected_critical_points
 
@@ -35,6 +36,12 @@ def test_every_search_is_complete_and_the_means_are_the_exact_ones(results):
     assert largest < limit, results
     tests = np.array([(float(r.chi2), int(r.dof)) for r in results])
     assert stats.chi2.sf(tests[:, 0].sum(), tests[:, 1].sum()) > 1e-3, tests
+
+
+def test_what_a_fresh_recording_lacks_does_not_pass_for_damage(results):
+    empty = {str(name) for r in results for name, v in r.data_vars.items() if v.dtype.kind == "f" and v.isnull().any()}
+    assert "euler" in empty
+    assert empty <= set(HOLES["glass_agreement"])
 
 
 def test_the_recording_holds_the_promise():

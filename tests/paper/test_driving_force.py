@@ -9,7 +9,7 @@ from skipglass.errors import InputError, StorageError
 from skipglass.paper import CLAIMS, drift_runs
 from skipglass.paper.drift import DRIFT
 from skipglass.paper.drift_runs import Run, seed_of
-from skipglass.paper.driving_force import driving_force, stationary
+from skipglass.paper.driving_force import driving_force, eq_21, stationary
 from skipglass.paper.recursion import second_moments
 
 RESULTS = Path(__file__).parents[2] / "results" / "drift" / "recordings"
@@ -38,6 +38,13 @@ def test_the_theorems_are_measured_again_and_hold():
     one = data.sel(dropped="none")
     assert np.allclose(one.theorem_force, one.true_force, rtol=1e-9)
     assert float(abs(data.rest).max()) < 1e-12
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_eq_21_holds_in_a_network_that_is_split_anew(seed):
+    """The committed recording alone would not show that the code which made it has changed."""
+    found = eq_21(seed)
+    assert float(found.eq21) == pytest.approx(float(found.slope_c), rel=1e-12)
 
 
 def test_untrained_networks_of_the_package_have_the_same_second_moments():

@@ -16,6 +16,7 @@ from skipglass.graph.stopped import Unplaced
 
 __all__ = [
     "BOUNDS",
+    "HALF",
     "Captured",
     "bound",
     "capture",

@@ -41,7 +41,8 @@ HOLES = {
         "train_loss", "train_error", "cancellation", "share", "share_median", "length_norm",
         "effective_depth_per_sample", "effective_depth_median_train", "participation_median_train",
     ),
-    "glass_agreement": ("expected", "mean", "standard_error", "z", "symmetric"),  # a small glass has fewer indices
+    # a small glass has fewer indices, and what holds by symmetry is no evidence
+    "glass_agreement": ("expected", "mean", "standard_error", "z", "symmetric", "euler"),
     "glass_descent": ("threshold", "minimum", "ground", "pure_energy"),  # not every mixture has them
 }  # fmt: skip
 """How the names of recordings begin → the variables that may hold NaN or infinity. In all others either means a damaged

@@ -28,7 +28,7 @@ from skipglass.paper.recursion import recursion_panel, second_moments
 from skipglass.paper.rules import Numbers, identity, skill, within
 from skipglass.report import Axis, Panel, Section, Series
 
-__all__ = ["ASSUMPTIONS", "CLAIMS", "FORCES", "SingleSkip", "driving_force", "stationary"]
+__all__ = ["ASSUMPTIONS", "CLAIMS", "FORCES", "SingleSkip", "driving_force", "eq_21", "stationary"]
 
 WIDTH, FEATURES, SAMPLES = 8, 6, 40
 DEPTH, SKIPPED = 5, (2, 4)  # p, and the layers that the shortcut skips, from 0
@@ -156,7 +156,7 @@ def driving_force(networks: int = 20) -> xr.Dataset:
     parts = [
         xr.combine_nested(theorems, ["theorem", "network"]).assign_coords(theorem=list(KINDS), step=STEPS),
         xr.combine_nested(relaxed, ["dropped", "network"]).assign_coords(dropped=list(ASSUMPTIONS)),
-        xr.concat([_eq_21(seed) for seed in range(networks)], "network"),
+        xr.concat([eq_21(seed) for seed in range(networks)], "network"),
     ]
     about = {"depth": DEPTH, "skipped": SKIPPED[1] - SKIPPED[0], "width": WIDTH, "samples": SAMPLES}
     whole = xr.merge(parts).assign_coords(network=np.arange(networks)).assign_attrs(about)
@@ -228,11 +228,11 @@ def _theorem(kind: str, seed: int) -> xr.Dataset:
     return xr.Dataset({name: ("step", values) for name, values in steps.items()} | parts)
 
 
-def _eq_21(seed: int) -> xr.Dataset:
+def eq_21(seed: int) -> xr.Dataset:
     """C ∂L/∂C, and Σ r L_r with L_r by the exact split of the output."""
     x, y = _inputs(seed), _signs(seed)(0)
     model = ResidualMLP(FEATURES, depth=DEPTH, width=WIDTH, seeds=seed, dtype=torch.float64)
-    split = paths.output_split(model, x, lambda outputs: _linear(outputs, y))
+    split = paths.output_split(model, x, lambda outputs: _linear(outputs, y), unit="weights")
     slope = scales.drift(model, x, y, _linear, scales="C").slope[0]
     return xr.Dataset({"slope_c": float(slope), "eq21": float((split.lengths * split.parts).sum())})
 
