@@ -23,8 +23,13 @@ def recordings():
     return load_results(ROOT / "results")
 
 
-def test_the_page_of_claims_is_what_the_recordings_say(recordings):
-    assert (ROOT / "docs" / "claims.md").read_text() == claims_markdown(recordings)
+@pytest.fixture(scope="module")
+def page(recordings):
+    return claims_markdown(recordings)
+
+
+def test_the_page_of_claims_is_what_the_recordings_say(page):
+    assert (ROOT / "docs" / "claims.md").read_text() == page
 
 
 def test_the_readme_s_table_is_what_the_recordings_say(recordings):
@@ -77,7 +82,7 @@ def test_every_claim_of_the_paper_tells_where_it_stands():
             assert re.search(places, claim.source), claim.name
 
 
-def test_every_command_on_the_page_takes_its_arguments(recordings, monkeypatch):
+def test_every_command_on_the_page_takes_its_arguments(page, monkeypatch):
     parse = argparse.ArgumentParser.parse_args
 
     def only_parse(self, arguments=None, namespace=None):
@@ -85,7 +90,7 @@ def test_every_command_on_the_page_takes_its_arguments(recordings, monkeypatch):
         raise SystemExit(0)
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", only_parse)
-    told = "".join(re.findall("(?:Recorded|Trained anew) by (.*)\\.", claims_markdown(recordings)))
+    told = "".join(re.findall("(?:Recorded|Trained anew) by (.*)\\.", page))
     commands = set(re.findall("`([^`]+)`", told))
     assert len(commands) > 5
     for command in commands:

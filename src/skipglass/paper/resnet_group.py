@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,19 @@ class Group:
         return self.at(name, "end")
 
 
+@dataclass(frozen=True, eq=False)
+class Identical:
+    """The very same recordings, as dozens of claims ask for: equal to another if each is the other's object."""
+
+    recordings: tuple[xr.Dataset, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Identical) and list(map(id, self.recordings)) == list(map(id, other.recordings))
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self.recordings)))
+
+
 def groups(recordings: Recordings, prefix: str = "resnet-") -> list[Group]:
     """Put recordings of one setting together, the most thoroughly trained setting first.
 
@@ -137,11 +151,15 @@ def groups(recordings: Recordings, prefix: str = "resnet-") -> list[Group]:
     list of Group
         Real photographs before digits, then by images × epochs, width and depth, with decay on λ before without.
     """
+    mine = tuple(recording for name, recording in recordings.items() if name.startswith(prefix))
+    return list(_grouped(Identical(mine)))
+
+
+@lru_cache(maxsize=2)  # of networks, and of interventions
+def _grouped(same: Identical) -> tuple[Group, ...]:
     # each recording alone is a group of one seed, without the dimension
-    mine = [recording for name, recording in recordings.items() if name.startswith(prefix)]
-    singles = [Group(recording.assign_attrs({**OLDER, **recording.attrs})) for recording in mine]
-    made = [_group([one.data for one in same]) for same in alike(singles)]
-    return sorted(made, key=_order)
+    singles = [Group(recording.assign_attrs({**OLDER, **recording.attrs})) for recording in same.recordings]
+    return tuple(sorted((_group([one.data for one in some]) for some in alike(singles)), key=_order))
 
 
 def alike(found: Sequence[Group], *but: str) -> list[list[Group]]:

@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import xarray as xr
@@ -67,6 +67,7 @@ WORDS = {"bfloat16": "bf16", "float64": "f64", "float32": ""}
 """Precision → its word in the names of files."""
 
 
+@cache  # settings check themselves by building the network
 def run_name(settings: ResNetSettings) -> str:
     """Return the stem of a run's files; "spared" says that weight decay leaves λ out.
 
