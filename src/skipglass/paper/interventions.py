@@ -149,7 +149,7 @@ def intervention_pages(recordings: Recordings, _figures: Sequence[str] = ()) -> 
     if not found:
         return [], {}
     panels = (
-        course("interventions-depth", DEPTH, "Effective depth", Axis("effective depth / blocks"), found),
+        course("interventions-depth", DEPTH, "Effective depth", Axis("effective depth, fraction of blocks"), found),
         course("interventions-norm", "absorbed_norm", "Absorbed norm", Axis("‖diag(λ/σ) W_l‖, mean over l"), found),
         course("interventions-scale", "multiplier_norm", "Multipliers", Axis("‖λ_l‖, mean over l"), found),
     )

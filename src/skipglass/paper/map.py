@@ -192,7 +192,7 @@ def _scatter(means: xr.Dataset, name: str, letter: str, words: str, note: str) -
         "One dot per setting, mean over seeds. On the paper's account dots rise from lower left to upper right, and "
         "training moves networks into the upper right quarter.",
         Axis(f"ln {letter}, end over start"),
-        Axis("change of depth / blocks"),
+        Axis("change of depth, fraction of blocks"),
         tuple(series),
         marks="points",
         rules=(Rule(0.0, "", axis="x"), Rule(0.0, "")),

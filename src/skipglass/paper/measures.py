@@ -188,8 +188,8 @@ def measure_panels(data: xr.Dataset) -> tuple[Panel, ...]:
                 "Two points for each network, before and after training: the mean path length as a part of its blocks. "
                 "Where the second lies higher the network has deepened by this measure; where panels disagree, the "
                 "answer depends on what is measured.",
-                Axis("network"),
-                Axis("mean path length / blocks", zero=True),
+                Axis("network (numbers: see the text)"),
+                Axis("mean path length, fraction of blocks", zero=True),
                 tuple(series),
                 marks="points",
                 note=f"Networks: {listed}. Bars: standard errors, of the median or variance over samples by the "

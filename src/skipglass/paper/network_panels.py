@@ -38,7 +38,7 @@ COURSES = {
     "depth": (
         DEPTH, "Measured effective depth",
         "A rise means that the gradient passes more blocks on average: the ensemble deepens.",
-        "effective depth / blocks",
+        "effective depth, fraction of blocks",
     ),
 }  # fmt: skip
 """What is shown by epoch: variable, title, how to read it, axis."""
@@ -158,7 +158,7 @@ def depths_panel(name: str, same: Sequence[Group]) -> Panel:
         "The height is the part of its blocks that the gradient passes on average; a rise from one colour to the next "
         "means that training has deepened the ensemble.",
         Axis("number of blocks"),
-        Axis("effective depth / blocks"),
+        Axis("effective depth, fraction of blocks"),
         tuple(series),
         marks="points",
         note=f"Bars: standard deviation over seeds ({', '.join(str(group.seeds) for group in ordered)}); "

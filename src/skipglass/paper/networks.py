@@ -354,7 +354,7 @@ def _numbered(panel: Panel, group: Group) -> Panel:
 
 def _others(found: Sequence[Group]) -> tuple[Panel, ...]:
     """Depth and norms of all settings, those with all images and those with few, and the depth by depth."""
-    panels, depth, norm = [], Axis("effective depth / blocks"), Axis("absorbed norm / its start")
+    panels, depth, norm = [], Axis("effective depth, fraction of blocks"), Axis("absorbed norm / its start")
     for part, many, words in (("many", True, "all 50,000 images"), ("few", False, "few images and steps")):
         if chosen := families([group for group in found if (group.attrs["images"] >= 50_000) == many]):
             panels += [
