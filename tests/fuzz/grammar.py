@@ -257,9 +257,9 @@ def excused(line: str, program: Program) -> bool:
     """Whether what seems wrong is right for this network, or not the package's to say."""
     values = {value for term in terms(program["parts"]) for value in term.values() if isinstance(value, str)}
     kind = line.split(":")[0]
-    if kind == "alarm":  # a frozen weight that was cast leaves no trace, and this is told
+    if kind == "alarm":  # a frozen weight that was cast, or saved as a copy, leaves no trace, and this is told
         frozen = program["frozen"] or any(term.get("frozen") is True for term in terms(program["parts"]))
-        return frozen and (program["precision"] == "autocast" or not program["named"])
+        return frozen and (program["precision"] == "autocast" or not program["named"] or "offloaded" in values)
     if kind == "samples":  # a loss may mix samples, and a batch norm that nothing reads does not
         unread = program["mode"] == "train" and "batch" in values and "independent True" in line
         return program["loss"] == "contrastive" or unread
