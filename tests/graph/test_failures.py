@@ -4,25 +4,12 @@ import math
 
 import pytest
 import torch
+from given import Net
 from torch import nn
 from torch.autograd.function import once_differentiable
 
 import skipglass as sg
 from skipglass.errors import DecompositionError, InputError
-
-
-class Net(nn.Module):
-    """A block behind a batch norm, with something of the user's in between."""
-
-    def __init__(self, how=None):
-        super().__init__()
-        self.how, self.enter, self.norm, self.leave = how, nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)
-        self.f = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
-
-    def forward(self, x):
-        h = self.norm(self.enter(x))
-        h = h if self.how is None else self.how(self, h)
-        return self.leave(h + self.f(h))
 
 
 class Raises(torch.autograd.Function):

@@ -4,6 +4,9 @@ The channels tell paths with an even number of counted steps from those with an 
 what a backward pass that is not linear would otherwise treat together.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from skipglass.errors import DecompositionError
 from skipglass.graph import Trace
 from skipglass.graph.engine import Arrived, Graded
@@ -12,7 +15,7 @@ from skipglass.graph.regions import Counted, Regions
 from skipglass.graph.verify import Captured, bound, capture, size, verify
 from skipglass.paths.walk import Algebra, walk
 
-__all__ = ["locate", "require_linear"]
+__all__ = ["located", "require_linear"]
 
 
 class Parity(Algebra):
@@ -47,24 +50,34 @@ def require_linear(trace: Trace, unit: str) -> None:
     """
     regions, counted = trace.regions(unit), trace.counted(unit)
     parts = walk(trace.graph, regions, counted, Parity({}, 0.0))
-    try:
+    with located(trace, regions, counted):
         verify(trace.graph, [list(part.values()) for part in parts], trace.gradient)
-    except DecompositionError as failed:
-        raise DecompositionError(f"{failed}{locate(trace, regions, counted)}") from None
 
 
-def locate(trace: Trace, regions: Regions, counted: Counted) -> str:
-    """Name the operation above which the parts still sum to autograd's gradient, and below which they do not.
+@contextmanager
+def located(trace: Trace, regions: Regions, counted: Counted) -> Iterator[None]:
+    """Let the error of a decomposition whose parts do not sum say where they first fail to.
 
     Parameters
     ----------
     trace, regions, counted
-        The failed decomposition.
+        What is decomposed.
 
-    Returns
-    -------
-    str
-        An end to the error's sentence; empty where no such place is found.
+    Raises
+    ------
+    DecompositionError
+        The error that was raised inside, with the place at its end.
+    """
+    try:
+        yield
+    except DecompositionError as failed:
+        raise DecompositionError(f"{failed}{_locate(trace, regions, counted)}") from None
+
+
+def _locate(trace: Trace, regions: Regions, counted: Counted) -> str:
+    """Name the operation above which the parts still sum to autograd's gradient, and below which they do not.
+
+    Empty where no such place is found, and else an end to the error's sentence.
     """
     graph = trace.graph
     # the whole gradient wherever a region ends, from one ordinary backward pass: what the channels must sum to

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from skipglass.errors import DecompositionError
 from skipglass.graph import Graph, Place, Target, Trace, as_targets, as_trace
 from skipglass.graph.engine import Arrived, Graded
 from skipglass.graph.operations import foreign
@@ -28,7 +27,7 @@ from skipglass.graph.regions import Regions
 from skipglass.graph.shares import Shares
 from skipglass.graph.verify import HALF, Captured, bound, capture, judge, relative, size, wide
 from skipglass.paths.cost import announce
-from skipglass.paths.locate import locate
+from skipglass.paths.locate import located
 from skipglass.paths.walk import Algebra, walk
 from skipglass.record import Result, number, text, variable
 
@@ -132,10 +131,8 @@ def moments(
         at_x = _scaled(trace, g) if size(*g) < expansion.resolved * expansion.largest else 0.0
         # in half precision the roundings of many steps show in a gradient that is none of them
         at_x /= NOISE if bound(trace.graph) >= HALF else 1
-        try:
+        with located(trace, regions, counted):
             error = judge(trace.graph, max(expansion.error, at_x))
-        except DecompositionError as failed:
-            raise DecompositionError(f"{failed}{locate(trace, regions, counted)}") from None
     shares = Shares(g)
     # at x: mean and variance from ⟨c₁, g⟩ and ⟨c₂, g⟩
     c1, c2 = ([part.get(k, torch.zeros_like(v)) for part, v in zip(parts, g, strict=True)] for k in (1, 2))

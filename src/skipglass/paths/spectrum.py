@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skipglass import check
-from skipglass.errors import DecompositionError, InputError, warn
+from skipglass.errors import InputError, warn
 from skipglass.graph import Block, Graph, PathGraph, Target, Trace, as_trace
 from skipglass.graph.engine import Arrived, Graded
 from skipglass.graph.shares import Shares, norms, over, quantiles
@@ -27,7 +27,7 @@ from skipglass.graph.verify import size, verify
 from skipglass.paths.answer import depth_sentence
 from skipglass.paths.band import LUMPS, narrow, resolved
 from skipglass.paths.cost import announce, backwards, reached
-from skipglass.paths.locate import locate
+from skipglass.paths.locate import located
 from skipglass.paths.panels import fractions, spectrum_panel
 from skipglass.paths.walk import Algebra, walk
 from skipglass.record import Result, coordinate, derived, names, number, text, transient, variable
@@ -239,10 +239,8 @@ def spectrum(
         announce("spectrum", backwards(trace.graph, regions, lengths_at), seconds, advice)
         parts = walk(trace.graph, regions, counted, lengths)
         # the parts must sum to autograd's own gradient; if not, say where they first fail to
-        try:
+        with located(trace, regions, counted):
             error = verify(trace.graph, [list(part.values()) for part in parts], g)
-        except DecompositionError as failed:
-            raise DecompositionError(f"{failed}{locate(trace, regions, counted)}") from None
         independent = trace.independent_samples
     # from here on: rows of parts, one for each length, one tensor for each of x
     live = _lengths(trace.graph, lengths_at, max_length)
